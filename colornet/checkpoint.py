@@ -1,0 +1,112 @@
+"""Checkpoints: a folder of tensors and plain values, with a manifest of hashes, whole or not there.
+
+    checkpoints/step-00001000/state.pt       nested dicts of tensors and plain values, read with `weights_only=True`
+    checkpoints/step-00001000/manifest.json  format version, step, size and sha256 of every file
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from colornet.errors import InputError
+from colornet.files import sync
+
+__all__ = ["find_checkpoint", "list_checkpoints", "load_checkpoint", "save_checkpoint"]
+
+FORMAT = 1
+
+logger = logging.getLogger(__name__)
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """List the checkpoints in a folder, good or not, newest first."""
+    return sorted((path for path in folder.glob("step-*") if path.is_dir()), key=_step, reverse=True)
+
+
+def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
+    """Write `state` as the checkpoint of `step`, then remove all but the `keep` newest.
+
+    Everything is written to a temporary folder, synced and renamed: a crash leaves the older checkpoints as they were.
+    """
+    final = folder / f"step-{step:08d}"
+    temporary = folder / f".step-{step:08d}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        torch.save(state, temporary / "state.pt")
+        sync(temporary / "state.pt")
+        files = {"state.pt": {"bytes": (temporary / "state.pt").stat().st_size, "sha256": _sha256(temporary / "state.pt")}}
+        manifest = {"format": FORMAT, "step": step, "files": files}
+        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+        sync(temporary / "manifest.json")
+        sync(temporary)
+        if final.exists():  # the checkpoint of this step was damaged, or the run stopped here before
+            shutil.rmtree(final)
+        os.rename(temporary, final)
+        sync(folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in list_checkpoints(folder)[keep:]:
+        shutil.rmtree(old)
+    return final
+
+
+def find_checkpoint(folder: Path) -> Path | None:
+    """Return the newest good checkpoint, with a warning for each damaged one that is passed over; None if there is none.
+
+    Raises `InputError` if there are checkpoints and all of them are damaged.
+    """
+    paths = list_checkpoints(folder)
+    for path in paths:
+        problem = next(_problems(path), None)
+        if problem is None:
+            return path
+        logger.warning("The checkpoint %s is damaged (%s); looking for an older one.", path, problem)
+    if paths:
+        raise InputError(
+            f"All {len(paths)} checkpoints in {folder} are damaged: restore one, or start again in another --run-dir."
+        )
+    return None
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read the state of a checkpoint onto the CPU, running no code from it."""
+    state: dict[str, Any] = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+    return state
+
+
+def _problems(path: Path) -> Iterator[str]:
+    """Name what is wrong with a checkpoint, comparing it with its manifest."""
+    try:
+        manifest = json.loads((path / "manifest.json").read_text())
+        if manifest["format"] != FORMAT:
+            yield f"its format is {manifest['format']}, this version reads {FORMAT}"
+        for name, expected in manifest["files"].items():
+            if (path / name).stat().st_size != expected["bytes"]:
+                yield f"{name} has {(path / name).stat().st_size} of {expected['bytes']} bytes"
+            elif _sha256(path / name) != expected["sha256"]:
+                yield f"the sha256 of {name} is not that of the manifest"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        yield f"its manifest or a file cannot be read: {error}"
+
+
+def _step(path: Path) -> int:
+    digits = path.name.removeprefix("step-")
+    return int(digits) if digits.isdigit() else -1
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

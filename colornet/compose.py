@@ -1,0 +1,167 @@
+"""From a configuration to the parts it names: colour space, networks, objective, trainer."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import os
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+from torch.optim import Adam
+
+from colornet.color import ColorSpace, LabSpace, RgbSpace
+from colornet.config import TrainConfig, load_config
+from colornet.data import load_dataset
+from colornet.errors import InputError
+from colornet.losses import BCE, HINGE, RECONSTRUCTION_LOSSES
+from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet
+from colornet.objectives import Adversarial, Objective, Reconstruction
+from colornet.trainer import Trainer, update
+
+__all__ = [
+    "build_discriminator",
+    "build_generator",
+    "choose_precision",
+    "color_space",
+    "compose_objective",
+    "compose_trainer",
+    "load_run",
+]
+
+
+def choose_precision(config: TrainConfig) -> str:
+    """Return "no", "bf16" or "fp16"; `auto` takes bf16 where the device has instructions for it.
+
+    A CPU without AMX or AVX512-BF16 accepts bf16 and emulates it, more slowly than it computes fp32.
+    """
+    on_gpu = torch.cuda.is_available() and not config.cpu
+    if config.mixed_precision == "fp16" and not on_gpu:
+        raise InputError("--mixed-precision fp16 needs a GPU: choose bf16, no or auto.")
+    if config.mixed_precision != "auto":
+        return config.mixed_precision
+    if on_gpu:
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "no"
+    capabilities = torch.cpu.get_capabilities()
+    return "bf16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "no"
+
+
+def color_space(config: TrainConfig) -> ColorSpace:
+    """Return the colour space in which the networks of a configuration work."""
+    return LabSpace() if config.color_space == "lab" else RgbSpace()
+
+
+def build_generator(config: TrainConfig) -> UNet:
+    """Build the generator; its weights come from torch's global random numbers."""
+    return UNet(
+        1,
+        color_space(config).color_channels,
+        width=config.width,
+        multipliers=config.multipliers,
+        blocks=config.blocks,
+        residual=config.residual,
+        attention=config.attention,
+    ).to(memory_format=torch.channels_last)
+
+
+def build_discriminator(config: TrainConfig) -> PatchDiscriminator | DCGANDiscriminator:
+    """Build the discriminator; its weights come from torch's global random numbers."""
+    channels = 1 + color_space(config).color_channels
+    if config.discriminator == "patch":
+        discriminator: PatchDiscriminator | DCGANDiscriminator = PatchDiscriminator(
+            channels, width=config.discriminator_width
+        )
+    else:
+        discriminator = DCGANDiscriminator(channels, width=config.discriminator_width, image_size=config.image_size)
+    return discriminator.to(memory_format=torch.channels_last)
+
+
+def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
+    """Load the configuration and the generator, the moving average of its weights, of a run folder, ready for inference.
+
+    Raises `InputError` for a folder that is no run, or whose `model.safetensors` is missing, damaged or of another shape.
+    """
+    config = load_config(run_dir)
+    path = run_dir / "model.safetensors"
+    if not path.is_file():
+        raise InputError(f"{run_dir} has no model.safetensors yet: train until its first checkpoint.")
+    generator = build_generator(config)
+    try:
+        generator.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} cannot be loaded: {reason}; write it anew by training with --resume auto.") from error
+    return config, generator.eval().requires_grad_(False)
+
+
+def compose_trainer(config: TrainConfig) -> Trainer:
+    """Start the processes' common work and put together everything a run needs; `fit` of the result trains."""
+    accelerator = Accelerator(mixed_precision=choose_precision(config), cpu=config.cpu)
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != launched:
+        raise InputError(
+            f"{launched} processes were launched and each of them would train alone: on CPUs, add --cpu "
+            "(launch/accelerate/multi_cpu.yaml)."
+        )
+    torch.backends.cudnn.benchmark = True  # the shapes never change
+
+    # The first process of a machine downloads or decodes, the others find what it cached.
+    with accelerator.local_main_process_first():
+        dataset = load_dataset(
+            config.data,
+            image_size=config.image_size,
+            cache_dir=Path(config.cache_dir) if config.cache_dir else None,
+            progress=accelerator.is_local_main_process,
+        )
+
+    # Every process draws the same weights. The moving average is copied before `prepare` touches the network.
+    torch.manual_seed(config.seed)
+    generator: nn.Module = build_generator(config)
+    discriminator = build_discriminator(config) if config.objective == "adversarial" else None
+    ema = copy.deepcopy(generator).to(accelerator.device).eval().requires_grad_(False)
+    objective = compose_objective(config, accelerator, generator, discriminator)
+    return Trainer(config, accelerator, dataset, objective, ema, color_space(config))
+
+
+def compose_objective(
+    config: TrainConfig,
+    accelerator: Accelerator,
+    generator: nn.Module,
+    discriminator: PatchDiscriminator | DCGANDiscriminator | None,
+) -> Objective:
+    """Compile and prepare the networks, give them optimisers, and join them to an objective."""
+    space = color_space(config)
+    distance = RECONSTRUCTION_LOSSES[config.reconstruction_loss]
+    bound_update = functools.partial(update, accelerator, config.max_grad_norm)
+    adam = functools.partial(Adam, betas=(config.beta1, config.beta2), fused=True)
+    on_cuda = accelerator.device.type == "cuda"
+
+    def prepare(network: nn.Module, lr: float) -> tuple[nn.Module, torch.optim.Optimizer]:
+        if on_cuda and accelerator.num_processes > 1:
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        if config.compile == "on" or (config.compile == "auto" and on_cuda):
+            network.compile()  # in place, inside DDP's wrapper: the keys of the weights stay as they are
+        prepared, optimizer = accelerator.prepare(network, adam(network.parameters(), lr=lr))
+        return prepared, optimizer
+
+    g, g_optimizer = prepare(generator, config.lr)
+    if discriminator is None:
+        return Reconstruction(g, g_optimizer, space, distance, bound_update)
+    d, d_optimizer = prepare(discriminator, config.discriminator_lr)
+    return Adversarial(
+        g,
+        d,
+        g_optimizer,
+        d_optimizer,
+        space,
+        distance,
+        config.reconstruction_weight,
+        {"hinge": HINGE, "bce": BCE}[config.adversarial_loss],
+        bound_update,
+        separate_batches=discriminator.separate_batches,
+        power_iteration=discriminator.power_iteration,
+    )

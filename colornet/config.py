@@ -1,0 +1,210 @@
+"""The configuration of a training run: torch-free, so that `--help` and a typing error answer at once.
+
+Every field is an option of `python -m colornet.train PRESET`; its trailing comment is the option's help text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from colornet.errors import InputError
+
+__all__ = ["FREE_ON_RESUME", "PRESETS", "TrainConfig", "check_config", "differences", "load_config"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Everything that defines a run; written to `config.json` in its folder."""
+
+    # Data
+    data: str = "cifar10"  # data set: cifar10, sample, or the path of a folder of images
+    image_size: int = 32  # side of the square training images, pixels
+    flip: bool = True  # flip images horizontally at random
+    shift: int = 0  # shift images at random by up to this many pixels
+    cache_dir: str | None = None  # where downloads and decoded images are kept (default: $COLORNET_DATA or ~/.cache/colornet)
+
+    # Networks
+    color_space: Literal["lab", "rgb"] = "lab"  # lab: from L* to a*b*; rgb: from the channel mean to RGB
+    width: int = 64  # channels of the generator's first level
+    multipliers: tuple[int, ...] = (1, 2, 4)  # channels of each level of the generator, in widths; each level halves the size
+    blocks: int = 2  # blocks per level of the generator
+    residual: bool = True  # residual blocks with GroupNorm; no: the seed project's convolutions with BatchNorm
+    attention: bool = True  # self-attention at the lowest level of the generator
+    discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, a logit per patch; dcgan: BatchNorm, one logit
+    discriminator_width: int = 64  # channels of the discriminator's first level
+
+    # Objective
+    objective: Literal["reconstruction", "adversarial"] = "reconstruction"  # train without or with a discriminator
+    reconstruction_loss: Literal["l1", "mse", "huber"] = "l1"  # distance between the predicted and the true colour
+    reconstruction_weight: float = 1.0  # weight of that distance
+    adversarial_loss: Literal["hinge", "bce"] = "hinge"  # what the discriminator minimises
+
+    # Optimisation
+    epochs: int = 30  # passes over the training images; the horizon of the learning-rate schedule
+    max_steps: int | None = None  # stop after this many steps, with a checkpoint; schedules stay those of --epochs
+    batch_size: int = 128  # images per step, over all processes
+    accumulation_steps: int = 1  # micro-batches in which each process works through its share of a batch
+    lr: float = 1e-3  # learning rate of the generator
+    discriminator_lr: float = 2e-4  # learning rate of the discriminator
+    beta1: float = 0.9  # first moment decay of Adam
+    beta2: float = 0.999  # second moment decay of Adam
+    lr_schedule: Literal["constant", "cosine", "exponential"] = "cosine"  # course of the learning rates over the epochs
+    lr_decay: float = 0.9  # factor after each epoch of the exponential schedule
+    warmup_steps: int = 0  # steps of linear warm-up of the learning rates
+    max_grad_norm: float | None = None  # clip the gradient of each network to this L2 norm
+    ema_decay: float = 0.999  # moving average of the generator's weights, the model that counts; 0: the weights themselves
+
+    # Run
+    run_dir: str = "runs/ae"  # folder of the run
+    resume: Literal["never", "auto"] = "never"  # auto: go on where the run in --run-dir stopped, or start it; never: refuse one
+    seed: int = 0  # seed of the weights, the order of the images and their augmentation
+    mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # auto: bf16 where the device computes it natively
+    compile: Literal["auto", "on", "off"] = "auto"  # torch.compile the networks; auto: on GPUs
+    cpu: bool = False  # train on the CPU even where there is a GPU
+    num_processes: int | None = None  # refuse to run with any other number of processes
+    log_every: int = 50  # steps between points of the training curves
+    eval_every: int = 1  # epochs between evaluations on the validation images
+    eval_batch_size: int = 500  # images per process in a step of evaluation
+    save_every: int = 1000  # steps between checkpoints; one more is written after each evaluation
+    keep_checkpoints: int = 2  # how many of the newest checkpoints are kept
+    dry_run: bool = False  # check everything, print the configuration, train nothing
+
+
+_SEED = TrainConfig(
+    # The seed project's own description, kept where it is not what one would choose today (docs: README, "Presets").
+    flip=False,
+    color_space="rgb",
+    width=64,
+    multipliers=(1, 2, 4, 8, 16),
+    residual=False,
+    attention=False,
+    reconstruction_loss="mse",
+    epochs=20,
+    batch_size=64,
+    lr_schedule="exponential",
+    ema_decay=0.0,
+    mixed_precision="no",
+    run_dir="runs/seed-ae",
+)
+
+PRESETS: dict[str, tuple[str, TrainConfig]] = {
+    "ae": ("Our autoencoder: residual U-Net, from L* to a*b*, L1 loss.", TrainConfig()),
+    "cgan": (
+        "Our conditional GAN: the autoencoder's U-Net against a patch discriminator with spectral norm, hinge loss and L1.",
+        TrainConfig(
+            objective="adversarial",
+            reconstruction_weight=20.0,
+            lr=2e-4,
+            discriminator_lr=2e-4,
+            beta1=0.5,
+            max_grad_norm=None,
+            run_dir="runs/cgan",
+        ),
+    ),
+    "seed-ae": ("The seed project's autoencoder: plain U-Net, from grey to RGB, MSE.", _SEED),
+    "seed-cgan": (
+        "The seed project's conditional GAN: the same U-Net against a DCGAN discriminator, BCE and L1.",
+        dataclasses.replace(
+            _SEED,
+            objective="adversarial",
+            discriminator="dcgan",
+            reconstruction_loss="l1",
+            reconstruction_weight=100.0,
+            adversarial_loss="bce",
+            lr=2e-4,
+            beta1=0.5,
+            lr_schedule="constant",
+            run_dir="runs/seed-cgan",
+        ),
+    ),
+}
+
+# A resumed run may differ in these fields: they say where and how it runs, not what it computes.
+FREE_ON_RESUME = frozenset(
+    ("max_steps", "log_every", "eval_every", "compile", "cpu", "num_processes", "run_dir", "resume", "cache_dir", "dry_run")
+)
+
+
+def check_config(config: TrainConfig, world_size: int = 1) -> None:
+    """Raise `InputError` for a value that no run could use, naming the option and what it must be."""
+    for name in ("image_size", "width", "blocks", "discriminator_width", "epochs", "batch_size", "accumulation_steps",
+                 "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
+        _require(getattr(config, name) >= 1, config, name, "at least 1")
+    for name in ("shift", "warmup_steps", "save_every", "seed"):
+        _require(getattr(config, name) >= 0, config, name, "at least 0")
+    for name in ("lr", "discriminator_lr", "lr_decay"):
+        _require(0 < getattr(config, name) < math.inf, config, name, "a positive number")
+    for name in ("beta1", "beta2", "ema_decay"):
+        _require(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
+    _require(0 <= config.reconstruction_weight < math.inf, config, "reconstruction_weight", "a number of at least 0")
+    _require(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
+    _require(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
+    _require(config.shift < config.image_size, config, "shift", "below --image-size")
+    _require(
+        bool(config.multipliers) and min(config.multipliers) >= 1, config, "multipliers", "one or more numbers of at least 1"
+    )
+    _check_image_size(config)
+    _check_processes(config, world_size)
+
+
+def _check_image_size(config: TrainConfig) -> None:
+    factor = 2 ** (len(config.multipliers) - 1)
+    _require(
+        config.image_size % factor == 0, config, "image_size", f"a multiple of {factor}, as --multipliers has "
+        f"{len(config.multipliers)} levels",
+    )  # fmt: skip
+    _require(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
+    if config.objective == "adversarial" and config.discriminator == "dcgan":
+        power_of_two = config.image_size & (config.image_size - 1) == 0
+        _require(power_of_two, config, "image_size", "a power of two for --discriminator dcgan")
+    if config.objective == "adversarial" and config.discriminator == "patch":
+        _require(config.image_size % 4 == 0, config, "image_size", "a multiple of 4 for --discriminator patch")
+
+
+def _check_processes(config: TrainConfig, world_size: int) -> None:
+    if config.num_processes is not None and config.num_processes != world_size:
+        raise InputError(
+            f"--num-processes {config.num_processes} was asked for but {world_size} "
+            f"{'is' if world_size == 1 else 'are'} running: start them with `accelerate launch` and a file of "
+            "launch/accelerate/, or leave the option out."
+        )
+    share = world_size * config.accumulation_steps
+    if config.batch_size % share:
+        raise InputError(
+            f"--batch-size {config.batch_size} cannot be divided by {world_size} processes × --accumulation-steps "
+            f"{config.accumulation_steps}: choose a multiple of {share}."
+        )
+
+
+def _require(ok: bool, config: TrainConfig, name: str, wanted: str) -> None:
+    if not ok:
+        raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}: it must be {wanted}.")
+
+
+def load_config(run_dir: Path) -> TrainConfig:
+    """Read the `config.json` of a run folder; `InputError` if there is none, or none that this version can read."""
+    path = run_dir / "config.json"
+    if not path.is_file():
+        raise InputError(f"{run_dir} is no run: it holds no config.json; name a folder that training wrote.")
+    try:
+        values: dict[str, Any] = json.loads(path.read_text())
+        known = {field.name for field in dataclasses.fields(TrainConfig)}
+        if unknown := values.keys() - known:
+            raise ValueError(f"it has the unknown field {min(unknown)!r}, from another version perhaps")
+        return TrainConfig(**{**values, "multipliers": tuple(values["multipliers"])})
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(f"{path} cannot be used: {error}; restore it, or start again in another --run-dir.") from error
+
+
+def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """Describe the fields, other than those free on resume, in which two configurations differ, with both values."""
+    return [
+        f"--{field.name.replace('_', '-')} was {getattr(old, field.name)} and is {getattr(new, field.name)}"
+        for field in dataclasses.fields(TrainConfig)
+        if field.name not in FREE_ON_RESUME and getattr(old, field.name) != getattr(new, field.name)
+    ]

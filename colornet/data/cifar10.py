@@ -1,0 +1,58 @@
+"""CIFAR-10 (Krizhevsky, 2009), downloaded once: https://www.cs.toronto.edu/~kriz/cifar.html."""
+
+from __future__ import annotations
+
+import io
+from contextlib import nullcontext, redirect_stderr
+from http.client import HTTPException
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torchvision.datasets import CIFAR10
+
+from colornet.data.cache import make_folder
+from colornet.data.images import fit_square
+from colornet.data.split import Parts, split_train
+from colornet.errors import InputError
+
+__all__ = ["load_cifar10"]
+
+
+def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Parts:
+    """Load CIFAR-10 from `cache_dir`/cifar10, or else download it to there: 45,000 / 5,000 / 10,000 images.
+
+    They come ordered by class, so that a copy of CIFAR-10 as an image folder is the same data set. Raises InputError
+    where the images are neither there nor can be downloaded.
+    """
+    root = cache_dir / "cifar10"
+    try:
+        train_set = CIFAR10(root, train=True)
+    except RuntimeError:  # missing or damaged
+        _download(root, progress)
+        train_set = CIFAR10(root, train=True)
+    train, validation = split_train(_by_class(train_set, image_size), "CIFAR-10")
+    return Parts(train, validation, _by_class(CIFAR10(root, train=False), image_size))
+
+
+def _download(root: Path, progress: bool) -> None:
+    make_folder(root)
+    try:
+        with nullcontext() if progress else redirect_stderr(io.StringIO()):  # torchvision always shows a bar
+            CIFAR10(root, download=True)
+    except (OSError, HTTPException, RuntimeError, EOFError) as error:
+        raise InputError(
+            f"CIFAR-10 is not in '{root}' and cannot be downloaded ({error}): put {CIFAR10.filename} there yourself, "
+            "or use --data FOLDER with your own images or --data sample."
+        ) from error
+
+
+def _by_class(source: CIFAR10, image_size: int) -> Tensor:
+    """Return the images ordered by class, uint8 (N, 3, image_size, image_size)."""
+    order = np.argsort(source.targets, kind="stable")
+    pixels = source.data[order]  # (N, 32, 32, 3)
+    if image_size != pixels.shape[1]:
+        pixels = np.stack([np.asarray(fit_square(Image.fromarray(image), image_size)) for image in pixels])
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))  # (N, 3, image_size, image_size)

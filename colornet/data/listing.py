@@ -1,0 +1,87 @@
+"""Find the images in a folder, and the parts of a data set that its subfolders stand for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from colornet.errors import InputError
+
+__all__ = ["ImageFile", "image_formats", "iter_images", "list_images", "part_folders"]
+
+# Pillow only identifies these or hands them to another program (EPS: Ghostscript, which a picture must not start).
+_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+
+
+class ImageFile(NamedTuple):
+    """An image of a folder: its path relative to that folder with `/` as separator, bytes, and time of last change."""
+
+    name: str
+    size: int
+    mtime_ns: int
+
+
+@cache
+def image_formats() -> tuple[str, ...]:
+    """Return the names of the formats that Pillow decodes by itself, the commonest first: they are tried in order."""
+    Image.init()
+    return tuple(sorted(set(Image.ID) - _NOT_DECODED, key=lambda name: (name not in ("JPEG", "PNG"), name)))
+
+
+@cache
+def _image_suffixes() -> frozenset[str]:
+    formats = set(image_formats())
+    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
+
+
+def part_folders(folder: Path) -> dict[str, str]:
+    """Return which subfolder holds `train`, `test` and, where there is one, `validation`; {"all": ""} if undivided.
+
+    A `val/` without a `test/` (the layout of ImageNet) is what results are reported on: it is the test set.
+    """
+    train, test, *validation = (
+        name if (folder / name).is_dir() else "" for name in ("train", "test", "validation", "val")
+    )
+    held_out = validation[0] or validation[1]
+    if not train or not (test or held_out):
+        return {"all": ""}
+    if not test:
+        return {"train": train, "test": held_out}
+    return {"train": train, "test": test} | ({"validation": held_out} if held_out else {})
+
+
+def list_images(folder: Path, below: str = "") -> list[ImageFile]:
+    """Return the images of a folder or of a subfolder, sorted by relative path: one class folder after the other."""
+    return sorted(iter_images(folder, below))
+
+
+def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
+    """Yield every file of a folder or of a subfolder that has the suffix of an image format, hidden ones excepted.
+
+    Symbolic links are followed, but each directory is read only once. A dangling link is yielded like a file, so that
+    it is reported when it cannot be read. Raises InputError for a directory that cannot be listed.
+    """
+    yield from _walk(str(folder / below), below and f"{below}/", set())
+
+
+def _walk(directory: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[ImageFile]:
+    try:
+        status = os.stat(directory)
+        with os.scandir(directory) as scan:
+            entries = sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"Folder '{directory}' cannot be read ({error.strerror}): check its permissions.") from error
+    if (status.st_dev, status.st_ino) in seen:
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for entry in entries:
+        if entry.is_dir():
+            yield from _walk(entry.path, f"{prefix}{entry.name}/", seen)
+        elif os.path.splitext(entry.name)[1].lower() in _image_suffixes():
+            file = entry.stat(follow_symlinks=entry.is_file())
+            yield ImageFile(prefix + entry.name, file.st_size, file.st_mtime_ns)

@@ -1,0 +1,118 @@
+"""Batches of images that live on the device: shuffled, shared out between processes and augmented there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from colornet.errors import InputError
+
+__all__ = ["DeviceLoader", "random_flip", "random_shift"]
+
+
+class DeviceLoader:
+    """Batches of a data set that lives on the device.
+
+    `images` is uint8 (N, 3, H, W); `batch_size` counts the images of one optimisation step over all processes and
+    micro-batches. Order and augmentations are drawn for the whole job from (seed, epoch), then shared out: neither the
+    number of processes nor that of micro-batches changes what a step sees.
+
+    Raises InputError where batch size, processes, micro-batches, shift and images do not go together.
+    """
+
+    def __init__(
+        self,
+        images: Tensor,
+        *,
+        batch_size: int,
+        device: torch.device,
+        seed: int,
+        flip: bool = True,
+        shift: int = 0,
+        accumulation_steps: int = 1,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        _check_batch(len(images), batch_size, world_size, accumulation_steps)
+        if not 0 <= shift < min(images.shape[-2:]):
+            raise InputError(
+                f"Shift {shift} is out of range: it must be 0 or more and less than the side of the images."
+            )
+        if seed < 0:
+            raise InputError(f"Seed {seed} is negative: give 0 or more.")
+        self.images = images.to(device)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.flip = flip
+        self.shift = shift
+        self.accumulation_steps = accumulation_steps
+        self.rank = rank
+        self.world_size = world_size
+
+    def __len__(self) -> int:
+        """Return the optimisation steps of an epoch; a ragged last batch is dropped, fixed shapes never recompile."""
+        return len(self.images) // self.batch_size
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Tensor]]:
+        """Yield this process's micro-batches of every step from `start`: `accumulation_steps` uint8 (b, 3, H, W) each.
+
+        b = batch_size / (world_size * accumulation_steps). No step waits for the device or copies to it.
+        """
+        order, flags, offsets = self._draw(epoch)
+        for step in range(start, len(self)):
+            batch = self.images.index_select(0, order[step])  # (batch_size / world_size, 3, H, W)
+            if self.flip:
+                batch = random_flip(batch, flags[step])
+            if self.shift:
+                batch = random_shift(batch, offsets[step])
+            yield list(batch.chunk(self.accumulation_steps))  # (b, 3, H, W) each
+
+    def _draw(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw an epoch and upload this process's share: order and flips (steps, batch), offsets (steps, batch, 2)."""
+        rng = np.random.default_rng([self.seed, epoch])  # torch's CPU generator would use only 32 bits of its seed
+        count = len(self.images)
+        order = rng.permutation(count)
+        flags = rng.random(count) < 0.5
+        offsets = rng.integers(-self.shift, self.shift, size=(count, 2), endpoint=True)
+        return self._share(order), self._share(flags), self._share(offsets)
+
+    def _share(self, drawn: NDArray[np.generic]) -> Tensor:
+        steps = len(self)
+        used = drawn[: steps * self.batch_size]
+        shares = used.reshape(steps, self.world_size, self.batch_size // self.world_size, *drawn.shape[1:])
+        return torch.from_numpy(np.ascontiguousarray(shares[:, self.rank])).to(self.images.device)
+
+
+def random_flip(images: Tensor, flags: Tensor) -> Tensor:
+    """Mirror those of the images (N, C, H, W) left to right whose flag, bool (N,), is set."""
+    return torch.where(flags[:, None, None, None], images.flip(-1), images)
+
+
+def random_shift(images: Tensor, offsets: Tensor) -> Tensor:
+    """Move the images (N, C, H, W) by integer offsets (N, 2), down and right; edges are filled by reflection.
+
+    Offsets must be smaller than the side of the image. Reflection does not repeat the edge, as in `np.pad`.
+    """
+    rows = _reflected(offsets[:, 0], images.shape[2])[:, None, :, None]  # (N, 1, H, 1)
+    columns = _reflected(offsets[:, 1], images.shape[3])[:, None, None, :]  # (N, 1, 1, W)
+    return images.gather(2, rows.expand_as(images)).gather(3, columns.expand_as(images))
+
+
+def _reflected(offsets: Tensor, side: int) -> Tensor:
+    """Return where each position (N, side) of an axis comes from once it moved by offsets (N,)."""
+    source = torch.arange(side, device=offsets.device) - offsets[:, None]  # (N, side), some out of range
+    return (side - 1) - ((side - 1) - source.abs()).abs()
+
+
+def _check_batch(count: int, batch_size: int, world_size: int, accumulation_steps: int) -> None:
+    if batch_size < 1 or batch_size % (world_size * accumulation_steps):
+        raise InputError(
+            f"Batch size {batch_size} cannot be shared equally between {world_size} process(es) with "
+            f"{accumulation_steps} accumulation step(s) each: choose a multiple of {world_size * accumulation_steps}."
+        )
+    if batch_size > count:
+        raise InputError(f"Batch size {batch_size} exceeds the {count} training images: choose {count} or less.")

@@ -1,0 +1,65 @@
+"""Scoring colourizers on a set of images: every process works on its shard, every process gets all the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from accelerate import Accelerator
+from einops import rearrange, repeat
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from colornet.color import ColorSpace, to_float, to_gray, to_uint8
+from colornet.metrics import image_metrics
+
+__all__ = ["Colorize", "colorize_with", "gray_floor", "sample_grid", "score"]
+
+Colorize = Callable[[Tensor], Tensor]
+"""From true images, uint8 (N, 3, H, W), of which it may look at the grey version only, to coloured ones of that kind."""
+
+
+def colorize_with(network: nn.Module, space: ColorSpace, accelerator: Accelerator) -> Colorize:
+    """Make a `Colorize` of a generator, in the precision of the run."""
+
+    @torch.no_grad()
+    def colorize(images: Tensor) -> Tensor:
+        gray, _ = space.encode(to_float(images))
+        with accelerator.autocast():
+            color = network(gray.contiguous(memory_format=torch.channels_last))
+        return to_uint8(space.decode(gray, color))
+
+    return colorize
+
+
+def gray_floor(images: Tensor) -> Tensor:
+    """Colour nothing: the grey image that every colourizer must beat."""
+    return to_uint8(to_gray(to_float(images), "lightness"))
+
+
+def score(
+    colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int, progress: str | None = None
+) -> dict[str, Tensor]:
+    """Colour uint8 images (N, 3, H, W) and measure each: per-image metrics, float64 (N,), in the order of the images.
+
+    Every rank works on a contiguous shard, padded to equal length by its last image; the padding is dropped after
+    gathering. `progress` names a bar, shown by rank 0 on a terminal.
+    """
+    world, rank = accelerator.num_processes, accelerator.process_index
+    per_rank = -(-len(images) // world)
+    shard = torch.arange(rank * per_rank, (rank + 1) * per_rank).clamp(max=len(images) - 1)
+    parts: list[dict[str, Tensor]] = []
+    hidden = True if progress is None or rank else None  # None: hidden unless on a terminal
+    with tqdm(total=len(images), desc=progress, unit="img", disable=hidden, leave=False) as bar:
+        for indices in shard.split(batch_size):
+            truth = images[indices].to(accelerator.device)
+            parts.append(image_metrics(colorize(truth), truth))
+            bar.update(len(indices) * world)
+    gathered = {name: accelerator.gather(torch.cat([part[name] for part in parts])) for name in parts[0]}
+    return {name: values[: len(images)].cpu() for name, values in gathered.items()}
+
+
+def sample_grid(rows: list[Tensor], scale: int = 3) -> Tensor:
+    """Lay uint8 image rows, each (N, 3, H, W), under each other in one picture (3, rows · H · scale, N · W · scale)."""
+    picture = rearrange(torch.stack(rows), "row n c h w -> c (row h) (n w)")
+    return repeat(picture, "c h w -> c (h sy) (w sx)", sy=scale, sx=scale)

@@ -1,0 +1,237 @@
+"""The generator, a U-Net, and the conditional discriminators."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from einops.layers.torch import Rearrange
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+__all__ = ["DCGANDiscriminator", "PatchDiscriminator", "UNet", "count_parameters"]
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the trainable scalars of a network."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+def _group_norm(channels: int) -> nn.GroupNorm:
+    return nn.GroupNorm(math.gcd(channels, 8), channels)
+
+
+class ResnetBlock(nn.Module):
+    """Two pre-activated 3×3 convolutions beside an identity (or 1×1) path: (N, C_in, H, W) → (N, C_out, H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            _group_norm(in_channels),
+            nn.SiLU(),
+            nn.Conv2d(in_channels, out_channels, 3, padding=1),
+            _group_norm(out_channels),
+            nn.SiLU(),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+        )
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.skip(x) + self.block(x)
+
+
+class ConvBlock(nn.Sequential):
+    """The seed project's (3×3 convolution, BatchNorm, LeakyReLU), twice: (N, C_in, H, W) → (N, C_out, H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(0.01),
+        )
+
+
+class Attention(nn.Module):
+    """Self-attention over all positions, added to its input: (N, C, H, W) → (N, C, H, W)."""
+
+    def __init__(self, channels: int, head_channels: int = 32) -> None:
+        super().__init__()
+        self.heads = max(1, channels // head_channels)
+        inner = self.heads * head_channels
+        self.norm = _group_norm(channels)
+        self.to_qkv = nn.Conv2d(channels, 3 * inner, 1)
+        self.to_out = nn.Conv2d(inner, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height = x.shape[-2]
+        qkv = self.to_qkv(self.norm(x))  # (N, 3 · heads · D, H, W)
+        q, k, v = rearrange(qkv, "n (three heads d) h w -> three n heads (h w) d", three=3, heads=self.heads)
+        attended = F.scaled_dot_product_attention(q, k, v)  # (N, heads, H · W, D)
+        return x + self.to_out(rearrange(attended, "n heads (h w) d -> n (heads d) h w", h=height))
+
+
+class Downsample(nn.Sequential):
+    """Halve the size, losing nothing: (N, C, H, W) → (N, C, H / 2, W / 2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            Rearrange("n c (h dy) (w dx) -> n (c dy dx) h w", dy=2, dx=2),
+            nn.Conv2d(4 * channels, channels, 1),
+        )
+
+
+class Upsample(nn.Sequential):
+    """Double the size: (N, C_in, H, W) → (N, C_out, 2 H, 2 W).
+
+    Channels are mixed at the lower resolution, where it is cheap, and repeated: no transposed convolution, hence no
+    checkerboard.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(nn.Conv2d(in_channels, out_channels, 1), nn.Upsample(scale_factor=2, mode="nearest"))
+
+
+class UNet(nn.Module):
+    """The generator: an encoder and a decoder whose levels of the same size are joined by concatenation.
+
+    Args:
+        in_channels: channels of the condition (1: grey).
+        out_channels: channels of the prediction (2: a*b*, 3: RGB).
+        width: channels of the first level.
+        multipliers: channels of each level in units of `width`; each level but the first halves height and width.
+        blocks: blocks per level of the encoder and, with one more that joins the skip, of the decoder. The seed
+            project's block holds two convolutions and there is one per level, so `residual=False` ignores it.
+        residual: residual blocks with GroupNorm and an output that starts at zero (grey); otherwise the seed project's
+            network: convolutions with BatchNorm, max-pooling, transposed convolutions, a 1×1 output.
+        attention: self-attention after the lowest level.
+
+    Maps (N, in_channels, H, W) to (N, out_channels, H, W); H and W are multiples of 2 ** (len(multipliers) - 1).
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: int = 64,
+        multipliers: Sequence[int] = (1, 2, 4),
+        blocks: int = 2,
+        residual: bool = True,
+        attention: bool = True,
+    ) -> None:
+        super().__init__()
+        dims = [width * multiplier for multiplier in multipliers]
+        pairs = list(zip(dims[:-1], dims[1:], strict=True))
+        if residual:
+            self.stem: nn.Module = nn.Conv2d(in_channels, dims[0], 3, padding=1)
+            self.encoder = nn.ModuleList(_residual_level(i, o, blocks) for i, o in [(dims[0], dims[0]), *pairs])
+            self.down = nn.ModuleList(Downsample(dim) for dim in dims[:-1])
+            self.up = nn.ModuleList(Upsample(lower, upper) for upper, lower in reversed(pairs))
+            self.decoder = nn.ModuleList(_residual_level(2 * dim, dim, blocks) for dim in reversed(dims[:-1]))
+            output = nn.Conv2d(dims[0], out_channels, 3, padding=1)
+            nn.init.zeros_(output.weight)
+            nn.init.zeros_(output.bias)  # type: ignore[arg-type]
+            self.head: nn.Module = nn.Sequential(_group_norm(dims[0]), nn.SiLU(), output)
+        else:
+            self.stem = nn.Identity()
+            self.encoder = nn.ModuleList(ConvBlock(i, o) for i, o in [(in_channels, dims[0]), *pairs])
+            self.down = nn.ModuleList(nn.MaxPool2d(2) for _ in pairs)
+            self.up = nn.ModuleList(
+                nn.ConvTranspose2d(lower, upper, 3, stride=2, padding=1, output_padding=1)
+                for upper, lower in reversed(pairs)
+            )
+            self.decoder = nn.ModuleList(ConvBlock(2 * dim, dim) for dim in reversed(dims[:-1]))
+            self.head = nn.Conv2d(dims[0], out_channels, 1)
+        self.middle = Attention(dims[-1]) if attention else nn.Identity()
+
+    def forward(self, gray: Tensor) -> Tensor:
+        x = self.stem(gray)  # (N, width, H, W)
+        skips = []
+        for level, down in zip(self.encoder, self.down, strict=False):  # the lowest level has no `down`
+            x = level(x)
+            skips.append(x)
+            x = down(x)  # (N, C, H / 2, W / 2)
+        x = self.middle(self.encoder[-1](x))
+        for up, level in zip(self.up, self.decoder, strict=True):
+            x = torch.cat((up(x), skips.pop()), dim=1)  # (N, 2 C, 2 H, 2 W)
+            x = level(x)  # (N, C, 2 H, 2 W)
+        return self.head(x)  # (N, out_channels, H, W)
+
+
+def _residual_level(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
+    dims = [in_channels] + [out_channels] * blocks
+    return nn.Sequential(*(ResnetBlock(i, o) for i, o in zip(dims[:-1], dims[1:], strict=True)))
+
+
+class PatchDiscriminator(nn.Module):
+    """Judge every patch of an image together with its condition; spectral normalisation, no other statistics.
+
+    Isola et al. 2017 (patches), Miyato et al. 2018 (spectral norm). Maps a condition (N, C_gray, H, W) and a colour
+    (N, C_color, H, W) to logits (N, 1, H / 4, W / 4), each seeing 28×28 pixels.
+
+    `torch`'s spectral norm iterates whenever a forward runs in training mode; two forwards of one update would then see
+    different weights. So the module stays in evaluation mode, and `power_iteration` is called once an update.
+    """
+
+    separate_batches = False  # no batch statistics: real and fake images may share a forward
+
+    def __init__(self, in_channels: int, *, width: int = 64) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            spectral_norm(nn.Conv2d(in_channels, width, 3, padding=1)),
+            nn.LeakyReLU(0.2),
+            spectral_norm(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)),
+            nn.LeakyReLU(0.2),
+            spectral_norm(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)),
+            nn.LeakyReLU(0.2),
+            spectral_norm(nn.Conv2d(4 * width, 4 * width, 3, padding=1)),
+            nn.LeakyReLU(0.2),
+            spectral_norm(nn.Conv2d(4 * width, 1, 3, padding=1)),
+        )
+        self.eval()
+
+    def forward(self, gray: Tensor, color: Tensor) -> Tensor:
+        return self.layers(torch.cat((gray, color), dim=1))  # (N, 1, H / 4, W / 4)
+
+    @torch.no_grad()
+    def power_iteration(self) -> None:
+        """Bring the estimate of every spectral norm one power iteration further."""
+        for layer in self.layers:
+            if isinstance(layer, nn.Conv2d):
+                layer.train()
+                layer.weight  # noqa: B018  (computing the weight in training mode is what iterates)
+                layer.eval()
+
+
+class DCGANDiscriminator(nn.Module):
+    """The seed project's discriminator: 4×4 stride-2 convolutions with BatchNorm down to one logit per image.
+
+    Radford et al. 2016. Maps a condition (N, C_gray, S, S) and a colour (N, C_color, S, S) to logits (N, 1, 1, 1);
+    S is a power of two of at least 8. Batch statistics of real and fake images must not mix: one forward each.
+    """
+
+    separate_batches = True
+
+    def __init__(self, in_channels: int, *, width: int = 64, image_size: int = 32) -> None:
+        super().__init__()
+        layers: list[nn.Module] = [nn.Conv2d(in_channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
+        for _ in range(int(math.log2(image_size)) - 3):
+            layers += [
+                nn.Conv2d(width, 2 * width, 4, stride=2, padding=1, bias=False),
+                nn.BatchNorm2d(2 * width),
+                nn.LeakyReLU(0.2),
+            ]
+            width *= 2
+        self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 4))
+
+    def forward(self, gray: Tensor, color: Tensor) -> Tensor:
+        return self.layers(torch.cat((gray, color), dim=1))  # (N, 1, 1, 1)
+
+    def power_iteration(self) -> None:
+        """Do nothing: no weight is spectrally normalised here."""

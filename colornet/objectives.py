@@ -1,0 +1,180 @@
+"""What one update is: the autoencoder's regression and the conditional GAN's game.
+
+An objective knows no device, process, file or log. It is handed networks and optimisers as Accelerate prepared them, and
+`update`, which turns losses into one optimiser step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from colornet.color import ColorSpace, to_float
+from colornet.losses import AdversarialLoss
+
+__all__ = ["Adversarial", "Objective", "Reconstruction", "Update"]
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+
+
+class Update(Protocol):
+    """Make one optimiser step on the mean of `count` losses and return the L2 norm of its gradient, a scalar.
+
+    The losses come from an iterator so that each forward pass runs only when its backward pass is next: the graph of one
+    micro-batch is in memory at a time.
+    """
+
+    def __call__(self, network: nn.Module, optimizer: Optimizer, losses: Iterator[Tensor], count: int) -> Tensor: ...
+
+
+class Objective(Protocol):
+    """What the trainer needs of an objective; both networks and optimisers are by name."""
+
+    generator: nn.Module
+    networks: dict[str, nn.Module]
+    optimizers: dict[str, Optimizer]
+
+    def training_step(self, microbatches: Sequence[Tensor]) -> dict[str, Tensor]:
+        """Update every network once on uint8 images, a list of (n, 3, H, W); return detached scalars by name."""
+        ...
+
+
+class Reconstruction:
+    """Regression: the generator's colour is to be near the true one."""
+
+    def __init__(
+        self, generator: nn.Module, optimizer: Optimizer, space: ColorSpace, distance: Distance, update: Update
+    ) -> None:
+        self.generator = generator
+        self.networks = {"generator": generator}
+        self.optimizers = {"generator": optimizer}
+        self.space = space
+        self.distance = distance
+        self.update = update
+
+    def training_step(self, microbatches: Sequence[Tensor]) -> dict[str, Tensor]:
+        logs = Means(len(microbatches))
+
+        def losses() -> Iterator[Tensor]:
+            for images in microbatches:
+                gray, color = self.space.encode(to_float(images))
+                loss = self.distance(self.generator(gray), color)
+                logs.add("loss/reconstruction", loss)
+                yield loss
+
+        norm = self.update(self.generator, self.optimizers["generator"], losses(), len(microbatches))
+        return {**logs.values, "grad_norm/generator": norm}
+
+
+class Adversarial:
+    """A conditional GAN: the discriminator tells true from generated colours, given the grey image; the generator fools
+    it and stays near the true colour.
+
+    Goodfellow et al. 2014; Isola et al. 2017 for the condition and the L1 term.
+    """
+
+    def __init__(
+        self,
+        generator: nn.Module,
+        discriminator: nn.Module,
+        generator_optimizer: Optimizer,
+        discriminator_optimizer: Optimizer,
+        space: ColorSpace,
+        distance: Distance,
+        distance_weight: float,
+        adversarial: AdversarialLoss,
+        update: Update,
+        *,
+        separate_batches: bool,
+        power_iteration: Callable[[], None],
+    ) -> None:
+        self.generator = generator
+        self.discriminator = discriminator
+        self.networks = {"generator": generator, "discriminator": discriminator}
+        self.optimizers = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
+        self.space = space
+        self.distance = distance
+        self.distance_weight = distance_weight
+        self.adversarial = adversarial
+        self.update = update
+        self.separate_batches = separate_batches
+        self.power_iteration = power_iteration
+
+    def training_step(self, microbatches: Sequence[Tensor]) -> dict[str, Tensor]:
+        logs = Means(len(microbatches))
+        pairs = [self.space.encode(to_float(images)) for images in microbatches]  # [(gray, color)]
+        # One micro-batch: its forward pass serves both updates. Several: to keep the graphs of all would cost the memory
+        # that micro-batches are there to save, so the generator runs again for its own update.
+        shared = self.generator(pairs[0][0]) if len(pairs) == 1 else None
+
+        self.power_iteration()
+        count = len(pairs) * (2 if self.separate_batches else 1)
+        d_losses = self.discriminator_losses(pairs, shared, logs)
+        d_norm = self.update(self.discriminator, self.optimizers["discriminator"], d_losses, count)
+
+        # Frozen, the discriminator passes gradients on to the generator without collecting or synchronising its own.
+        self.discriminator.requires_grad_(False)
+        g_losses = self.generator_losses(pairs, shared, logs)
+        g_norm = self.update(self.generator, self.optimizers["generator"], g_losses, len(pairs))
+        self.discriminator.requires_grad_(True)
+        return {**logs.values, "grad_norm/generator": g_norm, "grad_norm/discriminator": d_norm}
+
+    def discriminator_losses(
+        self, pairs: Sequence[tuple[Tensor, Tensor]], shared: Tensor | None, logs: Means
+    ) -> Iterator[Tensor]:
+        """Yield the loss on real and fake images of each micro-batch, or the two one after the other."""
+        for gray, color in pairs:
+            if shared is None:
+                with torch.no_grad():
+                    fake = self.generator(gray)
+            else:
+                fake = shared.detach()
+            if self.separate_batches:
+                # The batch statistics of real and fake images must not mix: two calls, each with its backward pass.
+                for side, image, criterion in (
+                    ("real", color, self.adversarial.real),
+                    ("fake", fake, self.adversarial.fake),
+                ):
+                    logits = self.discriminator(gray, image)
+                    loss = criterion(logits)
+                    logs.add("loss/discriminator", loss / 2)
+                    logs.add(f"logits/{side}", logits.mean())
+                    yield loss
+            else:
+                logits = self.discriminator(torch.cat((gray, gray)), torch.cat((color, fake)))  # (2 N, …)
+                real_logits, fake_logits = logits.chunk(2)
+                loss = (self.adversarial.real(real_logits) + self.adversarial.fake(fake_logits)) / 2
+                logs.add("loss/discriminator", loss)
+                logs.add("logits/real", real_logits.mean())
+                logs.add("logits/fake", fake_logits.mean())
+                yield loss
+
+    def generator_losses(
+        self, pairs: Sequence[tuple[Tensor, Tensor]], shared: Tensor | None, logs: Means
+    ) -> Iterator[Tensor]:
+        """Yield the generator's loss on each micro-batch."""
+        for gray, color in pairs:
+            fake = self.generator(gray) if shared is None else shared
+            reconstruction = self.distance(fake, color)
+            adversarial = self.adversarial.generator(self.discriminator(gray, fake))
+            loss = self.distance_weight * reconstruction + adversarial
+            logs.add("loss/reconstruction", reconstruction)
+            logs.add("loss/adversarial", adversarial)
+            logs.add("loss/generator", loss)
+            yield loss
+
+
+class Means:
+    """Means of scalars over the micro-batches of a step, kept on the device."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+        self.values: dict[str, Tensor] = {}
+
+    def add(self, name: str, value: Tensor) -> None:
+        share = value.detach() / self.count
+        self.values[name] = self.values[name] + share if name in self.values else share

@@ -1,0 +1,61 @@
+"""Results that can be traced: which command, code, libraries, machine and day made a file of numbers."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import math
+import platform
+import shlex
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from colornet.files import replacing
+
+__all__ = ["finite_or_none", "provenance", "write_json"]
+
+
+def provenance() -> dict[str, Any]:
+    """Say which command, code, libraries and machine are at work, for a file of results."""
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    return {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "commit": _commit(),
+        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "device": device,
+        "machine": f"{platform.system()} {platform.machine()}",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("colornet", "torch", "torchvision", "accelerate")},
+        },
+    }
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, atomically; a number that JSON cannot hold is an error."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def finite_or_none(value: float) -> float | None:
+    """Replace infinity and NaN, which JSON does not know, by None."""
+    return value if math.isfinite(value) else None
+
+
+def _commit() -> str | None:
+    """Name the commit of the checkout that this package runs from, with `+` after it if files differ; None elsewhere."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+    try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # an installed copy inside some other checkout is not it
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None

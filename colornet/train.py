@@ -1,0 +1,86 @@
+"""Train a colourizer: `accelerate launch -m colornet.train cgan --data sample`.
+
+The configuration is parsed and checked before torch is imported: `--help` and mistakes are answered at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+import tyro
+
+from colornet.config import PRESETS, TrainConfig, check_config, differences, load_config
+from colornet.data.check import KNOWN_DATASETS, check_dataset
+from colornet.errors import DivergedError, InputError
+
+__all__ = ["check", "main", "parse"]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
+    rank = int(os.environ.get("RANK", "0"))
+    # Every rank comes to the same conclusion; one of them says so.
+    logging.basicConfig(format="%(message)s", level=logging.WARNING if rank == 0 else logging.CRITICAL)
+    config = parse(arguments, quiet=rank != 0)
+    try:
+        check(config)
+        if config.dry_run:
+            print(json.dumps(dataclasses.asdict(config), indent=2))
+            return
+        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        from colornet.compose import compose_trainer
+
+        compose_trainer(config).fit()
+    except InputError as error:
+        _fail(f"error: {error}", 2, quiet=rank != 0)
+    except DivergedError as error:
+        _fail(f"error: {error}", 1, quiet=rank != 0)
+    except KeyboardInterrupt:
+        _fail(f"\nInterrupted; the same command with --resume auto goes on with {config.run_dir}.", 130, quiet=rank != 0)
+
+
+def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
+    """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss."""
+    config: TrainConfig = tyro.extras.overridable_config_cli(
+        PRESETS, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
+    )
+    if config.data in KNOWN_DATASETS:
+        return config
+    return dataclasses.replace(config, data=str(Path(config.data).expanduser().absolute()))
+
+
+def check(config: TrainConfig) -> None:
+    """Raise `InputError` for whatever would stop the run, without importing torch or touching a file."""
+    check_config(config, world_size=int(os.environ.get("WORLD_SIZE", "1")))
+    check_dataset(config.data)
+    run_dir = Path(config.run_dir)
+    if not run_dir.exists():
+        return
+    if not run_dir.is_dir():
+        raise InputError(f"--run-dir {run_dir} is a file: choose a folder.")
+    if not any(run_dir.iterdir()):
+        return
+    if config.resume == "never":
+        raise InputError(f"--run-dir {run_dir} is not empty: go on with its run by --resume auto, or choose another folder.")
+    if changed := differences(load_config(run_dir), config):
+        raise InputError(
+            f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "
+            "use its values to go on with it, or choose another --run-dir."
+        )
+
+
+def _fail(message: str, code: int, *, quiet: bool) -> NoReturn:
+    if not quiet:
+        print(message, file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()
