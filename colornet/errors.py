@@ -1,6 +1,12 @@
-"""The exceptions whose messages are meant for the person at the keyboard."""
+"""The errors that are meant for the person at the keyboard, and how a command line ends on them."""
 
-__all__ = ["DivergedError", "InputError"]
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+__all__ = ["DivergedError", "InputError", "exiting_on_errors"]
 
 
 class InputError(Exception):
@@ -16,3 +22,20 @@ class DivergedError(Exception):
 
     Command lines print it without a traceback and exit with code 1: the input was fine, the run was not.
     """
+
+
+@contextmanager
+def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
+    """Turn these errors and Ctrl-C into a sentence on stderr, unless quiet, and an exit code: 2, 1 and 130."""
+    try:
+        yield
+        return
+    except InputError as error:
+        message, code = f"error: {error}", 2
+    except DivergedError as error:
+        message, code = f"error: {error}", 1
+    except KeyboardInterrupt:
+        message, code = "\nInterrupted.", 130
+    if not quiet:
+        sys.stderr.write(message + "\n")
+    sys.exit(code)

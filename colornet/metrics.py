@@ -57,10 +57,9 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     # Differences (8-11) and means (12-14), those of hue along the shorter arc. The paper's special case of a colour
     # without chroma changes nothing: `dh` is 0 there, and with it all that depends on the mean hue.
     turn = h2 - h1
-    far = turn.abs() > math.pi
-    turn = torch.where(far, turn - turn.sign() * math.tau, turn)
+    turn = torch.where(turn.abs() > math.pi, turn - turn.sign() * math.tau, turn)
     dl, dc, dh = l2 - l1, c2 - c1, 2 * (c1 * c2).sqrt() * torch.sin(turn / 2)
-    lightness, chroma, hue = (l1 + l2) / 2, (c1 + c2) / 2, (h1 + h2) / 2 + far * math.pi
+    lightness, chroma, hue = (l1 + l2) / 2, (c1 + c2) / 2, h1 + turn / 2
 
     # Weights of the three differences (15, 18-20), and the term that turns the ellipses of blue (16, 17, 21).
     t = (

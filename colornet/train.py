@@ -9,27 +9,25 @@ import dataclasses
 import json
 import logging
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 import tyro
 
 from colornet.config import PRESETS, TrainConfig, check_config, differences, load_config
 from colornet.data.check import KNOWN_DATASETS, check_dataset
-from colornet.errors import DivergedError, InputError
+from colornet.errors import InputError, exiting_on_errors
 
 __all__ = ["check", "main", "parse"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
-    rank = int(os.environ.get("RANK", "0"))
-    # Every rank comes to the same conclusion; one of them says so.
-    logging.basicConfig(format="%(message)s", level=logging.WARNING if rank == 0 else logging.CRITICAL)
-    config = parse(arguments, quiet=rank != 0)
-    try:
+    # Every rank comes to the same conclusions; one of them says so.
+    quiet = os.environ.get("RANK", "0") != "0"
+    logging.basicConfig(format="%(message)s", level=logging.CRITICAL if quiet else logging.WARNING)
+    config = parse(arguments, quiet=quiet)
+    with exiting_on_errors(quiet=quiet):
         check(config)
         if config.dry_run:
             print(json.dumps(dataclasses.asdict(config), indent=2))
@@ -38,12 +36,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from colornet.compose import compose_trainer
 
         compose_trainer(config).fit()
-    except InputError as error:
-        _fail(f"error: {error}", 2, quiet=rank != 0)
-    except DivergedError as error:
-        _fail(f"error: {error}", 1, quiet=rank != 0)
-    except KeyboardInterrupt:
-        _fail(f"\nInterrupted; the same command with --resume auto goes on with {config.run_dir}.", 130, quiet=rank != 0)
 
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
@@ -74,12 +66,6 @@ def check(config: TrainConfig) -> None:
             f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "
             "use its values to go on with it, or choose another --run-dir."
         )
-
-
-def _fail(message: str, code: int, *, quiet: bool) -> NoReturn:
-    if not quiet:
-        print(message, file=sys.stderr)
-    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from uuid import uuid4
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from colornet.data.listing import ImageFile
 from colornet.data.split import Parts
 from colornet.errors import InputError
+from colornet.files import replacing
 
 __all__ = ["cache_key", "make_folder", "read_parts", "write_parts"]
 
@@ -76,17 +76,11 @@ def write_parts(path: Path, name: str, parts: Parts, unreadable: list[str]) -> N
         "fingerprint": parts.fingerprint,
         "unreadable": json.dumps(unreadable),
     }
-    temporary = path.with_name(f"{path.stem}.{uuid4().hex}.tmp")  # a name of its own: others may write the same set
     try:
-        save_file(tensors, temporary, metadata)
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.chmod(path.parent.stat().st_mode & 0o666)  # safetensors writes 0600; a cache may be shared
-        temporary.replace(path)
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata)
     except (OSError, SafetensorError) as error:
         raise _not_writable(path.parent, str(error)) from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _not_writable(folder: Path, reason: str) -> InputError:

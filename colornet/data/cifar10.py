@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from contextlib import nullcontext, redirect_stderr
 from http.client import HTTPException
 from pathlib import Path
@@ -30,7 +31,7 @@ def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Parts:
     root = cache_dir / "cifar10"
     try:
         train_set = CIFAR10(root, train=True)
-    except RuntimeError:  # missing or damaged
+    except (RuntimeError, OSError):  # missing or damaged
         _download(root, progress)
         train_set = CIFAR10(root, train=True)
     train, validation = split_train(_by_class(train_set, image_size), "CIFAR-10")
@@ -39,8 +40,9 @@ def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Parts:
 
 def _download(root: Path, progress: bool) -> None:
     make_folder(root)
+    show = progress and sys.stderr.isatty()
     try:
-        with nullcontext() if progress else redirect_stderr(io.StringIO()):  # torchvision always shows a bar
+        with nullcontext() if show else redirect_stderr(io.StringIO()):  # torchvision always draws a bar
             CIFAR10(root, download=True)
     except (OSError, HTTPException, RuntimeError, EOFError) as error:
         raise InputError(

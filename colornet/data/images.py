@@ -90,5 +90,5 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     limits = (1.0, 255.0) if image.mode == "F" else (65535.0,)
     limit = next((limit for limit in limits if low >= 0 and high <= limit), None)
     if limit is None:
-        values, limit = values - low, high - low
+        values, limit = values - low, (high - low) or 1.0  # one shade becomes black
     return Image.fromarray((values * (255 / limit)).round().astype(np.uint8))

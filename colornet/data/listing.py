@@ -66,12 +66,12 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
     Symbolic links are followed, but each directory is read only once. A dangling link is yielded like a file, so that
     it is reported when it cannot be read. Raises InputError for a directory that cannot be listed.
     """
-    yield from _walk(str(folder / below), below and f"{below}/", set())
+    yield from _walk(folder / below, below and f"{below}/", set())
 
 
-def _walk(directory: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[ImageFile]:
+def _walk(directory: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[ImageFile]:
     try:
-        status = os.stat(directory)
+        status = directory.stat()
         with os.scandir(directory) as scan:
             entries = sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda entry: entry.name)
     except OSError as error:
@@ -81,7 +81,7 @@ def _walk(directory: str, prefix: str, seen: set[tuple[int, int]]) -> Iterator[I
     seen.add((status.st_dev, status.st_ino))
     for entry in entries:
         if entry.is_dir():
-            yield from _walk(entry.path, f"{prefix}{entry.name}/", seen)
-        elif os.path.splitext(entry.name)[1].lower() in _image_suffixes():
+            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", seen)
+        elif (entry.is_file() or entry.is_symlink()) and Path(entry.name).suffix.lower() in _image_suffixes():
             file = entry.stat(follow_symlinks=entry.is_file())
             yield ImageFile(prefix + entry.name, file.st_size, file.st_mtime_ns)

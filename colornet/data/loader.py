@@ -73,7 +73,8 @@ class DeviceLoader:
 
     def _draw(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         """Draw an epoch and upload this process's share: order and flips (steps, batch), offsets (steps, batch, 2)."""
-        rng = np.random.default_rng([self.seed, epoch])  # torch's CPU generator would use only 32 bits of its seed
+        # Torch's CPU generator would use only 32 bits of a seed; numpy's [seed, epoch] takes [2**32, 0] for [0, 1].
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
         count = len(self.images)
         order = rng.permutation(count)
         flags = rng.random(count) < 0.5

@@ -4,13 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import product
 
 import numpy as np
 import skimage.data
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
-from colornet.data.images import to_chw
+from colornet.data.images import fit_square, to_chw
 from colornet.data.split import Parts
 from colornet.errors import InputError
 
@@ -18,11 +20,11 @@ __all__ = ["load_sample"]
 
 _BLOCK = 3  # side of a block in units of image_size; a patch is 1, 2 or 3 units wide
 _EVERY = 6  # of this many blocks one is for validation and one for test
-_VALIDATION, _TEST = 2, 5
+_PARTS = {2: 1, 5: 2}  # which of them; the rest, part 0, trains
 
 
 def load_sample(image_size: int) -> Parts:
-    """Cut five photographs into patches of `image_size` pixels: 2,400 / 600 / 600 of them at 32.
+    """Cut five photographs into patches of `image_size` pixels: 2,430 / 600 / 570 of them at 32.
 
     Each photograph is divided into disjoint square blocks, a block belongs to one part, and every patch lies within a
     block: nothing leaks from one part to another. Raises InputError where the photographs are too small.
@@ -34,13 +36,15 @@ def load_sample(image_size: int) -> Parts:
             f"Data set 'sample' has no images of {image_size} pixels: choose an image size of at most {largest}, "
             "or your own folder of photographs."
         )
-    parts: list[list[np.ndarray]] = [[], [], []]
-    number = 0
+    parts: list[list[NDArray[np.uint8]]] = [[], [], []]
+    first = 0  # the number of the photograph's first block
     for photo in photos:
-        for block in _blocks(photo, image_size):
-            part = {_VALIDATION: 1, _TEST: 2}.get(number % _EVERY, 0)
-            parts[part].extend(to_chw(patch) for patch in _patches(block, image_size))
-            number += 1
+        rows, columns = _grid(photo, image_size)
+        for row, column in np.ndindex(rows, columns):
+            # Two further each row: row by row, every sixth of six columns would be one column.
+            part = _PARTS.get((first + column + 2 * row) % _EVERY, 0)
+            parts[part].extend(_patches(photo, row, column, image_size))
+        first += rows * columns
     return Parts(*(torch.from_numpy(np.stack(part)) for part in parts))
 
 
@@ -52,24 +56,21 @@ def _photos() -> list[Image.Image]:
 
 
 def _count_blocks(photos: list[Image.Image], image_size: int) -> int:
+    return sum(rows * columns for rows, columns in (_grid(photo, image_size) for photo in photos))
+
+
+def _grid(photo: Image.Image, image_size: int) -> tuple[int, int]:
+    """Return how many blocks fit from top to bottom and from left to right."""
     side = _BLOCK * image_size
-    return sum((photo.width // side) * (photo.height // side) for photo in photos)
+    return photo.height // side, photo.width // side
 
 
-def _blocks(photo: Image.Image, image_size: int) -> Iterator[Image.Image]:
-    """Yield the blocks diagonal by diagonal: row by row, every sixth of six columns would be one column."""
-    side = _BLOCK * image_size
-    grid = np.ndindex(photo.height // side, photo.width // side)
-    for row, column in sorted(grid, key=lambda place: (sum(place), place)):
-        yield photo.crop((column * side, row * side, (column + 1) * side, (row + 1) * side))
-
-
-def _patches(block: Image.Image, image_size: int) -> Iterator[Image.Image]:
-    """Yield the patches 1, 2 and 3 units wide, half a patch apart, as images of `image_size` pixels."""
-    for scale in range(1, _BLOCK + 1):
-        side = scale * image_size
-        starts = range(0, block.width - side + 1, max(side // 2, 1))
-        for top in starts:
-            for left in starts:
-                patch = block.crop((left, top, left + side, top + side))
-                yield patch.resize((image_size, image_size), Image.Resampling.BICUBIC)
+def _patches(photo: Image.Image, row: int, column: int, image_size: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield a block's patches 1, 2 and 3 units wide, half a patch apart, as (3, image_size, image_size)."""
+    block = _BLOCK * image_size
+    for side in range(image_size, block + 1, image_size):
+        starts = range(0, block - side + 1, max(side // 2, 1))
+        for top, left in product(starts, starts):
+            x, y = column * block + left, row * block + top
+            # Cropped before it is resized: resizing with a box reads pixels outside of it, and so of other parts.
+            yield to_chw(fit_square(photo.crop((x, y, x + side, y + side)), image_size))

@@ -1,0 +1,26 @@
+"""The `colornet` command: `colornet train PRESET …` and `colornet evaluate RUN …`."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from colornet import __version__, evaluate, train
+
+__all__ = ["main"]
+
+COMMANDS = {
+    "train": (train.main, "train a colourizer; on several GPUs: accelerate launch -m colornet.train"),
+    "evaluate": (evaluate.main, "compare runs on held-out images"),
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Hand the command line over to the command that it names first."""
+    parser = argparse.ArgumentParser(prog="colornet", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"colornet {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, (_, help_text) in COMMANDS.items():
+        commands.add_parser(name, help=help_text, add_help=False)
+    chosen, rest = parser.parse_known_args(arguments)
+    COMMANDS[chosen.command][0](rest)

@@ -1,0 +1,67 @@
+"""Compare runs on held-out images: `python -m colornet.evaluate runs/ae runs/cgan --out runs/comparison`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from colornet.config import TrainConfig, load_config
+from colornet.data.check import check_dataset
+from colornet.errors import InputError, exiting_on_errors
+
+__all__ = ["EvaluateConfig", "main"]
+
+
+@dataclass(frozen=True)
+class EvaluateConfig:
+    """What is compared, on which images."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]  # folders of runs
+    data: str | None = None  # data set: cifar10, sample, or a folder of images (default: what the runs were trained on)
+    split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
+    out: Path | None = None  # folder for comparison.txt, comparison.json and comparison.png; must not hold them yet
+    batch_size: int = 500  # images per process in a step
+    all_grays: bool = False  # measure the grey images of channel mean and Rec. 601 luma, too
+    cpu: bool = False  # work on the CPU even where there is a GPU
+    cache_dir: Path | None = None  # where downloads and decoded images are kept (default: $COLORNET_DATA or ~/.cache/colornet)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and compare; mistakes of the user end in one sentence and exit code 2."""
+    quiet = os.environ.get("RANK", "0") != "0"
+    config = tyro.cli(
+        EvaluateConfig, args=arguments, prog="python -m colornet.evaluate", description=__doc__, console_outputs=not quiet
+    )
+    with exiting_on_errors(quiet=quiet):
+        configs = check(config)
+        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        from colornet.comparison import compare
+
+        compare(config, configs)
+
+
+def check(config: EvaluateConfig) -> list[TrainConfig]:
+    """Raise `InputError` for whatever would stop the comparison; return the configurations of the runs."""
+    if not config.runs:
+        raise InputError("No run is named: give the folder of at least one.")
+    if config.batch_size < 1:
+        raise InputError(f"--batch-size is {config.batch_size}: it must be at least 1.")
+    configs = [load_config(run) for run in config.runs]
+    for name in ("image_size",) if config.data else ("data", "image_size"):
+        values = {getattr(c, name) for c in configs}
+        if len(values) > 1:
+            listed = ", ".join(map(str, sorted(values)))
+            raise InputError(f"The runs differ in {name} ({listed}): compare runs of one kind, or give --data.")
+    check_dataset(config.data or configs[0].data)
+    if config.out is not None and (config.out / "comparison.json").exists():
+        raise InputError(f"--out {config.out} already holds a comparison: choose another folder or remove it.")
+    return configs
+
+
+if __name__ == "__main__":
+    main()

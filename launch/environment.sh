@@ -1,0 +1,25 @@
+# Sourced by the scripts beside it, from the root of the project: sets `python` to an interpreter that has colornet and,
+# if an extra is named as argument, that too. COLORNET_PYTHON=/path/to/python takes that interpreter just as it is.
+
+if [ -n "${COLORNET_PYTHON:-}" ]; then
+    python=$COLORNET_PYTHON
+else
+    python=.venv/bin/python
+    # Installed already? The name of the stamp follows what is to be installed, so a changed requirement installs anew.
+    stamp=.venv/.installed-$(cat setup.cfg pyproject.toml | cksum | cut -d ' ' -f 1)
+    if [ ! -e "$stamp${1:+-$1}" ]; then
+        python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
+            echo "error: colornet needs Python 3.10 or newer as python3; install one, or set COLORNET_PYTHON." >&2
+            exit 2
+        }
+        if [ ! -x "$python" ]; then
+            python3 -m venv .venv || {
+                echo "error: python3 cannot make a virtual environment; install its venv module (python3-venv)." >&2
+                exit 2
+            }
+        fi
+        echo "Installing into .venv (torch alone is several GB; once) ..."
+        "$python" -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}"
+        touch "$stamp" "$stamp${1:+-$1}"
+    fi
+fi
