@@ -74,8 +74,7 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     h_term = dh / (1 + 0.015 * chroma * t)
     from_blue = (hue.rad2deg() % 360 - 275) / 25
     rotation = -2 * _chroma_ramp(chroma) * torch.sin(math.radians(60) * torch.exp(-(from_blue**2)))
-    total = l_term**2 + c_term**2 + h_term**2 + rotation * c_term * h_term  # (…, H, W) (22)
-    return total.clamp(min=0).sqrt()  # rounding can push it below 0
+    return (l_term**2 + c_term**2 + h_term**2 + rotation * c_term * h_term).sqrt()  # (…, H, W); |rotation| < 2: no NaN
 
 
 def ssim(x: Tensor, y: Tensor) -> Tensor:

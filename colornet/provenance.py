@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import math
+import os
 import platform
 import shlex
 import subprocess
@@ -48,7 +49,12 @@ def finite_or_none(value: float) -> float | None:
 
 
 def _commit() -> str | None:
-    """Name the commit of the checkout that this package runs from, with `+` after it if files differ; None elsewhere."""
+    """Name the commit of the checkout that this package runs from, with `+` after it if files differ.
+
+    Where the code travels without its repository, $COLORNET_COMMIT says it; None if nothing does.
+    """
+    if named := os.environ.get("COLORNET_COMMIT"):
+        return named
     folder = Path(__file__).parent
 
     def git(*arguments: str) -> str:

@@ -43,9 +43,10 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
     config: TrainConfig = tyro.extras.overridable_config_cli(
         PRESETS, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
     )
-    if config.data in KNOWN_DATASETS:
+    folder = Path(config.data).expanduser()
+    if config.data in KNOWN_DATASETS or not folder.is_dir():
         return config
-    return dataclasses.replace(config, data=str(Path(config.data).expanduser().absolute()))
+    return dataclasses.replace(config, data=str(folder.absolute()))  # a resume may start from elsewhere
 
 
 def check(config: TrainConfig) -> None:

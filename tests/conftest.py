@@ -1,0 +1,64 @@
+"""What several test files share: small runs on data made here, in seconds."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from colornet.config import PRESETS, TrainConfig
+
+# Tests run two of them side by side at times; more threads than that only wait for each other.
+torch.set_num_threads(1)
+os.environ["OMP_NUM_THREADS"] = "1"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep decoded images away from the user's own."""
+    folder = tmp_path_factory.getbasetemp() / "cache"
+    monkeypatch.setenv("COLORNET_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write 60 training and 21 test images of 16×16 pixels: smooth colours that follow from lightness and position."""
+    root = tmp_path_factory.mktemp("images")
+    rng = np.random.default_rng(0)
+    for part, count in (("train", 60), ("test", 21)):
+        for index in range(count):
+            ramp = np.linspace(0, 1, 16)
+            light = 0.2 + 0.6 * np.outer(rng.permuted([1 - ramp, ramp], axis=0)[0], rng.uniform(0.3, 1, 16))
+            warm = light[..., None] * np.array([1.0, 0.7, 0.3])
+            cold = light[..., None] * np.array([0.3, 0.6, 1.0])
+            pixels = np.where(light[..., None] > 0.4, warm, cold)
+            path = root / part / f"class{index % 3}" / f"{index:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((pixels * 255).round().astype(np.uint8)).save(path)
+    return root
+
+
+def small(preset: str, folder: Path, run_dir: Path, **changes: Any) -> TrainConfig:
+    """Return a preset small enough to train in a second: 54 training images, 6 steps an epoch."""
+    values: dict[str, Any] = {
+        "data": str(folder),
+        "image_size": 16,
+        "width": 8,
+        "multipliers": (1, 2),
+        "blocks": 1,
+        "discriminator_width": 8,
+        "batch_size": 8,
+        "epochs": 3,
+        "log_every": 2,
+        "mixed_precision": "no",
+        "cpu": True,
+        "run_dir": str(run_dir),
+    }
+    return dataclasses.replace(PRESETS[preset][1], **(values | changes))

@@ -1,0 +1,172 @@
+"""The command line: what reads well, what is refused, and that a mistake costs neither time nor files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colornet import cli, train
+from colornet.compose import compose_trainer
+from colornet.config import FREE_ON_RESUME, PRESETS, TrainConfig, check_config, differences, load_config
+from colornet.errors import InputError
+from tests.conftest import small
+
+
+def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "colornet.train", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, env=os.environ | environment, check=False)
+
+
+def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> None:
+    assert result.returncode == 2
+    message = " ".join(result.stderr.replace("│", " ").split())
+    assert all(word in message for word in words), message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_presets_are_valid(preset: str) -> None:
+    check_config(PRESETS[preset][1])
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"epochs": 0}, "--epochs is 0: it must be at least 1"),
+        ({"batch_size": -1}, "--batch-size is -1"),
+        ({"lr": float("nan")}, "--lr is nan: it must be a positive number"),
+        ({"discriminator_lr": float("inf")}, "--discriminator-lr is inf"),
+        ({"ema_decay": 1.0}, "--ema-decay is 1.0: it must be at least 0 and below 1"),
+        ({"image_size": 30}, "--image-size is 30: it must be a multiple of 4, as --multipliers has 3 levels"),
+        ({"image_size": 8}, "--image-size is 8: it must be at least 11"),
+        ({"image_size": 32, "shift": 32}, "--shift is 32: it must be below --image-size"),
+        ({"max_steps": 0}, "--max-steps is 0"),
+        ({"max_grad_norm": 0.0}, "--max-grad-norm is 0.0"),
+        ({"multipliers": ()}, "--multipliers is ()"),
+        ({"accumulation_steps": 3}, "choose a multiple of 3"),
+        ({"num_processes": 4}, "--num-processes 4 was asked for but 1 is running"),
+        (
+            {"objective": "adversarial", "discriminator": "dcgan", "image_size": 48},
+            "--image-size is 48: it must be a power of two for --discriminator dcgan",
+        ),
+    ],
+)
+def test_values_that_no_run_could_use(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(InputError) as caught:
+        check_config(dataclasses.replace(TrainConfig(), **changes))
+    assert words in str(caught.value)
+
+
+def test_batch_that_the_processes_cannot_share() -> None:
+    with pytest.raises(InputError, match=r"--batch-size 128 cannot be divided by 3 processes .* choose a multiple of 3"):
+        check_config(TrainConfig(), world_size=3)
+
+
+def test_differences_name_field_and_both_values() -> None:
+    old = TrainConfig()
+    new = dataclasses.replace(old, lr=0.5, max_steps=7, run_dir="elsewhere")
+    assert differences(old, new) == ["--lr was 0.001 and is 0.5"]
+    assert {field.name for field in dataclasses.fields(TrainConfig)} >= FREE_ON_RESUME
+
+
+def test_config_file_round_trip(tmp_path: Path) -> None:
+    config = PRESETS["seed-cgan"][1]
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    assert load_config(tmp_path) == config
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"unheard_of": 1}'])
+def test_unreadable_config_file(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"config\.json cannot be used"):
+        load_config(tmp_path)
+
+
+def test_mistyped_option_names_the_near_miss() -> None:
+    assert_refused(run("ae", "--bach-size", "3"), "Unrecognized", "--bach-size", "--batch-size")
+
+
+def test_mistyped_preset_names_the_presets() -> None:
+    assert_refused(run("cgn"), "cgn", "ae, cgan, seed-ae, seed-cgan")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"), [("missing", ["missing", "neither"]), ("cifar-10", ["did you mean", "cifar10"]), ("empty", ["empty"])]
+)
+def test_unusable_data(data: str, words: list[str], tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    argument = str(tmp_path / data) if data in {"missing", "empty"} else data
+    assert_refused(run("ae", "--data", argument, "--run-dir", str(tmp_path / "run")), *words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_existing_run_is_refused_and_left_alone(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    result = run("ae", "--data", str(folder), "--run-dir", str(tmp_path))
+    assert_refused(result, str(tmp_path), "not empty", "--resume auto")
+    assert_refused(run("ae", "--data", str(folder), "--run-dir", str(tmp_path), "--resume", "auto"), "is no run")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_resume_with_another_configuration_names_field_and_values(folder: Path, tmp_path: Path) -> None:
+    config = small("ae", folder, tmp_path / "run", max_steps=1)
+    compose_trainer(config).fit()
+    train.check(dataclasses.replace(config, resume="auto", max_steps=9, log_every=7, compile="on"))
+    with pytest.raises(InputError, match=r"--width was 8 and is 16; --lr was 0\.001 and is 0\.5"):
+        train.check(dataclasses.replace(config, resume="auto", width=16, lr=0.5))
+
+
+def test_fp16_on_a_cpu_is_refused(folder: Path, tmp_path: Path) -> None:
+    config = small("ae", folder, tmp_path / "run", mixed_precision="fp16")
+    with pytest.raises(InputError, match="fp16 needs a GPU"):
+        compose_trainer(config)
+
+
+def test_other_ranks_stay_quiet(tmp_path: Path) -> None:
+    result = run("ae", "--data", str(tmp_path / "missing"), RANK="1", WORLD_SIZE="2")
+    assert (result.returncode, result.stderr, result.stdout) == (2, "", "")
+
+
+def test_processes_that_do_not_find_each_other_are_refused(folder: Path, tmp_path: Path) -> None:
+    # What `accelerate launch --multi_gpu` without --cpu comes to on a machine without GPUs
+    arguments = ("ae", "--data", str(folder), "--image-size", "16", "--run-dir", str(tmp_path / "run"))
+    result = run(*arguments, RANK="0", WORLD_SIZE="2", CUDA_VISIBLE_DEVICES="")
+    assert_refused(result, "2 processes were launched", "--cpu")
+
+
+def test_dry_run_prints_the_configuration_and_writes_nothing(folder: Path, tmp_path: Path) -> None:
+    result = run("cgan", "--data", str(folder), "--epochs", "3", "--run-dir", str(tmp_path / "run"), "--dry-run")
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["epochs"] == 3
+    assert not (tmp_path / "run").exists()
+
+
+def test_help_and_mistakes_do_not_wait_for_torch() -> None:
+    code = (
+        "import sys\n"
+        "from colornet import cli\n"
+        "try:\n"
+        "    cli.main(sys.argv[1:])\n"
+        "finally:\n"
+        "    assert 'torch' not in sys.modules\n"
+    )
+    for arguments in (["train", "cgan", "--help"], ["evaluate", "--help"], ["train", "ae", "--data", "nowhere"]):
+        result = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)
+        assert "AssertionError" not in result.stderr
+        assert result.returncode == (0 if "--help" in arguments else 2)
+
+
+def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["train", "cgan", "--help"])
+    text = capsys.readouterr().out
+    for field in dataclasses.fields(TrainConfig):
+        assert f"--{field.name.replace('_', '-')}" in text
+    assert "data set: cifar10, sample, or the path of a folder of images" in " ".join(text.replace("│", " ").split())

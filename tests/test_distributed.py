@@ -1,0 +1,82 @@
+"""Two processes over gloo, started as a user starts them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+import torch
+
+LAUNCH = Path(__file__).parent.parent / "launch" / "accelerate"
+
+# Each rank trains as `python -m colornet.train` does, then leaves its own copy of every weight.
+RANK_SCRIPT = """
+import sys, os, torch
+from safetensors.torch import save_file
+from colornet import compose, train
+
+config = train.parse(sys.argv[2:])
+train.check(config)
+trainer = compose.compose_trainer(config)
+trainer.fit()
+networks = {name: trainer.accelerator.unwrap_model(n) for name, n in trainer.objective.networks.items()}
+weights = {f"{name}/{key}": value.contiguous() for name, n in networks.items() for key, value in n.state_dict().items()}
+weights |= {f"ema/{key}": value.contiguous() for key, value in trainer.ema.state_dict().items()}
+save_file(weights, f"{sys.argv[1]}/rank{os.environ['RANK']}.safetensors")
+trainer.accelerator.end_training()
+"""
+
+
+def options(folder: Path, run_dir: Path) -> list[str]:
+    small = "--image-size 16 --width 8 --multipliers 1 2 --blocks 1 --discriminator-width 8 --batch-size 8 --epochs 2"
+    place = ["--data", str(folder), "--run-dir", str(run_dir), "--mixed-precision", "no", "--cpu"]
+    return [*small.split(), *place]
+
+
+def launch(arguments: list[str], processes: int = 2) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / "multi_cpu.yaml")]
+    command += ["--num_processes", str(processes), "--main_process_port", "0", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+
+@pytest.mark.parametrize("preset", ["ae", "cgan"])
+def test_two_processes_end_with_identical_weights(preset: str, folder: Path, tmp_path: Path) -> None:
+    script = tmp_path / "rank.py"
+    script.write_text(RANK_SCRIPT)
+    arguments = [preset, *options(folder, tmp_path / "run"), "--num-processes", "2"]
+    result = launch([str(script), str(tmp_path), *arguments])
+    assert result.returncode == 0, result.stderr
+    assert "2 process(es) on cpu" in result.stdout
+    first, second = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in (0, 1))
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+
+    # The two shared one run: a second pair of eyes is one process that sees the same batches.
+    alone = subprocess.run(
+        [sys.executable, "-m", "colornet.train", preset, *options(folder, tmp_path / "alone")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    together, single = (json.loads((tmp_path / run / "metrics.jsonl").read_text().splitlines()[-1]) for run in ("run", "alone"))
+    assert together["validation/psnr"] == pytest.approx(single["validation/psnr"], abs=0.05)
+    assert together["validation/cf_truth"] == pytest.approx(single["validation/cf_truth"], rel=1e-12)
+
+
+def test_seed_cgan_trains_in_two_processes(folder: Path, tmp_path: Path) -> None:
+    """Two discriminator forwards before one update, with BatchNorm: what DDP is touchy about."""
+    arguments = ["seed-cgan", *options(folder, tmp_path / "run"), "--accumulation-steps", "2"]
+    result = launch(["-m", "colornet.train", *arguments])
+    assert result.returncode == 0, result.stderr
+    assert "BatchNorm sees the images of one process only" in result.stdout
+
+
+def test_wrong_number_of_processes_is_refused(folder: Path, tmp_path: Path) -> None:
+    result = launch(["-m", "colornet.train", "ae", *options(folder, tmp_path / "run"), "--num-processes", "4"])
+    assert result.returncode != 0
+    assert result.stderr.count("--num-processes 4 was asked for but 2 are running") == 1
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,109 @@
+"""Scoring and the comparison of runs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor
+
+from colornet import evaluate
+from colornet.compose import compose_trainer
+from colornet.evaluation import gray_floor, sample_grid, score
+from colornet.metrics import image_metrics, summarize
+from tests.conftest import small
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("runs")
+    for preset in ("ae", "seed-ae"):
+        compose_trainer(small(preset, folder, root / preset, epochs=1)).fit()
+    return {preset: root / preset for preset in ("ae", "seed-ae")}
+
+
+def images(count: int) -> Tensor:
+    return torch.randint(0, 256, (count, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 7, 100])
+def test_score_does_not_depend_on_the_batch_size(batch_size: int) -> None:
+    truth = images(7)
+    expected = image_metrics(gray_floor(truth), truth)
+    scored = score(gray_floor, truth, Accelerator(cpu=True), batch_size=batch_size)
+    for name, values in expected.items():
+        torch.testing.assert_close(scored[name], values, rtol=1e-12, atol=0)
+
+
+def test_gray_floor_is_grey_and_truth_scores_perfectly() -> None:
+    truth = images(5)
+    floor = summarize(image_metrics(gray_floor(truth), truth))
+    assert floor["cf"] < 1 < floor["cf_truth"]
+    assert floor["delta_cf"] == pytest.approx(floor["cf"] - floor["cf_truth"])
+    perfect = summarize(image_metrics(truth, truth))
+    assert (perfect["l1"], perfect["ciede2000"], perfect["delta_cf_image"]) == (0, 0, 0)
+    assert perfect["ssim"] == pytest.approx(1)
+
+
+def test_grid_lays_rows_under_each_other() -> None:
+    rows = [torch.full((4, 3, 2, 2), value, dtype=torch.uint8) for value in (10, 20)]
+    rows[1][3] = 30
+    grid = sample_grid(rows, scale=2)
+    assert grid.shape == (3, 8, 16)
+    assert (grid[:, :4] == 10).all()
+    assert (grid[:, 4:, :12] == 20).all()
+    assert (grid[:, 4:, 12:] == 30).all()
+
+
+def test_comparison_of_runs(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "comparison"
+    evaluate.main([str(runs["ae"]), str(runs["seed-ae"]), "--out", str(out), "--cpu", "--all-grays"])
+    table = (out / "comparison.txt").read_text().strip()
+    assert table in capsys.readouterr().out
+    assert [line.split("|")[1].strip() for line in table.splitlines()][2:] == [
+        "grey", "grey, channel mean", "grey, Rec. 601", "ae", "seed-ae", "truth",
+    ]  # fmt: skip
+
+    record = json.loads((out / "comparison.json").read_text())
+    assert (record["data"]["images"], record["data"]["split"]) == (21, "test")
+    assert record["rows"]["ae"].keys() == record["rows"]["grey"].keys() >= {"psnr", "ciede2000", "cf", "delta_cf_image"}
+    assert record["runs"]["ae"]["config"]["width"] == 8
+    assert record["runs"]["ae"]["training"][0]["versions"]["torch"] == record["versions"]["torch"]
+    assert torch.__version__.startswith(record["versions"]["torch"])
+    assert {"command", "commit", "date", "device"} <= record.keys()
+
+    with Image.open(out / "comparison.png") as picture:
+        assert picture.height == 6 * 16 * 3
+        assert picture.width > 16 * 16 * 3
+
+
+def test_existing_comparison_is_not_overwritten(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "comparison.json").write_text("mine")
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main([str(runs["ae"]), "--out", str(tmp_path)])
+    assert "already holds a comparison" in capsys.readouterr().err
+    assert (tmp_path / "comparison.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [("no config", "is no run"), ("no weights", "no model.safetensors"), ("text", "cannot be loaded"), ("shape", "cannot be loaded")],
+)
+def test_unusable_runs(
+    damage: str, words: str, runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if damage != "no config":
+        (tmp_path / "config.json").write_bytes((runs["ae"] / "config.json").read_bytes())
+    if damage == "text":
+        (tmp_path / "model.safetensors").write_text("hello")
+    if damage == "shape":
+        (tmp_path / "model.safetensors").write_bytes((runs["seed-ae"] / "model.safetensors").read_bytes())
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main([str(tmp_path), "--cpu"])
+    assert words in capsys.readouterr().err

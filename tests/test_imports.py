@@ -1,0 +1,84 @@
+"""The package's imports run one way."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+import colornet
+
+ROOT = Path(colornet.__file__).parent
+MODULES = {
+    ".".join(("colornet", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__"): path
+    for path in ROOT.rglob("*.py")
+}
+
+# What each module may import of the others at most; the order is that of the layers, low to high.
+ALLOWED = {
+    "errors": [],
+    "files": [],
+    "color": [],
+    "losses": [],
+    "models": [],
+    "config": ["errors"],
+    "provenance": ["files"],
+    "logs": ["config", "files", "provenance"],
+    "checkpoint": ["errors", "files"],
+    "data": ["errors", "files"],
+    "metrics": ["color"],
+    "objectives": ["color", "losses"],
+    "evaluation": ["color", "metrics"],
+    "trainer": ["checkpoint", "color", "config", "data", "errors", "evaluation", "files", "logs", "metrics", "models",
+                "objectives", "provenance"],
+    "compose": ["color", "config", "data", "errors", "losses", "models", "objectives", "trainer"],
+    "comparison": ["color", "compose", "config", "data", "evaluate", "evaluation", "files", "metrics", "provenance"],
+    "train": ["compose", "config", "data", "errors"],
+    "evaluate": ["comparison", "config", "data", "errors"],
+    "cli": ["evaluate", "train"],
+}  # fmt: skip
+
+# Only these may know of processes and devices.
+MAY_USE_ACCELERATE = {"trainer", "compose", "evaluation", "comparison"}
+
+
+def imports(path: Path) -> set[str]:
+    """List the modules that a file imports, at any depth of its code."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_run_one_way(module: str) -> None:
+    own = {name for name in imports(MODULES[module]) if name in MODULES and layer(name)}
+    assert {layer(name) for name in own} - {layer(module)} <= set(ALLOWED.get(layer(module), ()))
+
+
+def test_every_module_has_its_place() -> None:
+    assert {layer(module) for module in MODULES} - {""} == ALLOWED.keys()
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_composing_training_and_scoring_know_accelerate(module: str) -> None:
+    used = {name.split(".")[0] for name in imports(MODULES[module])}
+    assert "accelerate" not in used or layer(module) in MAY_USE_ACCELERATE
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_every_import_is_a_requirement(module: str) -> None:
+    known = {"torch", "torchvision", "accelerate", "einops", "numpy", "PIL", "safetensors", "skimage", "tqdm", "tyro"}
+    used = {name.split(".")[0] for name in imports(MODULES[module])} - {"colornet"}
+    assert used - set(sys.stdlib_module_names) <= known

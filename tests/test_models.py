@@ -1,0 +1,134 @@
+"""The networks: shapes, the seed project's sizes, what spectral normalisation promises."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from colornet.config import PRESETS
+from colornet.compose import build_discriminator, build_generator
+from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet, count_parameters
+
+
+def conv(in_channels: int, out_channels: int, side: int, bias: bool = True) -> int:
+    return side * side * in_channels * out_channels + (out_channels if bias else 0)
+
+
+def batch_norm(channels: int) -> int:
+    return 2 * channels
+
+
+def seed_unet_parameters() -> int:
+    """Count from the description: levels 64 … 1024 of (conv3, BN) × 2, 3×3 transposed convolutions, a 1×1 head to RGB."""
+    dims = [64, 128, 256, 512, 1024]
+
+    def double(i: int, o: int) -> int:
+        return conv(i, o, 3) + batch_norm(o) + conv(o, o, 3) + batch_norm(o)
+
+    encoder = sum(double(i, o) for i, o in zip([1, *dims[:-1]], dims, strict=True))
+    decoder = sum(conv(2 * d, d, 3) + double(2 * d, d) for d in dims[:-1])
+    return encoder + decoder + conv(64, 3, 1)
+
+
+@pytest.mark.parametrize("preset", ["seed-ae", "seed-cgan"])
+def test_seed_generator_has_the_size_of_its_description(preset: str) -> None:
+    assert count_parameters(build_generator(PRESETS[preset][1])) == seed_unet_parameters() == 34_524_099
+
+
+def test_seed_discriminator_has_the_size_of_its_description() -> None:
+    # 32 → 16 → 8 → 4 by 4×4 stride-2 convolutions on RGB and its grey condition, then 4×4 to one logit.
+    expected = (
+        conv(4, 64, 4)
+        + (conv(64, 128, 4, bias=False) + batch_norm(128))
+        + (conv(128, 256, 4, bias=False) + batch_norm(256))
+        + conv(256, 1, 4)
+    )
+    assert count_parameters(build_discriminator(PRESETS["seed-cgan"][1])) == expected
+
+
+def test_seed_blocks_are_those_of_the_description() -> None:
+    network = build_generator(PRESETS["seed-ae"][1])
+    kinds = [type(m) for m in network.modules()]
+    assert kinds.count(nn.MaxPool2d) == kinds.count(nn.ConvTranspose2d) == 4
+    assert kinds.count(nn.BatchNorm2d) == kinds.count(nn.LeakyReLU) == 18
+    assert {m.negative_slope for m in network.modules() if isinstance(m, nn.LeakyReLU)} == {0.01}
+
+
+@pytest.mark.parametrize("preset", ["ae", "cgan"])
+def test_our_generators_have_neither_transposed_convolutions_nor_batch_norm(preset: str) -> None:
+    kinds = {type(m) for m in build_generator(PRESETS[preset][1]).modules()}
+    assert nn.GroupNorm in kinds
+    assert not kinds & {nn.ConvTranspose2d, nn.BatchNorm2d}
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("attention", [True, False])
+@pytest.mark.parametrize("multipliers", [(1,), (1, 2), (1, 2, 3)])
+def test_unet_keeps_the_size_of_its_input(residual: bool, attention: bool, multipliers: tuple[int, ...]) -> None:
+    network = UNet(1, 2, width=6, multipliers=multipliers, blocks=1, residual=residual, attention=attention)
+    assert network(torch.randn(2, 1, 8, 20)).shape == (2, 2, 8, 20)
+
+
+def test_our_generator_starts_at_grey() -> None:
+    assert not UNet(1, 2, width=8)(torch.randn(2, 1, 16, 16)).any()
+
+
+@pytest.mark.parametrize("residual", [True, False])
+def test_every_parameter_of_the_unet_is_used(residual: bool) -> None:
+    network = UNet(1, 2, width=8, multipliers=(1, 2, 2), residual=residual)
+    nn.init.normal_(list(network.parameters())[-2])  # the zero-initialised output would hide all others
+    network(torch.randn(4, 1, 16, 16)).square().sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def receptive_field(network: nn.Module, logit: tuple[int, int], size: int) -> tuple[int, int]:
+    images = torch.zeros(1, 3, size, size, requires_grad=True)
+    gray, color = images.split([1, 2], dim=1)
+    network(gray, color)[0, 0, *logit].backward()
+    assert images.grad is not None
+    rows = images.grad.abs().sum((0, 1, 3)).nonzero()
+    columns = images.grad.abs().sum((0, 1, 2)).nonzero()
+    return int(rows.max() - rows.min()) + 1, int(columns.max() - columns.min()) + 1
+
+
+def test_patch_discriminator_sees_patches_of_the_documented_size() -> None:
+    network = PatchDiscriminator(3, width=8)
+    assert network(torch.zeros(2, 1, 32, 32), torch.zeros(2, 2, 32, 32)).shape == (2, 1, 8, 8)
+    assert receptive_field(network, (8, 8), 64) == (28, 28)
+
+
+@pytest.mark.parametrize("size", [8, 32, 64])
+def test_dcgan_discriminator_gives_one_logit(size: int) -> None:
+    network = DCGANDiscriminator(4, width=4, image_size=size)
+    assert network(torch.zeros(2, 1, size, size), torch.zeros(2, 3, size, size)).shape == (2, 1, 1, 1)
+
+
+@pytest.mark.parametrize("discriminator", [PatchDiscriminator(3, width=8), DCGANDiscriminator(3, width=8)])
+def test_discriminators_look_at_the_condition(discriminator: nn.Module) -> None:
+    color = torch.randn(2, 2, 32, 32)
+    dark, light = torch.zeros(2, 1, 32, 32), torch.ones(2, 1, 32, 32)
+    assert not torch.allclose(discriminator(dark, color), discriminator(light, color))
+
+
+def spectral_norms(network: nn.Module) -> list[float]:
+    layers = [m for m in network.modules() if isinstance(m, nn.Conv2d)]
+    return [torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2).item() for layer in layers]
+
+
+def test_power_iteration_brings_spectral_norms_to_one() -> None:
+    network = PatchDiscriminator(3, width=8)
+    for _ in range(200):
+        network.power_iteration()
+    assert spectral_norms(network) == pytest.approx([1.0] * 5, rel=1e-3)
+
+
+def test_only_power_iteration_changes_what_the_discriminator_computes() -> None:
+    network = PatchDiscriminator(3, width=8)
+    inputs = torch.randn(2, 1, 16, 16), torch.randn(2, 2, 16, 16)
+
+    def logits() -> Tensor:
+        return network(*inputs).detach()
+
+    assert torch.equal(logits(), logits())
+    before = logits()
+    network.power_iteration()
+    assert not torch.equal(before, logits())
