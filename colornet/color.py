@@ -80,6 +80,7 @@ def to_gray(rgb: Tensor, kind: Gray = "lightness") -> Tensor:
     if kind == "lightness":
         lightness = rgb_to_lab(rgb)[..., :1, :, :]
         return lab_to_rgb(torch.cat((lightness, torch.zeros_like(rgb[..., :2, :, :])), dim=-3))
+    rgb = _at_least_float32(rgb)
     weights = {"mean": (1 / 3, 1 / 3, 1 / 3), "rec601": (0.299, 0.587, 0.114)}[kind]
     return _mix_channels(rgb, [weights]).expand_as(rgb)
 
@@ -123,6 +124,7 @@ class RgbSpace:
     color_channels = 3
 
     def encode(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
+        rgb = _at_least_float32(rgb)
         return rgb.mean(-3, keepdim=True), rgb
 
     def decode(self, gray: Tensor, color: Tensor) -> Tensor:
