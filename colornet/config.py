@@ -47,7 +47,7 @@ class TrainConfig:
     # Optimisation
     epochs: int = 30  # passes over the training images; the horizon of the learning-rate schedule
     max_steps: int | None = None  # stop after this many steps, with a checkpoint; schedules stay those of --epochs
-    batch_size: int = 128  # images per step, over all processes
+    batch_size: int = 256  # images per step, over all processes
     accumulation_steps: int = 1  # micro-batches in which each process works through its share of a batch
     lr: float = 1e-3  # learning rate of the generator
     discriminator_lr: float = 2e-4  # learning rate of the discriminator
@@ -55,8 +55,8 @@ class TrainConfig:
     beta2: float = 0.999  # second moment decay of Adam
     lr_schedule: Literal["constant", "cosine", "exponential"] = "cosine"  # course of the learning rates over the epochs
     lr_decay: float = 0.9  # factor after each epoch of the exponential schedule
-    warmup_steps: int = 0  # steps of linear warm-up of the learning rates
-    max_grad_norm: float | None = None  # clip the gradient of each network to this L2 norm
+    warmup_steps: int = 200  # steps of linear warm-up of the learning rates
+    max_grad_norm: float | None = 1.0  # clip the gradient of each network to this L2 norm
     ema_decay: float = 0.999  # moving average of the generator's weights, the model that counts; 0: the weights themselves
 
     # Run
@@ -87,6 +87,8 @@ _SEED = TrainConfig(
     epochs=20,
     batch_size=64,
     lr_schedule="exponential",
+    warmup_steps=0,
+    max_grad_norm=None,
     ema_decay=0.0,
     mixed_precision="no",
     run_dir="runs/seed-ae",
@@ -99,8 +101,8 @@ PRESETS: dict[str, tuple[str, TrainConfig]] = {
         TrainConfig(
             objective="adversarial",
             reconstruction_weight=20.0,
-            lr=2e-4,
-            discriminator_lr=2e-4,
+            lr=4e-4,
+            discriminator_lr=4e-4,
             beta1=0.5,
             max_grad_norm=None,
             run_dir="runs/cgan",
