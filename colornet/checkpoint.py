@@ -1,7 +1,7 @@
 """Checkpoints: a folder of tensors and plain values, with a manifest of hashes, whole or not there.
 
-    checkpoints/step-00001000/state.pt       nested dicts of tensors and plain values, read with `weights_only=True`
-    checkpoints/step-00001000/manifest.json  format version, step, size and sha256 of every file
+checkpoints/step-00001000/state.pt       nested dicts of tensors and plain values, read with `weights_only=True`
+checkpoints/step-00001000/manifest.json  format version, step, size and sha256 of every file
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,14 +43,15 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
     try:
         torch.save(state, temporary / "state.pt")
         sync(temporary / "state.pt")
-        files = {"state.pt": {"bytes": (temporary / "state.pt").stat().st_size, "sha256": _sha256(temporary / "state.pt")}}
+        written = temporary / "state.pt"
+        files = {written.name: {"bytes": written.stat().st_size, "sha256": _sha256(written)}}
         manifest = {"format": FORMAT, "step": step, "files": files}
         (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         sync(temporary / "manifest.json")
         sync(temporary)
         if final.exists():  # the checkpoint of this step was damaged, or the run stopped here before
             shutil.rmtree(final)
-        os.rename(temporary, final)
+        temporary.rename(final)
         sync(folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -61,7 +61,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
 
 
 def find_checkpoint(folder: Path) -> Path | None:
-    """Return the newest good checkpoint, with a warning for each damaged one that is passed over; None if there is none.
+    """Return the newest good checkpoint, or None if there is none; warn of each damaged one that is passed over.
 
     Raises `InputError` if there are checkpoints and all of them are damaged.
     """

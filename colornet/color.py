@@ -57,7 +57,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Convert CIELAB (…, 3, H, W) under D65 to sRGB in [0, 1]; colours outside the gamut are clipped channel by channel.
+    """Convert CIELAB (…, 3, H, W) under D65 to sRGB in [0, 1]; colours outside the gamut are clipped by channel.
 
     The inverse of `rgb_to_lab`: the round trip is exact for all 2²⁴ uint8 colours.
     """

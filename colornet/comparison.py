@@ -16,7 +16,7 @@ from torch import Tensor
 from colornet.color import Gray, to_float, to_gray, to_uint8
 from colornet.compose import color_space, load_run
 from colornet.config import TrainConfig
-from colornet.data import load_dataset
+from colornet.data import Dataset, load_dataset
 from colornet.evaluate import EvaluateConfig
 from colornet.evaluation import Colorize, colorize_with, gray_floor, sample_grid, score
 from colornet.files import replacing
@@ -74,7 +74,7 @@ def compare(config: EvaluateConfig, run_configs: list[TrainConfig]) -> None:
         draw(pictured).save(path)
     with replacing(config.out / "comparison.txt") as path:
         path.write_text(table + "\n", encoding="utf-8")
-    write_json(config.out / "comparison.json", _record(config, run_configs, rows, images, dataset.name, dataset.fingerprint))
+    write_json(config.out / "comparison.json", _record(config, run_configs, rows, dataset, len(images)))
     print(f"\nWritten to {config.out}: comparison.txt, comparison.json, comparison.png")
 
 
@@ -124,9 +124,8 @@ def _record(
     config: EvaluateConfig,
     run_configs: list[TrainConfig],
     rows: dict[str, dict[str, float]],
-    images: Tensor,
-    name: str,
-    fingerprint: str,
+    dataset: Dataset,
+    count: int,
 ) -> dict[str, Any]:
     """Collect what `comparison.json` holds: the numbers, and all it takes to get them again."""
     runs = {
@@ -134,7 +133,7 @@ def _record(
         for row, run, run_config in zip(_names(config.runs), config.runs, run_configs, strict=True)
     }
     return {
-        "data": {"name": name, "split": config.split, "images": len(images), "fingerprint": fingerprint},
+        "data": {"name": dataset.name, "split": config.split, "images": count, "fingerprint": dataset.fingerprint},
         "rows": {row: {key: finite_or_none(value) for key, value in summary.items()} for row, summary in rows.items()},
         "runs": runs,
         **provenance(),

@@ -81,9 +81,9 @@ def build_discriminator(config: TrainConfig) -> PatchDiscriminator | DCGANDiscri
 
 
 def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
-    """Load the configuration and the generator, the moving average of its weights, of a run folder, ready for inference.
+    """Load the configuration of a run folder and its generator (the moving average), ready for inference.
 
-    Raises `InputError` for a folder that is no run, or whose `model.safetensors` is missing, damaged or of another shape.
+    Raises `InputError` for a folder that is no run, or whose `model.safetensors` is missing, damaged or does not fit.
     """
     config = load_config(run_dir)
     path = run_dir / "model.safetensors"

@@ -26,16 +26,16 @@ class TrainConfig:
     image_size: int = 32  # side of the square training images, pixels
     flip: bool = True  # flip images horizontally at random
     shift: int = 0  # shift images at random by up to this many pixels
-    cache_dir: str | None = None  # where downloads and decoded images are kept (default: $COLORNET_DATA or ~/.cache/colornet)
+    cache_dir: str | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
 
     # Networks
     color_space: Literal["lab", "rgb"] = "lab"  # lab: from L* to a*b*; rgb: from the channel mean to RGB
     width: int = 64  # channels of the generator's first level
-    multipliers: tuple[int, ...] = (1, 2, 4)  # channels of each level of the generator, in widths; each level halves the size
+    multipliers: tuple[int, ...] = (1, 2, 4)  # channels of each level, in widths; each level halves the size
     blocks: int = 2  # blocks per level of the generator
     residual: bool = True  # residual blocks with GroupNorm; no: the seed project's convolutions with BatchNorm
     attention: bool = True  # self-attention at the lowest level of the generator
-    discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, a logit per patch; dcgan: BatchNorm, one logit
+    discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, many logits; dcgan: BatchNorm, one
     discriminator_width: int = 64  # channels of the discriminator's first level
 
     # Objective
@@ -57,11 +57,11 @@ class TrainConfig:
     lr_decay: float = 0.9  # factor after each epoch of the exponential schedule
     warmup_steps: int = 200  # steps of linear warm-up of the learning rates
     max_grad_norm: float | None = 1.0  # clip the gradient of each network to this L2 norm
-    ema_decay: float = 0.999  # moving average of the generator's weights, the model that counts; 0: the weights themselves
+    ema_decay: float = 0.999  # moving average of the generator, the model that counts; 0: none
 
     # Run
     run_dir: str = "runs/ae"  # folder of the run
-    resume: Literal["never", "auto"] = "never"  # auto: go on where the run in --run-dir stopped, or start it; never: refuse one
+    resume: Literal["never", "auto"] = "never"  # auto: go on with the run in --run-dir, or start it
     seed: int = 0  # seed of the weights, the order of the images and their augmentation
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # auto: bf16 where the device computes it natively
     compile: Literal["auto", "on", "off"] = "auto"  # torch.compile the networks; auto: on GPUs
@@ -97,7 +97,7 @@ _SEED = TrainConfig(
 PRESETS: dict[str, tuple[str, TrainConfig]] = {
     "ae": ("Our autoencoder: residual U-Net, from L* to a*b*, L1 loss.", TrainConfig()),
     "cgan": (
-        "Our conditional GAN: the autoencoder's U-Net against a patch discriminator with spectral norm, hinge loss and L1.",
+        "Our conditional GAN: the same U-Net against a spectral-norm patch discriminator, hinge loss and L1.",
         TrainConfig(
             objective="adversarial",
             reconstruction_weight=20.0,
@@ -128,7 +128,18 @@ PRESETS: dict[str, tuple[str, TrainConfig]] = {
 
 # A resumed run may differ in these fields: they say where and how it runs, not what it computes.
 FREE_ON_RESUME = frozenset(
-    ("max_steps", "log_every", "eval_every", "compile", "cpu", "num_processes", "run_dir", "resume", "cache_dir", "dry_run")
+    {
+        "max_steps",
+        "log_every",
+        "eval_every",
+        "compile",
+        "cpu",
+        "num_processes",
+        "run_dir",
+        "resume",
+        "cache_dir",
+        "dry_run",
+    }
 )
 
 
@@ -147,9 +158,8 @@ def check_config(config: TrainConfig, world_size: int = 1) -> None:
     _require(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
     _require(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
     _require(config.shift < config.image_size, config, "shift", "below --image-size")
-    _require(
-        bool(config.multipliers) and min(config.multipliers) >= 1, config, "multipliers", "one or more numbers of at least 1"
-    )
+    levels = config.multipliers
+    _require(bool(levels) and min(levels) >= 1, config, "multipliers", "one or more numbers of at least 1")
     _check_image_size(config)
     _check_processes(config, world_size)
 

@@ -28,15 +28,14 @@ class EvaluateConfig:
     batch_size: int = 500  # images per process in a step
     all_grays: bool = False  # measure the grey images of channel mean and Rec. 601 luma, too
     cpu: bool = False  # work on the CPU even where there is a GPU
-    cache_dir: Path | None = None  # where downloads and decoded images are kept (default: $COLORNET_DATA or ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and compare; mistakes of the user end in one sentence and exit code 2."""
     quiet = os.environ.get("RANK", "0") != "0"
-    config = tyro.cli(
-        EvaluateConfig, args=arguments, prog="python -m colornet.evaluate", description=__doc__, console_outputs=not quiet
-    )
+    prog = "python -m colornet.evaluate"
+    config = tyro.cli(EvaluateConfig, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
     with exiting_on_errors(quiet=quiet):
         configs = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.

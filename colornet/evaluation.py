@@ -16,7 +16,7 @@ from colornet.metrics import image_metrics
 __all__ = ["Colorize", "colorize_with", "gray_floor", "sample_grid", "score"]
 
 Colorize = Callable[[Tensor], Tensor]
-"""From true images, uint8 (N, 3, H, W), of which it may look at the grey version only, to coloured ones of that kind."""
+"""From true images, uint8 (N, 3, H, W), of which it sees the grey version only, to coloured ones of that kind."""
 
 
 def colorize_with(network: nn.Module, space: ColorSpace, accelerator: Accelerator) -> Colorize:

@@ -34,8 +34,7 @@ class RunLog:
         self.writer = SummaryWriter(str(folder), purge_step=step + 1)
         values = {name: _flat(value) for name, value in dataclasses.asdict(config).items()}
         experiment, session_start, self.session_end = hparams(values, dict.fromkeys(metric_tags, 0.0))
-        self.writer.file_writer.add_summary(experiment)
-        self.writer.file_writer.add_summary(session_start)
+        self._add(experiment, session_start)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Add a point to each named curve."""
@@ -54,9 +53,13 @@ class RunLog:
     def close(self, *, finished: bool) -> None:
         """Flush everything; a finished run is marked as such among the hyperparameters."""
         if finished:
-            self.writer.file_writer.add_summary(self.session_end)
+            self._add(self.session_end)
         self.writer.close()
         self.records.close()
+
+    def _add(self, *summaries: Any) -> None:
+        for summary in summaries:
+            self.writer._get_file_writer().add_summary(summary)
 
     def _drop_records_after(self, step: int) -> None:
         path = self.folder / "metrics.jsonl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 
@@ -127,7 +128,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         dims = [width * multiplier for multiplier in multipliers]
-        pairs = list(zip(dims[:-1], dims[1:], strict=True))
+        pairs = list(itertools.pairwise(dims))
         if residual:
             self.stem: nn.Module = nn.Conv2d(in_channels, dims[0], 3, padding=1)
             self.encoder = nn.ModuleList(_residual_level(i, o, blocks) for i, o in [(dims[0], dims[0]), *pairs])
@@ -166,7 +167,7 @@ class UNet(nn.Module):
 
 def _residual_level(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
     dims = [in_channels] + [out_channels] * blocks
-    return nn.Sequential(*(ResnetBlock(i, o) for i, o in zip(dims[:-1], dims[1:], strict=True)))
+    return nn.Sequential(*(ResnetBlock(i, o) for i, o in itertools.pairwise(dims)))
 
 
 class PatchDiscriminator(nn.Module):

@@ -1,7 +1,7 @@
 """What one update is: the autoencoder's regression and the conditional GAN's game.
 
-An objective knows no device, process, file or log. It is handed networks and optimisers as Accelerate prepared them, and
-`update`, which turns losses into one optimiser step.
+An objective knows no device, process, file or log. It is handed networks and optimisers as Accelerate prepared them,
+and `update`, which turns losses into one optimiser step.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ Distance = Callable[[Tensor, Tensor], Tensor]
 class Update(Protocol):
     """Make one optimiser step on the mean of `count` losses and return the L2 norm of its gradient, a scalar.
 
-    The losses come from an iterator so that each forward pass runs only when its backward pass is next: the graph of one
-    micro-batch is in memory at a time.
+    The losses come from an iterator so that each forward pass runs only when its backward pass is next: the graph of
+    one micro-batch is in memory at a time.
     """
 
     def __call__(self, network: nn.Module, optimizer: Optimizer, losses: Iterator[Tensor], count: int) -> Tensor: ...
@@ -107,8 +107,8 @@ class Adversarial:
     def training_step(self, microbatches: Sequence[Tensor]) -> dict[str, Tensor]:
         logs = Means(len(microbatches))
         pairs = [self.space.encode(to_float(images)) for images in microbatches]  # [(gray, color)]
-        # One micro-batch: its forward pass serves both updates. Several: to keep the graphs of all would cost the memory
-        # that micro-batches are there to save, so the generator runs again for its own update.
+        # One micro-batch: its forward pass serves both updates. Several: to keep the graphs of all would cost the
+        # memory that micro-batches are there to save, so the generator runs again for its own update.
         shared = self.generator(pairs[0][0]) if len(pairs) == 1 else None
 
         self.power_iteration()

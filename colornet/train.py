@@ -61,7 +61,9 @@ def check(config: TrainConfig) -> None:
     if not any(run_dir.iterdir()):
         return
     if config.resume == "never":
-        raise InputError(f"--run-dir {run_dir} is not empty: go on with its run by --resume auto, or choose another folder.")
+        raise InputError(
+            f"--run-dir {run_dir} is not empty: --resume auto goes on with its run; or choose another folder."
+        )
     if changed := differences(load_config(run_dir), config):
         raise InputError(
             f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "

@@ -1,7 +1,7 @@
 """The training loop: it moves batches through an objective, watches, evaluates, saves and resumes.
 
-It never asks which objective it runs, and nothing in the per-step path waits for the device: losses are summed there and
-read when they are logged.
+It never asks which objective it runs, and nothing in the per-step path waits for the device: losses are summed there
+and read when they are logged.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SAMPLES = 12  # validation images shown at every evaluation
 
 
 def learning_rate_factor(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Return the factor on the learning rates at a step, counted from 0: a pure function, so a resume needs no state."""
+    """Return the factor on the learning rates at a step, counted from 0; a pure function: resuming needs no state."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.lr_schedule == "cosine":
         return warmup * 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_per_epoch)))
@@ -73,7 +73,7 @@ def update(
     losses: Iterator[Tensor],
     count: int,
 ) -> Tensor:
-    """Make one optimiser step on the mean of `count` losses; with its first two arguments bound, an `objectives.Update`.
+    """Make one optimiser step on the mean of `count` losses; its first two arguments bound, an `objectives.Update`.
 
     Gradients are synchronised between processes in the last backward pass only. This network is unscaled, clipped and
     stepped before the next one's backward pass begins: with fp16, two at a time would be unscaled twice.
@@ -239,7 +239,8 @@ class Trainer:
         summary = summarize(per_image)
         if log is not None:
             log.scalars(self.step, {f"validation/{name}": value for name, value in summary.items()})
-            shown = images[torch.linspace(0, len(images) - 1, min(SAMPLES, len(images))).long()].to(self.accelerator.device)
+            chosen = torch.linspace(0, len(images) - 1, min(SAMPLES, len(images))).long()
+            shown = images[chosen].to(self.accelerator.device)
             log.images(self.step, sample_grid([gray_floor(shown), colorize(shown), shown]).cpu())
             tqdm.write(
                 f"step {self.step}: validation PSNR {summary['psnr']:.2f} dB, CIEDE2000 {summary['ciede2000']:.2f}, "

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from colornet import checkpoint
 from colornet.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from colornet.errors import InputError
 
@@ -38,7 +37,9 @@ def test_an_empty_folder_has_none(tmp_path: Path) -> None:
     assert find_checkpoint(tmp_path / "nowhere") is None
 
 
-@pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest", "manifest is text", "no state", "newer format"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "flipped", "no manifest", "manifest is text", "no state", "newer format"]
+)
 def test_damaged_checkpoint_is_passed_over(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     good = save_checkpoint(tmp_path, 1, state(1.0), keep=3)
     bad = save_checkpoint(tmp_path, 2, state(2.0), keep=3)
@@ -65,7 +66,7 @@ def test_damaged_checkpoint_is_passed_over(damage: str, tmp_path: Path, caplog: 
 def test_all_damaged_is_an_error(tmp_path: Path) -> None:
     for step in (1, 2):
         (save_checkpoint(tmp_path, step, state(1.0), keep=3) / "state.pt").write_bytes(b"")
-    with pytest.raises(InputError, match="All 2 checkpoints in .* are damaged"):
+    with pytest.raises(InputError, match=r"All 2 checkpoints in .* are damaged"):
         find_checkpoint(tmp_path)
 
 
@@ -75,7 +76,7 @@ def test_a_crash_while_writing_leaves_the_older_one(tmp_path: Path, monkeypatch:
     def crash(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoint.os, "rename", crash)
+    monkeypatch.setattr(Path, "rename", crash)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(tmp_path, 2, state(2.0), keep=1)
     assert find_checkpoint(tmp_path) == older

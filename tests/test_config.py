@@ -65,7 +65,9 @@ def test_values_that_no_run_could_use(changes: dict[str, Any], words: str) -> No
 
 
 def test_batch_that_the_processes_cannot_share() -> None:
-    with pytest.raises(InputError, match=r"--batch-size 128 cannot be divided by 3 processes .* choose a multiple of 3"):
+    with pytest.raises(
+        InputError, match=r"--batch-size 256 cannot be divided by 3 processes .* choose a multiple of 3"
+    ):
         check_config(TrainConfig(), world_size=3)
 
 
@@ -98,7 +100,8 @@ def test_mistyped_preset_names_the_presets() -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "words"), [("missing", ["missing", "neither"]), ("cifar-10", ["did you mean", "cifar10"]), ("empty", ["empty"])]
+    ("data", "words"),
+    [("missing", ["missing", "neither"]), ("cifar-10", ["did you mean", "cifar10"]), ("empty", ["empty"])],
 )
 def test_unusable_data(data: str, words: list[str], tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()

@@ -9,8 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file
 import torch
+from safetensors.torch import load_file
 
 LAUNCH = Path(__file__).parent.parent / "launch" / "accelerate"
 
@@ -62,7 +62,9 @@ def test_two_processes_end_with_identical_weights(preset: str, folder: Path, tmp
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert alone.returncode == 0, alone.stderr
-    together, single = (json.loads((tmp_path / run / "metrics.jsonl").read_text().splitlines()[-1]) for run in ("run", "alone"))
+    together, single = (
+        json.loads((tmp_path / run / "metrics.jsonl").read_text().splitlines()[-1]) for run in ("run", "alone")
+    )
     assert together["validation/psnr"] == pytest.approx(single["validation/psnr"], abs=0.05)
     assert together["validation/cf_truth"] == pytest.approx(single["validation/cf_truth"], rel=1e-12)
 

@@ -93,7 +93,12 @@ def test_existing_comparison_is_not_overwritten(
 
 @pytest.mark.parametrize(
     ("damage", "words"),
-    [("no config", "is no run"), ("no weights", "no model.safetensors"), ("text", "cannot be loaded"), ("shape", "cannot be loaded")],
+    [
+        ("no config", "is no run"),
+        ("no weights", "no model.safetensors"),
+        ("text", "cannot be loaded"),
+        ("shape", "cannot be loaded"),
+    ],
 )
 def test_unusable_runs(
     damage: str, words: str, runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from colornet.config import PRESETS
 from colornet.compose import build_discriminator, build_generator
+from colornet.config import PRESETS
 from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet, count_parameters
 
 
@@ -18,7 +18,7 @@ def batch_norm(channels: int) -> int:
 
 
 def seed_unet_parameters() -> int:
-    """Count from the description: levels 64 … 1024 of (conv3, BN) × 2, 3×3 transposed convolutions, a 1×1 head to RGB."""
+    """Count from the description: levels of (conv3, BN) × 2, 3×3 transposed convolutions, a 1×1 head to RGB."""
     dims = [64, 128, 256, 512, 1024]
 
     def double(i: int, o: int) -> int:
@@ -83,7 +83,7 @@ def test_every_parameter_of_the_unet_is_used(residual: bool) -> None:
 def receptive_field(network: nn.Module, logit: tuple[int, int], size: int) -> tuple[int, int]:
     images = torch.zeros(1, 3, size, size, requires_grad=True)
     gray, color = images.split([1, 2], dim=1)
-    network(gray, color)[0, 0, *logit].backward()
+    network(gray, color)[0, 0, logit[0], logit[1]].backward()
     assert images.grad is not None
     rows = images.grad.abs().sum((0, 1, 3)).nonzero()
     columns = images.grad.abs().sum((0, 1, 2)).nonzero()
