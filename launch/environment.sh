@@ -19,7 +19,7 @@ else
             }
         fi
         echo "Installing into .venv (torch alone is several GB; once) ..."
-        "$python" -m pip install --quiet --disable-pip-version-check --editable ".${1:+[$1]}"
+        "$python" -m pip install --quiet --quiet --disable-pip-version-check --editable ".${1:+[$1]}"
         touch "$stamp" "$stamp${1:+-$1}"
     fi
 fi

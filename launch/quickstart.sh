@@ -9,19 +9,21 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/environment.sh
 
-root=${COLORNET_RUNS:-runs}
-out=$root/quickstart
+# Unless told otherwise, the launcher gives a process one thread.
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$("$python" -c 'import os; print(os.cpu_count())')}
+
+out=runs/quickstart
 number=1
 while [ -e "$out" ]; do
     number=$((number + 1))
-    out=$root/quickstart-$number
+    out=runs/quickstart-$number
 done
 
 train() { # PRESET [OPTION ...]
     local preset=$1
     shift
-    set -- "$preset" --data sample --width 32 --blocks 1 --discriminator-width 32 --batch-size 64 --epochs 12 \
-        --eval-every 3 --run-dir "$out/$preset" "$@"
+    set -- "$preset" --data sample --width 24 --blocks 1 --discriminator-width 32 --batch-size 64 --epochs 8 \
+        --eval-every 2 --run-dir "$out/$preset" "$@"
     # A launcher wraps a mistake into a traceback of its own and changes its exit code: look for mistakes first.
     "$python" -m colornet.train "$@" --dry-run > /dev/null
     "$python" -m accelerate.commands.launch --config_file launch/accelerate/single.yaml -m colornet.train "$@"
