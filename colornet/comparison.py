@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from einops import rearrange
+from einops import rearrange, repeat
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -18,7 +18,7 @@ from colornet.compose import color_space, load_run
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.evaluate import EvaluateConfig
-from colornet.evaluation import Colorize, colorize_with, gray_floor, sample_grid, score
+from colornet.evaluation import Colorize, colorize_with, gray_floor, score
 from colornet.files import replacing
 from colornet.metrics import summarize
 from colornet.provenance import finite_or_none, provenance, write_json
@@ -74,7 +74,9 @@ def compare(config: EvaluateConfig, run_configs: list[TrainConfig]) -> None:
         draw(pictured).save(path)
     with replacing(config.out / "comparison.txt") as path:
         path.write_text(table + "\n", encoding="utf-8")
-    write_json(config.out / "comparison.json", _record(config, run_configs, rows, dataset, len(images)))
+    write_json(
+        config.out / "comparison.json", _record(config, run_configs, rows, dataset, len(images), accelerator.device)
+    )
     print(f"\nWritten to {config.out}: comparison.txt, comparison.json, comparison.png")
 
 
@@ -98,7 +100,8 @@ def format_table(rows: dict[str, dict[str, float]]) -> str:
 
 def draw(rows: dict[str, Tensor]) -> Image.Image:
     """Draw rows of uint8 images (N, 3, H, W) under each other, the name of each row at its left."""
-    grid = rearrange(sample_grid(list(rows.values()), SCALE).cpu(), "c h w -> h w c").numpy()
+    pixels = rearrange([images.cpu() for images in rows.values()], "row n c h w -> (row h) (n w) c")
+    grid = repeat(pixels, "h w c -> (h sy) (w sx) c", sy=SCALE, sx=SCALE).numpy()
     font = ImageFont.load_default(size=16)
     margin = 16 + int(max(font.getlength(name) for name in rows))
     picture = Image.new("RGB", (margin + grid.shape[1], grid.shape[0]), "white")
@@ -126,6 +129,7 @@ def _record(
     rows: dict[str, dict[str, float]],
     dataset: Dataset,
     count: int,
+    device: torch.device,
 ) -> dict[str, Any]:
     """Collect what `comparison.json` holds: the numbers, and all it takes to get them again."""
     runs = {
@@ -136,5 +140,5 @@ def _record(
         "data": {"name": dataset.name, "split": config.split, "images": count, "fingerprint": dataset.fingerprint},
         "rows": {row: {key: finite_or_none(value) for key, value in summary.items()} for row, summary in rows.items()},
         "runs": runs,
-        **provenance(),
+        **provenance(device),
     }

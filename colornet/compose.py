@@ -21,7 +21,8 @@ from colornet.errors import InputError
 from colornet.losses import BCE, HINGE, RECONSTRUCTION_LOSSES
 from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet
 from colornet.objectives import Adversarial, Objective, Reconstruction
-from colornet.trainer import Trainer, update
+from colornet.optimization import update
+from colornet.trainer import Trainer
 
 __all__ = [
     "build_discriminator",

@@ -59,7 +59,11 @@ def score(
     return {name: values[: len(images)].cpu() for name, values in gathered.items()}
 
 
-def sample_grid(rows: list[Tensor], scale: int = 3) -> Tensor:
-    """Lay uint8 image rows, each (N, 3, H, W), under each other in one picture (3, rows · H · scale, N · W · scale)."""
-    picture = rearrange(torch.stack(rows), "row n c h w -> c (row h) (n w)")
+def sample_grid(versions: list[Tensor], columns: int = 3, scale: int = 3) -> Tensor:
+    """Lay out versions of the same uint8 images, each (N, 3, H, W), as one picture (3, height, width).
+
+    The versions of an image stand side by side, `columns` images in a row; N is a multiple of `columns`. Each pixel
+    becomes `scale` × `scale` pixels, so that small images can be looked at.
+    """
+    picture = rearrange(versions, "version (y x) c h w -> c (y h) (x version w)", x=columns)
     return repeat(picture, "c h w -> c (h sy) (w sx)", sy=scale, sx=scale)

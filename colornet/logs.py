@@ -13,7 +13,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 from torchvision.transforms.functional import to_pil_image
 
-from colornet.config import TrainConfig
+from colornet.config import FREE_ON_RESUME, TrainConfig
 from colornet.files import replacing
 from colornet.provenance import finite_or_none
 
@@ -32,7 +32,7 @@ class RunLog:
         self.records = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         # TensorBoard forgets events from `purge_step` on that earlier files of the folder hold.
         self.writer = SummaryWriter(str(folder), purge_step=step + 1)
-        values = {name: _flat(value) for name, value in dataclasses.asdict(config).items()}
+        values = {k: _flat(v) for k, v in dataclasses.asdict(config).items() if k not in FREE_ON_RESUME}
         experiment, session_start, self.session_end = hparams(values, dict.fromkeys(metric_tags, 0.0))
         self._add(experiment, session_start)
 

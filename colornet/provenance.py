@@ -21,14 +21,14 @@ from colornet.files import replacing
 __all__ = ["finite_or_none", "provenance", "write_json"]
 
 
-def provenance() -> dict[str, Any]:
+def provenance(device: torch.device) -> dict[str, Any]:
     """Say which command, code, libraries and machine are at work, for a file of results."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else f"CPU, {torch.get_num_threads()} threads"
+    on_gpu = device.type == "cuda"
     return {
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
-        "device": device,
+        "device": torch.cuda.get_device_name(device) if on_gpu else f"{device.type}, {torch.get_num_threads()} threads",
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": {
             "python": platform.python_version(),

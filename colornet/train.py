@@ -35,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from colornet.compose import compose_trainer
 
-        compose_trainer(config).fit()
+        trainer = compose_trainer(config)
+        trainer.fit()
+        trainer.accelerator.end_training()
 
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
@@ -55,6 +57,9 @@ def check(config: TrainConfig) -> None:
     check_dataset(config.data)
     run_dir = Path(config.run_dir)
     if not run_dir.exists():
+        parent = next(folder for folder in run_dir.absolute().parents if folder.exists())
+        if not (parent.is_dir() and os.access(parent, os.W_OK)):
+            raise InputError(f"--run-dir {run_dir} cannot be made in {parent}: choose a folder that you may write to.")
         return
     if not run_dir.is_dir():
         raise InputError(f"--run-dir {run_dir} is a file: choose a folder.")

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -19,7 +16,6 @@ from accelerate import Accelerator
 from accelerate.utils import broadcast
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from tqdm import tqdm
 
 from colornet.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
@@ -33,59 +29,14 @@ from colornet.logs import RunLog
 from colornet.metrics import summarize
 from colornet.models import count_parameters
 from colornet.objectives import Objective
+from colornet.optimization import learning_rate_factor, update_ema
 from colornet.provenance import provenance, write_json
 
-__all__ = ["Trainer", "learning_rate_factor", "update", "update_ema"]
+__all__ = ["Trainer"]
 
 # The final values of these stand beside the hyperparameters in TensorBoard.
 HEADLINES = ("validation/psnr", "validation/ciede2000", "validation/cf", "validation/delta_cf")
-SAMPLES = 12  # validation images shown at every evaluation
-
-
-def learning_rate_factor(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Return the factor on the learning rates at a step, counted from 0; a pure function: resuming needs no state."""
-    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-    if config.lr_schedule == "cosine":
-        return warmup * 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_per_epoch)))
-    if config.lr_schedule == "exponential":
-        return warmup * config.lr_decay ** (step // steps_per_epoch)
-    return warmup
-
-
-@torch.no_grad()
-def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move the average one step towards the network and copy its buffers; `step` counts the updates from 1.
-
-    The decay warms up as (1 + step) / (10 + step), TensorFlow's rule, so that a short run is not mostly its initial
-    weights.
-    """
-    decay = min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
-    for target, source in zip(average.buffers(), network.buffers(), strict=True):
-        target.copy_(source)
-
-
-def update(
-    accelerator: Accelerator,
-    max_grad_norm: float | None,
-    network: nn.Module,
-    optimizer: Optimizer,
-    losses: Iterator[Tensor],
-    count: int,
-) -> Tensor:
-    """Make one optimiser step on the mean of `count` losses; its first two arguments bound, an `objectives.Update`.
-
-    Gradients are synchronised between processes in the last backward pass only. This network is unscaled, clipped and
-    stepped before the next one's backward pass begins: with fp16, two at a time would be unscaled twice.
-    """
-    for index in range(count):
-        with nullcontext() if index == count - 1 else accelerator.no_sync(network):
-            accelerator.backward(next(losses) / count)
-    accelerator.unscale_gradients(optimizer)
-    norm = nn.utils.clip_grad_norm_(network.parameters(), max_grad_norm or math.inf)
-    optimizer.step()
-    optimizer.zero_grad()
-    return norm
+SAMPLES = 12  # validation images shown at every evaluation, in rows of three
 
 
 class Trainer:
@@ -189,7 +140,7 @@ class Trainer:
         write_json(self.run_dir / "config.json", dataclasses.asdict(config))
         history = self.run_dir / "provenance.json"
         starts = json.loads(history.read_text()) if history.exists() else []
-        write_json(history, [*starts, {"step": self.step, "data": self.dataset.fingerprint, **provenance()}])
+        write_json(history, [*starts, {"step": self.step, "data": self.dataset.fingerprint, **provenance(device)}])
 
     def train_step(self, microbatches: list[Tensor]) -> None:
         """Make one update of every network and of the moving average; nothing here waits for the device."""
@@ -239,7 +190,7 @@ class Trainer:
         summary = summarize(per_image)
         if log is not None:
             log.scalars(self.step, {f"validation/{name}": value for name, value in summary.items()})
-            chosen = torch.linspace(0, len(images) - 1, min(SAMPLES, len(images))).long()
+            chosen = torch.linspace(0, len(images) - 1, SAMPLES).long()  # some of them twice if there are fewer
             shown = images[chosen].to(self.accelerator.device)
             log.images(self.step, sample_grid([gray_floor(shown), colorize(shown), shown]).cpu())
             tqdm.write(

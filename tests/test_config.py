@@ -118,6 +118,14 @@ def test_existing_run_is_refused_and_left_alone(folder: Path, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_run_dir_that_cannot_be_made(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InputError, match=r"--run-dir .* cannot be made in .*file"):
+        train.check(small("ae", folder, tmp_path / "file" / "run"))
+    with pytest.raises(InputError, match=r"--run-dir .*file is a file"):
+        train.check(small("ae", folder, tmp_path / "file"))
+
+
 def test_resume_with_another_configuration_names_field_and_values(folder: Path, tmp_path: Path) -> None:
     config = small("ae", folder, tmp_path / "run", max_steps=1)
     compose_trainer(config).fit()

@@ -49,14 +49,12 @@ def test_gray_floor_is_grey_and_truth_scores_perfectly() -> None:
     assert perfect["ssim"] == pytest.approx(1)
 
 
-def test_grid_lays_rows_under_each_other() -> None:
-    rows = [torch.full((4, 3, 2, 2), value, dtype=torch.uint8) for value in (10, 20)]
-    rows[1][3] = 30
-    grid = sample_grid(rows, scale=2)
+def test_grid_lays_versions_side_by_side() -> None:
+    first = torch.arange(4, dtype=torch.uint8)[:, None, None, None].expand(4, 3, 2, 2)
+    grid = sample_grid([first, first + 10], columns=2, scale=2)
     assert grid.shape == (3, 8, 16)
-    assert (grid[:, :4] == 10).all()
-    assert (grid[:, 4:, :12] == 20).all()
-    assert (grid[:, 4:, 12:] == 30).all()
+    assert grid[0, ::4, ::4].tolist() == [[0, 10, 1, 11], [2, 12, 3, 13]]
+    assert torch.equal(grid[:, :4, 4:8], torch.full((3, 4, 4), 10, dtype=torch.uint8))
 
 
 def test_comparison_of_runs(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

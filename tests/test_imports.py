@@ -30,10 +30,12 @@ ALLOWED = {
     "data": ["errors", "files"],
     "metrics": ["color"],
     "objectives": ["color", "losses"],
+    "optimization": ["config"],
     "evaluation": ["color", "metrics"],
     "trainer": ["checkpoint", "color", "config", "data", "errors", "evaluation", "files", "logs", "metrics", "models",
-                "objectives", "provenance"],
-    "compose": ["color", "config", "data", "errors", "losses", "models", "objectives", "trainer"],
+                "objectives", "optimization", "provenance"],
+    "compose": ["color", "config", "data", "errors", "losses", "models", "objectives", "optimization",
+                "trainer"],
     "comparison": ["color", "compose", "config", "data", "evaluate", "evaluation", "files", "metrics", "provenance"],
     "train": ["compose", "config", "data", "errors"],
     "evaluate": ["comparison", "config", "data", "errors"],
@@ -41,7 +43,7 @@ ALLOWED = {
 }  # fmt: skip
 
 # Only these may know of processes and devices.
-MAY_USE_ACCELERATE = {"trainer", "compose", "evaluation", "comparison"}
+MAY_USE_ACCELERATE = {"optimization", "trainer", "compose", "evaluation", "comparison"}
 
 
 def imports(path: Path) -> set[str]:

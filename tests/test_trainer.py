@@ -18,7 +18,7 @@ from colornet.checkpoint import list_checkpoints, load_checkpoint
 from colornet.compose import compose_trainer, load_run
 from colornet.config import TrainConfig
 from colornet.errors import DivergedError, InputError
-from colornet.trainer import learning_rate_factor, update_ema
+from colornet.optimization import learning_rate_factor, update_ema
 from tests.conftest import small
 
 ALL = ["ae", "cgan", "seed-ae", "seed-cgan"]
