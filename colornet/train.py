@@ -18,7 +18,7 @@ from colornet.config import PRESETS, TrainConfig, check_config, differences, loa
 from colornet.data.check import KNOWN_DATASETS, check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
-__all__ = ["check", "main", "parse"]
+__all__ = ["check", "main", "parse", "train"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -32,12 +32,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if config.dry_run:
             print(json.dumps(dataclasses.asdict(config), indent=2))
             return
-        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from colornet.compose import compose_trainer
+        train(config)
 
-        trainer = compose_trainer(config)
-        trainer.fit()
-        trainer.accelerator.end_training()
+
+def train(config: TrainConfig) -> None:
+    """Train as the configuration says, on all processes that were launched."""
+    # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+    from colornet.compose import compose_trainer
+
+    trainer = compose_trainer(config)
+    trainer.fit()
+    # DDP goes before its process group. The other way round, the group is torn down by DDP's destructor, which holds
+    # Python's lock while it waits for a gloo thread that may want it (a deadlock at exit, seen with torch 2.11).
+    accelerator = trainer.accelerator
+    del trainer
+    accelerator.free_memory()
+    accelerator.end_training()
 
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:

@@ -1,0 +1,105 @@
+"""README and benchmark tables say what the committed results and the program say."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import statistics
+from pathlib import Path
+
+import pytest
+
+from colornet.config import PRESETS, TrainConfig
+from colornet.evaluate import EvaluateConfig
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BENCHMARKS = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+PAGES = {"README.md": README, "benchmarks/README.md": BENCHMARKS}
+
+# Column heading: key of a row in the results, digits
+COLUMNS = {
+    "PSNR (dB)": ("psnr", 2),
+    "PSNR": ("psnr", 2),
+    "PSNR pooled": ("psnr_pooled", 2),
+    "SSIM": ("ssim", 4),
+    "L1": ("l1", 4),
+    "CIEDE2000": ("ciede2000", 2),
+    "ΔE00": ("ciede2000", 2),
+    "colourfulness CF": ("cf", 1),
+    "CF": ("cf", 1),
+    "ΔCF": ("delta_cf", 1),
+    "mean |ΔCF|": ("delta_cf_image", 1),
+}
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+
+
+def shown(values: list[float], digits: int) -> str:
+    mean = f"{statistics.mean(values):.{digits}f}".replace("-", "−")
+    return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def result_tables() -> list[tuple[str, str, list[str]]]:
+    """List (page, results file named nearest in the text, lines) of every table of results."""
+    found = []
+    for page, text in PAGES.items():
+        for match in re.finditer(r"(?:^\|.*\n)+", text, re.MULTILINE):
+            lines = match.group().splitlines()
+            if "CF" in lines[0]:
+                names = [(abs(m.start() - match.start()), m[1]) for m in re.finditer(r"results/([\w-]+\.json)", text)]
+                found.append((page, min(names)[1], lines))
+    return found
+
+
+@pytest.mark.parametrize(("page", "name", "lines"), result_tables())
+def test_tables_are_those_of_the_committed_results(page: str, name: str, lines: list[str]) -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
+    rows = record["rows"]
+    headings = cells(lines[0])[1:]
+    checked = 0
+    for line in lines[2:]:
+        label, *values = cells(line)
+        if label == "truth":
+            assert [value for value in values if value] == [f"{rows['grey']['cf_truth']:.1f}"]
+            continue
+        group = [row for key, row in rows.items() if re.fullmatch(rf"{label.lower()}(-\d+)?", key)]
+        expected = [shown([row[COLUMNS[h][0]] for row in group], COLUMNS[h][1]) for h in headings]
+        assert values == expected, f"{page}: {label}"
+        checked += 1
+    assert checked >= 3
+
+
+def test_results_say_where_they_come_from() -> None:
+    for path in (ROOT / "benchmarks" / "results").glob("*.json"):
+        record = json.loads(path.read_text())
+        assert {"command", "commit", "versions", "device", "data", "date"} <= record.keys(), path.name
+        assert record["commit"]
+        assert not record["commit"].endswith("+")
+        for run in record["runs"].values():
+            assert all(start["commit"] for start in run["training"])
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_lead_somewhere(page: str) -> None:
+    targets = re.findall(r"\]\(([^)#:]+)\)", PAGES[page])
+    assert all(((ROOT / page).parent / target).exists() for target in targets), targets
+
+
+def test_options_exist() -> None:
+    fields = [field.name for config in (TrainConfig, EvaluateConfig) for field in dataclasses.fields(config)]
+    known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir"}
+    launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README)) <= known | launcher
+
+
+def test_preset_table_is_complete() -> None:
+    assert set(re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE)) >= PRESETS.keys()
+
+
+def test_launch_files_exist() -> None:
+    files = set(re.findall(r"launch/accelerate/\w+\.yaml", README))
+    assert files == {path.relative_to(ROOT).as_posix() for path in (ROOT / "launch/accelerate").glob("*.yaml")}
