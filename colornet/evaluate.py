@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and compare; mistakes of the user end in one sentence and exit code 2."""
     quiet = os.environ.get("RANK", "0") != "0"
     prog = "python -m colornet.evaluate"
-    config = tyro.cli(EvaluateConfig, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
     with exiting_on_errors(quiet=quiet):
+        config = tyro.cli(EvaluateConfig, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
         configs = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from colornet.comparison import compare

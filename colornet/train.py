@@ -26,8 +26,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Every rank comes to the same conclusions; one of them says so.
     quiet = os.environ.get("RANK", "0") != "0"
     logging.basicConfig(format="%(message)s", level=logging.CRITICAL if quiet else logging.WARNING)
-    config = parse(arguments, quiet=quiet)
     with exiting_on_errors(quiet=quiet):
+        config = parse(arguments, quiet=quiet)
         check(config)
         if config.dry_run:
             print(json.dumps(dataclasses.asdict(config), indent=2))
