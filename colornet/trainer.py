@@ -169,7 +169,7 @@ class Trainer:
         self.sums, self.clock = {}, (now, self.step)
         if log is None:
             return
-        losses = {name.removeprefix("loss/"): f"{value:.4f}" for name, value in values.items() if "loss/" in name}
+        losses = {name.removeprefix("loss/"): f"{value:.3f}" for name, value in values.items() if "loss/" in name}
         bar.set_postfix(losses, refresh=False)
         for name, optimizer in self.objective.optimizers.items():
             values[f"lr/{name}"] = optimizer.param_groups[0]["lr"]
