@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that waits for a GPU, in one command, in less than eight minutes on an H100:
+# Everything that waits for a GPU, in one command:
 #
 #   bash benchmarks/gpu.sh DATA OUT     DATA: a folder of CIFAR-10 images, or cifar10; OUT: a new folder for the results
 #

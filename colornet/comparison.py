@@ -123,6 +123,12 @@ def _names(runs: tuple[Path, ...]) -> list[str]:
     return names if len({*names, "grey", "truth"}) == len(runs) + 2 else [str(run) for run in runs]
 
 
+def _training(run: Path) -> list[dict[str, Any]] | None:
+    """Read what a run says of its own origin; None where only its model was passed on."""
+    path = run / "provenance.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
 def _record(
     config: EvaluateConfig,
     run_configs: list[TrainConfig],
@@ -133,7 +139,7 @@ def _record(
 ) -> dict[str, Any]:
     """Collect what `comparison.json` holds: the numbers, and all it takes to get them again."""
     runs = {
-        row: {"config": dataclasses.asdict(run_config), "training": json.loads((run / "provenance.json").read_text())}
+        row: {"config": dataclasses.asdict(run_config), "training": _training(run)}
         for row, run, run_config in zip(_names(config.runs), config.runs, run_configs, strict=True)
     }
     return {

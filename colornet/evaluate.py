@@ -57,6 +57,8 @@ def check(config: EvaluateConfig) -> list[TrainConfig]:
             listed = ", ".join(map(str, sorted(values)))
             raise InputError(f"The runs differ in {name} ({listed}): compare runs of one kind, or give --data.")
     check_dataset(config.data or configs[0].data)
+    if config.out is not None and config.out.exists() and not config.out.is_dir():
+        raise InputError(f"--out {config.out} is a file: choose a folder.")
     if config.out is not None and (config.out / "comparison.json").exists():
         raise InputError(f"--out {config.out} already holds a comparison: choose another folder or remove it.")
     return configs

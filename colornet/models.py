@@ -136,8 +136,8 @@ class UNet(nn.Module):
             self.up = nn.ModuleList(Upsample(lower, upper) for upper, lower in reversed(pairs))
             self.decoder = nn.ModuleList(_residual_level(2 * dim, dim, blocks) for dim in reversed(dims[:-1]))
             output = nn.Conv2d(dims[0], out_channels, 3, padding=1)
-            nn.init.zeros_(output.weight)
-            nn.init.zeros_(output.bias)  # type: ignore[arg-type]
+            for parameter in output.parameters():
+                nn.init.zeros_(parameter)
             self.head: nn.Module = nn.Sequential(_group_norm(dims[0]), nn.SiLU(), output)
         else:
             self.stem = nn.Identity()
@@ -206,7 +206,7 @@ class PatchDiscriminator(nn.Module):
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
                 layer.train()
-                layer.weight  # noqa: B018  (computing the weight in training mode is what iterates)
+                _ = layer.weight  # computing the weight in training mode is what iterates
                 layer.eval()
 
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From nothing to a comparison: install, train AE and cGAN on photographs that come with scikit-image, compare them on
-# held-out parts of these. Needs neither data nor GPU; about three minutes on two cores after the installation.
+# held-out parts of these. Needs neither data nor GPU; a few minutes on two cores after the installation.
 #
 #   bash launch/quickstart.sh [OPTION ...]     options go to both trainings, such as --epochs 30
 #

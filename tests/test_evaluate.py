@@ -79,6 +79,22 @@ def test_comparison_of_runs(runs: dict[str, Path], tmp_path: Path, capsys: pytes
         assert picture.width > 16 * 16 * 3
 
 
+def test_model_that_was_passed_on_without_its_origin(runs: dict[str, Path], tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((runs["ae"] / name).read_bytes())
+    evaluate.main([str(tmp_path), "--out", str(tmp_path / "out"), "--cpu"])
+    (run,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"].values()
+    assert run["training"] is None
+
+
+def test_out_that_is_a_file(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(SystemExit, match="2"):
+        evaluate.main([str(runs["ae"]), "--out", str(tmp_path / "file"), "--cpu"])
+    assert "is a file: choose a folder" in capsys.readouterr().err
+    assert (tmp_path / "file").read_text() == "mine"
+
+
 def test_existing_comparison_is_not_overwritten(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,7 +154,9 @@ def test_not_a_number_stops_the_run_and_is_never_saved(folder: Path, tmp_path: P
     assert not list_checkpoints(tmp_path / "run/checkpoints")
 
 
-def test_not_a_number_names_the_last_good_checkpoint(folder: Path, tmp_path: Path) -> None:
+def test_not_a_number_names_the_last_good_checkpoint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     trainer = compose_trainer(small("ae", folder, tmp_path / "run"))
     step = trainer.train_step
 
@@ -164,7 +166,7 @@ def test_not_a_number_names_the_last_good_checkpoint(folder: Path, tmp_path: Pat
                 next(trainer.generator.parameters()).fill_(math.nan)
         step(microbatches)
 
-    trainer.train_step = poisoned  # type: ignore[method-assign]
+    monkeypatch.setattr(trainer, "train_step", poisoned)
     with pytest.raises(DivergedError, match=r"since step 9; the last good checkpoint is .*step-00000006"):
         trainer.fit()
 

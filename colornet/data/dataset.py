@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from colornet.data.check import check_dataset, default_cache_dir
+from colornet.data.check import KNOWN_DATASETS, check_dataset, default_cache_dir
 from colornet.data.split import Parts
 
 __all__ = ["Dataset", "load_dataset"]
@@ -38,7 +38,7 @@ def load_dataset(data: str, *, image_size: int, cache_dir: Path | None = None, p
     check_dataset(data)
     cache_dir = cache_dir or default_cache_dir()
     name, parts = data, _load_parts(data, image_size, cache_dir, progress)
-    if data not in ("cifar10", "sample"):
+    if data not in KNOWN_DATASETS:
         name = Path(data).expanduser().resolve().name
     return Dataset(name, parts.train, parts.validation, parts.test, parts.fingerprint)
 
