@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import logging
@@ -13,13 +14,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from colornet.data.listing import ImageFile
-from colornet.data.split import Parts
+from colornet.data.split import Labels, Parts
 from colornet.errors import InputError
 from colornet.files import replacing
 
 __all__ = ["cache_key", "make_folder", "read_parts", "write_parts"]
 
-_READER_VERSION = "1"  # raise it whenever the same files would decode, split or be stored differently
+_READER_VERSION = "2"  # raise it whenever the same files would decode, split or be stored differently
+
+_PARTS = ("train", "validation", "test")
 
 _logger = logging.getLogger("colornet.data")
 
@@ -56,8 +59,11 @@ def read_parts(path: Path) -> tuple[Parts, list[str]] | None:
         return None
     try:
         with safe_open(path, framework="pt") as file:
-            parts = Parts(*(file.get_tensor(name) for name in ("train", "validation", "test")))
             metadata = file.metadata()
+            parts = Parts(*(file.get_tensor(part) for part in _PARTS))
+            if classes := json.loads(metadata["classes"]):
+                labels = Labels(tuple(classes), *(file.get_tensor(f"labels/{part}") for part in _PARTS))
+                parts = dataclasses.replace(parts, labels=labels)
         if parts.fingerprint == metadata["fingerprint"]:
             return parts, json.loads(metadata["unreadable"])
         problem = "its content changed"
@@ -69,12 +75,15 @@ def read_parts(path: Path) -> tuple[Parts, list[str]] | None:
 
 def write_parts(path: Path, name: str, parts: Parts, unreadable: list[str]) -> None:
     """Store a decoded data set so that a reader finds all of it or nothing; raise InputError where that fails."""
-    tensors = {part: getattr(parts, part).contiguous() for part in ("train", "validation", "test")}
+    tensors = {part: getattr(parts, part).contiguous() for part in _PARTS}
+    if parts.labels is not None:
+        tensors |= {f"labels/{part}": getattr(parts.labels, part) for part in _PARTS}
     metadata = {
         "format": _READER_VERSION,
         "name": name,
         "fingerprint": parts.fingerprint,
         "unreadable": json.dumps(unreadable),
+        "classes": json.dumps(parts.labels.classes if parts.labels else []),
     }
     try:
         with replacing(path) as temporary:

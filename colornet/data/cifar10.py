@@ -16,7 +16,7 @@ from torchvision.datasets import CIFAR10
 
 from colornet.data.cache import make_folder
 from colornet.data.images import fit_square
-from colornet.data.split import Parts, split_train
+from colornet.data.split import Labels, Parts, split_train
 from colornet.errors import InputError
 
 __all__ = ["load_cifar10"]
@@ -34,8 +34,11 @@ def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Parts:
     except (RuntimeError, OSError):  # missing or damaged
         _download(root, progress)
         train_set = CIFAR10(root, train=True)
+    test_set = CIFAR10(root, train=False)
     train, validation = split_train(_by_class(train_set, image_size), "CIFAR-10")
-    return Parts(train, validation, _by_class(CIFAR10(root, train=False), image_size))
+    train_labels, validation_labels = split_train(_labels(train_set), "CIFAR-10")
+    labels = Labels(tuple(train_set.classes), train_labels, validation_labels, _labels(test_set))
+    return Parts(train, validation, _by_class(test_set, image_size), labels)
 
 
 def _download(root: Path, progress: bool) -> None:
@@ -58,3 +61,8 @@ def _by_class(source: CIFAR10, image_size: int) -> Tensor:
     if image_size != pixels.shape[1]:
         pixels = np.stack([np.asarray(fit_square(Image.fromarray(image), image_size)) for image in pixels])
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))  # (N, 3, image_size, image_size)
+
+
+def _labels(source: CIFAR10) -> Tensor:
+    """Return the classes of the images ordered by class, int64 (N,)."""
+    return torch.tensor(source.targets).sort().values

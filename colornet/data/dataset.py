@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from colornet.data.check import KNOWN_DATASETS, check_dataset, default_cache_dir
-from colornet.data.split import Parts
+from colornet.data.split import Labels, Parts
 
 __all__ = ["Dataset", "load_dataset"]
 
@@ -16,6 +16,8 @@ __all__ = ["Dataset", "load_dataset"]
 @dataclass(frozen=True)
 class Dataset:
     """Square RGB images in three disjoint parts, uint8 (N, 3, H, W) each, in CPU memory.
+
+    `labels` is None where the images are not sorted into classes.
 
     `name` is "cifar10", "sample" or the folder's name; `fingerprint` is a sha256 of all pixels and tells whether two
     runs saw the same images.
@@ -26,6 +28,7 @@ class Dataset:
     validation: Tensor
     test: Tensor
     fingerprint: str
+    labels: Labels | None = None
 
 
 def load_dataset(data: str, *, image_size: int, cache_dir: Path | None = None, progress: bool = False) -> Dataset:
@@ -40,7 +43,7 @@ def load_dataset(data: str, *, image_size: int, cache_dir: Path | None = None, p
     name, parts = data, _load_parts(data, image_size, cache_dir, progress)
     if data not in KNOWN_DATASETS:
         name = Path(data).expanduser().resolve().name
-    return Dataset(name, parts.train, parts.validation, parts.test, parts.fingerprint)
+    return Dataset(name, parts.train, parts.validation, parts.test, parts.fingerprint, parts.labels)
 
 
 def _load_parts(data: str, image_size: int, cache_dir: Path, progress: bool) -> Parts:

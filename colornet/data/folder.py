@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from colornet.data.cache import cache_key, make_folder, read_parts, write_parts
 from colornet.data.images import fit_square, open_rgb, to_chw
 from colornet.data.listing import ImageFile, list_images, part_folders
-from colornet.data.split import Parts, split_train, split_whole
+from colornet.data.split import Labels, Parts, split_train, split_whole
 from colornet.errors import InputError
 
 __all__ = ["load_folder"]
@@ -53,18 +54,38 @@ def _decode_parts(
     folder: Path, sources: dict[str, list[ImageFile]], image_size: int, progress: bool
 ) -> tuple[Parts, list[str]]:
     images: dict[str, Tensor] = {}
+    names: dict[str, list[str]] = {}
     unreadable: list[str] = []
+    below = part_folders(folder)
     for part, files in sources.items():
         images[part], failed = _decode(folder, files, image_size, progress)
         if len(failed) == len(files):
             raise InputError(f"Folder '{folder}' is no data set: none of its {len(files)} {part} images can be read.")
         unreadable += failed
+        names[part] = [file.name.removeprefix(below[part] + "/") for file in files if file.name not in set(failed)]
+    parts = _split(images, folder)
+    return dataclasses.replace(parts, labels=_labels(names, folder)), unreadable
+
+
+def _labels(names: dict[str, list[str]], folder: Path) -> Labels | None:
+    """Take the first folder of every path within its part as the image's class; None unless all images have one."""
+    folders = {part: [name.rpartition("/")[0].partition("/")[0] for name in listed] for part, listed in names.items()}
+    classes = sorted({name for listed in folders.values() for name in listed})
+    if "" in classes:
+        return None
+    positions = {part: torch.tensor([classes.index(name) for name in listed]) for part, listed in folders.items()}
+    labels = _split(positions, folder)
+    return Labels(tuple(classes), labels.train, labels.validation, labels.test)
+
+
+def _split(images: dict[str, Tensor], folder: Path) -> Parts:
+    """Make three parts of the images (N, 3, H, W), or of the labels (N,), of the parts that the folder has."""
     if "all" in images:
-        return split_whole(images["all"], f"Folder '{folder}'"), unreadable
+        return split_whole(images["all"], f"Folder '{folder}'")
     if "validation" in images:
-        return Parts(**images), unreadable
+        return Parts(**images)
     train, validation = split_train(images["train"], f"Folder '{folder / 'train'}'")
-    return Parts(train, validation, images["test"]), unreadable
+    return Parts(train, validation, images["test"])
 
 
 def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: bool) -> tuple[Tensor, list[str]]:

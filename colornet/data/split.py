@@ -12,20 +12,31 @@ from torch import Tensor
 
 from colornet.errors import InputError
 
-__all__ = ["Parts", "split_train", "split_whole"]
+__all__ = ["Labels", "Parts", "split_train", "split_whole"]
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The three parts of a data set, uint8 (N, 3, H, W) each."""
+class Labels:
+    """The class of every image of the three parts, int64 (N,) each: positions in `classes`."""
 
+    classes: tuple[str, ...]
     train: Tensor
     validation: Tensor
     test: Tensor
 
+
+@dataclass(frozen=True)
+class Parts:
+    """The three parts of a data set, uint8 (N, 3, H, W) each, and the classes where there are any."""
+
+    train: Tensor
+    validation: Tensor
+    test: Tensor
+    labels: Labels | None = None
+
     @cached_property
     def fingerprint(self) -> str:
-        """The sha256 of the parts' names, shapes and pixels, in hexadecimal."""
+        """The sha256 of the parts' names, shapes and pixels, in hexadecimal; labels do not count."""
         digest = hashlib.sha256()
         for name in ("train", "validation", "test"):
             images: Tensor = getattr(self, name)
@@ -35,7 +46,7 @@ class Parts:
 
 
 def split_train(images: Tensor, source: str) -> tuple[Tensor, Tensor]:
-    """Split images (N, 3, H, W) ordered by class into training and validation: every tenth image, or else the last.
+    """Split images (N, 3, H, W), or their labels, ordered by class: every tenth validates, or else the last.
 
     The order makes it stratified: exactly so where every class has a multiple of ten images. Raises InputError, which
     names `source`, for fewer than two.
@@ -48,7 +59,7 @@ def split_train(images: Tensor, source: str) -> tuple[Tensor, Tensor]:
 
 
 def split_whole(images: Tensor, source: str) -> Parts:
-    """Split images (N, 3, H, W) ordered by class: positions 9, 19, … test, 4, 14, … validation, the rest trains.
+    """Split images (N, 3, H, W), or their labels, ordered by class: 9, 19, … test, 4, 14, … validate, the rest trains.
 
     Of fewer than ten images the last one tests and the middle one validates. Raises InputError, which names `source`,
     for fewer than three.

@@ -1,0 +1,25 @@
+"""`python -m benchmarks COMMAND …`: measure quality and speed, report, and train the network that measures."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from importlib import import_module
+
+COMMANDS = {
+    "evaluator": "train the CIFAR-10 classifier behind fd_cifar10",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Hand the command line over to the command that it names first."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, allow_abbrev=False)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_text in COMMANDS.items():
+        commands.add_parser(name, help=help_text, add_help=False)
+    chosen, rest = parser.parse_known_args(arguments)
+    import_module(f"benchmarks.{chosen.command}").main(rest)
+
+
+if __name__ == "__main__":
+    main()

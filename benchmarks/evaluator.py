@@ -1,0 +1,62 @@
+"""Train the network that measures: `python -m benchmarks evaluator --data FOLDER --out DIR`.
+
+A CIFAR-10 classifier from scratch on the 45,000 training images, chosen by nothing but its recipe; its accuracy on the
+5,000 validation and the 10,000 test images is reported. A fifth of each batch has wrong colours (another image's,
+rotated hues, too little or too much chroma), which a second head learns to tell from true ones: a classifier alone
+hardly needs colour, and a measure of colour must see it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import tyro
+
+from colornet.data.check import check_dataset
+from colornet.errors import InputError, exiting_on_errors
+
+__all__ = ["EvaluatorConfig", "main"]
+
+
+@dataclass(frozen=True)
+class EvaluatorConfig:
+    """How an evaluator is trained."""
+
+    out: Path  # folder for evaluator.safetensors and evaluator.json; must not hold them yet
+    data: str = "cifar10"  # cifar10, or a folder with its images sorted into classes
+    widths: tuple[int, int, int] = (48, 128, 256)  # channels of the three groups of convolutions
+    epochs: float = 10.0  # passes over the training images
+    batch_size: int = 300  # images a step
+    wrong: float = 0.2  # share of a batch whose colours are wrong
+    lr: float = 0.25  # peak learning rate of SGD with Nesterov momentum 0.9; a triangle from and to zero
+    weight_decay: float = 5e-4  # weight decay
+    label_smoothing: float = 0.2  # label smoothing of the classes
+    shift: int = 2  # shift images at random by up to this many pixels
+    seed: int = 0  # seed of the weights, the order of the images, their augmentation and the wrong colours
+    cpu: bool = False  # work on the CPU even where there is a GPU
+    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
+    with exiting_on_errors(quiet=False):
+        config = tyro.cli(EvaluatorConfig, args=arguments, prog="python -m benchmarks evaluator", description=__doc__)
+        check(config)
+        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        from benchmarks.evaluator_training import train_evaluator
+
+        train_evaluator(config)
+
+
+def check(config: EvaluatorConfig) -> None:
+    """Raise `InputError` for whatever would stop the training."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise InputError("An evaluator is trained by one process: start it without a launcher.")
+    if config.epochs <= 0 or config.batch_size < 2 or not 0 <= config.wrong < 1:
+        raise InputError("--epochs must be above 0, --batch-size at least 2 and --wrong at least 0 and below 1.")
+    check_dataset(config.data)
+    if (config.out / "evaluator.safetensors").exists():
+        raise InputError(f"--out {config.out} already holds an evaluator: choose another folder or remove it.")

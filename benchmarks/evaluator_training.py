@@ -1,0 +1,137 @@
+"""The training behind `python -m benchmarks evaluator`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.nn import functional as F
+from torch.optim import SGD
+from tqdm import tqdm
+
+from benchmarks.evaluator import EvaluatorConfig
+from colornet.classifier import CIFAR10_CLASSES, Cifar10Classifier
+from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
+from colornet.data import Dataset, load_dataset
+from colornet.data.loader import random_flip, random_shift
+from colornet.errors import InputError
+from colornet.files import replacing
+from colornet.provenance import provenance, write_json
+
+__all__ = ["accuracy", "adjust_chroma", "train_evaluator", "wrong_colors"]
+
+
+def train_evaluator(config: EvaluatorConfig) -> None:
+    """Train on the training images and write the network, its accuracy and its origin to `config.out`."""
+    device = torch.device("cuda" if torch.cuda.is_available() and not config.cpu else "cpu")
+    dataset = load_dataset(config.data, image_size=32, cache_dir=config.cache_dir, progress=True)
+    if dataset.labels is None or dataset.labels.classes != CIFAR10_CLASSES:
+        raise InputError(f"--data {config.data} is not sorted into the ten classes of CIFAR-10: give a copy of it.")
+    torch.manual_seed(config.seed)
+    network = Cifar10Classifier(config.widths)
+    network.fit_whitening(dataset.train[::9])
+    network.to(device, memory_format=torch.channels_last)
+    started = time.perf_counter()
+    _train(network, config, dataset, device)
+    seconds = time.perf_counter() - started
+    network.eval()
+    scores = {
+        part: accuracy(network, getattr(dataset, part).to(device), getattr(dataset.labels, part).to(device))
+        for part in ("validation", "test")
+    }
+    print(", ".join(f"{part}: {value:.2%}" for part, value in scores.items()))
+    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
+    with replacing(config.out / "evaluator.safetensors") as path:
+        save_file(weights, path)
+    record = {
+        "config": {key: str(v) if key in ("out", "cache_dir") else v for key, v in dataclasses.asdict(config).items()},
+        "accuracy": scores,
+        "seconds": seconds,
+        "data": {"name": dataset.name, "training_images": len(dataset.train), "fingerprint": dataset.fingerprint},
+        **provenance(device),
+    }
+    write_json(config.out / "evaluator.json", record)
+
+
+def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset, device: torch.device) -> None:
+    assert dataset.labels is not None
+    images, labels = dataset.train.to(device), dataset.labels.train.to(device)
+    steps = math.ceil(config.epochs * len(images) / config.batch_size)
+    parameters = [p for p in network.parameters() if p.requires_grad]
+    optimizer = SGD(parameters, lr=config.lr, momentum=0.9, nesterov=True, weight_decay=config.weight_decay)
+    rng = np.random.default_rng(config.seed)
+    wrong = round(config.wrong * config.batch_size)
+    bar = tqdm(total=steps * config.batch_size, unit="img", unit_scale=True, desc=config.out.name, disable=None)
+    for step, (batch, classes) in enumerate(_batches(images, labels, config, rng, steps)):
+        # A triangle whose peak comes after a fifth of the steps.
+        factor = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))
+        optimizer.param_groups[0]["lr"] = config.lr * factor
+        batch = torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:]))
+        is_true = torch.arange(len(batch), device=device) >= wrong
+        class_logits, color_logits = network(batch)
+        loss = F.cross_entropy(class_logits[wrong:], classes[wrong:], label_smoothing=config.label_smoothing)
+        loss = loss + F.binary_cross_entropy_with_logits(color_logits, is_true.float())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        bar.update(config.batch_size)
+        if step % 50 == 0:
+            right = (class_logits[wrong:].argmax(1) == classes[wrong:]).float().mean().item()
+            told = ((color_logits > 0) == is_true).float().mean().item()
+            bar.set_postfix(loss=f"{loss.item():.3f}", classes=f"{right:.0%}", colours=f"{told:.0%}")
+    bar.close()
+
+
+def _batches(
+    images: Tensor, labels: Tensor, config: EvaluatorConfig, rng: np.random.Generator, steps: int
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield shuffled, flipped and shifted images (B, 3, H, W) with their classes (B,), epoch after epoch."""
+    size = config.batch_size
+    order = np.empty(0, dtype=np.int64)
+    for _ in range(steps):
+        if len(order) < size:
+            order = np.concatenate((order, rng.permutation(len(images))))
+        chosen, order = torch.from_numpy(order[:size]).to(images.device), order[size:]
+        flags = torch.from_numpy(rng.random(size) < 0.5).to(images.device)
+        offsets = torch.from_numpy(rng.integers(-config.shift, config.shift, (size, 2), endpoint=True))
+        yield random_shift(random_flip(images[chosen], flags), offsets.to(images.device)), labels[chosen]
+
+
+def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Tensor:
+    """Keep the L* of uint8 images (N, 3, H, W) and spoil their a*b*, in one of four ways drawn for each image.
+
+    The a*b* of one of the `others`; hues rotated by 60° to 300°; chroma times 0 to 0.6, or times 1.5 to 2.5.
+    """
+    count = len(images)
+    lab = rgb_to_lab(to_float(images))  # (N, 3, H, W)
+    way = rng.integers(4, size=count)
+    angle = np.where(way == 1, rng.uniform(np.pi / 3, 5 * np.pi / 3, count), 0)
+    gain = np.choose(way, (np.ones(count), np.ones(count), rng.uniform(0, 0.6, count), rng.uniform(1.5, 2.5, count)))
+    donors = others[torch.from_numpy(rng.integers(len(others), size=count)).to(images.device)]
+    swap = torch.from_numpy(way == 0).to(images.device)[:, None, None, None]
+    ab = torch.where(swap, rgb_to_lab(to_float(donors))[:, 1:], lab[:, 1:])  # (N, 2, H, W)
+    return to_uint8(lab_to_rgb(torch.cat((lab[:, :1], adjust_chroma(ab, gain, angle)), dim=1)))
+
+
+def adjust_chroma(ab: Tensor, gain: np.ndarray, angle: np.ndarray) -> Tensor:
+    """Multiply the chroma of a*b* (N, 2, H, W) by `gain` and turn its hue by `angle` (radians), (N,) each."""
+    turn = np.stack((gain * np.cos(angle), gain * np.sin(angle)))  # (2, N)
+    cos, sin = torch.from_numpy(turn).to(ab)[:, :, None, None]  # (N, 1, 1) each
+    a, b = ab.unbind(1)  # (N, H, W)
+    return torch.stack((cos * a - sin * b, sin * a + cos * b), dim=1)
+
+
+@torch.no_grad()
+def accuracy(network: Cifar10Classifier, images: Tensor, labels: Tensor, batch_size: int = 500) -> float:
+    """Return the share of uint8 images (N, 3, H, W) whose class (N,) the network names."""
+    right = [
+        (network(batch)[0].argmax(1) == classes).sum().item()
+        for batch, classes in zip(images.split(batch_size), labels.split(batch_size), strict=True)
+    ]
+    return sum(right) / len(images)

@@ -1,0 +1,88 @@
+"""A CIFAR-10 classifier that sees colour: the network behind `fd_cifar10`, never part of a training loss.
+
+It names the ten classes (semantic accuracy), tells whether colours belong to an image (the task that makes its features
+see them), and its features carry our own Fréchet and kernel distances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops.layers.torch import Reduce
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from colornet.color import to_float
+
+__all__ = ["CIFAR10_CLASSES", "Cifar10Classifier"]
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_SIZE = 32  # pixels
+_PATCH = 2  # side of the patches that the first layer whitens
+
+
+class ConvGroup(nn.Module):
+    """Halve the size between two 3×3 convolutions: (N, C_in, H, W) → (N, C_out, H // 2, W // 2)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(self.conv1(x), 2)  # (N, C_out, H // 2, W // 2)
+        return F.silu(self.norm2(self.conv2(F.silu(self.norm1(x)))))
+
+
+class Cifar10Classifier(nn.Module):
+    """A ResNet-9-sized convolutional network behind a fixed whitening of 2×2 patches, after Page 2019 and Jordan 2024.
+
+    Whitening gives chroma, most of whose variance in photographs is small, the same weight as luminance. Takes uint8
+    sRGB images (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
+
+    Args:
+        widths: channels of the three groups of convolutions.
+    """
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        channels = 2 * 3 * _PATCH**2
+        self.whiten = nn.Conv2d(3, channels, _PATCH).requires_grad_(False)
+        self.groups = nn.ModuleList(ConvGroup(i, o) for i, o in zip((channels, *widths), widths, strict=False))
+        self.pool = Reduce("n c h w -> n c", "mean")
+        self.classes = nn.Linear(widths[-1], len(CIFAR10_CLASSES))
+        self.true_colors = nn.Linear(widths[-1], 1)
+
+    @torch.no_grad()
+    def fit_whitening(self, images: Tensor, epsilon: float = 5e-4) -> None:
+        """Set the first layer so that patches of these uint8 images (N, 3, H, W) leave it uncorrelated, once per sign."""
+        patches = to_float(images).unfold(2, _PATCH, 1).unfold(3, _PATCH, 1)  # (N, 3, H - 1, W - 1, 2, 2)
+        patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2).double()  # (N * (H - 1) * (W - 1), 12)
+        mean = patches.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov(patches.T))
+        filters = (vectors / (values + epsilon).sqrt()).T  # (12, 12), one filter a row
+        filters = torch.cat((filters, -filters))  # (24, 12)
+        self.whiten.weight.copy_(filters.unflatten(1, (3, _PATCH, _PATCH)))
+        assert self.whiten.bias is not None
+        self.whiten.bias.copy_(-filters @ mean)
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Return the maps after every group of uint8 sRGB images (N, 3, H, W): (N, widths[i], h, w), h = 15, 7, 3."""
+        x = to_float(images)
+        if x.shape[-2:] != (_SIZE, _SIZE):
+            x = F.interpolate(x, size=(_SIZE, _SIZE), mode="bilinear", antialias=True)
+        x = self.whiten(x.contiguous(memory_format=torch.channels_last))  # (N, 24, 31, 31)
+        maps = []
+        for group in self.groups:
+            x = group(x)
+            maps.append(x)
+        return maps
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of the classes (N, 10) and of "these colours belong to this image" (N,)."""
+        pooled = self.pool(self.levels(images)[-1])  # (N, widths[-1])
+        return self.classes(pooled), self.true_colors(pooled).squeeze(1)
