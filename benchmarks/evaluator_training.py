@@ -6,6 +6,7 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -41,6 +42,7 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     _train(network, config, dataset, device)
     seconds = time.perf_counter() - started
     network.eval()
+    network.fit_scales(dataset.train.to(device))
     scores = {
         part: accuracy(network, getattr(dataset, part).to(device), getattr(dataset.labels, part).to(device))
         for part in ("validation", "test")
@@ -50,7 +52,7 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     with replacing(config.out / "evaluator.safetensors") as path:
         save_file(weights, path)
     record = {
-        "config": {key: str(v) if key in ("out", "cache_dir") else v for key, v in dataclasses.asdict(config).items()},
+        "config": {key: value for key, value in dataclasses.asdict(config).items() if not isinstance(value, Path)},
         "accuracy": scores,
         "seconds": seconds,
         "data": {"name": dataset.name, "training_images": len(dataset.train), "fingerprint": dataset.fingerprint},

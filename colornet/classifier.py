@@ -39,14 +39,21 @@ class ConvGroup(nn.Module):
 
 
 class Cifar10Classifier(nn.Module):
-    """A ResNet-9-sized convolutional network behind a fixed whitening of 2×2 patches, after Page 2019 and Jordan 2024.
+    """A small convolutional network behind a fixed whitening of 2×2 patches, after Page 2019 and Jordan 2024.
 
     Whitening gives chroma, most of whose variance in photographs is small, the same weight as luminance. Takes uint8
     sRGB images (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
 
+    Its features are the mean over positions of the last group's maps, which say what an image shows and whether its
+    colours belong to it, and the standard deviations of the first two groups' maps, which see colours that do not
+    follow the edges. Without these, images with each other's colours are nearer to the true ones than grey images are
+    (docs/protocol.md). Each of the three parts is scaled to a total variance of 1 over the training images.
+
     Args:
         widths: channels of the three groups of convolutions.
     """
+
+    scales: Tensor
 
     def __init__(self, widths: Sequence[int]) -> None:
         super().__init__()
@@ -56,10 +63,11 @@ class Cifar10Classifier(nn.Module):
         self.pool = Reduce("n c h w -> n c", "mean")
         self.classes = nn.Linear(widths[-1], len(CIFAR10_CLASSES))
         self.true_colors = nn.Linear(widths[-1], 1)
+        self.register_buffer("scales", torch.ones(3))
 
     @torch.no_grad()
     def fit_whitening(self, images: Tensor, epsilon: float = 5e-4) -> None:
-        """Set the first layer so that patches of these uint8 images (N, 3, H, W) leave it uncorrelated, once per sign."""
+        """Set the first layer so that it decorrelates the patches of these uint8 images (N, 3, H, W), once per sign."""
         patches = to_float(images).unfold(2, _PATCH, 1).unfold(3, _PATCH, 1)  # (N, 3, H - 1, W - 1, 2, 2)
         patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2).double()  # (N * (H - 1) * (W - 1), 12)
         mean = patches.mean(0)
@@ -81,6 +89,25 @@ class Cifar10Classifier(nn.Module):
             x = group(x)
             maps.append(x)
         return maps
+
+    def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the features (N, sum of widths) and the logits of the classes (N, 10) of uint8 images (N, 3, H, W)."""
+        parts, logits = self._parts(images)
+        return torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1), logits
+
+    @torch.no_grad()
+    def fit_scales(self, images: Tensor, batch_size: int = 500) -> None:
+        """Scale each part of the features to a total variance of 1 over uint8 images (N, 3, H, W)."""
+        batches = [self._parts(batch)[0] for batch in images.split(batch_size)]
+        variances = [torch.cat(part).double().var(0).sum() for part in zip(*batches, strict=True)]
+        self.scales.copy_(torch.stack(variances).rsqrt())
+
+    def _parts(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the parts of the features, (N, C) each and unscaled, and the logits of the classes."""
+        first, second, last = self.levels(images)
+        pooled = self.pool(last)  # (N, widths[-1])
+        spreads = [level.flatten(2).std(2, correction=0) for level in (first, second)]  # (N, widths[i]) each
+        return [pooled, *spreads], self.classes(pooled)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits of the classes (N, 10) and of "these colours belong to this image" (N,)."""

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ColorSpace", "Gray", "LabSpace", "RgbSpace", "lab_to_rgb", "rgb_to_lab", "to_float", "to_gray", "to_uint8"]
+__all__ = ["ColorSpace", "Gray", "LabSpace", "RgbSpace", "lab_to_rgb", "lightness_input", "rgb_to_lab", "to_float",
+           "to_gray", "to_uint8"]  # fmt: skip
 
 Gray = Literal["lightness", "mean", "rec601"]
 
@@ -83,6 +84,16 @@ def to_gray(rgb: Tensor, kind: Gray = "lightness") -> Tensor:
     rgb = _at_least_float32(rgb)
     weights = {"mean": (1 / 3, 1 / 3, 1 / 3), "rec601": (0.299, 0.587, 0.114)}[kind]
     return _mix_channels(rgb, [weights]).expand_as(rgb)
+
+
+def lightness_input(rgb: Tensor) -> Tensor:
+    """Make the one input on which colourizers compare: the grey image (…, 3, H, W) whose L* has 8 bits.
+
+    It is what a file with 8-bit L* holds of the sRGB images (…, 3, H, W) in [0, 1]; unquantised L* would identify most
+    RGB values exactly.
+    """
+    lightness = (rgb_to_lab(rgb)[..., :1, :, :] * 2.55).round() / 2.55
+    return lab_to_rgb(torch.cat((lightness, torch.zeros_like(rgb[..., :2, :, :])), dim=-3))
 
 
 class ColorSpace(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from accelerate import Accelerator
@@ -10,21 +10,27 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from colornet.color import ColorSpace, to_float, to_gray, to_uint8
+from colornet.color import ColorSpace, lightness_input, to_float, to_gray, to_uint8
 from colornet.metrics import image_metrics
 
-__all__ = ["Colorize", "colorize_with", "gray_floor", "sample_grid", "score"]
+__all__ = ["Colorize", "colorize_with", "gray_floor", "map_images", "sample_grid", "score"]
 
 Colorize = Callable[[Tensor], Tensor]
 """From true images, uint8 (N, 3, H, W), of which it sees the grey version only, to coloured ones of that kind."""
 
 
-def colorize_with(network: nn.Module, space: ColorSpace, accelerator: Accelerator) -> Colorize:
-    """Make a `Colorize` of a generator, in the precision of the run."""
+def colorize_with(
+    network: nn.Module, space: ColorSpace, accelerator: Accelerator, *, one_input: bool = False
+) -> Colorize:
+    """Make a `Colorize` of a generator, in the precision of the run.
+
+    It sees the grey version that its colour space makes, or with `one_input` that of the protocol: 8-bit L*.
+    """
 
     @torch.no_grad()
     def colorize(images: Tensor) -> Tensor:
-        gray, _ = space.encode(to_float(images))
+        rgb = to_float(images)
+        gray, _ = space.encode(lightness_input(rgb) if one_input else rgb)
         with accelerator.autocast():
             color = network(gray.contiguous(memory_format=torch.channels_last))
         return to_uint8(space.decode(gray, color))
@@ -37,26 +43,45 @@ def gray_floor(images: Tensor) -> Tensor:
     return to_uint8(to_gray(to_float(images), "lightness"))
 
 
+def map_images(
+    function: Callable[[Tensor], Mapping[str, Tensor]],
+    images: Tensor,
+    accelerator: Accelerator,
+    *,
+    batch_size: int,
+    progress: str | None = None,
+) -> dict[str, Tensor]:
+    """Apply a function of uint8 images (n, 3, H, W) to batches of a set (N, 3, H, W): its results (N, …) on the CPU.
+
+    Every rank works on a contiguous shard, padded to equal length by its last image; the padding is dropped after
+    gathering, so every rank gets all results in the order of the images. `progress` names a bar, shown by rank 0 on a
+    terminal.
+    """
+    world, rank = accelerator.num_processes, accelerator.process_index
+    per_rank = -(-len(images) // world)
+    shard = torch.arange(rank * per_rank, (rank + 1) * per_rank).clamp(max=len(images) - 1)
+    parts: list[Mapping[str, Tensor]] = []
+    hidden = True if progress is None or rank else None  # None: hidden unless on a terminal
+    with tqdm(total=len(images), desc=progress, unit="img", disable=hidden, leave=False) as bar:
+        for indices in shard.split(batch_size):
+            parts.append(function(images[indices].to(accelerator.device)))
+            bar.update(len(indices) * world)
+    gathered = {name: accelerator.gather(torch.cat([part[name] for part in parts])) for name in parts[0]}
+    return {name: values[: len(images)].cpu() for name, values in gathered.items()}
+
+
 def score(
     colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int, progress: str | None = None
 ) -> dict[str, Tensor]:
     """Colour uint8 images (N, 3, H, W) and measure each: per-image metrics, float64 (N,), in the order of the images.
 
-    Every rank works on a contiguous shard, padded to equal length by its last image; the padding is dropped after
-    gathering. `progress` names a bar, shown by rank 0 on a terminal.
+    Works on all ranks as `map_images` does.
     """
-    world, rank = accelerator.num_processes, accelerator.process_index
-    per_rank = -(-len(images) // world)
-    shard = torch.arange(rank * per_rank, (rank + 1) * per_rank).clamp(max=len(images) - 1)
-    parts: list[dict[str, Tensor]] = []
-    hidden = True if progress is None or rank else None  # None: hidden unless on a terminal
-    with tqdm(total=len(images), desc=progress, unit="img", disable=hidden, leave=False) as bar:
-        for indices in shard.split(batch_size):
-            truth = images[indices].to(accelerator.device)
-            parts.append(image_metrics(colorize(truth), truth))
-            bar.update(len(indices) * world)
-    gathered = {name: accelerator.gather(torch.cat([part[name] for part in parts])) for name in parts[0]}
-    return {name: values[: len(images)].cpu() for name, values in gathered.items()}
+
+    def measure(truth: Tensor) -> dict[str, Tensor]:
+        return image_metrics(colorize(truth), truth)
+
+    return map_images(measure, images, accelerator, batch_size=batch_size, progress=progress)
 
 
 def sample_grid(versions: list[Tensor], columns: int = 3, scale: int = 3) -> Tensor:

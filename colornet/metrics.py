@@ -104,20 +104,29 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """Compare coloured images with the true ones, both uint8 sRGB (N, 3, H, W): name to float64 values (N,).
 
     `mse`, `l1` and `ssim` are of RGB in [0, 1], `psnr` is in dB (inf where two images are identical), `ciede2000` is
-    the mean ΔE00 over the pixels, `cf` and `cf_truth` are the colourfulness of each. Raises ValueError for other dtypes
-    or unequal shapes, and for images smaller than SSIM's window.
+    the mean ΔE00 over the pixels, `lightness` the mean |ΔL*|, `cf` and `cf_truth` are the colourfulness of each.
+    `nazeri_2` and `nazeri_5` are the shares of pixels with |ΔL*| ≤ t and |Δa*|, |Δb*| ≤ 2.2 t for t = 2 and 5 (Nazeri et
+    al. 2018, "Image colorization using generative adversarial networks", by their code). Raises ValueError for other
+    dtypes or unequal shapes, and for images smaller than SSIM's window.
     """
     _check_pixels(output, truth)
     if output.shape != truth.shape:
         raise ValueError(f"output and truth differ in shape: {tuple(output.shape)} and {tuple(truth.shape)}")
     x, y = output.double() / 255, truth.double() / 255
     mse = ((x - y) ** 2).mean((1, 2, 3))
+    lab_x, lab_y = rgb_to_lab(x), rgb_to_lab(y)
+    errors = (lab_x - lab_y).abs()  # (N, 3, H, W)
+    in_lightness = errors * errors.new_tensor((1, 1 / 2.2, 1 / 2.2))[:, None, None]  # what Nazeri's limits mean in L*
+    largest = in_lightness.amax(1)  # (N, H, W)
     return {
         "mse": mse,
         "psnr": -10 * mse.log10(),
         "l1": (x - y).abs().mean((1, 2, 3)),
         "ssim": ssim(x, y),
-        "ciede2000": ciede2000(rgb_to_lab(x), rgb_to_lab(y)).mean((1, 2)),
+        "ciede2000": ciede2000(lab_x, lab_y).mean((1, 2)),
+        "lightness": errors[:, 0].mean((1, 2)),
+        "nazeri_2": (largest <= 2).double().mean((1, 2)),
+        "nazeri_5": (largest <= 5).double().mean((1, 2)),
         "cf": colorfulness(output),
         "cf_truth": colorfulness(truth),
     }
@@ -131,7 +140,7 @@ def summarize(per_image: Mapping[str, Tensor]) -> dict[str, float]:
     of the absolute difference, since a model can be right on average and wrong everywhere. In the mean `psnr`, an image
     counts at most 100 dB: 113 of the 10,000 CIFAR-10 test images as JPEG are grey and equal to their own grey version.
     """
-    names = ("ssim", "l1", "ciede2000", "cf", "cf_truth")
+    names = ("ssim", "l1", "ciede2000", "lightness", "cf", "cf_truth")
     summary = {name: per_image[name].double().mean().item() for name in names}
     summary["psnr"] = per_image["psnr"].double().clamp(max=_PSNR_CAP).mean().item()
     delta_cf = per_image["cf"].double() - per_image["cf_truth"].double()

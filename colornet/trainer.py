@@ -7,7 +7,9 @@ and read when they are logged.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
+import math
 import time
 from pathlib import Path
 
@@ -19,14 +21,17 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from colornet.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
+from colornet.classifier import CIFAR10_CLASSES
 from colornet.color import ColorSpace
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
+from colornet.distances import frechet_distance
 from colornet.errors import DivergedError, InputError
-from colornet.evaluation import colorize_with, gray_floor, sample_grid, score
+from colornet.evaluation import Colorize, colorize_with, gray_floor, map_images, sample_grid
+from colornet.features import load_evaluator
 from colornet.files import replacing
 from colornet.logs import RunLog
-from colornet.metrics import summarize
+from colornet.metrics import image_metrics, summarize
 from colornet.models import count_parameters
 from colornet.objectives import Objective
 from colornet.optimization import learning_rate_factor, update_ema
@@ -35,7 +40,13 @@ from colornet.provenance import provenance, write_json
 __all__ = ["Trainer"]
 
 # The final values of these stand beside the hyperparameters in TensorBoard.
-HEADLINES = ("validation/psnr", "validation/ciede2000", "validation/cf", "validation/delta_cf")
+HEADLINES = (
+    "validation/fd_cifar10_dev",
+    "validation/cf",
+    "validation/delta_cf",
+    "validation/ciede2000",
+    "validation/psnr",
+)
 SAMPLES = 12  # validation images shown at every evaluation, in rows of three
 
 
@@ -71,6 +82,8 @@ class Trainer:
             world_size=accelerator.num_processes,
         )
         self.generator = accelerator.unwrap_model(objective.generator)
+        self.evaluator = load_evaluator("dev").to(accelerator.device)
+        self.true_features: Tensor | None = None  # of the validation images, computed at the first evaluation
         self.base_lrs = {name: optimizer.param_groups[0]["lr"] for name, optimizer in objective.optimizers.items()}
         total_steps = config.epochs * len(self.loader)
         self.last_step = min(total_steps, config.max_steps or total_steps)
@@ -184,10 +197,7 @@ class Trainer:
         started = time.perf_counter()
         colorize = colorize_with(self.ema, self.space, self.accelerator)
         images = self.dataset.validation
-        per_image = score(
-            colorize, images, self.accelerator, batch_size=self.config.eval_batch_size, progress="validation"
-        )
-        summary = summarize(per_image)
+        summary = self.score(colorize, images)
         if log is not None:
             log.scalars(self.step, {f"validation/{name}": value for name, value in summary.items()})
             chosen = torch.linspace(0, len(images) - 1, SAMPLES).long()  # some of them twice if there are fewer
@@ -195,9 +205,34 @@ class Trainer:
             log.images(self.step, sample_grid([gray_floor(shown), colorize(shown), shown]).cpu())
             tqdm.write(
                 f"step {self.step}: validation PSNR {summary['psnr']:.2f} dB, CIEDE2000 {summary['ciede2000']:.2f}, "
-                f"colourfulness {summary['cf']:.1f} (truth {summary['cf_truth']:.1f})"
+                f"colourfulness {summary['cf']:.1f} (truth {summary['cf_truth']:.1f}), "
+                f"fd_cifar10_dev {summary.get('fd_cifar10_dev', math.nan):.3f}"
             )
         self.clock = (self.clock[0] + time.perf_counter() - started, self.clock[1])  # not training time
+
+    def score(self, colorize: Colorize, images: Tensor) -> dict[str, float]:
+        """Reduce what is measured of colourings of the validation images (N, 3, H, W) to the points of the curves."""
+
+        def measure(truth: Tensor) -> dict[str, Tensor]:
+            output = colorize(truth)
+            features, logits = self.evaluator.measure(output)
+            return {**image_metrics(output, truth), "features": features, "class": logits.argmax(1)}
+
+        over_images = functools.partial(
+            map_images, accelerator=self.accelerator, batch_size=self.config.eval_batch_size, progress="validation"
+        )
+        values = over_images(measure, images)
+        summary = summarize(values)
+        if len(images) > 1:
+            if self.true_features is None:
+                self.true_features = over_images(lambda truth: {"features": self.evaluator.measure(truth)[0]}, images)[
+                    "features"
+                ]
+            summary["fd_cifar10_dev"] = frechet_distance(values["features"].double(), self.true_features.double())
+        labels = self.dataset.labels
+        if labels is not None and labels.classes == CIFAR10_CLASSES:
+            summary["accuracy_cifar10_dev"] = (values["class"] == labels.validation).double().mean().item()
+        return summary
 
     def save(self) -> None:
         """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""

@@ -22,6 +22,9 @@ ALLOWED = {
     "files": [],
     "color": [],
     "losses": [],
+    "distances": [],
+    "classifier": ["color"],
+    "features": ["classifier"],
     "models": [],
     "config": ["errors"],
     "provenance": ["files"],
@@ -32,8 +35,8 @@ ALLOWED = {
     "objectives": ["color", "losses"],
     "optimization": ["config"],
     "evaluation": ["color", "metrics"],
-    "trainer": ["checkpoint", "color", "config", "data", "errors", "evaluation", "files", "logs", "metrics", "models",
-                "objectives", "optimization", "provenance"],
+    "trainer": ["checkpoint", "classifier", "color", "config", "data", "distances", "errors", "evaluation", "features",
+                "files", "logs", "metrics", "models", "objectives", "optimization", "provenance"],
     "compose": ["color", "config", "data", "errors", "losses", "models", "objectives", "optimization",
                 "trainer"],
     "comparison": ["color", "compose", "config", "data", "evaluate", "evaluation", "files", "metrics", "provenance"],
@@ -81,6 +84,7 @@ def test_only_composing_training_and_scoring_know_accelerate(module: str) -> Non
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_import_is_a_requirement(module: str) -> None:
-    known = {"torch", "torchvision", "accelerate", "einops", "numpy", "PIL", "safetensors", "skimage", "tqdm", "tyro"}
+    known = {"torch", "torchvision", "accelerate", "einops", "numpy", "PIL", "safetensors", "skimage", "torch_fidelity",
+             "tqdm", "tyro"}  # fmt: skip
     used = {name.split(".")[0] for name in imports(MODULES[module])} - {"colornet"}
     assert used - set(sys.stdlib_module_names) <= known
