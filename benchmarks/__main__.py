@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {
+    "quality": "compare runs on held-out images: FID, our own distances, colourfulness and the rest",
+    "throughput": "time training steps and inference against the seed project's pipeline",
+    "report": "make a page and tables of the results",
     "evaluator": "train the CIFAR-10 classifier behind fd_cifar10",
 }
 

@@ -37,7 +37,7 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     torch.manual_seed(config.seed)
     network = Cifar10Classifier(config.widths)
     network.fit_whitening(dataset.train[::9])
-    network.to(device, memory_format=torch.channels_last)
+    network.to(device).to(memory_format=torch.channels_last)
     started = time.perf_counter()
     _train(network, config, dataset, device)
     seconds = time.perf_counter() - started

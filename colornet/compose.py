@@ -16,7 +16,7 @@ from torch.optim import Adam
 
 from colornet.color import ColorSpace, LabSpace, RgbSpace
 from colornet.config import TrainConfig, load_config
-from colornet.data import load_dataset
+from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
 from colornet.losses import BCE, HINGE, RECONSTRUCTION_LOSSES
 from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet
@@ -27,6 +27,7 @@ from colornet.trainer import Trainer
 __all__ = [
     "build_discriminator",
     "build_generator",
+    "build_trainer",
     "choose_precision",
     "color_space",
     "compose_objective",
@@ -108,8 +109,6 @@ def compose_trainer(config: TrainConfig) -> Trainer:
             f"{launched} processes were launched and each of them would train alone: on CPUs, add --cpu "
             "(launch/accelerate/multi_cpu.yaml)."
         )
-    torch.backends.cudnn.benchmark = True  # the shapes never change
-
     # The first process of a machine downloads or decodes, the others find what it cached.
     with accelerator.local_main_process_first():
         dataset = load_dataset(
@@ -119,6 +118,12 @@ def compose_trainer(config: TrainConfig) -> Trainer:
             progress=accelerator.is_local_main_process,
         )
 
+    return build_trainer(config, accelerator, dataset)
+
+
+def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Dataset) -> Trainer:
+    """Put together networks, objective and trainer for images that are loaded already."""
+    torch.backends.cudnn.benchmark = True  # the shapes never change
     # Every process draws the same weights. The moving average is copied before `prepare` touches the network.
     torch.manual_seed(config.seed)
     generator: nn.Module = build_generator(config)

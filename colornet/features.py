@@ -41,10 +41,10 @@ def load_evaluator(name: EvaluatorName) -> Cifar10Classifier:
         raise ValueError(f"{path} is not the file that {path.stem}.json describes: install colornet again.")
     network = Cifar10Classifier(card["config"]["widths"])
     network.load_state_dict(load(content))
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
-class _Extractor(FeatureExtractorBase):
+class _Extractor(FeatureExtractorBase):  # type: ignore[misc]  # torch-fidelity has no types
     """An evaluator as torch-fidelity wants it: uint8 (N, 3, H, W) to a tuple of the named features."""
 
     def __init__(self, name: str, features_list: list[str], **_: Any) -> None:

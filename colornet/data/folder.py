@@ -83,7 +83,7 @@ def _split(images: dict[str, Tensor], folder: Path) -> Parts:
     if "all" in images:
         return split_whole(images["all"], f"Folder '{folder}'")
     if "validation" in images:
-        return Parts(**images)
+        return Parts(images["train"], images["validation"], images["test"])
     train, validation = split_train(images["train"], f"Folder '{folder / 'train'}'")
     return Parts(train, validation, images["test"])
 

@@ -45,7 +45,8 @@ def load_sample(image_size: int) -> Parts:
             part = _PARTS.get((first + column + 2 * row) % _EVERY, 0)
             parts[part].extend(_patches(photo, row, column, image_size))
         first += rows * columns
-    return Parts(*(torch.from_numpy(np.stack(part)) for part in parts))
+    train, validation, test = (torch.from_numpy(np.stack(part)) for part in parts)
+    return Parts(train, validation, test)
 
 
 def _photos() -> list[Image.Image]:

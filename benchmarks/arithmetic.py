@@ -1,0 +1,92 @@
+"""What a device could do and what a step asks of it: durations, floating-point operations, peaks."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+__all__ = ["Step", "flops_of", "measure_peaks", "peak_name", "tf32_setting", "time_steps"]
+
+Step = Callable[[], object]
+
+PEAK_SIDE = {"cuda": 8192, "cpu": 1024}  # side of the matrices whose product is the peak
+PEAK_REPEATS = 30
+
+# The names of the peaks, and what they are computed in. TF32 is a way to multiply fp32 that GPUs since Ampere have.
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def time_steps(step: Step, count: int, device: torch.device) -> list[float]:
+    """Make steps without pause and return the seconds that each took, on the device where it is a GPU."""
+    if device.type == "cuda":
+        events = [torch.cuda.Event(enable_timing=True) for _ in range(count + 1)]
+        events[0].record()
+        for event in events[1:]:
+            step()
+            event.record()
+        torch.cuda.synchronize()
+        return [start.elapsed_time(end) / 1000 for start, end in itertools.pairwise(events)]
+    moments = [time.perf_counter()]
+    for _ in range(count):
+        step()
+        moments.append(time.perf_counter())
+    return [end - start for start, end in itertools.pairwise(moments)]
+
+
+def flops_of(step: Step) -> int:
+    """Make a step and count its floating-point operations, a multiply-add as two.
+
+    Attention is computed as plain matrix products meanwhile: what its fused kernels compute twice is no use to the
+    model, and those of CPUs are unknown to the counter.
+    """
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        step()
+    return counter.get_total_flops()
+
+
+def peak_name(precision: str, device: torch.device) -> str:
+    """Name the peak that a precision, "no", "bf16" or "fp16", is measured against; a key of `DTYPES`."""
+    if precision != "no":
+        return precision
+    return "tf32" if device.type == "cuda" and torch.backends.cudnn.allow_tf32 else "fp32"
+
+
+def measure_peaks(precisions: Iterable[str], device: torch.device) -> dict[str, float]:
+    """Measure the peaks, FLOP/s by name, that precisions, "no", "bf16" or "fp16", are held against."""
+    names = dict.fromkeys(peak_name(precision, device) for precision in precisions)
+    return {name: matmul_peak(name, device) for name in names}
+
+
+def matmul_peak(name: str, device: torch.device) -> float:
+    """Measure the most FLOP/s that a product of two large square matrices reaches, in the type of that name."""
+    side = PEAK_SIDE[device.type]
+    a, b = torch.randn(2, side, side, device=device, dtype=DTYPES[name])
+    with _tf32_in_products(name == "tf32"):
+        durations = time_steps(lambda: a @ b, PEAK_REPEATS, device)
+    return 2 * side**3 / min(durations)
+
+
+@contextmanager
+def _tf32_in_products(allowed: bool) -> Iterator[None]:
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def tf32_setting(precision: str, device: torch.device) -> str | None:
+    """Say which fp32 arithmetic may use TF32; None where the precision is another or the device no GPU."""
+    if precision != "no" or device.type != "cuda":
+        return None
+    products = torch.backends.cuda.matmul.allow_tf32
+    if torch.backends.cudnn.allow_tf32:
+        return "on" if products else "in convolutions"
+    return "in matrix products" if products else "off"

@@ -1,0 +1,238 @@
+"""Everything the quality table measures of one set of images against the truth."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from benchmarks.inception import INCEPTION_SHA256, INCEPTION_URL, load_inception
+from benchmarks.perceptual import load_lpips
+from benchmarks.quality import QualityConfig
+from benchmarks.weights import WeightsUnavailable, find_weights
+from colornet.classifier import CIFAR10_CLASSES
+from colornet.data import Dataset, default_cache_dir
+from colornet.distances import frechet_distance, kernel_distance, precision_recall
+from colornet.evaluation import map_images
+from colornet.features import evaluator_card, load_evaluator
+from colornet.files import replacing
+from colornet.metrics import image_metrics, summarize
+
+__all__ = ["BOOTSTRAPPED", "Measures", "Scores", "bootstrap"]
+
+BOOTSTRAPPED = ("accuracy", "cf", "delta_cf", "delta_cf_image", "psnr", "psnr_pooled", "ssim", "l1", "ciede2000",
+                "lightness", "lpips", "nazeri_2", "nazeri_5")  # fmt: skip
+"""Columns that are functions of per-image values, for which resampling the images gives an interval."""
+
+_RESAMPLES = 1000
+_DISTANCES = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was measured of a set of images: each column's value, and the per-image values (N,) behind some of them."""
+
+    values: dict[str, float | None]
+    per_image: dict[str, Tensor]
+
+
+class Measures:
+    """Scores sets of images against one set of true ones, whose features are computed once and kept in the cache.
+
+    `reasons` says of columns that cannot be had why. Every rank works on its shard; distances are computed by rank 0,
+    and only its scores hold them.
+    """
+
+    def __init__(
+        self, config: QualityConfig, accelerator: Accelerator, images: Tensor, classes: Tensor | None, dataset: Dataset
+    ) -> None:
+        self.accelerator = accelerator
+        self.truth = images
+        self.classes = classes if dataset.labels and dataset.labels.classes == CIFAR10_CLASSES else None
+        self.batch_size = config.batch_size
+        self.features_batch = config.features_batch
+        self.cache_dir = config.cache_dir or default_cache_dir()
+        self.reasons: dict[str, str] = {}
+        if self.classes is None:
+            self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
+
+        card = evaluator_card("v1")
+        evaluator = load_evaluator("v1").to(accelerator.device)
+        self.evaluators: dict[str, Any] = {"cifar10_v1": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}
+        self.measure_features = evaluator.measure
+        self.references = {"_cifar10_v1": self._reference_features(self._own_features, card["sha256"], dataset)}
+        self.inception = self._find_inception(config)
+        if self.inception is not None:
+            self.references[""] = self._reference_features(self._inception_features, INCEPTION_SHA256, dataset)
+        self.lpips = self._find_lpips(config)
+
+    def __call__(self, pixels: Tensor) -> Scores:
+        """Score images (N, 3, H, W), uint8 and in the order of the true ones."""
+        pairs = torch.cat((pixels, self.truth), dim=1)  # (N, 6, H, W), so that both take the same way
+        per_image = self._map(self._image_scores, pairs, self.batch_size)
+        if self.classes is not None:
+            per_image["right"] = (per_image["class"] == self.classes).double()
+        features = {"_cifar10_v1": per_image.pop("features")}
+        if self.inception is not None:
+            features[""] = self._map(self._inception_features, pixels, self.features_batch)["features"]
+        if self.lpips is not None:
+            per_image |= self._map(self._lpips_scores, pairs, self.features_batch)
+        values = _column_values(per_image)
+        if self.accelerator.is_main_process:
+            for suffix, found in features.items():
+                values |= _distances(found, self.references[suffix], suffix)
+        return Scores(values, per_image)
+
+    def _map(self, function: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor, size: int) -> dict[str, Tensor]:
+        return map_images(function, images, self.accelerator, batch_size=size)
+
+    def _image_scores(self, pairs: Tensor) -> dict[str, Tensor]:
+        output, truth = pairs.chunk(2, dim=1)  # (n, 3, H, W) each
+        features, logits = self.measure_features(output)
+        return {**image_metrics(output, truth), "features": features, "class": logits.argmax(1)}
+
+    def _own_features(self, images: Tensor) -> dict[str, Tensor]:
+        return {"features": self.measure_features(images)[0]}
+
+    def _inception_features(self, images: Tensor) -> dict[str, Tensor]:
+        assert self.inception is not None
+        return {"features": self.inception(images)}
+
+    def _lpips_scores(self, pairs: Tensor) -> dict[str, Tensor]:
+        assert self.lpips is not None
+        return {"lpips": self.lpips(*pairs.chunk(2, dim=1)).double()}
+
+    def _reference_features(
+        self, function: Callable[[Tensor], Mapping[str, Tensor]], weights: str, dataset: Dataset
+    ) -> dict[str, Tensor]:
+        """Return the features of the true images and of the training images, from the cache where they are there."""
+        size = self.batch_size if function == self._own_features else self.features_batch
+        found = {}
+        for name, images in (("paired", self.truth), ("train", dataset.train)):
+            key = hashlib.sha256(f"{weights} {tuple(images.shape)}\n".encode())
+            key.update(images.contiguous().numpy().data)
+            path = self.cache_dir / "features" / f"{key.hexdigest()}.safetensors"
+            features = _cached(path)
+            self.accelerator.wait_for_everyone()  # or one rank finds what another is about to write
+            if features is None:
+                features = map_images(
+                    function, images, self.accelerator, batch_size=size, progress=f"features, {name}"
+                )["features"]
+                if self.accelerator.is_main_process:
+                    with replacing(path) as temporary:
+                        save_file({"features": features.contiguous()}, temporary)
+            found[name] = features
+        return found
+
+    def _find_inception(self, config: QualityConfig) -> Callable[[Tensor], Tensor] | None:
+        # The first process of a machine downloads, the others find what it kept. Nothing may leave the block by an
+        # exception: it ends in a barrier.
+        with self.accelerator.local_main_process_first():
+            try:
+                self._check_wanted("inception", config.inception, config.inception_weights)
+                weights = find_weights(
+                    config.inception_weights, self.cache_dir, url=INCEPTION_URL, sha256=INCEPTION_SHA256
+                )
+            except WeightsUnavailable as error:
+                self.reasons |= dict.fromkeys(_DISTANCES, f"{error}.")
+        if "fid" in self.reasons:
+            return None
+        self.evaluators["inception"] = {"sha256": INCEPTION_SHA256}
+        return load_inception(weights, self.accelerator.device)
+
+    def _find_lpips(self, config: QualityConfig) -> Callable[[Tensor, Tensor], Tensor] | None:
+        with self.accelerator.local_main_process_first():
+            try:
+                self._check_wanted("lpips", config.lpips, config.lpips_weights)
+                return load_lpips(config.lpips_weights, self.cache_dir, self.accelerator.device)
+            except WeightsUnavailable as error:
+                self.reasons["lpips"] = f"{error}."
+        return None
+
+    def _check_wanted(self, option: str, choice: str, weights: Path | None) -> None:
+        """Raise `WeightsUnavailable` for a network that was not asked for."""
+        if choice == "off":
+            raise WeightsUnavailable(f"Left out by --{option} off")
+        if choice == "auto" and weights is None and self.accelerator.device.type == "cpu":
+            raise WeightsUnavailable(f"Left out on a CPU, where it takes long: --{option} on")
+
+
+def _cached(path: Path) -> Tensor | None:
+    try:
+        return load_file(path)["features"] if path.exists() else None
+    except (SafetensorError, OSError, KeyError):
+        return None  # damaged: computed and written again
+
+
+def _column_values(per_image: Mapping[str, Tensor]) -> dict[str, float | None]:
+    """Reduce per-image values (N,) to the columns that follow from them; those of missing networks are None."""
+    summary = summarize(per_image)
+    names = ("cf", "delta_cf", "delta_cf_image", "psnr", "psnr_pooled", "ssim", "l1", "ciede2000", "lightness")
+    return {
+        **dict.fromkeys((*_DISTANCES, *_own(_DISTANCES)), None),
+        **{name: summary[name] for name in names},
+        "accuracy": 100 * per_image["right"].mean().item() if "right" in per_image else None,
+        "lpips": per_image["lpips"].mean().item() if "lpips" in per_image else None,
+        "nazeri_2": 100 * per_image["nazeri_2"].mean().item(),
+        "nazeri_5": 100 * per_image["nazeri_5"].mean().item(),
+    }
+
+
+def _own(columns: Sequence[str]) -> list[str]:
+    """Name the columns on our own features after those on Inception's: fid_train is fd_cifar10_v1_train."""
+    parts = [name.replace("fid", "fd").partition("_train") for name in columns]
+    return [f"{base}_cifar10_v1{train}" for base, train, _ in parts]
+
+
+def _distances(features: Tensor, references: Mapping[str, Tensor], suffix: str) -> dict[str, float | None]:
+    """Compute the distances of features (N, D) to those of the true and of the training images, in float64."""
+    fd = f"fd{suffix}" if suffix else "fid"
+    found: dict[str, float | None] = {}
+    for name, end in (("paired", ""), ("train", "_train")):
+        reference = references[name].double()
+        found[f"{fd}{end}"] = frechet_distance(features.double(), reference)
+        found[f"kid{suffix}{end}"] = kernel_distance(features.double(), reference)[0]
+    precision, recall = precision_recall(features, references["paired"])
+    return found | {f"precision{suffix}": precision, f"recall{suffix}": recall}
+
+
+def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float, float]]:
+    """Return the 95 % intervals of the columns that follow from per-image values, over resampled images.
+
+    The values of several members (seeds) are averaged image by image: the interval tells what other test images would
+    change, the standard deviation over the members what other seeds would.
+    """
+    joint = {name: torch.stack([member[name].double() for member in members]).mean(0) for name in _RESAMPLED
+             if all(name in member for member in members)}  # fmt: skip
+    joint["psnr"] = joint["psnr"].clamp(max=100)
+    delta = [member["cf"] - member["cf_truth"] for member in members]
+    joint["delta_cf"] = torch.stack(delta).mean(0)
+    joint["delta_cf_image"] = torch.stack(delta).abs().mean(0)
+    count = len(joint["cf"])
+    drawn = torch.randint(count, (_RESAMPLES, count), generator=torch.Generator().manual_seed(0))
+    weights = torch.zeros(_RESAMPLES, count).scatter_add_(1, drawn, torch.ones(_RESAMPLES, count)).double() / count
+    means = {name: weights @ values for name, values in joint.items()}  # (_RESAMPLES,) each
+    means["psnr_pooled"] = -10 * means.pop("mse").log10()
+    for name in ("right", "nazeri_2", "nazeri_5"):
+        if name in means:
+            means[name] = means[name] * 100
+    if "right" in means:
+        means["accuracy"] = means.pop("right")
+    intervals = {}
+    for name, resampled in means.items():
+        low, high = resampled.quantile(torch.tensor((0.025, 0.975), dtype=torch.float64)).tolist()
+        if math.isfinite(low) and math.isfinite(high):
+            intervals[name] = (low, high)
+    return intervals
+
+
+_RESAMPLED = ("mse", "psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "right", "lpips", "nazeri_2", "nazeri_5")

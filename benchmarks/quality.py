@@ -1,0 +1,124 @@
+"""Compare colourizers on held-out images: `python -m benchmarks quality runs/ae-* runs/cgan-* --out DIR`.
+
+Every table carries the truth, floors, oracles and nonsense beside the models; runs that differ in nothing but the seed
+become one row. docs/protocol.md defines all of it. Writes quality.json, quality.md, quality.safetensors (pictures and
+histograms for `report`) and quality.png.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from colornet.config import FREE_ON_RESUME, PRESETS, TrainConfig, load_config
+from colornet.data.check import check_dataset
+from colornet.errors import InputError, exiting_on_errors
+
+__all__ = ["Group", "QualityConfig", "check", "group_runs", "main"]
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """What is compared, on which images, with which networks."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()  # folders of runs, or of weights with their config
+    images: tuple[Path, ...] = ()  # folders CLASS/NNNN.png that other programs made of --write-inputs
+    data: str | None = None  # cifar10, sample, or a folder of images (default: what the runs were trained on)
+    split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
+    out: Path | None = None  # folder for the results; must not hold any yet
+    write_inputs: Path | None = None  # write the grey inputs as CLASS/NNNN.png to this new folder, and stop
+    inception_weights: Path | None = None  # weights of torch-fidelity's Inception (default: downloaded once)
+    lpips_weights: Path | None = None  # AlexNet weights for LPIPS (default: downloaded once)
+    inception: Literal["auto", "on", "off"] = "auto"  # measure FID and KID; auto: on GPUs, a CPU takes hours
+    lpips: Literal["auto", "on", "off"] = "auto"  # measure LPIPS; auto: on GPUs
+    batch_size: int = 500  # images per process in a step
+    features_batch: int = 250  # images per process in a step of Inception and LPIPS
+    cpu: bool = False  # work on the CPU even where there is a GPU
+    cache_dir: Path | None = None  # folder of downloads, images and features (default: ~/.cache/colornet)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but the seed: one row."""
+
+    name: str
+    members: tuple[Path, ...]
+    config: TrainConfig
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and compare; mistakes of the user end in one sentence and exit code 2."""
+    quiet = os.environ.get("RANK", "0") != "0"
+    prog = "python -m benchmarks quality"
+    with exiting_on_errors(quiet=quiet):
+        config = tyro.cli(QualityConfig, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
+        groups = check(config)
+        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        from benchmarks.scoring import compare, write_inputs
+
+        if config.write_inputs is not None:
+            write_inputs(config, config.write_inputs)
+        else:
+            compare(config, groups)
+
+
+def check(config: QualityConfig) -> list[Group]:
+    """Raise `InputError` for whatever would stop the comparison; return the rows that the runs make."""
+    for name in ("batch_size", "features_batch"):
+        if getattr(config, name) < 1:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}: it must be at least 1.")
+    if config.write_inputs is None and not config.runs and not config.images:
+        raise InputError("Nothing is named to compare: give the folder of at least one run, or --images.")
+    if config.data is None and not config.runs:
+        raise InputError("No data set is named: give --data.")
+    for run in config.runs:
+        if str(run) in PRESETS and not run.exists():
+            raise InputError(f"'{run}' is a preset without released weights: train it, then name its run folder.")
+    groups = group_runs(config.runs)
+    sizes = {group.config.image_size for group in groups}
+    if len(sizes) > 1:
+        raise InputError(f"The runs differ in image_size ({', '.join(map(str, sorted(sizes)))}): compare one size.")
+    names = {group.config.data for group in groups}
+    if config.data is None and len(names) > 1:
+        raise InputError(f"The runs differ in data ({', '.join(sorted(names))}): give --data.")
+    check_dataset(config.data or groups[0].config.data)
+    for path in (config.inception_weights, config.lpips_weights):
+        if path is not None and not path.is_file():
+            raise InputError(
+                f"There is no file {path}: give the weights that were downloaded, or leave the option out."
+            )
+    for folder in config.images:
+        if not folder.is_dir():
+            raise InputError(f"--images {folder} is no folder: give one that holds CLASS/NNNN.png.")
+    for folder in filter(None, (config.out, config.write_inputs)):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists already: choose another folder or remove it.")
+    return groups
+
+
+def group_runs(runs: Sequence[Path]) -> list[Group]:
+    """Put runs whose configurations differ in the seed only into one group, named after their folders."""
+    groups: dict[TrainConfig, list[Path]] = {}
+    defaults = TrainConfig()
+    for run in runs:
+        free = {name: getattr(defaults, name) for name in (*FREE_ON_RESUME, "seed", "data")}
+        groups.setdefault(dataclasses.replace(load_config(run), **free), []).append(run)
+    named = [Group(_name(members), tuple(members), load_config(members[0])) for members in groups.values()]
+    names = [group.name for group in named]
+    if len(set(names)) < len(names):
+        return [dataclasses.replace(group, name=str(group.members[0])) for group in named]
+    return named
+
+
+def _name(members: Sequence[Path]) -> str:
+    """Return the folders' name less the number at its end where they differ in that only, else the first one's."""
+    names = [run.resolve().name for run in members]
+    stems = {re.sub(r"[-_.]?\d+$", "", name) for name in names}
+    return stems.pop() or names[0] if len(names) > 1 and len(stems) == 1 else names[0]

@@ -1,0 +1,214 @@
+"""Measure speed: images per second of training and inference, beside the seed project's pipeline in the same run.
+
+`python -m benchmarks throughput --presets ae seed-ae --out throughput.json` times the steps of training and the
+inference path as `colornet` itself composes them: presets × batch sizes × precisions × compilation.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from colornet.config import PRESETS, TrainConfig, check_config
+from colornet.data.check import check_dataset
+from colornet.errors import InputError, exiting_on_errors
+
+__all__ = ["EPOCH_IMAGES", "ThroughputConfig", "check", "format_table", "main", "parse", "preset_config"]
+
+EPOCH_IMAGES = 45_000  # training images of CIFAR-10: other data is repeated to have as many, so epochs are as long
+_SEED_FACTOR = 16  # the seed's network halves the size four times
+
+
+@dataclass(frozen=True)
+class ThroughputConfig:
+    """What is timed, how often, and where the numbers go."""
+
+    presets: tuple[str, ...] = ("ae", "cgan", "seed-ae", "seed-cgan")  # presets of colornet.train
+    batch_sizes: tuple[int, ...] = (64, 256)  # images per step
+    precisions: tuple[Literal["auto", "no", "bf16", "fp16"], ...] = ("auto",)  # mixed precision; auto: as in training
+    compile: tuple[Literal["auto", "on", "off"], ...] = ("auto",)  # torch.compile; auto: on for GPUs
+    width: int | None = None  # channels of the first level of every network, also of the seed pipeline's
+    blocks: int | None = None  # blocks per level of the residual generators
+    steps: int = 30  # timed steps of each row
+    warmup: int = 10  # steps before them that are not timed, beyond the first, which compiles
+    seed_pipeline: bool = True  # time the seed pipeline before the first row and after every row
+    seed_steps: int = 10  # its timed steps each time
+    data: str = "sample"  # cifar10, sample, or a folder of images; speed does not depend on what they show
+    image_size: int = 32  # side of the square images, pixels
+    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cpu: bool = False  # work on the CPU even where there is a GPU
+    out: Path | None = None  # JSON file for the numbers; must not exist yet
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line, measure, print the table and write the JSON; mistakes of the user exit with code 2."""
+    quiet = os.environ.get("RANK", "0") != "0"
+    with exiting_on_errors(quiet=quiet):
+        config = parse(arguments, quiet=quiet)
+        check(config)
+        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        from benchmarks.timing import measure
+        from colornet.provenance import write_json
+
+        record = measure(config)
+        print(format_table(record), flush=True)
+        if config.out is not None:
+            write_json(config.out, record)
+            print(f"\nWritten to {config.out}")
+
+
+def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> ThroughputConfig:
+    """Turn options into a configuration; a mistyped option exits with code 2 and its near miss."""
+    return tyro.cli(
+        ThroughputConfig,
+        args=arguments,
+        prog="python -m benchmarks throughput",
+        description=__doc__,
+        console_outputs=not quiet,
+    )
+
+
+def preset_config(config: ThroughputConfig, preset: str, batch_size: int) -> TrainConfig:
+    """Return a preset as it would train, at a batch size, with the options that hold for all rows."""
+    overrides: dict[str, Any] = {}
+    if config.width is not None:
+        overrides |= {"width": config.width, "discriminator_width": config.width}
+    if config.blocks is not None:
+        overrides["blocks"] = config.blocks
+    return dataclasses.replace(
+        PRESETS[preset][1],
+        data=config.data,
+        image_size=config.image_size,
+        batch_size=batch_size,
+        cpu=config.cpu,
+        **overrides,
+    )
+
+
+def check(config: ThroughputConfig) -> None:
+    """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
+    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+        raise InputError(f"{processes} processes were launched: throughput is measured in one, start it without them.")
+    for preset in config.presets:
+        if preset not in PRESETS:
+            raise InputError(f"--presets names {preset!r}: it must be one of {', '.join(PRESETS)}.")
+    for name in ("presets", "batch_sizes", "precisions", "compile"):
+        if not getattr(config, name):
+            raise InputError(f"{_option(name)} is empty: name at least one.")
+    for name, least in (("width", 1), ("blocks", 1), ("steps", 1), ("warmup", 0), ("seed_steps", 1)):
+        value = getattr(config, name)
+        if value is not None and value < least:
+            raise InputError(f"{_option(name)} is {value}: it must be at least {least}.")
+    for size in config.batch_sizes:
+        if not 1 <= size <= EPOCH_IMAGES:
+            raise InputError(f"--batch-sizes names {size}: it must be at least 1 and at most {EPOCH_IMAGES:,}.")
+        for preset in config.presets:
+            check_config(preset_config(config, preset, size))
+    if config.seed_pipeline and config.image_size % _SEED_FACTOR:
+        raise InputError(
+            f"--image-size is {config.image_size}: the seed pipeline needs a multiple of {_SEED_FACTOR}; "
+            "change it or leave the pipeline out by --no-seed-pipeline."
+        )
+    check_dataset(config.data)
+    _check_out(config.out)
+
+
+def _check_out(out: Path | None) -> None:
+    if out is None:
+        return
+    if out.exists():
+        raise InputError(f"--out {out} exists already: choose another name or remove it.")
+    parent = next(folder for folder in out.absolute().parents if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise InputError(f"--out {out} cannot be written to {parent}: choose a folder that you may write to.")
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+# Table
+
+_HEADINGS = ("preset", "mode", "batch", "precision", "compile", "width", "images/s", "step ms (p10–p90)", "GFLOP/s",
+             "MFU", "memory MiB", "compile s", "× seed")  # fmt: skip
+_LEFT = {"preset", "mode", "precision", "compile"}  # columns of words
+
+
+def format_table(record: dict[str, Any]) -> str:
+    """Lay out a record as a table in Markdown that reads as plain text, too, with what its numbers need below it."""
+    reasons = list(dict.fromkeys(row["reason"] for row in record["rows"] if row["reason"]))
+    seed = record["seed_pipeline"]
+    lines = [_seed_cells(seed)] if seed else []
+    lines += [_cells(row, reasons) for row in record["rows"]]
+    widths = [max(map(len, column)) for column in zip(_HEADINGS, *lines, strict=True)]
+    rules = ["-" * w if h in _LEFT else "-" * (w - 1) + ":" for h, w in zip(_HEADINGS, widths, strict=True)]
+    table = "\n".join(_line(cells, widths) for cells in ([*_HEADINGS], rules, *lines))
+    return "\n\n".join((_caption(record), table, _notes(record, reasons)))
+
+
+def _caption(record: dict[str, Any]) -> str:
+    overrides = [f"--{name} {value}" for name in ("width", "blocks") if (value := record["options"][name]) is not None]
+    reduced = f"; {' '.join(overrides)}, not the presets' own" if overrides else ""
+    size = record["options"]["image_size"]
+    return f"Throughput on {record['device']}: images of {size}×{size} pixels{reduced}"
+
+
+def _cells(row: dict[str, Any], reasons: list[str]) -> list[str]:
+    """Write the cells of a row; a dash where there is no number, that of memory with a reference to the reason."""
+    step = row["step_ms"]
+    times = f"{_digits(step['median'])} ({_digits(step['p10'])}–{_digits(step['p90'])})" if step else "–"
+    memory = _digits(row["peak_memory_bytes"], 2**20)
+    precision = "fp32" if row["precision"] == "no" else row["precision"]
+    return [
+        row["preset"],
+        row["mode"],
+        str(row["batch_size"]),
+        f"{precision}, TF32 {row['tf32']}" if row["tf32"] else precision,
+        "on" if row["compile"] else "off",
+        str(row["width"]),
+        _digits(row["images_per_second"]),
+        times,
+        _digits(row["achieved_flops"], 1e9),
+        "–" if row["mfu"] is None else f"{row['mfu']:.1%}",
+        f"{memory} [{reasons.index(row['reason']) + 1}]" if row["reason"] else memory,
+        _digits(row["compile_seconds"]),
+        "–" if row["ratio_to_seed"] is None else f"{row['ratio_to_seed']:.2f}",
+    ]
+
+
+def _seed_cells(seed: dict[str, Any]) -> list[str]:
+    """Write the cells of the seed pipeline, in terms of which the last column of the others is."""
+    absent = {"peak_memory_bytes": None, "compile_seconds": None, "reason": None}
+    return _cells({"preset": "seed pipeline", "mode": "train", "ratio_to_seed": 1.0, **absent, **seed}, [])
+
+
+def _digits(value: float | None, unit: float = 1) -> str:
+    """Write a number in multiples of a unit with three digits or all of its integer part; a dash for None."""
+    if value is None:
+        return "–"
+    value /= unit
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _line(cells: list[str], widths: list[int]) -> str:
+    padded = [c.ljust(w) if h in _LEFT else c.rjust(w) for h, c, w in zip(_HEADINGS, cells, widths, strict=True)]
+    return f"| {' | '.join(padded)} |"
+
+
+def _notes(record: dict[str, Any], reasons: list[str]) -> str:
+    peaks = ", ".join(f"{name} {_digits(flops, 1e9)} GFLOP/s" for name, flops in record["peak"].items())
+    notes = [f"MFU: share of the measured peak of a matrix product ({peaks})."]
+    if seed := record["seed_pipeline"]:
+        slowest, fastest = min(seed["segments"]), max(seed["segments"])
+        notes.append(
+            "× seed: images/s over those of the seed pipeline, which trains in rows of inference too, timed right "
+            f"before and right after the row; its {len(seed['segments'])} segments made {_digits(slowest)} to "
+            f"{_digits(fastest)} images/s."
+        )
+    return "\n".join(notes + [f"[{number}] {reason}" for number, reason in enumerate(reasons, start=1)])
