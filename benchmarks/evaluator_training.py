@@ -97,7 +97,7 @@ def _batches(
     size = config.batch_size
     order = np.empty(0, dtype=np.int64)
     for _ in range(steps):
-        if len(order) < size:
+        while len(order) < size:
             order = np.concatenate((order, rng.permutation(len(images))))
         chosen, order = torch.from_numpy(order[:size]).to(images.device), order[size:]
         flags = torch.from_numpy(rng.random(size) < 0.5).to(images.device)

@@ -1,33 +1,87 @@
 #!/usr/bin/env bash
-# Everything that waits for a GPU, in one command:
+# Everything that waits for a GPU, in stages of a few minutes that can be repeated:
 #
-#   bash benchmarks/gpu.sh DATA OUT     DATA: a folder of CIFAR-10 images, or cifar10; OUT: a new folder for the results
+#   bash benchmarks/gpu.sh DATA WORK [STAGE ...]     DATA: a folder of CIFAR-10 images, or cifar10
 #
-# Trains ae and cgan at their full width with three seeds each, all six side by side, and scores them once on the test
-# images. OUT keeps the results even if a later stage is cut off.
+# WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
+#   evaluators   the networks that measure: cifar10-v1 with three seeds and cifar10-dev, from scratch
+#   train        ae and cgan at full width, three seeds each, side by side
+#   seed-ae      the seed project's autoencoder, three seeds, as many images
+#   seed-cgan    its GAN, likewise
+#   throughput   training and inference of all presets against the seed pipeline
+#   quality      all trained runs on the test images, with the evaluators as shipped
+#   report       one page of it all
+# Results are WORK/*.json, WORK/*.log, WORK/quality/, WORK/report/ and WORK/weights.tar (the models, without checkpoints).
 set -euo pipefail
 cd "$(dirname "$0")/.."
-data=$1 out=$2
-mkdir -p "$out"
+data=$1 work=$2
+shift 2
+stages=("${@:-evaluators train seed-ae seed-cgan throughput quality report}")
 python=${COLORNET_PYTHON:-python3}
-runs=$out/runs
+limit=${STAGE_SECONDS:-460} # of a training stage; repeat the stage where that was too short
+epochs=${EPOCHS:-16}
+runs=$work/runs
+mkdir -p "$work"
 export OMP_NUM_THREADS=2
 
-# Decode or download once, before six processes want to.
-"$python" -c "import sys; from colornet.data import load_dataset; load_dataset(sys.argv[1], image_size=32)" "$data"
+side_by_side() { # waits for all jobs started in the background, fails if one did
+    local failed=0 job
+    for job in "${jobs[@]}"; do wait "$job" || failed=1; done
+    return $failed
+}
 
-jobs=()
-for seed in 0 1 2; do
-    for preset in ae cgan; do
-        timeout 330 "$python" -m colornet.train "$preset" --data "$data" --epochs 16 --eval-every 4 --seed "$seed" \
-            --run-dir "$runs/$preset-$seed" > "$out/$preset-$seed.log" 2>&1 &
+train() { # PRESET [OPTION ...]: three seeds
+    local preset=$1 seed
+    shift
+    for seed in 0 1 2; do
+        timeout "$limit" "$python" -m colornet.train "$preset" --data "$data" --epochs "$epochs" --eval-every 4 \
+            --seed "$seed" --resume auto --run-dir "$runs/$preset-$seed" "$@" > "$work/$preset-$seed.log" 2>&1 &
         jobs+=($!)
     done
-done
-failed=0
-for job in "${jobs[@]}"; do wait "$job" || failed=1; done
-tail -qn 1 "$out"/*.log
+}
 
-"$python" -m colornet.evaluate "$runs"/ae-{0,1,2} "$runs"/cgan-{0,1,2} --out "$out/gpu-seeds"
-"$python" -m colornet.evaluate "$runs"/ae-0 "$runs"/cgan-0 --out "$out/gpu"
-exit $failed
+# Decode or download once, before several processes want to.
+"$python" -c "import sys; from colornet.data import load_dataset; load_dataset(sys.argv[1], image_size=32)" "$data"
+
+for stage in ${stages[*]}; do
+    echo "== $stage"
+    jobs=()
+    case $stage in
+        evaluators)
+            for seed in 0 1 2; do
+                [ -e "$work/v1-$seed" ] || "$python" -m benchmarks evaluator --data "$data" --widths 64 256 256 \
+                    --epochs 40 --seed "$seed" --out "$work/v1-$seed" &
+                jobs+=($!)
+            done
+            [ -e "$work/dev" ] || "$python" -m benchmarks evaluator --data "$data" --widths 32 64 128 --epochs 20 \
+                --seed 100 --out "$work/dev" &
+            jobs+=($!)
+            side_by_side
+            ;;
+        train)
+            train ae
+            train cgan
+            side_by_side || tail -qn 1 "$work"/*.log
+            ;;
+        seed-ae | seed-cgan)
+            train "$stage"
+            side_by_side || tail -qn 1 "$work/$stage"*.log
+            ;;
+        throughput)
+            for preset in ae cgan seed-ae seed-cgan; do
+                [ -e "$work/throughput-$preset.json" ] || "$python" -m benchmarks throughput --data "$data" \
+                    --presets "$preset" --batch-sizes 64 256 1024 --precisions no bf16 --compile off on \
+                    --out "$work/throughput-$preset.json"
+            done
+            ;;
+        quality)
+            "$python" -m benchmarks quality "$runs"/*-[0-9] --out "$work/quality"
+            tar -cf "$work/weights.tar" -C "$runs" --exclude checkpoints .
+            ;;
+        report) "$python" -m benchmarks report "$work" --out "$work/report" ;;
+        *)
+            echo "error: there is no stage '$stage'; this file's first lines name them." >&2
+            exit 2
+            ;;
+    esac
+done

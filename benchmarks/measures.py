@@ -211,9 +211,9 @@ def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float,
     The values of several members (seeds) are averaged image by image: the interval tells what other test images would
     change, the standard deviation over the members what other seeds would.
     """
-    joint = {name: torch.stack([member[name].double() for member in members]).mean(0) for name in _RESAMPLED
-             if all(name in member for member in members)}  # fmt: skip
-    joint["psnr"] = joint["psnr"].clamp(max=100)
+    capped = [{**member, "psnr": member["psnr"].clamp(max=100)} for member in members]
+    joint = {name: torch.stack([member[name].double() for member in capped]).mean(0) for name in _RESAMPLED
+             if all(name in member for member in capped)}  # fmt: skip
     delta = [member["cf"] - member["cf_truth"] for member in members]
     joint["delta_cf"] = torch.stack(delta).mean(0)
     joint["delta_cf_image"] = torch.stack(delta).abs().mean(0)
@@ -221,7 +221,8 @@ def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float,
     drawn = torch.randint(count, (_RESAMPLES, count), generator=torch.Generator().manual_seed(0))
     weights = torch.zeros(_RESAMPLES, count).scatter_add_(1, drawn, torch.ones(_RESAMPLES, count)).double() / count
     means = {name: weights @ values for name, values in joint.items()}  # (_RESAMPLES,) each
-    means["psnr_pooled"] = -10 * means.pop("mse").log10()
+    mse = torch.stack([member["mse"].double() for member in members])  # (members, N), each of which has its own dB
+    means["psnr_pooled"] = -10 * (weights @ mse.T).log10().mean(1)
     for name in ("right", "nazeri_2", "nazeri_5"):
         if name in means:
             means[name] = means[name] * 100
@@ -235,4 +236,4 @@ def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float,
     return intervals
 
 
-_RESAMPLED = ("mse", "psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "right", "lpips", "nazeri_2", "nazeri_5")
+_RESAMPLED = ("psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "right", "lpips", "nazeri_2", "nazeri_5")

@@ -64,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         from benchmarks.scoring import compare, write_inputs
 
         if config.write_inputs is not None:
-            write_inputs(config, config.write_inputs)
+            write_inputs(config, groups, config.write_inputs)
         else:
             compare(config, groups)
 
@@ -104,12 +104,20 @@ def check(config: QualityConfig) -> list[Group]:
 
 
 def group_runs(runs: Sequence[Path]) -> list[Group]:
-    """Put runs whose configurations differ in the seed only into one group, named after their folders."""
+    """Put runs whose configurations differ in the seed only into one group, named after their folders.
+
+    Raises InputError for a run that is named twice, which would count as another seed.
+    """
     groups: dict[TrainConfig, list[Path]] = {}
     defaults = TrainConfig()
-    for run in runs:
-        free = {name: getattr(defaults, name) for name in (*FREE_ON_RESUME, "seed", "data")}
-        groups.setdefault(dataclasses.replace(load_config(run), **free), []).append(run)
+    for index, run in enumerate(runs):
+        if run.resolve() in [other.resolve() for other in runs[:index]]:
+            raise InputError(f"{run} is named twice: name every run once.")
+        config = load_config(run)
+        # A run that was stopped earlier is another model; a data set is the same wherever it lies.
+        free = {name: getattr(defaults, name) for name in (*(FREE_ON_RESUME - {"max_steps"}), "seed")}
+        free["data"] = Path(config.data).name
+        groups.setdefault(dataclasses.replace(config, **free), []).append(run)
     named = [Group(_name(members), tuple(members), load_config(members[0])) for members in groups.values()]
     names = [group.name for group in named]
     if len(set(names)) < len(names):

@@ -26,6 +26,7 @@ from colornet.color import rgb_to_lab, to_float
 from colornet.comparison import draw
 from colornet.compose import color_space, load_run
 from colornet.data import Dataset, load_dataset
+from colornet.errors import InputError
 from colornet.evaluation import colorize_with, map_images
 from colornet.files import replacing
 from colornet.models import count_parameters
@@ -35,6 +36,7 @@ __all__ = ["compare", "format_table", "write_inputs"]
 
 PROTOCOL = "candidate v0"
 AB_BINS = 64  # of the histograms, from -110 to 110
+FEWEST_IMAGES = 4  # or else precision and recall have no third neighbour
 PER_CLASS = 1  # images of each class in the pictures
 
 
@@ -50,10 +52,10 @@ class Result:
     runs: dict[str, dict[str, Any]]
 
 
-def write_inputs(config: QualityConfig, folder: Path) -> None:
+def write_inputs(config: QualityConfig, groups: Sequence[Group], folder: Path) -> None:
     """Write the grey inputs of the protocol as CLASS/NNNN.png, for colourizers that are no colornet run."""
     accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
-    dataset = _load(config, [], accelerator)
+    dataset = _load(config, groups, accelerator)
     images, classes = _part(dataset, config.split)
     if accelerator.is_main_process:
         write_images(folder, gray_images(images), classes, dataset.labels.classes if dataset.labels else ())
@@ -66,6 +68,8 @@ def compare(config: QualityConfig, groups: Sequence[Group]) -> None:
     torch.backends.cudnn.benchmark = True  # the shapes never change
     dataset = _load(config, groups, accelerator)
     images, classes = _part(dataset, config.split)
+    if len(images) < FEWEST_IMAGES:
+        raise InputError(f"{dataset.name} has {len(images)} {config.split} images: at least {FEWEST_IMAGES} are needed.")
     measures = Measures(config, accelerator, images, classes, dataset)
     results = _measure_rows(config, groups, accelerator, dataset, images, measures)
     if not accelerator.is_main_process:
@@ -163,11 +167,23 @@ def _measure_rows(
             bar.set_postfix_str(folder.name)
             pixels = read_images(folder, images, *_classes(dataset, config.split))
             about = f"Images that another program made of the grey inputs, from the folder {folder.name}."
-            results.append(Result(folder.resolve().name, "model", about, [measures(pixels)], pixels, {}))
+            name = _unused(folder.resolve().name, results)
+            results.append(Result(name, "model", about, [measures(pixels)], pixels, {}))
             bar.update()
         for group in groups:
+            group = dataclasses.replace(group, name=_unused(group.name, results))
             results += _measure_group(group, config, accelerator, images, measures, bar)
     return results
+
+
+def _unused(name: str, results: Sequence[Result]) -> str:
+    """Return a name for a row, with a number after it where another row has that name already."""
+    taken = {result.name for result in results}
+    unused, number = name, 1
+    while unused in taken:
+        number += 1
+        unused = f"{name} ({number})"
+    return unused
 
 
 def _classes(dataset: Dataset, split: str) -> tuple[Tensor | None, tuple[str, ...]]:
@@ -194,7 +210,7 @@ def _measure_group(
             pixels = map_images(color, images, accelerator, batch_size=config.batch_size)["pixels"]
             scores.append(measures(pixels))
             kept = kept if index else pixels
-            runs[run.resolve().name] = {
+            runs[run.resolve().name if run.resolve().name not in runs else str(run)] = {
                 "config": dataclasses.asdict(run_config),
                 "parameters": count_parameters(generator.requires_grad_(True)),
                 "images_seen": _images_seen(run, run_config.batch_size),
