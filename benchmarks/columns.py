@@ -47,6 +47,8 @@ COLUMNS: dict[str, Column] = {
     "cf": Column("CF", 1, "truth", "Colourfulness M³ (Hasler & Süsstrunk 2003), mean over images."),
     "delta_cf": Column("ΔCF", 1, None, "Mean colourfulness less that of the true images."),
     "delta_cf_image": Column("|ΔCF|", 1, "lower", "Mean over images of the absolute difference in colourfulness."),
+    "fd_cifar10_v1_mean": Column("FD v1, mean", 3, "lower", "FD v1 where the input is the mean of the channels."),
+    "fd_cifar10_v1_rec601": Column("FD v1, 601", 3, "lower", "FD v1 where the input is the luma of Rec. 601."),
     "psnr": Column("PSNR", 2, "higher", "Mean over images of the PSNR in dB; an image equal to the truth counts 100."),
     "psnr_pooled": Column("PSNR pooled", 2, "higher", "PSNR in dB of the mean squared error of all images."),
     "ssim": Column("SSIM", 4, "higher", "Structural similarity, Gaussian window 11 × 11, σ 1.5, mean over channels."),
@@ -55,9 +57,11 @@ COLUMNS: dict[str, Column] = {
     "lightness": Column("ΔL", 2, "lower", "Mean absolute error of L* (0 to 100): what the output does to the input."),
     "lpips": Column("LPIPS", 4, "lower", "LPIPS with AlexNet, images enlarged bilinearly to 64 × 64."),
     "nazeri_2": Column(
-        "@2 %", 1, "higher", "Pixels with |ΔL| ≤ 2 and |Δa|, |Δb| ≤ 4.4, per cent (Nazeri et al. 2018)."
+        "@2 %", 1, "higher", "Pixels with |ΔL| ≤ 2 and |Δa|, |Δb| ≤ 4.4 of rounded Lab, per cent (Nazeri et al. 2018)."
     ),
-    "nazeri_5": Column("@5 %", 1, "higher", "Pixels with |ΔL| ≤ 5 and |Δa|, |Δb| ≤ 11, per cent (Nazeri et al. 2018)."),
+    "nazeri_5": Column(
+        "@5 %", 1, "higher", "Pixels with |ΔL| ≤ 5 and |Δa|, |Δb| ≤ 11 of rounded Lab, per cent (Nazeri et al. 2018)."
+    ),
 }
 
 HEADLINE = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "kid_cifar10_v1", "accuracy", "cf", "delta_cf", "delta_cf_image",

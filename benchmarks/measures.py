@@ -34,6 +34,7 @@ BOOTSTRAPPED = ("accuracy", "cf", "delta_cf", "delta_cf_image", "psnr", "psnr_po
 """Columns that are functions of per-image values, for which resampling the images gives an interval."""
 
 _RESAMPLES = 1000
+_ROBUSTNESS = ("fd_cifar10_v1_mean", "fd_cifar10_v1_rec601")
 _DISTANCES = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
 
 
@@ -65,6 +66,8 @@ class Measures:
         if self.classes is None:
             self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
 
+        if not config.robustness:
+            self.reasons |= dict.fromkeys(_ROBUSTNESS, "Not asked for: --robustness.")
         card = evaluator_card("v1")
         evaluator = load_evaluator("v1").to(accelerator.device)
         self.evaluators: dict[str, Any] = {"cifar10_v1": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}
@@ -91,6 +94,13 @@ class Measures:
             for suffix, found in features.items():
                 values |= _distances(found, self.references[suffix], suffix)
         return Scores(values, per_image)
+
+    def frechet(self, pixels: Tensor) -> float | None:
+        """Measure the one headline distance of images (N, 3, H, W), uint8 and in the order of the true ones."""
+        features = self._map(self._own_features, pixels, self.batch_size)["features"]
+        if not self.accelerator.is_main_process:
+            return None
+        return frechet_distance(features.double(), self.references["_cifar10_v1"]["paired"].double())
 
     def _map(self, function: Callable[[Tensor], Mapping[str, Tensor]], images: Tensor, size: int) -> dict[str, Tensor]:
         return map_images(function, images, self.accelerator, batch_size=size)
@@ -178,7 +188,7 @@ def _column_values(per_image: Mapping[str, Tensor]) -> dict[str, float | None]:
     summary = summarize(per_image)
     names = ("cf", "delta_cf", "delta_cf_image", "psnr", "psnr_pooled", "ssim", "l1", "ciede2000", "lightness")
     return {
-        **dict.fromkeys((*_DISTANCES, *_own(_DISTANCES)), None),
+        **dict.fromkeys((*_DISTANCES, *_own(_DISTANCES), *_ROBUSTNESS), None),
         **{name: summary[name] for name in names},
         "accuracy": 100 * per_image["right"].mean().item() if "right" in per_image else None,
         "lpips": per_image["lpips"].mean().item() if "lpips" in per_image else None,

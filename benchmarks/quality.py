@@ -36,6 +36,7 @@ class QualityConfig:
     write_inputs: Path | None = None  # write the grey inputs as CLASS/NNNN.png to this new folder, and stop
     inception_weights: Path | None = None  # weights of torch-fidelity's Inception (default: downloaded once)
     lpips_weights: Path | None = None  # AlexNet weights for LPIPS (default: downloaded once)
+    robustness: bool = False  # colour from other greys, too: the mean of the channels and Rec. 601
     inception: Literal["auto", "on", "off"] = "auto"  # measure FID and KID; auto: on GPUs, a CPU takes hours
     lpips: Literal["auto", "on", "off"] = "auto"  # measure LPIPS; auto: on GPUs
     batch_size: int = 500  # images per process in a step

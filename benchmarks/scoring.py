@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +23,14 @@ from benchmarks.exchange import gray_images, read_images, write_images
 from benchmarks.measures import BOOTSTRAPPED, Measures, Scores, bootstrap
 from benchmarks.quality import Group, QualityConfig
 from benchmarks.rows import Kind, reference_rows
-from colornet.color import rgb_to_lab, to_float
+from colornet.color import ColorSpace, lightness_input, rgb_to_lab, to_float, to_gray
 from colornet.comparison import draw
 from colornet.compose import color_space, load_run
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
-from colornet.evaluation import colorize_with, map_images
+from colornet.evaluation import colorize_all, colorize_with
 from colornet.files import replacing
-from colornet.models import count_parameters
+from colornet.models import UNet, count_parameters
 from colornet.provenance import finite_or_none, provenance, write_json
 
 __all__ = ["compare", "format_table", "write_inputs"]
@@ -38,6 +39,14 @@ PROTOCOL = "candidate v0"
 AB_BINS = 64  # of the histograms, from -110 to 110
 FEWEST_IMAGES = 4  # or else precision and recall have no third neighbour
 PER_CLASS = 1  # images of each class in the pictures
+
+Gray = Callable[[Tensor], Tensor]
+"""From sRGB images in [0, 1] to grey ones."""
+
+OTHER_GRAYS: dict[str, Gray] = {
+    "fd_cifar10_v1_mean": functools.partial(to_gray, kind="mean"),
+    "fd_cifar10_v1_rec601": functools.partial(to_gray, kind="rec601"),
+}
 
 
 @dataclasses.dataclass
@@ -69,7 +78,9 @@ def compare(config: QualityConfig, groups: Sequence[Group]) -> None:
     dataset = _load(config, groups, accelerator)
     images, classes = _part(dataset, config.split)
     if len(images) < FEWEST_IMAGES:
-        raise InputError(f"{dataset.name} has {len(images)} {config.split} images: at least {FEWEST_IMAGES} are needed.")
+        raise InputError(
+            f"{dataset.name} has {len(images)} {config.split} images: at least {FEWEST_IMAGES} are needed."
+        )
     measures = Measures(config, accelerator, images, classes, dataset)
     results = _measure_rows(config, groups, accelerator, dataset, images, measures)
     if not accelerator.is_main_process:
@@ -194,21 +205,25 @@ def _measure_group(
     group: Group, config: QualityConfig, accelerator: Accelerator, images: Tensor, measures: Measures, bar: tqdm[None]
 ) -> list[Result]:
     """Measure the runs of a group on the protocol's input and, if that is not their own grey, on theirs, too."""
-    inputs = {group.name: True} | ({f"{group.name}, own grey": False} if group.config.color_space == "rgb" else {})
+    inputs: dict[str, tuple[Kind, Gray]] = {group.name: ("model", lightness_input)}
+    if group.config.color_space == "rgb":
+        inputs[f"{group.name}, own grey"] = ("unranked", _images_themselves)
     results = []
-    for name, one_input in inputs.items():
+    for name, (kind, gray) in inputs.items():
         scores, kept, runs = [], torch.empty(0), {}
         for index, run in enumerate(group.members):
             bar.set_postfix_str(run.name)
             run_config, generator = load_run(run)
             generator = generator.to(accelerator.device)
-            colorize = colorize_with(generator, color_space(run_config), accelerator, one_input=one_input)
-
-            def color(batch: Tensor, colorize: Any = colorize) -> dict[str, Tensor]:
-                return {"pixels": colorize(batch)}
-
-            pixels = map_images(color, images, accelerator, batch_size=config.batch_size)["pixels"]
+            colorize = functools.partial(
+                _colorize, generator, color_space(run_config), images, accelerator, config.batch_size
+            )
+            pixels = colorize(gray)
             scores.append(measures(pixels))
+            if config.robustness and kind == "model":
+                scores[-1].values.update(
+                    {name: measures.frechet(colorize(other)) for name, other in OTHER_GRAYS.items()}
+                )
             kept = kept if index else pixels
             runs[run.resolve().name if run.resolve().name not in runs else str(run)] = {
                 "config": dataclasses.asdict(run_config),
@@ -216,19 +231,30 @@ def _measure_group(
                 "images_seen": _images_seen(run, run_config.batch_size),
                 "training": _training(run),
             }
-            if one_input:
+            if kind == "model":
                 bar.update()
-        results.append(Result(name, "model" if one_input else "unranked", _about(runs, one_input), scores, kept, runs))
+        results.append(Result(name, kind, _about(runs, kind), scores, kept, runs))
     return results
 
 
-def _about(runs: dict[str, dict[str, Any]], one_input: bool) -> str:
+def _colorize(
+    network: UNet, space: ColorSpace, images: Tensor, accelerator: Accelerator, batch_size: int, gray: Gray
+) -> Tensor:
+    colorize = colorize_with(network, space, accelerator, gray=gray)
+    return colorize_all(colorize, images, accelerator, batch_size=batch_size)
+
+
+def _images_themselves(rgb: Tensor) -> Tensor:
+    return rgb
+
+
+def _about(runs: dict[str, dict[str, Any]], kind: Kind) -> str:
     first = next(iter(runs.values()))
     config = first["config"]
     return (
         f"{config['objective']}, width {config['width']}, {first['parameters']:,} parameters, "
         f"{first['images_seen']:,} training images seen, {len(runs)} seed(s)"
-        + ("." if one_input else "; on the mean of the channels, which it was trained on, not on L*.")
+        + ("." if kind == "model" else "; on the mean of the channels, which it was trained on, not on L*.")
     )
 
 

@@ -22,11 +22,11 @@ from benchmarks.evaluator_training import adjust_chroma
 from benchmarks.rows import reference_rows
 from benchmarks.validate import ValidateConfig
 from colornet.classifier import Cifar10Classifier
-from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
+from colornet.color import lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_uint8
 from colornet.compose import color_space, load_run
 from colornet.data import Dataset, load_dataset
 from colornet.distances import frechet_distance
-from colornet.evaluation import colorize_with, map_images
+from colornet.evaluation import colorize_all, colorize_with, map_images
 from colornet.features import EvaluatorName, evaluator_card, load_evaluator
 from colornet.files import replacing
 from colornet.provenance import provenance, write_json
@@ -144,8 +144,10 @@ def _sets(
 
 def _colored(run: Path, images: Tensor, accelerator: Accelerator, batch_size: int) -> Tensor:
     run_config, generator = load_run(run)
-    colorize = colorize_with(generator.to(accelerator.device), color_space(run_config), accelerator, one_input=True)
-    return map_images(lambda batch: {"pixels": colorize(batch)}, images, accelerator, batch_size=batch_size)["pixels"]
+    colorize = colorize_with(
+        generator.to(accelerator.device), color_space(run_config), accelerator, gray=lightness_input
+    )
+    return colorize_all(colorize, images, accelerator, batch_size=batch_size)
 
 
 def _findings(distances: dict[str, float]) -> dict[str, Any]:

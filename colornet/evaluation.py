@@ -10,30 +10,34 @@ from einops import rearrange, repeat
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from colornet.color import ColorSpace, lightness_input, to_float, to_gray, to_uint8
+from colornet.color import ColorSpace, to_float, to_gray, to_uint8
 from colornet.metrics import image_metrics
 
-__all__ = ["Colorize", "colorize_with", "gray_floor", "map_images", "sample_grid", "score"]
+__all__ = ["Colorize", "colorize_all", "colorize_with", "gray_floor", "map_images", "sample_grid", "score"]
 
 Colorize = Callable[[Tensor], Tensor]
 """From true images, uint8 (N, 3, H, W), of which it sees the grey version only, to coloured ones of that kind."""
 
 
 def colorize_with(
-    network: nn.Module, space: ColorSpace, accelerator: Accelerator, *, one_input: bool = False
+    network: nn.Module,
+    space: ColorSpace,
+    accelerator: Accelerator,
+    *,
+    gray: Callable[[Tensor], Tensor] = lambda rgb: rgb,
 ) -> Colorize:
     """Make a `Colorize` of a generator, in the precision of the run.
 
-    It sees the grey version that its colour space makes, or with `one_input` that of the protocol: 8-bit L*.
+    It sees the grey version that its colour space makes of `gray` of the images, sRGB in [0, 1] both: of the images
+    themselves unless told otherwise, of the protocol's one input with `lightness_input`.
     """
 
     @torch.no_grad()
     def colorize(images: Tensor) -> Tensor:
-        rgb = to_float(images)
-        gray, _ = space.encode(lightness_input(rgb) if one_input else rgb)
+        condition, _ = space.encode(gray(to_float(images)))
         with accelerator.autocast():
-            color = network(gray.contiguous(memory_format=torch.channels_last))
-        return to_uint8(space.decode(gray, color))
+            color = network(condition.contiguous(memory_format=torch.channels_last))
+        return to_uint8(space.decode(condition, color))
 
     return colorize
 
@@ -68,6 +72,15 @@ def map_images(
             bar.update(len(indices) * world)
     gathered = {name: accelerator.gather(torch.cat([part[name] for part in parts])) for name in parts[0]}
     return {name: values[: len(images)].cpu() for name, values in gathered.items()}
+
+
+def colorize_all(colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int) -> Tensor:
+    """Colour a set of uint8 images (N, 3, H, W) on all ranks, as `map_images` does: uint8 of the same shape."""
+
+    def color(batch: Tensor) -> dict[str, Tensor]:
+        return {"pixels": colorize(batch)}
+
+    return map_images(color, images, accelerator, batch_size=batch_size)["pixels"]
 
 
 def score(

@@ -7,18 +7,27 @@ import json
 import re
 import statistics
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from benchmarks.evaluator import EvaluatorConfig
+from benchmarks.quality import QualityConfig
+from benchmarks.report import ReportConfig
+from benchmarks.throughput import ThroughputConfig
+from benchmarks.validate import ValidateConfig
 from colornet.config import PRESETS, TrainConfig
 from colornet.evaluate import EvaluateConfig
+from colornet.features import evaluator_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BENCHMARKS = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
-PAGES = {"README.md": README, "benchmarks/README.md": BENCHMARKS}
+PAGES = {
+    page: (ROOT / page).read_text(encoding="utf-8")
+    for page in ("README.md", "benchmarks/README.md", "docs/protocol.md")
+}
 
-# Column heading: key of a row in the results, digits
+# Column heading: key of a row in the results of `colornet evaluate`, digits. `benchmarks quality` names its own.
 COLUMNS = {
     "PSNR (dB)": ("psnr", 2),
     "PSNR": ("psnr", 2),
@@ -39,8 +48,20 @@ def cells(line: str) -> list[str]:
 
 
 def shown(values: list[float], digits: int) -> str:
-    mean = f"{statistics.mean(values):.{digits}f}".replace("-", "−")
+    mean = f"{round(statistics.mean(values), digits) + 0.0:.{digits}f}".replace("-", "−")
     return mean if len(values) == 1 else f"{mean} ± {statistics.stdev(values):.{digits}f}"
+
+
+def expected_cells(record: dict[str, Any], label: str, headings: list[str]) -> list[str]:
+    """Say what a row of a table must show of the results."""
+    if record.get("kind") == "quality":
+        columns = {column["label"]: (name, column["decimals"]) for name, column in record["columns"].items()}
+        (row,) = (row for row in record["rows"] if row["name"].casefold() == label.casefold())
+        values = [row["values"][columns[heading][0]] for heading in headings]
+        return ["–" if v is None else shown(v["members"], columns[h][1]) for h, v in zip(headings, values, strict=True)]
+    pattern = re.compile(rf"{re.escape(label)}(-\d+)?", re.IGNORECASE)  # a row, or one a seed
+    group = [row for key, row in record["rows"].items() if pattern.fullmatch(key)]
+    return [shown([row[COLUMNS[h][0]] for row in group], COLUMNS[h][1]) for h in headings]
 
 
 def result_tables() -> list[tuple[str, str, list[str]]]:
@@ -49,7 +70,7 @@ def result_tables() -> list[tuple[str, str, list[str]]]:
     for page, text in PAGES.items():
         for match in re.finditer(r"(?:^\|.*\n)+", text, re.MULTILINE):
             lines = match.group().splitlines()
-            if "CF" in lines[0]:
+            if {"CF", "colourfulness CF"} & set(cells(lines[0])):
                 names = [(abs(m.start() - match.start()), m[1]) for m in re.finditer(r"results/([\w-]+\.json)", text)]
                 found.append((page, min(names)[1], lines))
     return found
@@ -58,18 +79,14 @@ def result_tables() -> list[tuple[str, str, list[str]]]:
 @pytest.mark.parametrize(("page", "name", "lines"), result_tables())
 def test_tables_are_those_of_the_committed_results(page: str, name: str, lines: list[str]) -> None:
     record = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
-    rows = record["rows"]
     headings = cells(lines[0])[1:]
     checked = 0
     for line in lines[2:]:
         label, *values = cells(line)
         if label == "truth":
-            assert [value for value in values if value] == [f"{rows['grey']['cf_truth']:.1f}"]
+            assert [value for value in values if value] == [f"{record['rows']['grey']['cf_truth']:.1f}"]
             continue
-        pattern = re.compile(rf"{re.escape(label)}(-\d+)?", re.IGNORECASE)  # a row, or one a seed
-        group = [row for key, row in rows.items() if pattern.fullmatch(key)]
-        expected = [shown([row[COLUMNS[h][0]] for row in group], COLUMNS[h][1]) for h in headings]
-        assert values == expected, f"{page}: {label}"
+        assert values == expected_cells(record, label, headings), f"{page}: {label}"
         checked += 1
     assert checked >= 3
 
@@ -80,7 +97,12 @@ def test_results_say_where_they_come_from() -> None:
         assert {"command", "commit", "versions", "device", "data", "date"} <= record.keys(), path.name
         assert record["commit"]
         assert not record["commit"].endswith("+")
-        for run in record["runs"].values():
+        rows = record["rows"] if record.get("kind") == "quality" else []
+        if rows:
+            assert record["evaluators"]["cifar10_v1"]["sha256"] == evaluator_card("v1")["sha256"], path.name
+        runs = [run for row in rows for run in row["runs"].values()] or list(record.get("runs", {}).values())
+        assert runs or record["kind"] in ("throughput", "evaluator-validation")
+        for run in runs:
             assert all(start["commit"] for start in run["training"])
 
 
@@ -90,11 +112,21 @@ def test_links_lead_somewhere(page: str) -> None:
     assert all(((ROOT / page).parent / target).exists() for target in targets), targets
 
 
-def test_options_exist() -> None:
-    fields = [field.name for config in (TrainConfig, EvaluateConfig) for field in dataclasses.fields(config)]
+@pytest.mark.parametrize("page", PAGES)
+def test_options_exist(page: str) -> None:
+    configs = (
+        TrainConfig,
+        EvaluateConfig,
+        QualityConfig,
+        ThroughputConfig,
+        ReportConfig,
+        EvaluatorConfig,
+        ValidateConfig,
+    )
+    fields = [field.name for config in configs for field in dataclasses.fields(config)]
     known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir"}
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank"}
-    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", README)) <= known | launcher
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", PAGES[page])) <= known | launcher
 
 
 def test_preset_table_is_complete() -> None:

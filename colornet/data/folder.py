@@ -62,7 +62,8 @@ def _decode_parts(
         if len(failed) == len(files):
             raise InputError(f"Folder '{folder}' is no data set: none of its {len(files)} {part} images can be read.")
         unreadable += failed
-        names[part] = [file.name.removeprefix(below[part] + "/") for file in files if file.name not in set(failed)]
+        lost = set(failed)
+        names[part] = [file.name.removeprefix(below[part] + "/") for file in files if file.name not in lost]
     parts = _split(images, folder)
     return dataclasses.replace(parts, labels=_labels(names, folder)), unreadable
 
