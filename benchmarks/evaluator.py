@@ -25,7 +25,8 @@ __all__ = ["EvaluatorConfig", "main"]
 class EvaluatorConfig:
     """How an evaluator is trained."""
 
-    out: Path  # folder for evaluator.safetensors and evaluator.json; must not hold them yet
+    out: Path  # folder for cifar10-NAME.safetensors and cifar10-NAME.json; must not hold them yet
+    name: str = "v1"  # NAME: v1 and dev are what colornet/weights holds
     data: str = "cifar10"  # cifar10, or a folder with its images sorted into classes
     widths: tuple[int, int, int] = (48, 128, 256)  # channels of the three groups of convolutions
     epochs: float = 10.0  # passes over the training images
@@ -55,8 +56,10 @@ def check(config: EvaluatorConfig) -> None:
     """Raise `InputError` for whatever would stop the training."""
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("An evaluator is trained by one process: start it without a launcher.")
-    if config.epochs <= 0 or config.batch_size < 2 or not 0 <= config.wrong < 1:
-        raise InputError("--epochs must be above 0, --batch-size at least 2 and --wrong at least 0 and below 1.")
+    if config.epochs <= 0 or not 0 <= config.wrong < 1:
+        raise InputError("--epochs must be above 0, and --wrong at least 0 and below 1.")
+    if config.batch_size - round(config.wrong * config.batch_size) < 2:
+        raise InputError(f"--batch-size {config.batch_size} leaves no two images with true colours: choose more.")
     check_dataset(config.data)
-    if (config.out / "evaluator.safetensors").exists():
-        raise InputError(f"--out {config.out} already holds an evaluator: choose another folder or remove it.")
+    if (config.out / f"cifar10-{config.name}.json").exists():
+        raise InputError(f"--out {config.out} already holds cifar10-{config.name}: choose another or remove it.")

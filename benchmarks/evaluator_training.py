@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import time
 from collections.abc import Iterator
@@ -49,16 +50,19 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     }
     print(", ".join(f"{part}: {value:.2%}" for part, value in scores.items()))
     weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
-    with replacing(config.out / "evaluator.safetensors") as path:
+    file = config.out / f"cifar10-{config.name}.safetensors"
+    with replacing(file) as path:
         save_file(weights, path)
     record = {
+        "name": f"cifar10-{config.name}",
+        "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "config": {key: value for key, value in dataclasses.asdict(config).items() if not isinstance(value, Path)},
         "accuracy": scores,
         "seconds": seconds,
         "data": {"name": dataset.name, "training_images": len(dataset.train), "fingerprint": dataset.fingerprint},
         **provenance(device),
     }
-    write_json(config.out / "evaluator.json", record)
+    write_json(file.with_suffix(".json"), record)
 
 
 def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset, device: torch.device) -> None:

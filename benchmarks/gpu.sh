@@ -49,12 +49,12 @@ for stage in ${stages[*]}; do
     case $stage in
         evaluators)
             for seed in 0 1 2; do
-                [ -e "$work/v1-$seed" ] || "$python" -m benchmarks evaluator --data "$data" --widths 64 256 256 \
-                    --epochs 40 --seed "$seed" --out "$work/v1-$seed" &
+                [ -e "$work/v1-$seed" ] || "$python" -m benchmarks evaluator --name v1 --data "$data" \
+                    --widths 64 256 256 --epochs 40 --seed "$seed" --out "$work/v1-$seed" &
                 jobs+=($!)
             done
-            [ -e "$work/dev" ] || "$python" -m benchmarks evaluator --data "$data" --widths 32 64 128 --epochs 20 \
-                --seed 100 --out "$work/dev" &
+            [ -e "$work/dev" ] || "$python" -m benchmarks evaluator --name dev --data "$data" --widths 32 64 128 \
+                --epochs 20 --seed 100 --out "$work/dev" &
             jobs+=($!)
             side_by_side
             ;;

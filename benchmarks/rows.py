@@ -46,7 +46,7 @@ def reference_rows() -> list[Row]:
         Row("grey, channel mean", "unranked", "The mean of R, G and B: the seed project's grey.", _gray_mean),
         Row("grey, Rec. 601", "unranked", "The luma of Rec. 601: what most programs call grey.", _gray_rec601),
         Row("oracle, true ab", "oracle", "8-bit L* and the true a*b*: what the rounding of L* costs.", _true_ab),
-        Row("oracle, ab at 16×16", "oracle", "L* and the true a*b* at half the resolution, one value for 2 × 2 pixels.", _half_resolution),
+        Row("oracle, ab at 16×16", "oracle", "L* and the true a*b*, one value for 2 × 2 pixels.", _half_resolution),
         Row("oracle, mean ab", "oracle", "L* and the image's own mean a*b*, constant over the image.", _own_mean),
         Row("data set's mean ab", "floor", "L* and one a*b*, the mean over the training images.", _global_mean),
         Row("nonsense, another's ab", "nonsense", "L* and the a*b* of another image, drawn at random.", _anothers_ab),

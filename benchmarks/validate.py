@@ -26,7 +26,7 @@ class ValidateConfig:
     """Which evaluators are validated, on which images."""
 
     out: Path  # folder for validation.json and validation.png; must not hold them yet
-    evaluators: tuple[Path, ...] = ()  # folders of `python -m benchmarks evaluator`, beside the shipped evaluators
+    evaluators: tuple[Path, ...] = ()  # cifar10-NAME.json of other evaluators, beside the shipped ones
     runs: tuple[Path, ...] = ()  # runs whose colourings are to be ranked, too
     data: str = "cifar10"  # cifar10, or a folder with a copy of it
     images: int | None = None  # use that many validation images, evenly spaced (default: all)
@@ -57,8 +57,8 @@ def check(config: ValidateConfig) -> None:
     check_dataset(config.data)
     for run in config.runs:
         load_config(run)
-    for folder in config.evaluators:
-        if not (folder / "evaluator.json").is_file():
-            raise InputError(f"{folder} holds no evaluator.json: name a folder that `benchmarks evaluator` wrote.")
+    for card in config.evaluators:
+        if not (card.is_file() and card.name.startswith("cifar10-") and card.suffix == ".json"):
+            raise InputError(f"{card} is no evaluator: name a cifar10-NAME.json that `benchmarks evaluator` wrote.")
     if (config.out / "validation.json").exists():
         raise InputError(f"--out {config.out} already holds a validation: choose another folder or remove it.")

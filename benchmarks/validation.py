@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from matplotlib.figure import Figure
-from safetensors.torch import load_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,7 +25,7 @@ from colornet.compose import color_space, load_run
 from colornet.data import Dataset, load_dataset
 from colornet.distances import frechet_distance
 from colornet.evaluation import colorize_all, colorize_with, map_images
-from colornet.features import EvaluatorName, evaluator_card, load_evaluator
+from colornet.features import SHIPPED, evaluator_card, load_evaluator
 from colornet.files import replacing
 from colornet.provenance import provenance, write_json
 
@@ -116,15 +114,12 @@ def monotone(values: list[float]) -> bool:
 
 
 def _evaluators(config: ValidateConfig) -> dict[str, tuple[Cifar10Classifier, dict[str, Any]]]:
-    """Load the shipped evaluators and those of the folders: networks and what is known of them."""
-    shipped: tuple[EvaluatorName, ...] = ("v1", "dev")
-    found = {f"cifar10-{name}": (load_evaluator(name), evaluator_card(name)) for name in shipped}
-    for folder in config.evaluators:
-        card = json.loads((folder / "evaluator.json").read_text(encoding="utf-8"))
-        network = Cifar10Classifier(card["config"]["widths"])
-        network.load_state_dict(load_file(folder / "evaluator.safetensors"))
-        network = network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-        found[folder.resolve().name] = (network, card)
+    """Load the shipped evaluators and those that were named: networks and what is known of them."""
+    found = {name: (load_evaluator(name), evaluator_card(name)) for name in SHIPPED}
+    for path in config.evaluators:
+        name = path.stem.removeprefix("cifar10-")
+        card = evaluator_card(name, path.parent)
+        found[f"{name}, seed {card['config']['seed']}"] = (load_evaluator(name, path.parent), card)
     return found
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import load
@@ -19,23 +19,26 @@ from torch_fidelity.registry import register_feature_extractor
 
 from colornet.classifier import Cifar10Classifier
 
-__all__ = ["EvaluatorName", "evaluator_card", "load_evaluator"]
+__all__ = ["SHIPPED", "evaluator_card", "load_evaluator"]
 
-EvaluatorName = Literal["v1", "dev"]
+SHIPPED = ("v1", "dev")
 
 _WEIGHTS = Path(__file__).parent / "weights"
 
 
-def evaluator_card(name: EvaluatorName) -> dict[str, Any]:
-    """Read what is known of a shipped evaluator: sha256 of its weights, widths, accuracy, training data, command."""
-    card: dict[str, Any] = json.loads((_WEIGHTS / f"cifar10-{name}.json").read_text(encoding="utf-8"))
+def evaluator_card(name: str, folder: Path = _WEIGHTS) -> dict[str, Any]:
+    """Read what is known of an evaluator: sha256 of its weights, widths, accuracy, training data, command."""
+    card: dict[str, Any] = json.loads((folder / f"cifar10-{name}.json").read_text(encoding="utf-8"))
     return card
 
 
-def load_evaluator(name: EvaluatorName) -> Cifar10Classifier:
-    """Load a shipped evaluator, frozen and in evaluation mode; ValueError where its weights are not those shipped."""
-    card = evaluator_card(name)
-    path = _WEIGHTS / f"cifar10-{name}.safetensors"
+def load_evaluator(name: str, folder: Path = _WEIGHTS) -> Cifar10Classifier:
+    """Load an evaluator, a shipped one unless a folder is given, frozen and in evaluation mode.
+
+    Raises ValueError where its weights are not those that its card describes.
+    """
+    card = evaluator_card(name, folder)
+    path = folder / f"cifar10-{name}.safetensors"
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != card["sha256"]:
         raise ValueError(f"{path} is not the file that {path.stem}.json describes: install colornet again.")
@@ -49,8 +52,7 @@ class _Extractor(FeatureExtractorBase):  # type: ignore[misc]  # torch-fidelity 
 
     def __init__(self, name: str, features_list: list[str], **_: Any) -> None:
         super().__init__(name, features_list)
-        evaluator: EvaluatorName = "v1" if name == "cifar10-v1" else "dev"
-        self.network = load_evaluator(evaluator)
+        self.network = load_evaluator(name.removeprefix("cifar10-"))
 
     @staticmethod
     def get_provided_features_list() -> tuple[str, ...]:
@@ -74,5 +76,5 @@ class _Extractor(FeatureExtractorBase):  # type: ignore[misc]  # torch-fidelity 
         return tuple(values[name] for name in self.features_list)
 
 
-for _name in ("cifar10-v1", "cifar10-dev"):
-    register_feature_extractor(_name, _Extractor)
+for _name in SHIPPED:
+    register_feature_extractor(f"cifar10-{_name}", _Extractor)

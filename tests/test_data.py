@@ -376,6 +376,69 @@ def test_val_without_test_is_the_test_set(tmp_path: Path, cache: Path) -> None:
     assert tuple(map(len, parts(dataset))) == (18, 2, 6)
 
 
+# --- Classes -----------------------------------------------------------------------------------------------------
+
+
+def painted(count: int, classes: int) -> Pixels:
+    """Images whose red says their class and whose green says their number, as `write_images` deals them out."""
+    return np.stack([np.full((8, 8, 3), (20 * (n % classes) + 10, n, 0), np.uint8) for n in range(count)])
+
+
+def assert_classes_fit(dataset: Dataset, classes: tuple[str, ...]) -> None:
+    """Every label is that of the image at its position, which the image itself says."""
+    assert dataset.labels is not None
+    assert dataset.labels.classes == classes
+    labels = (dataset.labels.train, dataset.labels.validation, dataset.labels.test)
+    for images, found in zip(parts(dataset), labels, strict=True):
+        assert found.dtype == torch.int64
+        assert torch.equal(found, images[:, 0, 0, 0].long() // 20)
+
+
+@pytest.mark.parametrize("layout", ["whole", "test", "test, val", "val"])
+def test_classes_are_the_folders_of_the_images(tmp_path: Path, cache: Path, layout: str) -> None:
+    root, classes = tmp_path / "zoo", ("cat", "dog", "owl")
+    below = {"whole": [""], "test": ["train", "test"], "test, val": ["train", "test", "val"], "val": ["train", "val"]}
+    for part, count in zip(below[layout], (33, 8, 5), strict=False):
+        write_images(root / part, painted(count, 3), classes)
+    for damaged in ("cat/0003.png", "dog/0000.png", "owl/0001.png"):  # in every part: whoever comes after moves up
+        for part in below[layout]:
+            (root / part / damaged).write_bytes(b"no image")
+    for _ in range(2):  # decoded, then from the cache
+        dataset = load_dataset(str(root), image_size=8, cache_dir=cache)
+        assert_classes_fit(dataset, classes)
+    (stored,) = (cache / "decoded").iterdir()
+    assert stored.is_file()
+
+
+def test_classes_are_the_first_folders_whatever_is_below(tmp_path: Path, cache: Path) -> None:
+    for part, count in (("train", 20), ("test", 4)):
+        write_images(tmp_path / "deep" / part, painted(count, 2), ("cat/black/old", "dog/brown"))
+    assert_classes_fit(load_dataset(str(tmp_path / "deep"), image_size=8, cache_dir=cache), ("cat", "dog"))
+
+
+def test_a_class_may_be_missing_from_a_part(tmp_path: Path, cache: Path) -> None:
+    write_images(tmp_path / "some" / "train", painted(30, 3), ("cat", "dog", "owl"))
+    write_images(tmp_path / "some" / "test", painted(6, 3)[2::3], ("owl",))
+    dataset = load_dataset(str(tmp_path / "some"), image_size=8, cache_dir=cache)
+    assert_classes_fit(dataset, ("cat", "dog", "owl"))
+    assert dataset.labels is not None
+    assert dataset.labels.test.tolist() == [2, 2]
+
+
+@pytest.mark.parametrize("place", ["", "train", "test"])
+def test_images_outside_of_classes_leave_no_classes(tmp_path: Path, cache: Path, place: str) -> None:
+    root = tmp_path / "mixed"
+    for part in ("train", "test") if place else ("",):
+        write_images(root / part, painted(20, 2), ("cat", "dog"))
+    write_images(root / place, painted(1, 1))
+    for _ in range(2):
+        assert load_dataset(str(root), image_size=8, cache_dir=cache).labels is None
+
+
+def test_the_sample_has_no_classes() -> None:
+    assert load_dataset("sample", image_size=32).labels is None
+
+
 # --- The cache ---------------------------------------------------------------------------------------------------
 
 
@@ -532,6 +595,12 @@ def test_cifar10_is_found_again_offline(cifar10: Cifar, cache: Path) -> None:
     assert np.array_equal(dataset.validation.numpy(), ordered[9::10])
     assert all(part.is_contiguous() for part in parts(dataset))
     assert dataset.name == "cifar10"
+    assert dataset.labels is not None
+    assert dataset.labels.classes == tuple(f"class{label}" for label in range(10))
+    classes = {image.transpose(2, 0, 1).tobytes(): label for image, label in zip(images, labels, strict=True)}
+    for part, found in ((dataset.train, dataset.labels.train), (dataset.validation, dataset.labels.validation)):
+        assert found.tolist() == [classes[image.numpy().tobytes()] for image in part]
+    assert dataset.labels.test.tolist() == [number // 2 for number in range(20)]
 
 
 def test_cifar10_is_unpacked_from_an_archive_put_there(
@@ -554,6 +623,11 @@ def test_cifar10_and_its_copy_as_a_folder_are_the_same_data(cifar10: Cifar, cach
         original = load_dataset("cifar10", image_size=image_size, cache_dir=cache)
         copy = load_dataset(str(tmp_path / "copy"), image_size=image_size, cache_dir=cache)
         assert copy.fingerprint == original.fingerprint
+        assert copy.labels is not None
+        assert original.labels is not None
+        assert copy.labels.classes == original.labels.classes
+        for part in ("train", "validation", "test"):
+            assert torch.equal(getattr(copy.labels, part), getattr(original.labels, part))
         assert original.train.shape[-2:] == (image_size, image_size)
 
 

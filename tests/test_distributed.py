@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
+from torch import Tensor
+
+from colornet.classifier import CIFAR10_CLASSES
+from colornet.compose import compose_trainer
+from colornet.config import load_config
+from colornet.evaluation import colorize_with
 
 LAUNCH = Path(__file__).parent.parent / "launch" / "accelerate"
 
@@ -46,20 +55,51 @@ def launch(arguments: list[str], processes: int = 2) -> subprocess.CompletedProc
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=150, check=False)
 
 
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write images with the classes of CIFAR-10, 31 of them for validation: one process has 16, the other 15."""
+    root, rng = tmp_path_factory.mktemp("classes"), np.random.default_rng(0)
+    for part, count in (("train", 50), ("val", 31), ("test", 10)):
+        for index in range(count):
+            light = np.kron(rng.uniform(0.2, 0.9, (4, 4)), np.ones((4, 4)))[..., None]
+            pixels = light * rng.uniform(0.3, 1, 3) + rng.normal(0, 0.02, (16, 16, 3))
+            path = root / part / CIFAR10_CLASSES[index % 10] / f"{index:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((pixels.clip(0, 1) * 255).round().astype(np.uint8)).save(path)
+    return root
+
+
+def assert_one_process_measures_the_same(run_dir: Path, weights: dict[str, Tensor]) -> None:
+    """Score the model that two processes left, in this process, and compare with what they logged of it."""
+    config = load_config(run_dir)
+    trainer = compose_trainer(dataclasses.replace(config, run_dir=str(run_dir), num_processes=None))
+    trainer.ema.load_state_dict({k.removeprefix("ema/"): v for k, v in weights.items() if k.startswith("ema/")})
+    assert trainer.dataset.labels is not None
+    assert len(trainer.dataset.validation) == 31
+    colorize = colorize_with(trainer.ema, trainer.space, trainer.accelerator)
+    expected = trainer.score(colorize, trainer.dataset.validation)
+    logged = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"fd_cifar10_dev", "accuracy_cifar10_dev", "cf", "psnr"} <= expected.keys()
+    assert expected["fd_cifar10_dev"] > 0.01
+    for name, value in expected.items():
+        assert logged[f"validation/{name}"] == pytest.approx(value, rel=1e-6), name
+
+
 @pytest.mark.parametrize("preset", ["ae", "cgan"])
-def test_two_processes_end_with_identical_weights(preset: str, folder: Path, tmp_path: Path) -> None:
+def test_two_processes_end_with_identical_weights(preset: str, classes: Path, tmp_path: Path) -> None:
     script = tmp_path / "rank.py"
     script.write_text(RANK_SCRIPT)
-    arguments = [preset, *options(folder, tmp_path / "run"), "--num-processes", "2"]
+    arguments = [preset, *options(classes, tmp_path / "run"), "--num-processes", "2"]
     result = launch([str(script), str(tmp_path), *arguments])
     assert result.returncode == 0, result.stderr
     assert "2 process(es) on cpu" in result.stdout
     first, second = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in (0, 1))
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    assert_one_process_measures_the_same(tmp_path / "run", first)
 
     # The two shared one run: a second pair of eyes is one process that sees the same batches.
     alone = subprocess.run(
-        [sys.executable, "-m", "colornet.train", preset, *options(folder, tmp_path / "alone")],
+        [sys.executable, "-m", "colornet.train", preset, *options(classes, tmp_path / "alone")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert alone.returncode == 0, alone.stderr

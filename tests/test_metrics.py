@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
@@ -18,7 +19,7 @@ from skimage import color as skcolor
 from skimage import metrics as skmetrics
 from torch import Tensor
 
-from colornet.color import Gray, rgb_to_lab, to_float, to_gray, to_uint8
+from colornet.color import Gray, lab_to_rgb, rgb_to_lab, to_float, to_gray, to_uint8
 from colornet.metrics import ciede2000, colorfulness, image_metrics, ssim, summarize
 
 FIXTURE = Path(__file__).parent / "fixtures" / "cifar10_jpeg_test_40.png"
@@ -205,7 +206,8 @@ def test_psnr_l1_and_ssim_of_photos_against_skimage() -> None:
 
 def test_image_metrics_have_one_float64_value_an_image() -> None:
     values = image_metrics(random_pixels(3), random_pixels(3, seed=1))
-    assert set(values) == {"mse", "psnr", "l1", "ssim", "ciede2000", "cf", "cf_truth"}
+    assert set(values) == {"mse", "psnr", "l1", "ssim", "ciede2000", "lightness", "nazeri_2", "nazeri_5", "cf",
+                           "cf_truth"}  # fmt: skip
     assert all(value.shape == (3,) and value.dtype == torch.float64 for value in values.values())
 
 
@@ -213,7 +215,8 @@ def test_identical_images() -> None:
     truth = photos()
     values = image_metrics(truth, truth.clone())
     assert values["psnr"].isposinf().all()
-    assert not any(values[name].any() for name in ("mse", "l1", "ciede2000"))
+    assert not any(values[name].any() for name in ("mse", "l1", "ciede2000", "lightness"))
+    assert all((values[name] == 1).all() for name in ("nazeri_2", "nazeri_5"))
     assert torch.equal(values["cf"], values["cf_truth"])
     summary = summarize(values)
     assert (summary["psnr"], summary["psnr_pooled"]) == (100, math.inf)  # the cap is of the mean over images alone
@@ -264,6 +267,7 @@ def test_summary_by_hand() -> None:
             "l1": values(0.1, 0.3),
             "ssim": values(0.5, 1),
             "ciede2000": values(2, 6),
+            "lightness": values(0.5, 1),
             "cf": values(10, 33),
             "cf_truth": values(20, 20),
         }
@@ -275,6 +279,7 @@ def test_summary_by_hand() -> None:
             "l1": 0.2,
             "ssim": 0.75,
             "ciede2000": 4,
+            "lightness": 0.75,
             "cf": 21.5,
             "cf_truth": 20,
             "delta_cf": 1.5,
@@ -289,6 +294,53 @@ def test_summary_does_not_depend_on_the_order() -> None:
     order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
     shuffled = summarize({name: value[order] for name, value in values.items()})
     assert shuffled == pytest.approx(summarize(values), rel=1e-12)
+
+
+def lightness_and_nazeri(output: Tensor, truth: Tensor) -> dict[str, list[float]]:
+    values = image_metrics(output, truth)
+    return {name: values[name].tolist() for name in ("lightness", "nazeri_2", "nazeri_5")}
+
+
+def test_lightness_and_nazeri_by_hand() -> None:
+    """A quarter of the pixels each: equal, and ΔL of about 1, 4 and 9."""
+    truth = torch.full((1, 3, 16, 16), 119, dtype=torch.uint8)
+    output = truth.clone()
+    light = skcolor.rgb2lab(np.arange(256, dtype=np.uint8).repeat(3).reshape(256, 1, 3))[:, 0, 0]
+    chosen = [int(np.abs(light - light[119] - step).argmin()) for step in (1, 4, 9)]
+    for row, level in zip((4, 8, 12), chosen, strict=True):
+        output[:, :, row : row + 4] = level
+    found = lightness_and_nazeri(output, truth)
+    assert found["lightness"] == pytest.approx([(light[chosen] - light[119]).sum() / 4], rel=1e-4)
+    assert (found["nazeri_2"], found["nazeri_5"]) == ([0.5], [0.75])
+
+
+def test_lightness_and_nazeri_against_skimage() -> None:
+    output, truth = photos().roll(1, 3), photos()
+    found = lightness_and_nazeri(output, truth)
+    errors = np.abs(skcolor.rgb2lab(as_numpy(output)) - skcolor.rgb2lab(as_numpy(truth)))  # (40, 32, 32, 3)
+    np.testing.assert_allclose(found["lightness"], errors[..., 0].mean((1, 2)), rtol=1e-4)
+    errors = np.abs(skcolor.rgb2lab(as_numpy(output)).round() - skcolor.rgb2lab(as_numpy(truth)).round())
+    for limit in (2, 5):
+        right = (errors <= np.array((limit, 2.2 * limit, 2.2 * limit))).all(-1).mean((1, 2))
+        assert 0 < right.mean() < 1
+        np.testing.assert_allclose(found[f"nazeri_{limit}"], right, atol=2 / 1024)  # a pixel or two may round otherwise
+
+
+def test_a_wrong_colour_alone_is_wrong_for_nazeri() -> None:
+    """|Δa| and |Δb| may be 2.2 t, and each of them counts."""
+    gray = torch.full((1, 3, 16, 16), 119, dtype=torch.uint8)
+    for ab, right in (
+        ((4.0, 0), (1, 1)),
+        ((0, -4.0), (1, 1)),
+        ((0, 8.0), (0, 1)),
+        ((-8.0, 0), (0, 1)),
+        ((0, 13), (0, 0)),
+    ):
+        lab = rgb_to_lab(to_float(gray))
+        lab[:, 1:] += torch.tensor(ab)[:, None, None]
+        found = lightness_and_nazeri(to_uint8(lab_to_rgb(lab)), gray)
+        assert (found["nazeri_2"], found["nazeri_5"]) == ([right[0]], [right[1]])
+        assert found["lightness"][0] < 0.3
 
 
 # --- reference values ------------------------------------------------------------------------------------------------
@@ -371,18 +423,22 @@ def cifar10_jpeg_files() -> Iterator[IO[bytes]]:
         pytest.skip(f"needs the cifar10-jpeg images: set COLORNET_CIFAR10_JPEG, or put the archive at {ARCHIVE}")
 
 
-@pytest.fixture(scope="module")
-def cifar10_jpeg() -> Tensor:
+@functools.cache
+def cifar10_jpeg_test_images() -> Tensor:
+    """Read the test images of cifar10-jpeg once for all test files, or skip the test that asks for them."""
     images = [torch.from_numpy(np.array(Image.open(file).convert("RGB"))) for file in cifar10_jpeg_files()]
     return torch.stack(images).movedim(-1, 1).contiguous()  # (10_000, 3, 32, 32)
 
 
 @pytest.mark.parametrize("kind", REFERENCE)
-def test_reference_values_of_the_10_000_test_images(kind: Gray, cifar10_jpeg: Tensor) -> None:
+def test_reference_values_of_the_10_000_test_images(kind: Gray) -> None:
+    cifar10_jpeg = cifar10_jpeg_test_images()
     assert cifar10_jpeg.shape == (10_000, 3, 32, 32)
     parts = [image_metrics(floor(truth, kind), truth) for truth in cifar10_jpeg.split(500)]
     values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
     summary = summarize(values)
+    if kind == "lightness":
+        assert f"{values['nazeri_5'].mean():.1%}" == "56.2%"
     assert values["psnr"].isinf().sum() == 113
     assert f"{summary['cf_truth']:.2f}" == "30.61"
     expected = REFERENCE[kind]
