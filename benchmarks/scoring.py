@@ -226,7 +226,7 @@ def _measure_group(
                 )
             kept = kept if index else pixels
             runs[run.resolve().name if run.resolve().name not in runs else str(run)] = {
-                "config": dataclasses.asdict(run_config),
+                "config": {**dataclasses.asdict(run_config), "data": Path(run_config.data).name},
                 "parameters": count_parameters(generator.requires_grad_(True)),
                 "images_seen": _images_seen(run, run_config.batch_size),
                 "training": _training(run),
