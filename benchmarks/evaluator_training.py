@@ -26,7 +26,7 @@ from colornet.errors import InputError
 from colornet.files import replacing
 from colornet.provenance import provenance, write_json
 
-__all__ = ["accuracy", "adjust_chroma", "train_evaluator", "wrong_colors"]
+__all__ = ["accuracy", "adjust_chroma", "degrade", "train_evaluator", "wrong_colors"]
 
 
 def train_evaluator(config: EvaluatorConfig) -> None:
@@ -78,7 +78,7 @@ def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset
         # A triangle whose peak comes after a fifth of the steps.
         factor = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))
         optimizer.param_groups[0]["lr"] = config.lr * factor
-        batch = torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:]))
+        batch = degrade(torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:])), rng)
         is_true = torch.arange(len(batch), device=device) >= wrong
         class_logits, color_logits = network(batch)
         loss = F.cross_entropy(class_logits[wrong:], classes[wrong:], label_smoothing=config.label_smoothing)
@@ -112,17 +112,40 @@ def _batches(
 def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Tensor:
     """Keep the L* of uint8 images (N, 3, H, W) and spoil their a*b*, in one of four ways drawn for each image.
 
-    The a*b* of one of the `others`; hues rotated by 60° to 300°; chroma times 0 to 0.6, or times 1.5 to 2.5.
+    The a*b* of one of the `others`; hues rotated by 60° to 300°; chroma times 0 (a quarter of this way) to 0.6, or times
+    1.5 to 2.5.
     """
     count = len(images)
     lab = rgb_to_lab(to_float(images))  # (N, 3, H, W)
     way = rng.integers(4, size=count)
     angle = np.where(way == 1, rng.uniform(np.pi / 3, 5 * np.pi / 3, count), 0)
-    gain = np.choose(way, (np.ones(count), np.ones(count), rng.uniform(0, 0.6, count), rng.uniform(1.5, 2.5, count)))
+    gain = np.choose(
+        way, (np.ones(count), np.ones(count), rng.uniform(-0.2, 0.6, count).clip(0), rng.uniform(1.5, 2.5, count))
+    )
     donors = others[torch.from_numpy(rng.integers(len(others), size=count)).to(images.device)]
     swap = torch.from_numpy(way == 0).to(images.device)[:, None, None, None]
     ab = torch.where(swap, rgb_to_lab(to_float(donors))[:, 1:], lab[:, 1:])  # (N, 2, H, W)
     return to_uint8(lab_to_rgb(torch.cat((lab[:, :1], adjust_chroma(ab, gain, angle)), dim=1)))
+
+
+def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Degrade uint8 images (N, 3, H, W) at random as nobody sees at their size: half the chroma resolution, some noise.
+
+    Chroma stays as it is, or is halved and enlarged to blocks or smoothly, in a third of the images each; the noise of
+    R, G and B has a standard deviation of 0 to 2 levels. Without this, such traces outweigh the colours themselves.
+    """
+    count = len(images)
+    lab = rgb_to_lab(to_float(images))  # (N, 3, H, W)
+    half = F.interpolate(lab[:, 1:], scale_factor=0.5, mode="area")  # (N, 2, H / 2, W / 2)
+    size = images.shape[-2:]
+    versions = torch.stack(
+        (lab[:, 1:], F.interpolate(half, size=size, mode="nearest"), F.interpolate(half, size=size, mode="bilinear"))
+    )  # (3, N, 2, H, W)
+    chosen = torch.from_numpy(rng.integers(3, size=count)).to(images.device)
+    ab = versions[chosen, torch.arange(count, device=images.device)]  # (N, 2, H, W)
+    levels = rng.uniform(0, 2, (count, 1, 1, 1)) * rng.standard_normal(tuple(images.shape))
+    noise = torch.from_numpy(levels.astype(np.float32)).to(images.device) / 255
+    return to_uint8(lab_to_rgb(torch.cat((lab[:, :1], ab), dim=1)) + noise)
 
 
 def adjust_chroma(ab: Tensor, gain: np.ndarray, angle: np.ndarray) -> Tensor:
