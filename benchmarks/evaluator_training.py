@@ -112,8 +112,8 @@ def _batches(
 def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Tensor:
     """Keep the L* of uint8 images (N, 3, H, W) and spoil their a*b*, in one of four ways drawn for each image.
 
-    The a*b* of one of the `others`; hues rotated by 60° to 300°; chroma times 0 (a quarter of this way) to 0.6, or times
-    1.5 to 2.5.
+    The a*b* of one of the `others`; hues rotated by 60° to 300°; chroma times 0 (a quarter of this way) to 0.6; chroma
+    times 1.5 to 2.5.
     """
     count = len(images)
     lab = rgb_to_lab(to_float(images))  # (N, 3, H, W)
