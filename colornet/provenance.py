@@ -25,7 +25,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
     """Say which command, code, libraries and machine are at work, for a file of results."""
     on_gpu = device.type == "cuda"
     return {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*_program(), *sys.argv[1:]]),
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "device": torch.cuda.get_device_name(device) if on_gpu else f"{device.type}, {torch.get_num_threads()} threads",
@@ -46,6 +46,14 @@ def write_json(path: Path, value: Any) -> None:
 def finite_or_none(value: float) -> float | None:
     """Replace infinity and NaN, which JSON does not know, by None."""
     return value if math.isfinite(value) else None
+
+
+def _program() -> list[str]:
+    """Name what was started: a module that python ran, or the file of a script."""
+    specification = sys.modules["__main__"].__spec__
+    if specification is None:
+        return [Path(sys.argv[0]).name]
+    return ["python", "-m", specification.name.removesuffix(".__main__")]
 
 
 def _commit() -> str | None:
