@@ -91,6 +91,17 @@ def test_tables_are_those_of_the_committed_results(page: str, name: str, lines: 
     assert checked >= 3
 
 
+def test_evaluators_are_shown_as_they_were_validated() -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / "cifar10-jpeg-evaluators.json").read_text())
+    evaluators = record["evaluators"]
+    table = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGES["docs/protocol.md"], re.MULTILINE)
+    assert len(table) == 7
+    for row, *values in table:
+        assert values == [f"{evaluators[name]['rows'][row]:.3f}" for name in ("v1", "dev")]
+    for name in ("v1", "dev"):
+        assert evaluators[name]["card"]["sha256"] == evaluator_card(name)["sha256"]
+
+
 def test_results_say_where_they_come_from() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
         record = json.loads(path.read_text())
