@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from colornet.evaluate import EvaluateConfig
 from colornet.evaluation import Colorize, colorize_with, gray_floor, score
 from colornet.files import replacing
 from colornet.metrics import summarize
-from colornet.provenance import finite_or_none, provenance, write_json
+from colornet.provenance import finite_or_none, provenance, read_provenance, write_json
 
 __all__ = ["compare"]
 
@@ -123,12 +122,6 @@ def _names(runs: tuple[Path, ...]) -> list[str]:
     return names if len({*names, "grey", "truth"}) == len(runs) + 2 else [str(run) for run in runs]
 
 
-def _training(run: Path) -> list[dict[str, Any]] | None:
-    """Read what a run says of its own origin; None where only its model was passed on."""
-    path = run / "provenance.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
 def _record(
     config: EvaluateConfig,
     run_configs: list[TrainConfig],
@@ -139,7 +132,7 @@ def _record(
 ) -> dict[str, Any]:
     """Collect what `comparison.json` holds: the numbers, and all it takes to get them again."""
     runs = {
-        row: {"config": dataclasses.asdict(run_config), "training": _training(run)}
+        row: {"config": dataclasses.asdict(run_config), "training": read_provenance(run)}
         for row, run, run_config in zip(_names(config.runs), config.runs, run_configs, strict=True)
     }
     return {

@@ -18,7 +18,7 @@ import torch
 
 from colornet.files import replacing
 
-__all__ = ["finite_or_none", "provenance", "write_json"]
+__all__ = ["finite_or_none", "provenance", "read_provenance", "write_json"]
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -35,6 +35,12 @@ def provenance(device: torch.device) -> dict[str, Any]:
             **{name: version(name) for name in ("colornet", "torch", "torchvision", "accelerate")},
         },
     }
+
+
+def read_provenance(run_dir: Path) -> list[dict[str, Any]] | None:
+    """Read what a run says of its own origin, a record a start; None where only its model was passed on."""
+    path = run_dir / "provenance.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 
 
 def write_json(path: Path, value: Any) -> None:

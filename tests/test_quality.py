@@ -30,7 +30,7 @@ from benchmarks.exchange import gray_images, read_images, write_images
 from benchmarks.measures import BOOTSTRAPPED, Measures, bootstrap
 from benchmarks.quality import QualityConfig, group_runs
 from benchmarks.rows import reference_rows
-from benchmarks.scoring import format_table
+from benchmarks.tabulation import format_table
 from benchmarks.weights import WeightsUnavailable
 from colornet.classifier import CIFAR10_CLASSES
 from colornet.color import rgb_to_lab, to_float

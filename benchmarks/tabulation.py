@@ -1,0 +1,153 @@
+"""What is made of measured rows: their summary, the table, and the pictures and histograms for the report."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from einops import rearrange
+from safetensors.torch import save_file
+from torch import Tensor
+
+from benchmarks.columns import COLUMNS
+from benchmarks.measures import BOOTSTRAPPED, Scores, bootstrap
+from benchmarks.rows import Kind
+from colornet.color import rgb_to_lab, to_float
+from colornet.comparison import draw
+from colornet.data import Dataset
+from colornet.files import replacing
+from colornet.provenance import finite_or_none
+
+__all__ = ["Result", "choose_pictures", "format_table", "summarize_result", "write_pictures"]
+
+AB_BINS = 64  # of the histograms, from -110 to 110
+PER_CLASS = 1  # images of each class in the pictures
+
+
+@dataclasses.dataclass
+class Result:
+    """A row that was measured: the scores of each of its members, and what is kept of the images of the first."""
+
+    name: str
+    kind: Kind
+    about: str
+    scores: list[Scores]
+    pixels: Tensor  # of the first member, uint8 (N, 3, H, W)
+    runs: dict[str, dict[str, Any]]
+
+
+def summarize_result(result: Result, results: Sequence[Result]) -> dict[str, Any]:
+    """Reduce the members of a row to mean, standard deviation (n − 1) and 95 % interval of every column."""
+    anchors = {r.name: r.scores[0].values for r in results if r.name in ("real", "grey")}
+    members = [_normalized(score.values, anchors) for score in result.scores]
+    intervals = bootstrap([score.per_image for score in result.scores])
+    values: dict[str, Any] = {}
+    for name in COLUMNS:
+        column = [member[name] for member in members]
+        if any(value is None for value in column):
+            values[name] = None
+            continue
+        known = [value for value in column if value is not None]
+        values[name] = {
+            "mean": statistics.mean(known),
+            "sd": statistics.stdev(known) if len(known) > 1 else None,
+            "interval": intervals.get(name) if name in BOOTSTRAPPED else None,
+            "members": known,
+        }
+    return {
+        "name": result.name,
+        "kind": result.kind,
+        "about": result.about,
+        "members": list(result.runs),
+        "values": values,
+        "runs": result.runs,
+    }
+
+
+def _normalized(
+    values: dict[str, float | None], anchors: dict[str, dict[str, float | None]]
+) -> dict[str, float | None]:
+    """Add e = (FD − real) / (grey − real) for both references, and drop what JSON cannot hold."""
+    found = {name: None if value is None else finite_or_none(value) for name, value in values.items()}
+    for suffix in ("", "_train"):
+        fd, real, grey = (v[f"fd_cifar10_v1{suffix}"] for v in (values, anchors["real"], anchors["grey"]))
+        if fd is None or real is None or grey is None:
+            found[f"e_cifar10_v1{suffix}"] = None
+        else:
+            found[f"e_cifar10_v1{suffix}"] = (fd - real) / (grey - real)
+    return found
+
+
+def format_table(rows: Sequence[dict[str, Any]], reasons: dict[str, str | None], columns: Sequence[str]) -> str:
+    """Lay out rows as a table in Markdown that reads as plain text; a column that cannot be had has a footnote."""
+    notes = list(dict.fromkeys(reason for name in columns if (reason := reasons[name])))
+    heading = ["", *(COLUMNS[name].label.replace("|", "\\|") for name in columns)]
+    body = [[row["name"], *(_cell(row["values"][name], name, reasons, notes) for name in columns)] for row in rows]
+    widths = [max(3, *(len(line[i]) for line in (heading, *body))) for i in range(len(heading))]
+    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
+
+    def lay_out(line: Sequence[str]) -> str:
+        cells = [line[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(line[1:], widths[1:], strict=True))]
+        return "| " + " | ".join(cells) + " |"
+
+    footnotes = [f"[{number}] {note}" for number, note in enumerate(notes, start=1)]
+    return "\n".join([lay_out(heading), lay_out(rule), *map(lay_out, body), *([""] if notes else []), *footnotes])
+
+
+def _cell(value: dict[str, Any] | None, name: str, reasons: dict[str, str | None], notes: list[str]) -> str:
+    if value is None:
+        reason = reasons[name]
+        return f"– [{notes.index(reason) + 1}]" if reason else "–"
+    decimals = COLUMNS[name].decimals
+    mean = f"{value['mean']:.{decimals}f}"
+    return mean if value["sd"] is None else f"{mean} ± {value['sd']:.{decimals}f}"
+
+
+def choose_pictures(results: Sequence[Result], dataset: Dataset, classes: Tensor | None) -> tuple[str, dict[str, int]]:
+    """Choose images by a rule: the first of each class, then each model's best and worst by its mean ΔE00."""
+    chosen: dict[str, int] = {}
+    if classes is not None and dataset.labels is not None:
+        for index, name in enumerate(dataset.labels.classes):
+            first = (classes == index).nonzero().flatten()[:PER_CLASS].tolist()
+            chosen |= {f"{name}, first": position for position in first}
+        rule = "The first image of each class"
+    else:
+        chosen |= {f"image {i}": i for i in range(0, len(results[0].pixels), max(1, len(results[0].pixels) // 10))}
+        rule = "Images evenly spaced over the set"
+    for result in results:
+        if result.kind == "model":
+            difference = result.scores[0].per_image["ciede2000"]
+            chosen[f"best of {result.name}"] = int(difference.argmin())
+            chosen[f"worst of {result.name}"] = int(difference.argmax())
+    return f"{rule}, then the best and the worst of each model by the mean ΔE00 of its first seed.", chosen
+
+
+def write_pictures(out: Path, results: Sequence[Result], positions: list[int]) -> None:
+    """Write the pictures at these positions and histograms of all images, for `report` and to look at."""
+    tensors: dict[str, Tensor] = {}
+    pictured: dict[str, Tensor] = {}
+    for result in results:
+        if result.kind == "model" or result.name in ("grey", "real"):
+            pictured[result.name] = result.pixels[positions]
+        tensors[f"ab/{result.name}"] = _ab_histogram(result.pixels)
+        tensors[f"cf/{result.name}"] = result.scores[0].per_image["cf"].float()
+    pictured["real"] = pictured.pop("real")  # the last row
+    tensors |= {f"pictures/{name}": pixels.contiguous() for name, pixels in pictured.items()}
+    with replacing(out / "quality.safetensors") as path:
+        save_file(tensors, path)
+    with replacing(out / "quality.png") as path:
+        draw(pictured).save(path)
+
+
+def _ab_histogram(images: Tensor) -> Tensor:
+    """Count the pixels of uint8 images (N, 3, H, W) by a*b*: int64 (64, 64), rows b*, columns a*, -110 to 110."""
+    counts = torch.zeros(AB_BINS**2, dtype=torch.int64)
+    for batch in images.split(500):
+        ab = rearrange(rgb_to_lab(to_float(batch))[:, 1:], "n two h w -> two (n h w)")
+        a, b = ((ab + 110) / 220 * AB_BINS).long().clamp(0, AB_BINS - 1)
+        counts += torch.bincount(b * AB_BINS + a, minlength=AB_BINS**2)
+    return counts.unflatten(0, (AB_BINS, AB_BINS))
