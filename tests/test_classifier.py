@@ -16,7 +16,6 @@ from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import Dataset
 
 from benchmarks import evaluator
 from benchmarks.evaluator_training import accuracy, adjust_chroma, wrong_colors
@@ -27,6 +26,7 @@ from colornet.data import load_dataset
 from colornet.distances import frechet_distance, kernel_distance
 from colornet.evaluation import map_images
 from colornet.features import SHIPPED, evaluator_card, load_evaluator
+from tests.test_inception import Images
 from tests.test_metrics import photos, random_pixels
 
 WIDTHS = (6, 10, 14)
@@ -161,19 +161,6 @@ def test_a_changed_byte_in_the_weights_is_refused(tmp_path: Path) -> None:
         load_evaluator("dev", folder)
 
 
-class Images(Dataset[Tensor]):
-    """The only kind of data set that torch-fidelity takes besides files: single uint8 images."""
-
-    def __init__(self, images: Tensor) -> None:
-        self.images = images
-
-    def __len__(self) -> int:
-        return len(self.images)
-
-    def __getitem__(self, index: int) -> Tensor:
-        return self.images[index]
-
-
 @pytest.mark.parametrize("name", SHIPPED)
 def test_torch_fidelity_computes_the_same_to_the_last_bit(name: str) -> None:
     generated, real = random_pixels(21), photos()
@@ -217,7 +204,9 @@ def test_shipped_evaluators_see_colour(name: str) -> None:
     by_fraction = [distance(swapped(fraction)) for fraction in (0, 0.5, 1)]
     assert by_fraction[0] < 0.1 * by_fraction[1] < 0.08 * by_fraction[2]
     by_gain = [distance(recolored(functools.partial(torch.mul, torch.tensor(gain)))) for gain in (1, 0.5, 0)]
-    assert by_gain[0] < 0.2 * by_gain[1] < 0.2 * by_gain[2]
+    # v1 is provisional: with it, grey is hardly farther than half the chroma (docs/protocol.md).
+    share = {"dev": 0.8, "v1": 1}[name]
+    assert by_gain[0] < 0.2 * by_gain[1] < 0.2 * share * by_gain[2]
 
 
 # --- colours that are wrong ------------------------------------------------------------------------------------------
