@@ -3,7 +3,8 @@
 A CIFAR-10 classifier from scratch on the 45,000 training images, chosen by nothing but its recipe; its accuracy on the
 5,000 validation and the 10,000 test images is reported. A fifth of each batch has wrong colours (another image's,
 rotated hues, too little or too much chroma), which a second head learns to tell from true ones: a classifier alone
-hardly needs colour, and a measure of colour must see it.
+hardly needs colour, and a measure of colour must see it. The recipe is that of Jordan 2024 ("94% on CIFAR-10 in 3.29
+Seconds on a Single GPU") without its tricks for the last second.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ class EvaluatorConfig:
     out: Path  # folder for cifar10-NAME.safetensors and cifar10-NAME.json; must not hold them yet
     name: str = "v1"  # NAME: v1 and dev are what colornet/weights holds
     data: str = "cifar10"  # cifar10, or a folder with its images sorted into classes
-    widths: tuple[int, int, int] = (48, 128, 256)  # channels of the three groups of convolutions
+    widths: tuple[int, int, int] = (64, 256, 256)  # channels of the three groups of convolutions
     epochs: float = 10.0  # passes over the training images
     batch_size: int = 300  # images a step
     wrong: float = 0.2  # share of a batch whose colours are wrong
-    lr: float = 0.25  # peak learning rate of SGD with Nesterov momentum 0.9; a triangle from and to zero
-    weight_decay: float = 5e-4  # weight decay
+    lr: float = 0.44  # peak learning rate of SGD with Nesterov momentum 0.85; a triangle from and to zero
+    weight_decay: float = 1.3e-3  # weight decay
     label_smoothing: float = 0.2  # label smoothing of the classes
     shift: int = 2  # shift images at random by up to this many pixels
     seed: int = 0  # seed of the weights, the order of the images, their augmentation and the wrong colours

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.optim import SGD
 from tqdm import tqdm
@@ -28,6 +28,10 @@ from colornet.provenance import provenance, write_json
 
 __all__ = ["accuracy", "adjust_chroma", "degrade", "train_evaluator", "wrong_colors"]
 
+SHIFT_LR = 64  # learning rate of normalisation's shifts, relative to the weights'
+AVERAGE_EVERY = 5  # steps
+DEGRADED = 0.25  # share of the images that are degraded
+
 
 def train_evaluator(config: EvaluatorConfig) -> None:
     """Train on the training images and write the network, its accuracy and its origin to `config.out`."""
@@ -42,6 +46,7 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     started = time.perf_counter()
     _train(network, config, dataset, device)
     seconds = time.perf_counter() - started
+    _fit_statistics(network, dataset.train.to(device))
     network.eval()
     network.fit_scales(dataset.train.to(device))
     scores = {
@@ -69,15 +74,25 @@ def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset
     assert dataset.labels is not None
     images, labels = dataset.train.to(device), dataset.labels.train.to(device)
     steps = math.ceil(config.epochs * len(images) / config.batch_size)
-    parameters = [p for p in network.parameters() if p.requires_grad]
-    optimizer = SGD(parameters, lr=config.lr, momentum=0.9, nesterov=True, weight_decay=config.weight_decay)
+    shifts, others = [], []
+    for name, parameter in network.named_parameters():
+        if parameter.requires_grad:
+            (shifts if "norm" in name else others).append(parameter)
+    groups = [
+        {"params": others, "weight_decay": config.weight_decay, "peak": config.lr},
+        # Shifts learn much faster, and decay as slowly as the rest.
+        {"params": shifts, "weight_decay": config.weight_decay / SHIFT_LR, "peak": config.lr * SHIFT_LR},
+    ]
+    optimizer = SGD(groups, lr=config.lr, momentum=0.85, nesterov=True)
+    average = {name: value.clone() for name, value in network.state_dict().items() if value.is_floating_point()}
     rng = np.random.default_rng(config.seed)
     wrong = round(config.wrong * config.batch_size)
     bar = tqdm(total=steps * config.batch_size, unit="img", unit_scale=True, desc=config.out.name, disable=None)
     for step, (batch, classes) in enumerate(_batches(images, labels, config, rng, steps)):
         # A triangle whose peak comes after a fifth of the steps.
         factor = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))
-        optimizer.param_groups[0]["lr"] = config.lr * factor
+        for group in optimizer.param_groups:
+            group["lr"] = group["peak"] * factor
         batch = degrade(torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:])), rng)
         is_true = torch.arange(len(batch), device=device) >= wrong
         class_logits, color_logits = network(batch)
@@ -86,12 +101,33 @@ def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        if (step + 1) % AVERAGE_EVERY == 0 or step + 1 == steps:
+            _look_ahead(network, average, decay=0.95**AVERAGE_EVERY * (step / steps) ** 3)
         bar.update(config.batch_size)
         if step % 50 == 0:
             right = (class_logits[wrong:].argmax(1) == classes[wrong:]).float().mean().item()
             told = ((color_logits > 0) == is_true).float().mean().item()
             bar.set_postfix(loss=f"{loss.item():.3f}", classes=f"{right:.0%}", colours=f"{told:.0%}")
     bar.close()
+
+
+@torch.no_grad()
+def _look_ahead(network: Cifar10Classifier, average: dict[str, Tensor], decay: float) -> None:
+    """Move the average of the weights towards the network, and the network there (Zhang et al. 2019)."""
+    for name, value in network.state_dict().items():
+        if name in average:
+            value.copy_(average[name].lerp_(value, 1 - decay))
+
+
+@torch.no_grad()
+def _fit_statistics(network: Cifar10Classifier, images: Tensor, batch_size: int = 500) -> None:
+    """Set normalisation's statistics to those of uint8 images (N, 3, H, W) as they are, not spoiled or degraded."""
+    for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+    network.train()
+    for batch in images.split(batch_size):
+        network(batch)
 
 
 def _batches(
@@ -129,23 +165,25 @@ def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Te
 
 
 def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Degrade uint8 images (N, 3, H, W) at random as nobody sees at their size: half the chroma resolution, some noise.
+    """Degrade a quarter of uint8 images (N, 3, H, W) as nobody sees at their size: half the chroma resolution, noise.
 
-    Chroma stays as it is, or is halved and enlarged to blocks or smoothly, in a third of the images each; the noise of
-    R, G and B has a standard deviation of 0 to 2 levels. Without this, such traces outweigh the colours themselves.
+    Chroma stays as it is, or is halved and enlarged to blocks or smoothly, in a third of them each; the noise of R, G
+    and B has a standard deviation of 0 to 2 levels. Without this, such traces outweigh the colours themselves.
     """
-    count = len(images)
-    lab = rgb_to_lab(to_float(images))  # (N, 3, H, W)
-    half = F.interpolate(lab[:, 1:], scale_factor=0.5, mode="area")  # (N, 2, H / 2, W / 2)
+    chosen = torch.from_numpy(rng.random(len(images)) < DEGRADED).to(images.device)
+    lab = rgb_to_lab(to_float(images[chosen]))  # (n, 3, H, W)
+    half = F.interpolate(lab[:, 1:], scale_factor=0.5, mode="area")  # (n, 2, H / 2, W / 2)
     size = images.shape[-2:]
     versions = torch.stack(
         (lab[:, 1:], F.interpolate(half, size=size, mode="nearest"), F.interpolate(half, size=size, mode="bilinear"))
-    )  # (3, N, 2, H, W)
-    chosen = torch.from_numpy(rng.integers(3, size=count)).to(images.device)
-    ab = versions[chosen, torch.arange(count, device=images.device)]  # (N, 2, H, W)
-    levels = rng.uniform(0, 2, (count, 1, 1, 1)) * rng.standard_normal(tuple(images.shape))
+    )  # (3, n, 2, H, W)
+    which = torch.from_numpy(rng.integers(3, size=len(lab))).to(images.device)
+    ab = versions[which, torch.arange(len(lab), device=images.device)]  # (n, 2, H, W)
+    levels = rng.uniform(0, 2, (len(lab), 1, 1, 1)) * rng.standard_normal(tuple(lab.shape))
     noise = torch.from_numpy(levels.astype(np.float32)).to(images.device) / 255
-    return to_uint8(lab_to_rgb(torch.cat((lab[:, :1], ab), dim=1)) + noise)
+    degraded = images.clone()
+    degraded[chosen] = to_uint8(lab_to_rgb(torch.cat((lab[:, :1], ab), dim=1)) + noise)
+    return degraded
 
 
 def adjust_chroma(ab: Tensor, gain: np.ndarray, angle: np.ndarray) -> Tensor:

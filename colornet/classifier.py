@@ -24,7 +24,11 @@ _PATCH = 2  # side of the patches that the first layer whitens
 
 
 class ConvGroup(nn.Module):
-    """Halve the size between two 3×3 convolutions: (N, C_in, H, W) → (N, C_out, H // 2, W // 2)."""
+    """Halve the size between two 3×3 convolutions: (N, C_in, H, W) → (N, C_out, H // 2, W // 2).
+
+    For short trainings, as by Jordan 2024: convolutions begin by passing their input on, and normalisation learns shifts
+    but no scales.
+    """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
@@ -32,6 +36,10 @@ class ConvGroup(nn.Module):
         self.norm1 = nn.BatchNorm2d(out_channels)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(out_channels)
+        for conv in (self.conv1, self.conv2):
+            nn.init.dirac_(conv.weight.detach()[: conv.in_channels])
+        for norm in (self.norm1, self.norm2):
+            norm.weight.requires_grad_(False)
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.max_pool2d(self.conv1(x), 2)  # (N, C_out, H // 2, W // 2)
@@ -45,7 +53,7 @@ class Cifar10Classifier(nn.Module):
     sRGB images (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
 
     Its features are the mean over positions of the last group's maps, which say what an image shows and whether its
-    colours belong to it, and the standard deviations of the first two groups' maps, which see colours that do not
+    colours belong to it, and the standard deviations of the last two groups' maps, which see colours that do not
     follow the edges. Without these, images with each other's colours are nearer to the true ones than grey images are
     (docs/protocol.md). Each of the three parts is scaled to a total variance of 1 over the training images.
 
@@ -91,7 +99,10 @@ class Cifar10Classifier(nn.Module):
         return maps
 
     def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features (N, sum of widths) and the logits of the classes (N, 10) of uint8 images (N, 3, H, W)."""
+        """Return the features and the logits of the classes (N, 10) of uint8 images (N, 3, H, W).
+
+        The features are (N, widths[2] + widths[1] + widths[2]): the mean and the two standard deviations.
+        """
         parts, logits = self._parts(images)
         return torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1), logits
 
@@ -104,9 +115,9 @@ class Cifar10Classifier(nn.Module):
 
     def _parts(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the parts of the features, (N, C) each and unscaled, and the logits of the classes."""
-        first, second, last = self.levels(images)
-        pooled = self.pool(last)  # (N, widths[-1])
-        spreads = [level.flatten(2).std(2, correction=0) for level in (first, second)]  # (N, widths[i]) each
+        _, second, last = self.levels(images)
+        pooled = self.pool(last)  # (N, widths[2])
+        spreads = [level.flatten(2).std(2, correction=0) for level in (second, last)]  # (N, widths[i]) each
         return [pooled, *spreads], self.classes(pooled)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
