@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["COLUMNS", "HEADLINE", "Column"]
+__all__ = ["COLUMNS", "DISTINCT", "HEADLINE", "Column"]
 
 
 @dataclass(frozen=True)
@@ -67,3 +67,7 @@ COLUMNS: dict[str, Column] = {
 HEADLINE = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "kid_cifar10_v1", "accuracy", "cf", "delta_cf", "delta_cf_image",
             "psnr", "ssim", "ciede2000")  # fmt: skip
 """What the terminal shows; the files hold all columns."""
+
+DISTINCT = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "accuracy", "cf", "delta_cf", "delta_cf_image", "psnr",
+            "psnr_pooled", "ssim", "ciede2000")  # fmt: skip
+"""What is measured once more without the images that have a near-duplicate among the training images."""

@@ -15,6 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from benchmarks.columns import DISTINCT
+from benchmarks.duplicates import near_duplicates
 from benchmarks.inception import INCEPTION_SHA256, INCEPTION_URL, load_inception
 from benchmarks.perceptual import load_lpips
 from benchmarks.quality import QualityConfig
@@ -27,12 +29,13 @@ from colornet.features import evaluator_card, load_evaluator
 from colornet.files import replacing
 from colornet.metrics import image_metrics, summarize
 
-__all__ = ["BOOTSTRAPPED", "Measures", "Scores", "bootstrap"]
+__all__ = ["BOOTSTRAPPED", "FEWEST_IMAGES", "Measures", "Scores", "bootstrap"]
 
 BOOTSTRAPPED = ("accuracy", "cf", "delta_cf", "delta_cf_image", "psnr", "psnr_pooled", "ssim", "l1", "ciede2000",
                 "lightness", "lpips", "nazeri_2", "nazeri_5")  # fmt: skip
 """Columns that are functions of per-image values, for which resampling the images gives an interval."""
 
+FEWEST_IMAGES = 4  # or else precision and recall have no third neighbour
 _RESAMPLES = 1000
 _ROBUSTNESS = ("fd_cifar10_v1_mean", "fd_cifar10_v1_rec601")
 _DISTANCES = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
@@ -40,10 +43,14 @@ _DISTANCES = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
 
 @dataclass(frozen=True)
 class Scores:
-    """What was measured of a set of images: each column's value, and the per-image values (N,) behind some of them."""
+    """What was measured of a set of images: each column's value, and the per-image values (N,) behind some of them.
+
+    `distinct` are some of the columns over the images that have no near-duplicate among the training images.
+    """
 
     values: dict[str, float | None]
     per_image: dict[str, Tensor]
+    distinct: dict[str, float | None]
 
 
 class Measures:
@@ -62,6 +69,8 @@ class Measures:
         self.batch_size = config.batch_size
         self.features_batch = config.features_batch
         self.cache_dir = config.cache_dir or default_cache_dir()
+        device = accelerator.device
+        self.distinct = ~near_duplicates(images.to(device), dataset.train.to(device)).cpu()  # (N,)
         self.reasons: dict[str, str] = {}
         if self.classes is None:
             self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
@@ -69,7 +78,7 @@ class Measures:
         if not config.robustness:
             self.reasons |= dict.fromkeys(_ROBUSTNESS, "Not asked for: --robustness.")
         card = evaluator_card("v1")
-        evaluator = load_evaluator("v1").to(accelerator.device)
+        evaluator = load_evaluator("v1").to(device)
         self.evaluators: dict[str, Any] = {"cifar10_v1": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}
         self.measure_features = evaluator.measure
         self.references = {"_cifar10_v1": self._reference_features(self._own_features, card["sha256"], dataset)}
@@ -90,10 +99,16 @@ class Measures:
         if self.lpips is not None:
             per_image |= self._map(self._lpips_scores, pairs, self.features_batch)
         values = _column_values(per_image)
+        enough = self.distinct.sum() >= FEWEST_IMAGES
+        distinct = _column_values({name: v[self.distinct] for name, v in per_image.items()}) if enough else {}
         if self.accelerator.is_main_process:
             for suffix, found in features.items():
-                values |= _distances(found, self.references[suffix], suffix)
-        return Scores(values, per_image)
+                references = self.references[suffix]
+                values |= _distances(found, references, suffix)
+                if enough:
+                    kept, true = found[self.distinct], references["paired"][self.distinct]
+                    distinct[_fd(suffix)] = frechet_distance(kept.double(), true.double())
+        return Scores(values, per_image, {name: distinct[name] for name in DISTINCT if name in distinct})
 
     def frechet(self, pixels: Tensor) -> float | None:
         """Measure the one headline distance of images (N, 3, H, W), uint8 and in the order of the true ones."""
@@ -205,7 +220,7 @@ def _own(columns: Sequence[str]) -> list[str]:
 
 def _distances(features: Tensor, references: Mapping[str, Tensor], suffix: str) -> dict[str, float | None]:
     """Compute the distances of features (N, D) to those of the true and of the training images, in float64."""
-    fd = f"fd{suffix}" if suffix else "fid"
+    fd = _fd(suffix)
     found: dict[str, float | None] = {}
     for name, end in (("paired", ""), ("train", "_train")):
         reference = references[name].double()
@@ -213,6 +228,11 @@ def _distances(features: Tensor, references: Mapping[str, Tensor], suffix: str) 
         found[f"kid{suffix}{end}"] = kernel_distance(features.double(), reference)[0]
     precision, recall = precision_recall(features, references["paired"])
     return found | {f"precision{suffix}": precision, f"recall{suffix}": recall}
+
+
+def _fd(suffix: str) -> str:
+    """Name the Fréchet distance on the features that a suffix stands for: "" is Inception's."""
+    return f"fd{suffix}" if suffix else "fid"
 
 
 def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float, float]]:

@@ -14,9 +14,9 @@ from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.columns import COLUMNS, HEADLINE
+from benchmarks.columns import COLUMNS, DISTINCT, HEADLINE
 from benchmarks.exchange import gray_images, read_images, write_images
-from benchmarks.measures import Measures
+from benchmarks.measures import FEWEST_IMAGES, Measures
 from benchmarks.quality import Group, QualityConfig
 from benchmarks.rows import Kind, reference_rows
 from benchmarks.tabulation import Result, choose_pictures, format_table, summarize_result, write_pictures
@@ -32,7 +32,6 @@ from colornet.provenance import provenance, read_provenance, write_json
 __all__ = ["compare", "write_inputs"]
 
 PROTOCOL = "candidate v0"
-FEWEST_IMAGES = 4  # or else precision and recall have no third neighbour
 
 Gray = Callable[[Tensor], Tensor]
 """From sRGB images in [0, 1] to grey ones."""
@@ -71,6 +70,9 @@ def compare(config: QualityConfig, groups: Sequence[Group]) -> None:
     rows = [summarize_result(result, results) for result in results]
     reasons = {name: measures.reasons.get(name) for name in COLUMNS}
     print(f"{config.split} images of {dataset.name}: {len(images):,}\n\n{format_table(rows, reasons, HEADLINE)}")
+    duplicates = len(images) - int(measures.distinct.sum())
+    without = f"Without the {duplicates:,} images that have a near-duplicate among the training images:"
+    second = f"{without}\n\n{format_table(rows, reasons, DISTINCT, 'distinct')}\n"
     if config.out is None:
         return
     pictures = choose_pictures(results, dataset, classes)
@@ -82,6 +84,7 @@ def compare(config: QualityConfig, groups: Sequence[Group]) -> None:
             "name": dataset.name,
             "split": config.split,
             "images": len(images),
+            "near_duplicates": duplicates,
             "training_images": len(dataset.train),
             "image_size": images.shape[-1],
             "fingerprint": dataset.fingerprint,
@@ -94,7 +97,7 @@ def compare(config: QualityConfig, groups: Sequence[Group]) -> None:
     write_pictures(config.out, results, list(pictures[1].values()))
     write_json(config.out / "quality.json", record)
     with replacing(config.out / "quality.md") as path:
-        path.write_text(format_table(rows, reasons, tuple(COLUMNS)) + "\n", encoding="utf-8")
+        path.write_text(f"{format_table(rows, reasons, tuple(COLUMNS))}\n\n{second}", encoding="utf-8")
     print(f"\nWritten to {config.out}: quality.json, quality.md, quality.png, quality.safetensors")
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchmarks.columns import COLUMNS
+from benchmarks.columns import COLUMNS, DISTINCT
 from benchmarks.measures import BOOTSTRAPPED, Scores, bootstrap
 from benchmarks.rows import Kind
 from colornet.color import rgb_to_lab, to_float
@@ -42,30 +42,37 @@ class Result:
 
 def summarize_result(result: Result, results: Sequence[Result]) -> dict[str, Any]:
     """Reduce the members of a row to mean, standard deviation (n − 1) and 95 % interval of every column."""
-    anchors = {r.name: r.scores[0].values for r in results if r.name in ("real", "grey")}
-    members = [_normalized(score.values, anchors) for score in result.scores]
+    references = {other.name: other.scores[0] for other in results if other.name in ("real", "grey")}
     intervals = bootstrap([score.per_image for score in result.scores])
-    values: dict[str, Any] = {}
-    for name in COLUMNS:
-        column = [member[name] for member in members]
-        if any(value is None for value in column):
-            values[name] = None
-            continue
-        known = [value for value in column if value is not None]
-        values[name] = {
-            "mean": statistics.mean(known),
-            "sd": statistics.stdev(known) if len(known) > 1 else None,
-            "interval": intervals.get(name) if name in BOOTSTRAPPED else None,
-            "members": known,
-        }
+    anchors = {name: score.values for name, score in references.items()}
+    values = _over_members([_normalized(score.values, anchors) for score in result.scores], COLUMNS)
+    anchors = {name: score.distinct for name, score in references.items()}
+    distinct = _over_members([_normalized(score.distinct, anchors) for score in result.scores], DISTINCT)
+    for name, value in values.items():
+        if value is not None:
+            value["interval"] = intervals.get(name) if name in BOOTSTRAPPED else None
     return {
         "name": result.name,
         "kind": result.kind,
         "about": result.about,
         "members": list(result.runs),
         "values": values,
+        "distinct": distinct,
         "runs": result.runs,
     }
+
+
+def _over_members(members: Sequence[dict[str, float | None]], columns: Iterable[str]) -> dict[str, Any]:
+    """Reduce the values of each column over the members of a row; a column that cannot be had is None."""
+    values: dict[str, Any] = {}
+    for name in columns:
+        known = [value for member in members if (value := member.get(name)) is not None]
+        if len(known) < len(members):
+            values[name] = None
+            continue
+        sd = statistics.stdev(known) if len(known) > 1 else None
+        values[name] = {"mean": statistics.mean(known), "sd": sd, "members": known}
+    return values
 
 
 def _normalized(
@@ -74,7 +81,7 @@ def _normalized(
     """Add e = (FD − real) / (grey − real) for both references, and drop what JSON cannot hold."""
     found = {name: None if value is None else finite_or_none(value) for name, value in values.items()}
     for suffix in ("", "_train"):
-        fd, real, grey = (v[f"fd_cifar10_v1{suffix}"] for v in (values, anchors["real"], anchors["grey"]))
+        fd, real, grey = (v.get(f"fd_cifar10_v1{suffix}") for v in (values, anchors["real"], anchors["grey"]))
         if fd is None or real is None or grey is None:
             found[f"e_cifar10_v1{suffix}"] = None
         else:
@@ -82,11 +89,16 @@ def _normalized(
     return found
 
 
-def format_table(rows: Sequence[dict[str, Any]], reasons: dict[str, str | None], columns: Sequence[str]) -> str:
+def format_table(
+    rows: Sequence[dict[str, Any]],
+    reasons: dict[str, str | None],
+    columns: Sequence[str],
+    part: Literal["values", "distinct"] = "values",
+) -> str:
     """Lay out rows as a table in Markdown that reads as plain text; a column that cannot be had has a footnote."""
     notes = list(dict.fromkeys(reason for name in columns if (reason := reasons[name])))
     heading = ["", *(COLUMNS[name].label.replace("|", "\\|") for name in columns)]
-    body = [[row["name"], *(_cell(row["values"][name], name, reasons, notes) for name in columns)] for row in rows]
+    body = [[row["name"], *(_cell(row[part][name], name, reasons, notes) for name in columns)] for row in rows]
     widths = [max(3, *(len(line[i]) for line in (heading, *body))) for i in range(len(heading))]
     rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
 
