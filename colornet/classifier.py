@@ -26,8 +26,8 @@ _PATCH = 2  # side of the patches that the first layer whitens
 class ConvGroup(nn.Module):
     """Halve the size between two 3×3 convolutions: (N, C_in, H, W) → (N, C_out, H // 2, W // 2).
 
-    For short trainings, as by Jordan 2024: convolutions begin by passing their input on, and normalisation learns shifts
-    but no scales.
+    For short trainings, as by Jordan 2024: convolutions begin by passing their input on, and normalisation learns
+    shifts but no scales.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
