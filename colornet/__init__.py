@@ -1,4 +1,20 @@
-"""Colour grey images: a U-Net autoencoder and a conditional GAN, trained with Hugging Face Accelerate."""
+"""Colour grey images: a U-Net autoencoder and a conditional GAN, trained with Hugging Face Accelerate.
+
+`colornet.Colorizer` colours images in Python; importing colornet alone does not import torch.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from colornet.inference import Colorizer
 
 __version__ = "0.1.0"
-__all__ = ["__version__"]
+__all__ = ["Colorizer", "__version__"]
+
+
+def __getattr__(name: str) -> object:
+    if name != "Colorizer":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from colornet.inference import Colorizer
+
+    return Colorizer

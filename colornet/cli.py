@@ -1,17 +1,18 @@
-"""The `colornet` command: `colornet train PRESET …` and `colornet evaluate RUN …`."""
+"""The `colornet` command: `colornet train PRESET …`, `colornet evaluate RUN …` and `colornet colorize PHOTO …`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from colornet import __version__, evaluate, train
+from colornet import __version__, colorize, evaluate, train
 
 __all__ = ["main"]
 
 COMMANDS = {
     "train": (train.main, "train a colourizer; on several GPUs: accelerate launch -m colornet.train"),
     "evaluate": (evaluate.main, "compare runs on held-out images"),
+    "colorize": (colorize.main, "colour photographs of any size"),
 }
 
 

@@ -16,6 +16,7 @@ from benchmarks.quality import QualityConfig
 from benchmarks.report import ReportConfig
 from benchmarks.throughput import ThroughputConfig
 from benchmarks.validate import ValidateConfig
+from colornet.colorize import ColorizeConfig
 from colornet.config import PRESETS, TrainConfig
 from colornet.evaluate import EvaluateConfig
 from colornet.features import evaluator_card
@@ -128,6 +129,7 @@ def test_options_exist(page: str) -> None:
     configs = (
         TrainConfig,
         EvaluateConfig,
+        ColorizeConfig,
         QualityConfig,
         ThroughputConfig,
         ReportConfig,

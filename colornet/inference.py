@@ -1,0 +1,238 @@
+"""Colour photographs of any resolution with a trained model: `Colorizer.load("cgan").colorize(image)`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from colornet.color import ColorSpace, LabSpace, lab_to_rgb, rgb_to_lab, to_uint8
+from colornet.compose import color_space, load_run
+from colornet.models import UNet
+from colornet.photos import to_image, to_photo
+from colornet.released import find_model
+from colornet.upsampling import GuidedUpsampler
+
+__all__ = ["Colorizer"]
+
+_Picture = TypeVar("_Picture", Image.Image, NDArray[Any], Tensor)
+
+_LEVELS = {torch.uint8: 255, torch.uint16: 65535, torch.float16: 1, torch.bfloat16: 1, torch.float32: 1,
+           torch.float64: 1}  # fmt: skip
+_STRIP = 2**18  # pixels of full resolution that are converted at a time: some 30 MB
+_FORWARD = 2**18  # pixels that the network sees at a time
+_LONGEST = 8  # what the network sees is at most this many times as long as short; longer panoramas are squeezed for it
+_HALVINGS = 8  # of the interval in which the chroma that sRGB can show is searched: to 1/256 of it
+
+
+class Colorizer:
+    """Colour grey images, keeping their lightness.
+
+    The network looks at the image once, as a whole, reduced to the scale at which it was trained. What it predicts is
+    enlarged along the edges of the lightness and joined with the lightness of the image itself at full resolution,
+    which is never changed: colours that sRGB cannot show are made paler. Images of the very size of training get the
+    colours that `colornet evaluate` measures.
+
+    Args:
+        network: maps the grey condition (N, 1, h, w) of `space` to its colour (N, C, h, w); in evaluation mode.
+        space: the colour space in which the network works.
+        image_size: the shorter side of what the network sees, in pixels.
+        multiple: what both sides of it are multiples of.
+    """
+
+    def __init__(self, network: UNet, space: ColorSpace, *, image_size: int, multiple: int) -> None:
+        self.network = network
+        self.space = space
+        self.image_size = image_size
+        self.multiple = multiple
+
+    @classmethod
+    def load(cls, model: str | os.PathLike[str], device: str | torch.device | None = None) -> Colorizer:
+        """Load a released model, "ae" or "cgan", or that of a run folder, onto a device (default: the GPU if any).
+
+        Raises `InputError` for a model that is not there or cannot be used.
+        """
+        config, network = load_run(find_model(model))
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        return cls(
+            network.to(device),
+            color_space(config),
+            image_size=config.image_size,
+            multiple=2 ** (len(config.multipliers) - 1),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network is."""
+        return next(self.network.parameters()).device
+
+    @overload
+    def colorize(self, image: _Picture, *, saturation: float = 1.0) -> _Picture: ...
+
+    @overload
+    def colorize(self, image: Sequence[_Picture], *, saturation: float = 1.0) -> list[_Picture]: ...
+
+    @torch.no_grad()
+    def colorize(self, image: Any, *, saturation: float = 1.0) -> Any:
+        """Colour an image, or each of a list, which the network then sees in batches; the kind given is returned.
+
+        - A Pillow image of any mode becomes one of mode RGB, or RGBA where it has transparency; upright, in sRGB, at 8
+          bits, as Pillow has no RGB of 16.
+        - An array (H, W), (H, W, 1) or (H, W, 3) of uint8, uint16 or floats in [0, 1] becomes (H, W, 3) of its dtype.
+        - A tensor (C, H, W) or a batch (N, C, H, W), C 1 or 3, of the same dtypes becomes (3, H, W) or (N, 3, H, W) on
+          the device where it was.
+
+        Values are sRGB; of an image in colour, only the grey version is seen. `saturation` multiplies the chroma: 0 is
+        grey, 1 what the model says. At 8 bits, a pixel takes some 10 bytes of memory. Raises TypeError for other kinds
+        and dtypes, ValueError for other shapes and values.
+        """
+        if not 0 <= saturation < math.inf:
+            raise ValueError(f"saturation is {saturation}: it must be a number of at least 0")
+        images: list[Any] = list(image) if isinstance(image, (list, tuple)) else [image]
+        inputs = [_to_batch(one) for one in images]
+        batches = [pixels for pixels, _ in inputs]
+        smalls = [self._reduce(batch) for batch in batches]
+        colors = self._predict(smalls)
+        results = []
+        for original, (pixels, alpha), small, color in zip(images, inputs, smalls, colors, strict=True):
+            guide = rgb_to_lab(small)[:, :1]  # (N, 1, h, w)
+            upsampler = GuidedUpsampler(guide, color * saturation, (pixels.shape[-2], pixels.shape[-1]))
+            results.append(_as_given(original, self._join(pixels, upsampler), alpha))
+        return results if isinstance(image, (list, tuple)) else results[0]
+
+    def _reduce(self, pixels: Tensor) -> Tensor:
+        """Resize a batch (N, 1|3, H, W) to what the network sees: sRGB (N, 3, h, w) in [0, 1], on its device."""
+        height, width = pixels.shape[-2:]
+        small = self._small_size(height, width)
+        if small == (height, width):
+            return _to_rgb(pixels, self.device)
+        # Along the rows first, strip by strip, then along the columns: the separable filter of training (Pillow's).
+        strips = [
+            F.interpolate(_to_rgb(pixels[..., rows, :], self.device), (rows.stop - rows.start, small[1]),
+                          mode="bicubic", antialias=True)
+            for rows in _strips(pixels)
+        ]  # fmt: skip
+        narrow = torch.cat(strips, dim=-2)  # (N, 3, H, w)
+        return F.interpolate(narrow, small, mode="bicubic", antialias=True).clamp(0, 1)  # (N, 3, h, w)
+
+    def _small_size(self, height: int, width: int) -> tuple[int, int]:
+        scale = self.image_size / min(height, width)
+
+        def side(length: int) -> int:
+            fitting = max(self.image_size, round(length * scale / self.multiple) * self.multiple)
+            return min(fitting, _LONGEST * self.image_size)
+
+        return side(height), side(width)
+
+    def _predict(self, smalls: Sequence[Tensor]) -> list[Tensor]:
+        """Predict the a*b* (N, 2, h, w) of each of several batches (N, 3, h, w), those of one size together."""
+        colors: list[Tensor] = [torch.empty(0)] * len(smalls)
+        for size in {small.shape[-2:] for small in smalls}:
+            places = [place for place, small in enumerate(smalls) if small.shape[-2:] == size]
+            together = torch.cat([smalls[place] for place in places])
+            parts = [self._chroma(part) for part in together.split(max(1, _FORWARD // size.numel()))]
+            for place, color in zip(places, torch.cat(parts).split([len(smalls[p]) for p in places]), strict=True):
+                colors[place] = color
+        return colors
+
+    def _chroma(self, small: Tensor) -> Tensor:
+        condition, _ = self.space.encode(small)
+        color = self.network(condition.contiguous(memory_format=torch.channels_last))
+        if isinstance(self.space, LabSpace):
+            return color.contiguous() * 110  # undecoded: what sRGB cannot show is decided at full resolution
+        return rgb_to_lab(self.space.decode(condition, color))[:, 1:].contiguous()
+
+    def _join(self, pixels: Tensor, upsampler: GuidedUpsampler) -> Tensor:
+        """Give a batch (N, 1|3, H, W) its colours: (N, 3, H, W) of the same dtype, on the same device."""
+        joined = pixels.new_empty((len(pixels), 3, *pixels.shape[-2:]))
+        for rows in _strips(pixels):
+            lightness = rgb_to_lab(_to_rgb(pixels[..., rows, :], self.device))[:, :1]  # (N, 1, R, W)
+            color = upsampler.rows(rows.start, lightness)  # (N, 2, R, W)
+            rgb = _paled_to_rgb(torch.cat((lightness, color), dim=1))  # (N, 3, R, W)
+            joined[..., rows, :] = _from_float(rgb, pixels.dtype).to(pixels.device)
+        return joined
+
+
+def _paled_to_rgb(lab: Tensor) -> Tensor:
+    """Convert CIELAB (N, 3, H, W) to sRGB in [0, 1], with less chroma of the same hue where sRGB ends: L* stays."""
+    rgb = lab_to_rgb(lab)
+    clipped = ((rgb <= 0) | (rgb >= 1)).any(1)  # (N, H, W)
+    if not clipped.any():
+        return rgb
+    outside = lab.movedim(1, 0)[:, clipped][..., None]  # (3, K, 1)
+    low, high = torch.zeros_like(outside[0]), torch.ones_like(outside[0])  # (K, 1); no chroma is always possible
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        tried = lab_to_rgb(torch.stack((outside[0], outside[1] * middle, outside[2] * middle)))  # (3, K, 1)
+        fits = ((tried > 0) & (tried < 1)).all(0)
+        low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
+    paled = lab_to_rgb(torch.stack((outside[0], outside[1] * low, outside[2] * low)))  # (3, K, 1)
+    rgb.movedim(1, 0)[:, clipped] = paled.squeeze(-1)
+    return rgb
+
+
+def _strips(pixels: Tensor) -> Iterator[slice]:
+    """Divide the rows of a batch (N, C, H, W) into strips of `_STRIP` pixels at most, or of one row."""
+    count, _, height, width = pixels.shape
+    step = max(1, _STRIP // (count * width))
+    for first in range(0, height, step):
+        yield slice(first, min(first + step, height))
+
+
+def _to_rgb(pixels: Tensor, device: torch.device) -> Tensor:
+    """Return pixels (N, 1|3, R, W) of any dtype as sRGB (N, 3, R, W) in [0, 1], float32 on a device."""
+    values = pixels.contiguous().to(device).to(torch.float32) / _LEVELS[pixels.dtype]
+    return values.expand(-1, 3, -1, -1)
+
+
+def _from_float(rgb: Tensor, dtype: torch.dtype) -> Tensor:
+    if dtype == torch.uint8:
+        return to_uint8(rgb)
+    return rgb.mul(_LEVELS[dtype]).round().to(dtype) if dtype == torch.uint16 else rgb.to(dtype)
+
+
+def _to_batch(image: Any) -> tuple[Tensor, NDArray[np.uint8] | None]:
+    """Return an image of any kind as a batch (N, 1|3, H, W), a view where possible, and its transparency."""
+    alpha = None
+    if isinstance(image, Image.Image):
+        photo = to_photo(image)
+        image, alpha = photo.pixels, photo.alpha
+    if isinstance(image, np.ndarray):
+        if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+            raise ValueError(f"an array must be (H, W), (H, W, 1) or (H, W, 3), not {image.shape}")
+        if image.dtype.name not in ("uint8", "uint16", "float16", "float32", "float64"):
+            raise TypeError(f"an array must be of uint8, uint16 or floats, not {image.dtype}")
+        # torch shares memory that is in the machine's order of bytes, writable and without negative strides.
+        image = torch.from_numpy(np.require(image, image.dtype.newbyteorder("="), ["C", "W"]))
+        batch = (image[..., None] if image.ndim == 2 else image).permute(2, 0, 1)[None]  # (1, 1|3, H, W)
+    elif isinstance(image, Tensor):
+        if image.ndim not in (3, 4) or image.shape[-3] not in (1, 3):
+            raise ValueError(f"a tensor must be (C, H, W) or (N, C, H, W) with C 1 or 3, not {tuple(image.shape)}")
+        batch = image if image.ndim == 4 else image[None]
+    else:
+        raise TypeError(f"an image must be a Pillow image, an array or a tensor, not {type(image).__name__}")
+    if batch.dtype not in _LEVELS:
+        raise TypeError(f"a tensor must be of uint8, uint16 or floats, not {batch.dtype}")
+    if not batch.numel():
+        raise ValueError(f"image has no pixels: its shape is {tuple(batch.shape)}")
+    if batch.is_floating_point():
+        low, high = (bound.item() for bound in batch.aminmax())
+        if not (low >= 0 and high <= 1):
+            raise ValueError(f"values of floats must be in [0, 1], not from {low} to {high}")
+    return batch, alpha
+
+
+def _as_given(original: Any, joined: Tensor, alpha: NDArray[np.uint8] | None) -> Any:
+    """Return a coloured batch (N, 3, H, W) as the kind of image that was given."""
+    if isinstance(original, Tensor):
+        return joined if original.ndim == 4 else joined[0]
+    array = np.ascontiguousarray(joined[0].permute(1, 2, 0).numpy())  # (H, W, 3)
+    return to_image(array, alpha) if isinstance(original, Image.Image) else array

@@ -1,0 +1,203 @@
+"""Photograph files: every kind is read as it is meant, and written with what was known of it."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+from PIL.ExifTags import IFD, Base
+
+from colornet import photos
+from colornet.photos import Photo, coloured_name, read_photo, to_photo, write_photo
+
+
+def gradient(height: int = 20, width: int = 30) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Make pixels (height, width, 3) of which no two are equal, nor a channel to another."""
+    y, x = np.mgrid[:height, :width]
+    return np.stack((x * 8, y * 12, 255 - x * 4 - y * 4), axis=-1).astype(np.uint8)
+
+
+def swapped_profile() -> bytes:
+    """Return an sRGB profile whose red and green primaries have changed places."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"tmpX").replace(b"gXYZ", b"rXYZ").replace(b"tmpX", b"gXYZ")
+
+
+def linear_gray_profile() -> bytes:
+    """Return an ICC profile of grey whose values are proportional to luminance."""
+    white = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
+    tags = {
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(78) + bytes(1),
+        b"wtpt": b"XYZ " + bytes(4) + white,
+        b"kTRC": b"curv" + bytes(4) + struct.pack(">IHH", 1, 256, 0),  # gamma 1.0
+    }
+    start = 128 + 4 + 12 * len(tags)
+    table, body = struct.pack(">I", len(tags)), b""
+    for name, data in tags.items():
+        table += name + struct.pack(">II", start + len(body), len(data))
+        body += data
+    head = struct.pack(">I", start + len(body)) + bytes(4) + struct.pack(">I", 0x02100000) + b"mntrGRAYXYZ "
+    return head.ljust(36, b"\0") + b"acsp".ljust(32, b"\0") + white.ljust(60, b"\0") + table + body
+
+
+def camera_exif(orientation: int = 1) -> Image.Exif:
+    exif = Image.Exif()
+    exif[Base.Make], exif[Base.Copyright], exif[Base.Orientation] = "Leica", "me", orientation
+    exif[IFD.Exif] = {Base.DateTimeOriginal: "1954:07:01 12:00:00", Base.FNumber: 5.6, Base.ExifImageWidth: 30,
+                      Base.ColorSpace: 65535}  # fmt: skip
+    exif[IFD.GPSInfo] = {1: "N", 2: (52.0, 31.0, 12.0)}
+    return exif
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6])
+def test_pixels_are_upright_and_what_is_known_is_kept(suffix: str, orientation: int, tmp_path: Path) -> None:
+    pixels = gradient()
+    turned = {1: pixels, 3: pixels[::-1, ::-1], 6: np.rot90(pixels)}[orientation]  # as a turned camera stores them
+    path = tmp_path / f"photo.{suffix}"
+    lossless: dict[str, dict[str, Any]] = {"webp": {"lossless": True}, "jpg": {"quality": 100, "subsampling": 0}}
+    exif = camera_exif(orientation).tobytes()
+    Image.fromarray(turned).save(path, dpi=(300, 200), exif=exif, **lossless.get(suffix, {}))
+    photo = read_photo(path)
+    assert photo.pixels.shape == pixels.shape
+    assert np.abs(photo.pixels.astype(int) - pixels).max() <= (3 if suffix == "jpg" else 0)
+
+    out = tmp_path / "out" / path.name
+    write_photo(out, photo.pixels, photo)
+    with Image.open(out) as image:
+        assert image.size == (30, 20)
+        assert image.mode == "RGB"
+        kept = image.getexif()
+        assert kept.get(Base.Orientation, 1) == 1
+        assert (kept[Base.Make], kept[Base.Copyright]) == ("Leica", "me")
+        details = kept.get_ifd(IFD.Exif)
+        assert details[Base.DateTimeOriginal] == "1954:07:01 12:00:00"
+        assert float(details[Base.FNumber]) == pytest.approx(5.6)
+        assert details[Base.ColorSpace] == 1  # sRGB
+        assert Base.ExifImageWidth not in details
+        assert kept.get_ifd(IFD.GPSInfo)[1] == "N"
+        if suffix != "webp":  # which has no place for it but EXIF
+            # Pillow turns a TIFF itself, and leaves its resolution as it was.
+            expected = (200, 300) if orientation == 6 and suffix != "tif" else (300, 200)
+            assert tuple(map(float, image.info["dpi"])) == pytest.approx(expected, abs=0.01)
+        assert np.abs(np.asarray(image).astype(int) - photo.pixels).max() <= {"jpg": 6, "webp": 40}.get(suffix, 0)
+
+
+def test_grey_stays_one_channel_and_deep(tmp_path: Path) -> None:
+    deep = (np.arange(600).reshape(20, 30) * 109).astype(np.uint16)
+    Image.fromarray(deep).save(tmp_path / "deep.png")
+    photo = read_photo(tmp_path / "deep.png")
+    assert photo.pixels.dtype == np.uint16
+    assert np.array_equal(photo.pixels, deep)
+    Image.fromarray((deep / 65535).astype(np.float32)).save(tmp_path / "float.tif")
+    assert np.array_equal(read_photo(tmp_path / "float.tif").pixels, deep)
+    Image.fromarray(gradient()[..., 0]).save(tmp_path / "grey.png")
+    assert np.array_equal(read_photo(tmp_path / "grey.png").pixels, gradient()[..., 0])
+
+
+def test_deep_pixels_are_written_at_8_bits(tmp_path: Path) -> None:
+    deep = np.arange(3 * 256 * 256).reshape(256, 256, 3).astype(np.uint16)
+    write_photo(tmp_path / "deep.png", deep, Photo(deep))
+    with Image.open(tmp_path / "deep.png") as image:
+        assert np.abs(np.asarray(image) - deep / 257).max() < 0.503
+
+
+@pytest.mark.parametrize("kind", ["RGBA", "LA", "P", "L"])
+def test_transparency_is_kept(kind: str, tmp_path: Path) -> None:
+    alpha = gradient()[..., 1]
+    if kind in ("RGBA", "LA"):
+        image = Image.fromarray(gradient()).convert(kind)
+        image.putalpha(Image.fromarray(alpha))
+        image.save(tmp_path / "in.png")
+    else:  # one colour is transparent
+        image = Image.fromarray(gradient()[..., 0]).convert(kind)
+        image.save(tmp_path / "in.png", transparency=0)
+        alpha = np.where(np.asarray(image) == 0, 0, 255).astype(np.uint8)
+    photo = read_photo(tmp_path / "in.png")
+    assert photo.alpha is not None
+    assert np.array_equal(photo.alpha, alpha)
+    write_photo(tmp_path / "out.png", gradient(), photo)
+    with Image.open(tmp_path / "out.png") as written:
+        assert written.mode == "RGBA"
+        assert np.array_equal(np.asarray(written), np.dstack((gradient(), alpha)))
+    with pytest.raises(OSError, match=r"has transparency, which a \.jpg cannot hold"):
+        write_photo(tmp_path / "out.jpg", gradient(), photo)
+    assert not (tmp_path / "out.jpg").exists()
+
+
+def test_what_cannot_be_encoded_leaves_no_file(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[Base.ImageDescription] = "x" * 70_000  # JPEG has room for 65,533 bytes
+    with pytest.raises(OSError, match=r"cannot be written: .*too long"):
+        write_photo(tmp_path / "photo.jpg", gradient(), Photo(gradient(), exif=exif))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_profile_of_colour_is_converted_to_srgb_and_not_passed_on(tmp_path: Path) -> None:
+    Image.fromarray(gradient()).save(tmp_path / "swapped.png", icc_profile=swapped_profile())
+    photo = read_photo(tmp_path / "swapped.png")
+    assert np.abs(photo.pixels.astype(int) - gradient()[..., [1, 0, 2]]).max() <= 2
+    write_photo(tmp_path / "out.png", photo.pixels, photo)
+    with Image.open(tmp_path / "out.png") as image:
+        assert "icc_profile" not in image.info
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
+def test_profile_of_grey(mode: str, tmp_path: Path) -> None:
+    half: dict[str, int | tuple[int, ...]] = {"L": 128, "LA": (128, 255), "I;16": 128 * 257}
+    Image.new(mode, (4, 4), half[mode]).save(tmp_path / "linear.png", icc_profile=linear_gray_profile())
+    assert np.abs(read_photo(tmp_path / "linear.png").pixels.astype(int) - 188).max() <= 1  # sRGB of half the light
+
+
+@pytest.mark.parametrize("profile", [b"no profile", swapped_profile()[:300], linear_gray_profile()])
+def test_damaged_or_unsuitable_profile_is_ignored(profile: bytes, tmp_path: Path) -> None:
+    Image.fromarray(gradient()).save(tmp_path / "photo.png", icc_profile=profile)
+    assert np.array_equal(read_photo(tmp_path / "photo.png").pixels, gradient())
+
+
+def test_damaged_exif_costs_no_photograph(tmp_path: Path) -> None:
+    Image.fromarray(gradient()).save(tmp_path / "photo.png", exif=b"Exif\0\0MM\0*\xff\xff\xff\xff broken")
+    photo = read_photo(tmp_path / "photo.png")
+    assert np.array_equal(photo.pixels, gradient())
+    write_photo(tmp_path / "out.png", photo.pixels, photo)
+
+
+def test_image_in_memory_is_not_changed() -> None:
+    image = Image.fromarray(gradient())
+    image.getexif()[Base.Orientation] = 6
+    assert to_photo(image).pixels.shape == (30, 20, 3)
+    assert image.size == (30, 20)
+    assert image.getexif()[Base.Orientation] == 6
+
+
+def test_limit_of_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)  # Pillow's own, which warns of 101 and refuses 201
+    Image.fromarray(gradient()).save(tmp_path / "photo.png")
+    assert read_photo(tmp_path / "photo.png").pixels.shape == (20, 30, 3)
+    for limit in (599, 200):
+        monkeypatch.setattr(photos, "MAX_PIXELS", limit)
+        with pytest.raises(OSError, match="it has more than 0 megapixels, the limit"):
+            read_photo(tmp_path / "photo.png")
+    assert Image.MAX_IMAGE_PIXELS == 100
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", b"\x89PNG\r\n\x1a\n", "truncated"])
+def test_what_is_no_image(content: bytes | str, tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    if isinstance(content, str):
+        Image.fromarray(gradient(200, 300)).save(path)
+        content = path.read_bytes()[:2000]
+    path.write_bytes(content)
+    with pytest.raises(OSError, match=r"no image, or damaged|truncated|cannot be decoded|broken"):
+        read_photo(path)
+
+
+def test_names() -> None:
+    for name in ("a.jpg", "b/a.JPEG", "a.png", "a.webp", "a.tif", "a.TIFF"):
+        assert coloured_name(Path(name)) == Path(name)
+    for name in ("b/a.gif", "b/a.bmp", "b/a.jp2", "b/a"):
+        assert coloured_name(Path(name)) == Path("b/a.png")
