@@ -20,6 +20,7 @@ import tyro
 from colornet.config import FREE_ON_RESUME, PRESETS, TrainConfig, load_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
+from colornet.released import RELEASED, find_model
 
 __all__ = ["Group", "QualityConfig", "check", "group_runs", "main"]
 
@@ -28,7 +29,7 @@ __all__ = ["Group", "QualityConfig", "check", "group_runs", "main"]
 class QualityConfig:
     """What is compared, on which images, with which networks."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()  # folders of runs, or of weights with their config
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()  # folders of runs, or names of released models
     images: tyro.conf.UseAppendAction[
         tuple[Path, ...]
     ] = ()  # a folder CLASS/NNNN.png that other programs made of --write-inputs
@@ -81,10 +82,7 @@ def check(config: QualityConfig) -> list[Group]:
         raise InputError("Nothing is named to compare: give the folder of at least one run, or --images.")
     if config.data is None and not config.runs:
         raise InputError("No data set is named: give --data.")
-    for run in config.runs:
-        if str(run) in PRESETS and not run.exists():
-            raise InputError(f"'{run}' is a preset without released weights: train it, then name its run folder.")
-    groups = group_runs(config.runs)
+    groups = group_runs([_find_run(run) for run in config.runs])
     sizes = {group.config.image_size for group in groups}
     if len(sizes) > 1:
         raise InputError(f"The runs differ in image_size ({', '.join(map(str, sorted(sizes)))}): compare one size.")
@@ -104,6 +102,15 @@ def check(config: QualityConfig) -> list[Group]:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists already: choose another folder or remove it.")
     return groups
+
+
+def _find_run(run: Path) -> Path:
+    """Return the folder of a run, or of the released model of that name where there is no such folder."""
+    if run.exists() or str(run) not in PRESETS:
+        return run
+    if str(run) not in RELEASED:
+        raise InputError(f"'{run}' is a preset without released weights: train it, then name its run folder.")
+    return find_model(str(run))
 
 
 def group_runs(runs: Sequence[Path]) -> list[Group]:

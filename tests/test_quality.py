@@ -25,7 +25,7 @@ from torch import Tensor
 
 from benchmarks import measures as measures_module
 from benchmarks import quality
-from benchmarks.columns import COLUMNS, HEADLINE
+from benchmarks.columns import COLUMNS, DISTINCT, HEADLINE
 from benchmarks.exchange import gray_images, read_images, write_images
 from benchmarks.measures import BOOTSTRAPPED, Measures, bootstrap
 from benchmarks.quality import QualityConfig, group_runs
@@ -116,6 +116,40 @@ def test_a_record_says_what_was_measured_on_what(comparison: Comparison, folder:
     names = [row.name for row in reference_rows()]
     assert list(comparison.rows) == [*names, "ae", "seed-ae-0", "seed-ae-0, own grey"]
     assert all(row["values"].keys() == COLUMNS.keys() for row in record["rows"])
+
+
+def test_near_duplicates_are_left_out_once_more(
+    comparison: Comparison, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second line is that of a comparison on the other images alone."""
+    data = shutil.copytree(folder, tmp_path / "data")
+    pictures = sorted((data / "test").rglob("*.png"))
+    double = torch.arange(len(pictures)) % 8 == 0  # 3 of 21
+    monkeypatch.setattr(measures_module, "near_duplicates", lambda images, training: double)
+    record = compared(data, tmp_path / "out", comparison)
+    assert record["data"]["near_duplicates"] == 3
+    for path in pictures[::8]:
+        path.unlink()
+    monkeypatch.setattr(measures_module, "near_duplicates", lambda images, training: torch.zeros(18, dtype=torch.bool))
+    without = compared(data, tmp_path / "without", comparison)
+    for row, expected in zip(record["rows"], without["rows"], strict=True):
+        assert set(row["distinct"]) == set(DISTINCT)
+        if "nonsense" in row["name"]:
+            continue  # made of the test images, or of their number
+        for name in DISTINCT:
+            found, value = row["distinct"][name], expected["values"][name]
+            assert (found is None) == (value is None), (row["name"], name)
+            if found is not None:
+                assert found["mean"] == pytest.approx(value["mean"], rel=1e-6, abs=1e-6), (row["name"], name)
+    assert "Without the 3 images that have a near-duplicate" in (tmp_path / "out" / "quality.md").read_text()
+
+
+def compared(data: Path, out: Path, comparison: Comparison) -> dict[str, Any]:
+    arguments = [str(comparison.runs[0]), "--data", str(data), "--out", str(out), "--cpu"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        quality.main([*arguments, "--cache-dir", str(comparison.cache)])
+    record: dict[str, Any] = json.loads((out / "quality.json").read_text())
+    return record
 
 
 def test_seeds_are_one_row_with_the_deviation_of_its_members(comparison: Comparison) -> None:
@@ -421,6 +455,17 @@ def test_a_run_named_twice_is_no_second_seed(tmp_path: Path) -> None:
         group_runs([run, tmp_path / "x" / ".." / "ae"])
 
 
+def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    released = run_folder(tmp_path / "weights" / "ae", data="sample")
+    (released / "model.safetensors").touch()
+    monkeypatch.setattr("colornet.released.WEIGHTS", tmp_path / "weights")
+    monkeypatch.chdir(tmp_path)
+    (group,) = quality.check(QualityConfig(runs=(Path("ae"),), data="sample"))
+    assert (group.name, group.members) == ("ae", (released,))
+    own = run_folder(tmp_path / "ae", data="sample")  # a folder of that name comes first
+    assert quality.check(QualityConfig(runs=(Path("ae"),), data="sample"))[0].members[0].resolve() == own
+
+
 # --- mistakes --------------------------------------------------------------------------------------------------------
 
 
@@ -428,7 +473,7 @@ def test_a_run_named_twice_is_no_second_seed(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         ([], "Nothing is named to compare"),
-        (["cgan"], "'cgan' is a preset without released weights: train it, then name its run folder."),
+        (["seed-cgan"], "'seed-cgan' is a preset without released weights: train it, then name its run folder."),
         (["nowhere"], "nowhere is no run"),
         (["--images", "nowhere"], "No data set is named: give --data."),
         (["--data", "sample", "--images", "nowhere"], "--images nowhere is no folder"),
