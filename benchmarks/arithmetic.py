@@ -11,12 +11,13 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Step", "flops_of", "measure_peaks", "peak_name", "tf32_setting", "time_steps"]
+__all__ = ["Step", "copy_bandwidth", "flops_of", "measure_peaks", "peak_name", "tf32_setting", "time_steps"]
 
 Step = Callable[[], object]
 
 PEAK_SIDE = {"cuda": 8192, "cpu": 1024}  # side of the matrices whose product is the peak
 PEAK_REPEATS = 30
+COPY_NUMBERS = {"cuda": 2**28, "cpu": 2**26}  # float32 that are copied for the bandwidth: more than any cache holds
 
 # The names of the peaks, and what they are computed in. TF32 is a way to multiply fp32 that GPUs since Ampere have.
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -70,6 +71,14 @@ def matmul_peak(name: str, device: torch.device) -> float:
     with _tf32_in_products(name == "tf32"):
         durations = time_steps(lambda: a @ b, PEAK_REPEATS, device)
     return 2 * side**3 / min(durations)
+
+
+def copy_bandwidth(device: torch.device) -> float:
+    """Measure the most bytes/s, read and written, at which a device copies a large tensor in its own memory."""
+    source = torch.ones(COPY_NUMBERS[device.type], device=device)  # written: memory that was only reserved is not read
+    target = torch.ones_like(source)
+    durations = time_steps(lambda: target.copy_(source), PEAK_REPEATS, device)
+    return 2 * source.nbytes / min(durations)
 
 
 @contextmanager

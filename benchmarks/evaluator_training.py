@@ -74,7 +74,8 @@ def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset
     assert dataset.labels is not None
     images, labels = dataset.train.to(device), dataset.labels.train.to(device)
     steps = math.ceil(config.epochs * len(images) / config.batch_size)
-    shifts, others = [], []
+    shifts: list[Tensor] = []
+    others: list[Tensor] = []
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
             (shifts if "norm" in name else others).append(parameter)

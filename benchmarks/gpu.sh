@@ -9,6 +9,9 @@
 #   seed-ae      the seed project's autoencoder, three seeds, as many images
 #   seed-cgan    its GAN, likewise
 #   throughput   training and inference of all presets against the seed pipeline
+#   roofline-PRESET   the step at large batches against the least time of its layers; ae, cgan, seed-ae or seed-cgan
+#   batch-PRESET      its largest batch, with and without activation checkpointing
+#   speedrun     the seed's autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
 #   quality      all trained runs on the test images, with the evaluators as shipped
 #   report       one page of it all
 # Results are WORK/*.json, WORK/*.log, WORK/quality/, WORK/report/ and WORK/weights.tar (the models, without checkpoints).
@@ -16,7 +19,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
-stages=("${@:-evaluators train seed-ae seed-cgan throughput quality report}")
+stages=("${@:-evaluators train seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
+    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan speedrun quality report}")
 python=${COLORNET_PYTHON:-python3}
 limit=${STAGE_SECONDS:-460} # of a training stage; repeat the stage where that was too short
 epochs=${EPOCHS:-16}
@@ -73,6 +77,25 @@ for stage in ${stages[*]}; do
                     --presets "$preset" --batch-sizes 64 256 1024 --precisions no bf16 --compile off on \
                     --out "$work/throughput-$preset.json"
             done
+            ;;
+        roofline-*)
+            preset=${stage#roofline-}
+            [ -e "$work/$stage.json" ] || timeout "$limit" "$python" -m benchmarks throughput --data "$data" \
+                --presets "$preset" --batch-sizes 1024 4096 --precisions bf16 --compile on --roofline \
+                --out "$work/$stage.json"
+            ;;
+        batch-*)
+            for option in no-activation-checkpointing activation-checkpointing; do
+                out=$work/$stage-$option.json
+                [ -e "$out" ] || timeout "$((limit / 2))" "$python" -m benchmarks throughput --data "$data" \
+                    --presets "${stage#batch-}" --batch-sizes 64 --precisions bf16 --compile off --steps 5 --warmup 1 \
+                    --no-seed-pipeline --find-batch --batch-granularity 512 "--$option" --out "$out"
+            done
+            ;;
+        speedrun)
+            [ -e "$work/speedrun.json" ] || timeout "$limit" "$python" -m benchmarks speedrun --data "$data" \
+                --seed-epochs "${SEED_EPOCHS:-20}" --seeds 5 --epochs "${RACE_EPOCHS:-10}" --batch-size 512 --lr 2e-3 \
+                --eval-steps 44 --out "$work/speedrun.json"
             ;;
         quality)
             "$python" -m benchmarks quality "$runs"/*-[0-9] --out "$work/quality"

@@ -7,6 +7,7 @@ inference path as `colornet` itself composes them: presets × batch sizes × pre
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +16,16 @@ from typing import Any, Literal
 
 import tyro
 
+from benchmarks.roofline_table import format_rooflines
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
-__all__ = ["EPOCH_IMAGES", "ThroughputConfig", "check", "format_table", "main", "parse", "preset_config"]
+__all__ = ["EPOCH_IMAGES", "SEED_FACTOR", "ThroughputConfig", "check", "check_out", "format_table", "main", "parse",
+           "preset_config"]  # fmt: skip
 
 EPOCH_IMAGES = 45_000  # training images of CIFAR-10: other data is repeated to have as many, so epochs are as long
-_SEED_FACTOR = 16  # the seed's network halves the size four times
+SEED_FACTOR = 16  # the seed's network halves the size four times
 
 
 @dataclass(frozen=True)
@@ -35,10 +38,16 @@ class ThroughputConfig:
     compile: tuple[Literal["auto", "on", "off"], ...] = ("auto",)  # torch.compile; auto: on for GPUs
     width: int | None = None  # channels of the first level of every network, also of the seed pipeline's
     blocks: int | None = None  # blocks per level of the residual generators
+    activation_checkpointing: bool = False  # compute the generators' activations twice instead of keeping them
     steps: int = 30  # timed steps of each row
     warmup: int = 10  # steps before them that are not timed, beyond the first, which compiles
     seed_pipeline: bool = True  # time the seed pipeline before the first row and after every row
     seed_steps: int = 10  # its timed steps each time
+    roofline: bool = False  # print what each layer of a training step would take at best, and the step's share of that
+    find_batch: bool = False  # search the largest batch that fits in memory; on a CPU in --memory-limit
+    batch_granularity: int = 64  # how closely: beyond a power of two, multiples of this are tried
+    memory_limit: float | None = None  # GiB that such a batch may occupy
+    memory: bool = True  # on a CPU, measure the peak memory of each row in a fresh process
     data: str = "sample"  # cifar10, sample, or a folder of images; speed does not depend on what they show
     image_size: int = 32  # side of the square images, pixels
     cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
@@ -53,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = parse(arguments, quiet=quiet)
         check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from benchmarks.timing import measure
+        from benchmarks.throughput_record import measure
         from colornet.provenance import write_json
 
         record = measure(config)
@@ -87,6 +96,7 @@ def preset_config(config: ThroughputConfig, preset: str, batch_size: int) -> Tra
         image_size=config.image_size,
         batch_size=batch_size,
         cpu=config.cpu,
+        activation_checkpointing=config.activation_checkpointing,
         **overrides,
     )
 
@@ -101,7 +111,8 @@ def check(config: ThroughputConfig) -> None:
     for name in ("presets", "batch_sizes", "precisions", "compile"):
         if not getattr(config, name):
             raise InputError(f"{_option(name)} is empty: name at least one.")
-    for name, least in (("width", 1), ("blocks", 1), ("steps", 1), ("warmup", 0), ("seed_steps", 1)):
+    for name, least in (("width", 1), ("blocks", 1), ("steps", 1), ("warmup", 0), ("seed_steps", 1),
+                        ("batch_granularity", 1)):  # fmt: skip
         value = getattr(config, name)
         if value is not None and value < least:
             raise InputError(f"{_option(name)} is {value}: it must be at least {least}.")
@@ -110,16 +121,22 @@ def check(config: ThroughputConfig) -> None:
             raise InputError(f"--batch-sizes names {size}: it must be at least 1 and at most {EPOCH_IMAGES:,}.")
         for preset in config.presets:
             check_config(preset_config(config, preset, size))
-    if config.seed_pipeline and config.image_size % _SEED_FACTOR:
+    if config.seed_pipeline and config.image_size % SEED_FACTOR:
         raise InputError(
-            f"--image-size is {config.image_size}: the seed pipeline needs a multiple of {_SEED_FACTOR}; "
+            f"--image-size is {config.image_size}: the seed pipeline needs a multiple of {SEED_FACTOR}; "
             "change it or leave the pipeline out by --no-seed-pipeline."
         )
+    if config.memory_limit is not None:
+        if not 0 < config.memory_limit < math.inf:
+            raise InputError(f"--memory-limit is {config.memory_limit}: it must be a positive number of GiB.")
+        if not config.find_batch:
+            raise InputError("--memory-limit is for --find-batch only: add that or leave it out.")
     check_dataset(config.data)
-    _check_out(config.out)
+    check_out(config.out)
 
 
-def _check_out(out: Path | None) -> None:
+def check_out(out: Path | None) -> None:
+    """Raise `InputError` for a file that exists already or cannot be written."""
     if out is None:
         return
     if out.exists():
@@ -149,12 +166,32 @@ def format_table(record: dict[str, Any]) -> str:
     widths = [max(map(len, column)) for column in zip(_HEADINGS, *lines, strict=True)]
     rules = ["-" * w if h in _LEFT else "-" * (w - 1) + ":" for h, w in zip(_HEADINGS, widths, strict=True)]
     table = "\n".join(_line(cells, widths) for cells in ([*_HEADINGS], rules, *lines))
-    return "\n\n".join((_caption(record), table, _notes(record, reasons)))
+    parts = [_caption(record), table, _notes(record, reasons)]
+    if record["rooflines"]:
+        parts.append(format_rooflines(record))
+    if record["largest_batches"]:
+        parts.append("\n".join(map(_largest, record["largest_batches"])))
+    return "\n\n".join(parts)
+
+
+def _largest(found: dict[str, Any]) -> str:
+    """Say in a line which batch is the largest of a preset."""
+    precision = "fp32" if found["precision"] == "no" else found["precision"]
+    case = f"{found['preset']}, {precision}{', compiled' if found['compile'] else ''}"
+    limit = found["memory_limit_bytes"]
+    where = "this device" if limit is None else f"{limit / 2**30:g} GiB"
+    if found["batch_size"] is None:
+        return f"Largest batch of {case}: not even the smallest fits in {where}"
+    more = " or more" if found["capped"] else f" (tried in steps of {found['granularity']})"
+    peak = _digits(found["peak_memory_bytes"], 2**20)
+    return f"Largest batch of {case} in {where}: {found['batch_size']}{more}, {peak} MiB at its peak"
 
 
 def _caption(record: dict[str, Any]) -> str:
     overrides = [f"--{name} {value}" for name in ("width", "blocks") if (value := record["options"][name]) is not None]
     reduced = f"; {' '.join(overrides)}, not the presets' own" if overrides else ""
+    if record["options"]["activation_checkpointing"]:
+        reduced += "; activations checkpointed"
     size = record["options"]["image_size"]
     return f"Throughput on {record['device']}: images of {size}×{size} pixels{reduced}"
 

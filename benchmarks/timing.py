@@ -6,59 +6,36 @@ import dataclasses
 import gc
 import itertools
 import os
-import statistics
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from tqdm import tqdm
 
-from benchmarks.arithmetic import Step, flops_of, measure_peaks, peak_name, tf32_setting, time_steps
-from benchmarks.seed_pipeline import SEED_BATCH_SIZE, SeedPipeline
+from benchmarks.arithmetic import Step, flops_of, time_steps
 from benchmarks.throughput import EPOCH_IMAGES, ThroughputConfig, preset_config
+from colornet.color import to_float
 from colornet.compose import build_generator, build_trainer, choose_precision, color_space
-from colornet.config import PRESETS, TrainConfig
-from colornet.data import Dataset, load_dataset
+from colornet.config import TrainConfig
+from colornet.data import Dataset, DeviceLoader
 from colornet.errors import InputError
 from colornet.evaluation import colorize_with
-from colornet.models import count_parameters
-from colornet.provenance import provenance
 
-__all__ = ["Case", "count_flops", "measure", "plan", "repeat_to_epoch"]
+if TYPE_CHECKING:
+    from benchmarks.seed_pipeline import SeedPipeline  # torchvision takes as long to import as torch
+
+__all__ = ["COUNTED_IMAGES", "SEED_WARMUP", "Case", "Timing", "build_step", "count_flops", "counted", "plan", "release",
+           "repeat_to_epoch", "start_accelerator", "time_input", "time_interleaved"]  # fmt: skip
 
 Mode = Literal["train", "inference"]
 
 COUNTED_IMAGES = 2  # FLOPs are counted on a batch of so many; BatchNorm may not like one
 SEED_WARMUP = 2  # steps of the seed pipeline that are not timed, in each segment
-
-SPEEDS = ("images_per_second", "step_ms", "steps", "achieved_flops", "mfu")  # null in a row that was not measured
-NO_MEMORY = "Peak memory is measured on CUDA devices only."
-
-METHOD = {
-    "timing": "device events on CUDA, time.perf_counter on a CPU; a step of training is the next batch of DeviceLoader "
-    "and Trainer.train_step (objective.training_step, update_ema), one of inference is colorize_with on a uint8 batch "
-    "that is on the device; the first step and --warmup more are not among the timed ones",
-    "spread": "p10 and p90 are percentiles of the timed steps; images_per_second is batch_size over the median step",
-    "compile_seconds": "duration of the first step where the networks are compiled; Inductor's cache is empty at first",
-    "flops_per_image": "torch.utils.flop_counter over one real step of the uncompiled networks in fp32: convolutions "
-    "and matrix products, forward and backward, a multiply-add counted as two, attention as plain matrix products",
-    "mfu": "achieved_flops over the peak of the row's data type, which is the fastest of some products of large square "
-    "matrices at the start of this run; tf32 where the convolutions of an fp32 row may use it",
-    "peak_memory_bytes": "torch.cuda.max_memory_allocated since before the networks were built, less what was "
-    "allocated then",
-    "parameters": "of the generator",
-    "seed_pipeline": "a segment of its steps is timed before the first row and after every row, each after "
-    f"{SEED_WARMUP} steps that are not; segments holds images/s of each, from its median step",
-    "ratio_to_seed": "images_per_second over seed_images_per_second, which comes from the median step of the two "
-    "segments right before and right after the row; the seed pipeline trains, in rows of inference too",
-}
 
 
 @dataclass(frozen=True)
@@ -81,45 +58,6 @@ class Timing:
     first_step: float
     steps: list[float]
     peak_memory: int | None
-
-
-def measure(options: ThroughputConfig) -> dict[str, Any]:
-    """Measure all cases, and the seed pipeline between them; return the record that the JSON file is to hold.
-
-    Raises `InputError` for options that do not go with the device or the data.
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
-    cases = plan(options, device)
-    loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
-    dataset = repeat_to_epoch(loaded)
-    precisions = ["no", *(case.config.mixed_precision for case in cases)]  # the seed pipeline is in fp32
-    peaks = measure_peaks(precisions, device)
-    kinds = {(case.preset, case.mode): case for case in cases}
-    flops = {kind: count_flops(case, dataset) for kind, case in kinds.items()}
-    release()
-    seed = None
-    if options.seed_pipeline:
-        width = options.width or PRESETS["seed-ae"][1].width
-        seed = SeedPipeline(dataset.train, width=width, device=device)
-
-    outcomes, segments = time_interleaved(cases, dataset, seed, options)
-    rows = [
-        describe_row(case, outcome, options, flops[case.preset, case.mode], peaks, before + after)
-        for case, outcome, (before, after) in zip(cases, outcomes, itertools.pairwise(segments), strict=True)
-    ]
-    return {
-        "kind": "throughput",
-        **provenance(device),
-        "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
-        "data": describe_data(loaded, repeated_to=len(dataset.train)),
-        "method": METHOD,
-        "peak": peaks,
-        "seed_pipeline": describe_seed(seed, segments, peaks) if seed else None,
-        "rows": rows,
-    }
-
-
-# What is timed
 
 
 def plan(options: ThroughputConfig, device: torch.device) -> list[Case]:
@@ -163,10 +101,17 @@ def build_step(case: Case, dataset: Dataset) -> Step:
     return lambda: trainer.train_step(next(batches))
 
 
+def counted(case: Case) -> Case:
+    """Return a case as its work is counted: a step on `COUNTED_IMAGES` images, uncompiled, in fp32, nothing twice."""
+    config = dataclasses.replace(
+        case.config, batch_size=COUNTED_IMAGES, mixed_precision="no", compile="off", activation_checkpointing=False
+    )
+    return dataclasses.replace(case, config=config)
+
+
 def count_flops(case: Case, dataset: Dataset) -> int:
-    """Count the floating-point operations of one real step of a case, per image, with uncompiled networks in fp32."""
-    config = dataclasses.replace(case.config, batch_size=COUNTED_IMAGES, mixed_precision="no", compile="off")
-    return flops_of(build_step(dataclasses.replace(case, config=config), dataset)) // COUNTED_IMAGES
+    """Count the floating-point operations of one real step of a case, per image."""
+    return flops_of(build_step(counted(case), dataset)) // COUNTED_IMAGES
 
 
 def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
@@ -179,6 +124,29 @@ def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
     colorize = colorize_with(generator, color_space(config), accelerator)
     images = dataset.train[: config.batch_size].to(accelerator.device)
     return lambda: colorize(images)
+
+
+def time_input(case: Case, dataset: Dataset, options: ThroughputConfig) -> list[float]:
+    """Time the input side of a step by itself, in seconds: shuffle, gather, augmentation, conversion of colours."""
+    config = case.config
+    loader = DeviceLoader(
+        dataset.train,
+        batch_size=config.batch_size,
+        device=case.device,
+        seed=config.seed,
+        flip=config.flip,
+        shift=config.shift,
+    )
+    space = color_space(config)
+    batches = itertools.chain.from_iterable(map(loader.epoch, itertools.count()))
+
+    def step() -> None:
+        for images in next(batches):
+            space.encode(to_float(images))
+
+    for _ in range(1 + options.warmup):
+        step()
+    return time_steps(step, options.steps, case.device)
 
 
 def start_accelerator(config: TrainConfig) -> Accelerator:
@@ -266,88 +234,3 @@ def _empty_code_cache() -> Iterator[None]:
             del os.environ[name]
             if before is not None:
                 os.environ[name] = before
-
-
-# The record
-
-
-def describe_data(loaded: Dataset, *, repeated_to: int) -> dict[str, Any]:
-    """Say which images were used: as they were loaded, and how many their repetition makes."""
-    return {
-        "name": loaded.name,
-        "image_size": loaded.train.shape[-1],
-        "images": len(loaded.train),
-        "repeated_to": repeated_to,
-        "fingerprint": loaded.fingerprint,
-    }
-
-
-def describe_row(
-    case: Case,
-    outcome: Timing | str,
-    options: ThroughputConfig,
-    flops: int,
-    peaks: dict[str, float],
-    around: list[float],
-) -> dict[str, Any]:
-    """Write down a case and what `attempt` made of it: its numbers, or None for each and the reason.
-
-    `flops` are those of an image, `around` the seconds of the seed pipeline's steps before and after the case.
-    """
-    config = case.config
-    seed_speed = SEED_BATCH_SIZE / statistics.median(around) if around else None
-    if isinstance(outcome, Timing):
-        peak = peaks[peak_name(config.mixed_precision, case.device)]
-        measured = speeds(outcome.steps, config.batch_size, flops, peak)
-        compile_seconds = outcome.first_step if config.compile == "on" else None
-        memory, reason = outcome.peak_memory, NO_MEMORY if outcome.peak_memory is None else None
-    else:
-        measured, compile_seconds, memory, reason = dict.fromkeys(SPEEDS), None, None, outcome
-    speed = measured["images_per_second"]
-    with torch.device("meta"):
-        parameters = count_parameters(build_generator(config))
-    return {
-        "preset": case.preset,
-        "mode": case.mode,
-        "batch_size": config.batch_size,
-        "precision": config.mixed_precision,
-        "compile": config.compile == "on",
-        "width": config.width,
-        "blocks": config.blocks if config.residual else None,
-        "overrides": [name for name in ("width", "blocks") if getattr(options, name) is not None],
-        "parameters": parameters,
-        "flops_per_image": flops,
-        **measured,
-        "compile_seconds": compile_seconds,
-        "peak_memory_bytes": memory,
-        "seed_images_per_second": seed_speed,
-        "ratio_to_seed": speed / seed_speed if speed and seed_speed else None,
-        "tf32": tf32_setting(config.mixed_precision, case.device),
-        "reason": reason,
-    }
-
-
-def describe_seed(seed: SeedPipeline, segments: list[list[float]], peaks: dict[str, float]) -> dict[str, Any]:
-    """Write down the seed pipeline: the numbers of all its timed steps, and images/s of each segment."""
-    flops = flops_of(seed.step) // SEED_BATCH_SIZE
-    steps = list(itertools.chain.from_iterable(segments))
-    return {
-        "batch_size": SEED_BATCH_SIZE,
-        "precision": "no",
-        "compile": False,
-        "width": seed.width,
-        "parameters": count_parameters(seed.network),
-        "flops_per_image": flops,
-        **speeds(steps, SEED_BATCH_SIZE, flops, peaks[peak_name("no", seed.device)]),
-        "segments": [SEED_BATCH_SIZE / statistics.median(segment) for segment in segments],
-        "tf32": tf32_setting("no", seed.device),
-    }
-
-
-def speeds(steps: list[float], batch_size: int, flops: int, peak: float) -> dict[str, Any]:
-    """Turn seconds a step into the numbers of a row; `flops` are those of an image, `peak` is in FLOP/s."""
-    p10, median, p90 = (1000 * float(value) for value in np.quantile(steps, (0.1, 0.5, 0.9)))
-    images_per_second = batch_size / (median / 1000)
-    achieved = images_per_second * flops
-    values = images_per_second, {"median": median, "p10": p10, "p90": p90}, len(steps), achieved, achieved / peak
-    return dict(zip(SPEEDS, values, strict=True))

@@ -35,15 +35,16 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
     """Write `state` as the checkpoint of `step`, then remove all but the `keep` newest.
 
     Everything is written to a temporary folder, synced and renamed: a crash leaves the older checkpoints as they were.
+    Raises `OSError` where the disk takes no more.
     """
     final = folder / f"step-{step:08d}"
     temporary = folder / f".step-{step:08d}.tmp"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    for leftover in folder.glob(".step-*.tmp"):  # of processes that were killed here
+        shutil.rmtree(leftover, ignore_errors=True)
     try:
-        torch.save(state, temporary / "state.pt")
-        sync(temporary / "state.pt")
+        temporary.mkdir(parents=True)
         written = temporary / "state.pt"
+        _write(state, written)
         files = {written.name: {"bytes": written.stat().st_size, "sha256": _sha256(written)}}
         manifest = {"format": FORMAT, "step": step, "files": files}
         (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
@@ -63,10 +64,15 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
 def find_checkpoint(folder: Path) -> Path | None:
     """Return the newest good checkpoint, or None if there is none; warn of each damaged one that is passed over.
 
-    Raises `InputError` if there are checkpoints and all of them are damaged.
+    Raises `InputError` if there are checkpoints and all of them are damaged, or a newer colornet wrote the newest.
     """
     paths = list_checkpoints(folder)
     for path in paths:
+        if (format_ := _format(path)) > FORMAT:  # to pass over it would silently lose what came after the older ones
+            raise InputError(
+                f"The checkpoint {path} was written by a newer colornet (format {format_}, this one reads {FORMAT}): "
+                "update colornet to go on with it."
+            )
         problem = next(_problems(path), None)
         if problem is None:
             return path
@@ -82,6 +88,26 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
     """Read the state of a checkpoint onto the CPU, running no code from it."""
     state: dict[str, Any] = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
     return state
+
+
+def _write(state: dict[str, Any], path: Path) -> None:
+    """Write a file with `torch.save` and wait until it is on disk."""
+    try:
+        with path.open("wb") as file:
+            torch.save(state, file)
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):  # torch says "unexpected pos 896 vs 824" of a full disk
+            raise error.__context__ from None
+        raise
+    sync(path)
+
+
+def _format(path: Path) -> int:
+    """Return the number of a checkpoint's format, 0 where its manifest cannot be read."""
+    try:
+        return int(json.loads((path / "manifest.json").read_text())["format"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0
 
 
 def _problems(path: Path) -> Iterator[str]:

@@ -12,6 +12,8 @@ from accelerate import Accelerator
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.optim import Adam
 
 from colornet.color import ColorSpace, LabSpace, RgbSpace
@@ -67,6 +69,7 @@ def build_generator(config: TrainConfig) -> UNet:
         blocks=config.blocks,
         residual=config.residual,
         attention=config.attention,
+        activation_checkpointing=config.activation_checkpointing,
     ).to(memory_format=torch.channels_last)
 
 
@@ -102,8 +105,10 @@ def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
 
 def compose_trainer(config: TrainConfig) -> Trainer:
     """Start the processes' common work and put together everything a run needs; `fit` of the result trains."""
-    accelerator = Accelerator(mixed_precision=choose_precision(config), cpu=config.cpu)
     launched = int(os.environ.get("WORLD_SIZE", "1"))
+    if launched > 1 and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
+        _join_after_restart("nccl" if torch.cuda.is_available() and not config.cpu else "gloo")
+    accelerator = Accelerator(mixed_precision=choose_precision(config), cpu=config.cpu)
     if accelerator.num_processes != launched:
         raise InputError(
             f"{launched} processes were launched and each of them would train alone: on CPUs, add --cpu "
@@ -119,6 +124,16 @@ def compose_trainer(config: TrainConfig) -> Trainer:
         )
 
     return build_trainer(config, accelerator, dataset)
+
+
+def _join_after_restart(backend: str) -> None:
+    """Connect processes that torchrun has restarted, by entries of its store that belong to this attempt.
+
+    The store outlives them, and torch (2.14) would find the addresses of the dead in it.
+    """
+    store, rank, world_size = next(rendezvous("env://"))
+    attempt = PrefixStore(f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
+    torch.distributed.init_process_group(backend, store=attempt, rank=rank, world_size=world_size)
 
 
 def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Dataset) -> Trainer:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["DivergedError", "InputError", "exiting_on_errors"]
+__all__ = ["DivergedError", "InputError", "LostProcessError", "PreemptedError", "exiting_on_errors"]
 
 _PATIENCE = 3  # seconds
+_TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
+_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
 
 class InputError(Exception):
@@ -27,10 +30,22 @@ class DivergedError(Exception):
     """
 
 
+class LostProcessError(Exception):
+    """Another process of the run has ended, so this one cannot go on; the message says from where a restart would.
+
+    Every process that is left prints it, since the lost one may have been the first, and exits with code 1.
+    """
+
+
+class PreemptedError(Exception):
+    """A signal asked the run to stop; it wrote a checkpoint and can go on later. Command lines exit with code 75."""
+
+
 @contextmanager
 def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
-    """Turn these errors and Ctrl-C into a sentence on stderr and an exit code: 2, 1 and 130.
+    """Turn these errors, a full disk and Ctrl-C into a sentence on stderr and an exit code.
 
+    2: the input, or a disk that takes no more; 1: a run that diverged or lost a process; 75: pre-empted; 130: Ctrl-C.
     `quiet` is for all processes but the first: they come to the same end, without words and a little later, since a
     launcher kills the others as soon as one of them exits.
     """
@@ -45,6 +60,14 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
         message, code = f"error: {error}", 2
     except DivergedError as error:
         message, code = f"error: {error}", 1
+    except LostProcessError as error:
+        message, code, quiet = f"error: {error}", 1, False
+    except PreemptedError as error:
+        message, code = str(error), _TEMPORARY_FAILURE
+    except OSError as error:
+        if error.errno not in _DISK_ERRORS:
+            raise
+        message, code = f"error: {error.filename or 'A file'} cannot be written: {error.strerror}.", 2
     except KeyboardInterrupt:
         message, code = "\nInterrupted.", 130
     if quiet:

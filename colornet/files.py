@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["replacing", "sync"]
+__all__ = ["remove_leftovers", "replacing", "sync"]
+
+_PART = ".part-"
 
 
 @contextmanager
@@ -18,7 +20,7 @@ def replacing(path: Path) -> Iterator[Path]:
     After an exception, or a crash at any moment, `path` is what it was before.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}{_PART}", suffix=path.suffix, dir=path.parent)
     os.close(descriptor)
     temporary = Path(name)
     try:
@@ -29,6 +31,12 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left of files that they were `replacing`; nobody may be at it in this folder."""
+    for path in folder.glob(f".*{_PART}*"):
+        path.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

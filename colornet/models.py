@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from einops.layers.torch import Rearrange
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.utils.checkpoint import checkpoint
 
 __all__ = ["DCGANDiscriminator", "PatchDiscriminator", "UNet", "count_parameters"]
 
@@ -111,6 +115,9 @@ class UNet(nn.Module):
         residual: residual blocks with GroupNorm and an output that starts at zero (grey); otherwise the seed project's
             network: convolutions with BatchNorm, max-pooling, transposed convolutions, a 1×1 output.
         attention: self-attention after the lowest level.
+        activation_checkpointing: keep only what enters the blocks of a level, and compute them again on the way back:
+            less memory, more time, the same gradients (Chen et al. 2016, "Training deep nets with sublinear memory
+            cost").
 
     Maps (N, in_channels, H, W) to (N, out_channels, H, W); H and W are multiples of 2 ** (len(multipliers) - 1).
     """
@@ -125,8 +132,10 @@ class UNet(nn.Module):
         blocks: int = 2,
         residual: bool = True,
         attention: bool = True,
+        activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        self.activation_checkpointing = activation_checkpointing
         dims = [width * multiplier for multiplier in multipliers]
         pairs = list(itertools.pairwise(dims))
         if residual:
@@ -155,14 +164,44 @@ class UNet(nn.Module):
         x = self.stem(gray)  # (N, width, H, W)
         skips = []
         for level, down in zip(self.encoder, self.down, strict=False):  # the lowest level has no `down`
-            x = level(x)
+            x = self.run(level, x)
             skips.append(x)
             x = down(x)  # (N, C, H / 2, W / 2)
-        x = self.middle(self.encoder[-1](x))
+        x = self.run(self.middle, self.run(self.encoder[-1], x))
         for up, level in zip(self.up, self.decoder, strict=True):
             x = torch.cat((up(x), skips.pop()), dim=1)  # (N, 2 C, 2 H, 2 W)
-            x = level(x)  # (N, C, 2 H, 2 W)
+            x = self.run(level, x)  # (N, C, 2 H, 2 W)
         return self.head(x)  # (N, out_channels, H, W)
+
+    def run(self, blocks: nn.Module, x: Tensor) -> Tensor:
+        """Apply the blocks of a level; their activations are kept for the backward pass, or computed again in it."""
+        if not (self.activation_checkpointing and torch.is_grad_enabled()):
+            return blocks(x)
+        if torch.compiler.is_compiling():  # the compiler sees one forward pass, and updates statistics once
+            return checkpoint(blocks, x, use_reentrant=False, preserve_rng_state=False)
+        contexts = functools.partial(_checkpoint_contexts, blocks)
+        return checkpoint(blocks, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+
+
+def _checkpoint_contexts(blocks: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return nullcontext(), _frozen_statistics(blocks)
+
+
+@contextmanager
+def _frozen_statistics(blocks: nn.Module) -> Iterator[None]:
+    """Let BatchNorm normalise as it did, but not count the same batch again in its running statistics."""
+    norms = [module for module in blocks.modules() if isinstance(module, _BatchNorm)]
+    counters = [buffer for name, buffer in blocks.named_buffers() if name.endswith("num_batches_tracked")]
+    momenta, counts = [norm.momentum for norm in norms], [counter.clone() for counter in counters]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for counter, count in zip(counters, counts, strict=True):
+            counter.copy_(count)
 
 
 def _residual_level(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:

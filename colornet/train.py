@@ -16,7 +16,7 @@ import tyro
 
 from colornet.config import PRESETS, TrainConfig, check_config, differences, load_config
 from colornet.data.check import KNOWN_DATASETS, check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.errors import InputError, LostProcessError, PreemptedError, exiting_on_errors
 
 __all__ = ["check", "main", "parse", "train"]
 
@@ -41,13 +41,31 @@ def train(config: TrainConfig) -> None:
     from colornet.compose import compose_trainer
 
     trainer = compose_trainer(config)
-    trainer.fit()
+    try:
+        trainer.fit()
+    except RuntimeError as error:
+        if not _is_lost_connection(error):
+            raise
+        raise LostProcessError(
+            f"Process {trainer.accelerator.process_index} stops at step {trainer.step}, because another one has ended "
+            "or cannot be reached; --resume auto goes on from the last checkpoint."
+        ) from error
     # DDP goes before its process group. The other way round, the group is torn down by DDP's destructor, which holds
     # Python's lock while it waits for a gloo thread that may want it (a deadlock at exit, seen with torch 2.11).
     accelerator = trainer.accelerator
+    preempted = f"Stopped by a signal after step {trainer.step}; --resume auto goes on." if trainer.preempted else None
     del trainer
     accelerator.free_memory()
     accelerator.end_training()
+    if preempted:
+        raise PreemptedError(preempted)
+
+
+def _is_lost_connection(error: RuntimeError) -> bool:
+    """Say whether an error comes from what connects the processes; gloo's have no type of their own."""
+    from torch.distributed import DistError
+
+    return isinstance(error, DistError) or "gloo/transport" in str(error)
 
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:

@@ -6,17 +6,20 @@ and read when they are logged.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 import json
 import math
+import shutil
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast
-from safetensors.torch import save_file
+from accelerate.utils import broadcast, broadcast_object_list
+from safetensors.torch import save
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -29,12 +32,13 @@ from colornet.distances import frechet_distance
 from colornet.errors import DivergedError, InputError
 from colornet.evaluation import Colorize, colorize_with, gray_floor, map_images, sample_grid
 from colornet.features import load_evaluator
-from colornet.files import replacing
+from colornet.files import remove_leftovers, replacing
 from colornet.logs import RunLog
 from colornet.metrics import image_metrics, summarize
 from colornet.models import count_parameters
 from colornet.objectives import Objective
 from colornet.optimization import learning_rate_factor, update_ema
+from colornet.preemption import StopVote, noting_stop_signals
 from colornet.provenance import provenance, write_json
 
 __all__ = ["Trainer"]
@@ -70,6 +74,7 @@ class Trainer:
         self.space = space
         self.run_dir = Path(config.run_dir)
         self.checkpoints = self.run_dir / "checkpoints"
+        self.marker = self.run_dir / "preempted"
         self.loader = DeviceLoader(
             dataset.train,
             batch_size=config.batch_size,
@@ -91,14 +96,35 @@ class Trainer:
         self.sums: dict[str, Tensor] = {}  # of what the steps since the last log returned
         self.first_bad_step = torch.zeros((), dtype=torch.int64, device=accelerator.device)  # 0: none
         self.clock = (time.perf_counter(), 0)
+        self.preempted = False  # whether a signal ended `fit` before the last step
 
     def fit(self) -> None:
-        """Resume if asked to, then train until the last step, logging, evaluating and saving on the way."""
-        resumed = self.config.resume == "auto" and self.resume()
-        if self.accelerator.is_main_process:
-            self.describe("resuming" if resumed else "starting")
-        if self.step >= self.last_step:
-            return
+        """Resume if asked to, then train until the last step, logging, evaluating and saving on the way.
+
+        SIGTERM or SIGUSR1 to any process ends it early, on all of them after the same step, with a checkpoint and the
+        file `preempted` beside it.
+        """
+        with noting_stop_signals() as asked:
+            if self.accelerator.num_processes > 2:
+                self.rehearse()
+            resumed = self.config.resume == "auto" and self.resume()
+            if self.accelerator.is_main_process:
+                self.describe("resuming" if resumed else "starting")
+            if self.step < self.last_step:
+                self.train(StopVote(asked, self.accelerator.num_processes))
+
+    def rehearse(self) -> None:
+        """Make one update and undo it, so that DDP has chosen its buckets before the first update that counts.
+
+        DDP orders them anew by when gradients arrived in its first backward pass. The order decides the order of
+        summation over three or more processes: without this, a resumed run would differ by rounding.
+        """
+        before = copy.deepcopy(self.state())
+        self.objective.training_step(next(self.loader.epoch(0)))
+        self.restore(before)
+
+    def train(self, vote: StopVote) -> None:
+        """Train from where the run stands until the last step or until a signal asks to stop."""
         steps_per_epoch = len(self.loader)
         log = RunLog(self.run_dir, self.config, self.step, HEADLINES) if self.accelerator.is_main_process else None
         bar = tqdm(
@@ -119,15 +145,19 @@ class Trainer:
 
                     # Maintenance, all of it outside the step. Every rank takes part; rank 0 writes.
                     last = self.step == self.last_step
-                    if last or self.step % self.config.log_every == 0:
+                    stop = vote.passed() and not last
+                    if last or stop or self.step % self.config.log_every == 0:
                         self.log_training(log, bar)
                     if last or self.step % (self.config.eval_every * steps_per_epoch) == 0:
                         self.evaluate(log)
                         self.save()
-                    elif self.config.save_every and self.step % self.config.save_every == 0:
+                    elif stop or (self.config.save_every and self.step % self.config.save_every == 0):
                         self.save()
-                    if last:
+                    if stop:
+                        self.mark_preempted()
+                    if last or stop:
                         return
+                    vote.cast()
         finally:
             bar.close()
             if log is not None:
@@ -150,6 +180,9 @@ class Trainer:
         batch_norm = any(isinstance(m, nn.BatchNorm2d) for network in networks.values() for m in network.modules())
         if batch_norm and self.accelerator.num_processes > 1:
             print("  BatchNorm sees the images of one process only here: results depend on the number of processes.")
+        for folder in (self.run_dir, self.run_dir / "samples"):
+            remove_leftovers(folder)
+        self.marker.unlink(missing_ok=True)
         write_json(self.run_dir / "config.json", dataclasses.asdict(config))
         history = self.run_dir / "provenance.json"
         starts = json.loads(history.read_text()) if history.exists() else []
@@ -237,21 +270,56 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""
         self.check_finite()
+        problem = None
         if self.accelerator.is_main_process:
-            unwrap = self.accelerator.unwrap_model
-            state = {
-                "step": self.step,
-                "data": self.dataset.fingerprint,
-                "networks": {name: unwrap(network).state_dict() for name, network in self.objective.networks.items()},
-                "optimizers": {name: o.state_dict()["state"] for name, o in self.objective.optimizers.items()},
-                "ema": self.ema.state_dict(),
-                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
-            }
-            save_checkpoint(self.checkpoints, self.step, state, self.config.keep_checkpoints)
-            weights = {name: value.cpu().contiguous() for name, value in self.ema.state_dict().items()}
-            with replacing(self.run_dir / "model.safetensors") as path:
-                save_file(weights, path, metadata={"format": "pt", "step": str(self.step)})
-        self.accelerator.wait_for_everyone()
+            try:
+                self.write()
+            except OSError as error:
+                free = shutil.disk_usage(self.run_dir).free / 2**20
+                problem = (
+                    f"The checkpoint of step {self.step} cannot be written to {self.checkpoints}: {error.strerror}, "
+                    f"{free:,.1f} MiB free there. Older checkpoints are whole: make room and go on with --resume auto."
+                )
+        (problem,) = broadcast_object_list([problem])  # all processes end alike, none waits for the first
+        if problem is not None:
+            raise InputError(problem)
+
+    def write(self) -> None:
+        """Write the files of `save`; raise `OSError` where the disk takes no more."""
+        # The model first: a run killed in between writes both anew, whereas one whose last checkpoint is there is over.
+        weights = {name: value.cpu().contiguous() for name, value in self.ema.state_dict().items()}
+        with replacing(self.run_dir / "model.safetensors") as path:
+            path.write_bytes(save(weights, metadata={"format": "pt", "step": str(self.step)}))
+        state = {"step": self.step, "data": self.dataset.fingerprint, **self.state()}
+        save_checkpoint(self.checkpoints, self.step, state, self.config.keep_checkpoints)
+
+    def mark_preempted(self) -> None:
+        """Leave a file by which a job script knows that the run wants to go on; the next start removes it."""
+        self.preempted = True
+        if self.accelerator.is_main_process:
+            with replacing(self.marker) as path:
+                path.write_text(f"{self.step}\n")
+
+    def state(self) -> dict[str, Any]:
+        """Return what training changes, but for the step: dictionaries of the tensors themselves and plain values."""
+        unwrap = self.accelerator.unwrap_model
+        return {
+            "networks": {name: unwrap(network).state_dict() for name, network in self.objective.networks.items()},
+            "optimizers": {name: o.state_dict()["state"] for name, o in self.objective.optimizers.items()},
+            "ema": self.ema.state_dict(),
+            "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler else None,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take over what `state` returned."""
+        for name, network in self.objective.networks.items():
+            self.accelerator.unwrap_model(network).load_state_dict(state["networks"][name])
+        for name, optimizer in self.objective.optimizers.items():
+            groups = optimizer.state_dict()["param_groups"]
+            optimizer.load_state_dict({"state": state["optimizers"][name], "param_groups": groups})
+        self.ema.load_state_dict(state["ema"])
+        if self.accelerator.scaler and state["scaler"]:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
 
     def resume(self) -> bool:
         """Load the newest good checkpoint of the run folder; return whether there was one."""
@@ -264,14 +332,7 @@ class Trainer:
                 f"The images of --data {self.config.data} are not those that {self.run_dir} was trained on: "
                 "restore them, or start again in another --run-dir."
             )
-        for name, network in self.objective.networks.items():
-            self.accelerator.unwrap_model(network).load_state_dict(state["networks"][name])
-        for name, optimizer in self.objective.optimizers.items():
-            groups = optimizer.state_dict()["param_groups"]
-            optimizer.load_state_dict({"state": state["optimizers"][name], "param_groups": groups})
-        self.ema.load_state_dict(state["ema"])
-        if self.accelerator.scaler and state["scaler"]:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
+        self.restore(state)
         self.step = state["step"]
         return True
 

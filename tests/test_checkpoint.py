@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
+import resource
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,7 @@ def test_an_empty_folder_has_none(tmp_path: Path) -> None:
     assert find_checkpoint(tmp_path / "nowhere") is None
 
 
-@pytest.mark.parametrize(
-    "damage", ["truncated", "flipped", "no manifest", "manifest is text", "no state", "newer format"]
-)
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest", "manifest is text", "no state"])
 def test_damaged_checkpoint_is_passed_over(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     good = save_checkpoint(tmp_path, 1, state(1.0), keep=3)
     bad = save_checkpoint(tmp_path, 2, state(2.0), keep=3)
@@ -54,13 +53,20 @@ def test_damaged_checkpoint_is_passed_over(damage: str, tmp_path: Path, caplog: 
         manifest.unlink()
     elif damage == "manifest is text":
         manifest.write_text("[1, 2")
-    elif damage == "no state":
-        file.unlink()
     else:
-        manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
+        file.unlink()
     with caplog.at_level(logging.WARNING):
         assert find_checkpoint(tmp_path) == good
     assert "step-00000002 is damaged" in caplog.text
+
+
+def test_a_newer_format_is_no_damage(tmp_path: Path) -> None:
+    """To pass it over would go on from an older checkpoint, or say that all is lost."""
+    save_checkpoint(tmp_path, 1, state(1.0), keep=3)
+    manifest = save_checkpoint(tmp_path, 2, state(2.0), keep=3) / "manifest.json"
+    manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))
+    with pytest.raises(InputError, match=r"step-00000002 was written by a newer colornet .*: update colornet"):
+        find_checkpoint(tmp_path)
 
 
 def test_all_damaged_is_an_error(tmp_path: Path) -> None:
@@ -81,6 +87,27 @@ def test_a_crash_while_writing_leaves_the_older_one(tmp_path: Path, monkeypatch:
         save_checkpoint(tmp_path, 2, state(2.0), keep=1)
     assert find_checkpoint(tmp_path) == older
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+def test_a_full_disk_is_an_os_error_and_leaves_the_older_one(tmp_path: Path) -> None:
+    """As a limit on the size of a file, which stops root, too; torch makes a RuntimeError of it."""
+    older = save_checkpoint(tmp_path, 1, state(1.0), keep=1)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            save_checkpoint(tmp_path, 2, {"weight": torch.zeros(100_000)}, keep=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert find_checkpoint(tmp_path) == older
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    (tmp_path / ".step-00000123.tmp").mkdir()
+    (tmp_path / ".step-00000123.tmp" / "state.pt").write_bytes(b"half")
+    save_checkpoint(tmp_path, 124, state(1.0), keep=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000124"]
 
 
 class Payload:

@@ -80,6 +80,11 @@ def test_differences_name_field_and_both_values() -> None:
     assert {field.name for field in dataclasses.fields(TrainConfig)} >= FREE_ON_RESUME
 
 
+def test_a_run_may_go_on_with_activation_checkpointing() -> None:
+    old = TrainConfig()
+    assert differences(old, dataclasses.replace(old, activation_checkpointing=True)) == []
+
+
 def test_config_file_round_trip(tmp_path: Path) -> None:
     config = PRESETS["seed-cgan"][1]
     (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))

@@ -1,4 +1,4 @@
-"""Two processes over gloo, started as a user starts them."""
+"""Several processes over gloo: two as a user starts them, up to four to see that their number changes nothing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from colornet.checkpoint import list_checkpoints, load_checkpoint
 from colornet.classifier import CIFAR10_CLASSES
 from colornet.compose import compose_trainer
 from colornet.config import load_config
 from colornet.evaluation import colorize_with
 
 LAUNCH = Path(__file__).parent.parent / "launch" / "accelerate"
+COUNTS = (1, 2, 3, 4)  # of processes
 
 # Each rank trains as `python -m colornet.train` does, then leaves its own copy of every weight.
 RANK_SCRIPT = """
@@ -132,3 +134,99 @@ def test_wrong_number_of_processes_is_refused(folder: Path, tmp_path: Path) -> N
     assert result.returncode != 0
     assert result.stderr.count("--num-processes 4 was asked for but 2 are running") == 1
     assert not (tmp_path / "run").exists()
+
+
+# Forks the processes of one run after the other from a process that has imported everything; see launch/faults.py.
+RUNS_SCRIPT = """
+import functools, json, os, sys
+import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+sys.path.insert(0, sys.argv[1])
+import faults
+from colornet import evaluation, features, objectives, trainer
+
+torch.set_num_threads(1)
+
+def in_float64():
+    torch.set_default_dtype(torch.float64)
+    objectives.to_float = evaluation.to_float = lambda images: images.double() / 255
+    trainer.load_evaluator = lambda name: features.load_evaluator(name).float()
+
+def keep_gradients(path):
+    steps = []
+    def keep(optimizer, *_):
+        steps.append([p.grad.clone() for group in optimizer.param_groups for p in group["params"]])
+        torch.save(steps, path)
+    if os.environ.get("RANK", "0") == "0":
+        register_optimizer_step_pre_hook(keep)
+
+for world, how, arguments in json.loads(sys.argv[2]):
+    ways = {"float32": lambda: None, "float64": in_float64}
+    prepare = ways.get(how, functools.partial(keep_gradients, how))
+    assert faults.finish(faults.start(world, arguments, prepare)) == [0] * world
+"""
+
+
+@pytest.fixture(scope="module")
+def many(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train on one to four processes, in all the ways that the tests below compare; a folder a run."""
+    root = tmp_path_factory.mktemp("many")
+
+    def run(world: int, how: str, preset: str, name: str, *more: str) -> tuple[int, str, list[str]]:
+        common = ["--batch-size", "12", "--epochs", "13", "--eval-every", "13", "--warmup-steps", "5"]
+        return world, how, [preset, *options(classes, root / name), *common, "--resume", "auto", "--max-steps", *more]
+
+    runs = [run(world, "float64", preset, f"{preset}-{world}", "50") for preset in ("ae", "cgan") for world in COUNTS]
+    for preset in ("ae", "cgan"):
+        runs.append(run(1, "float64", preset, f"{preset}-accumulating", "50", "--accumulation-steps", "3"))
+    runs.append(run(2, "float64", "cgan", "cgan-from-two-to-one", "22"))  # in the middle of an epoch
+    runs.append(run(1, "float64", "cgan", "cgan-from-two-to-one", "50"))
+    # The discriminator stays: Adam's first step is a sign, which rounding decides where gradients vanish.
+    for world in COUNTS:
+        runs.append(run(world, str(root / f"{world}.pt"), "cgan", f"once-{world}", "1", "--discriminator-lr", "1e-12"))
+    for name, step in (("whole", 8), ("parts", 3), ("parts", 8)):
+        runs.append(run(3, "float32", "cgan", name, str(step)))
+
+    result = subprocess.run(
+        [sys.executable, "-c", RUNS_SCRIPT, str(LAUNCH.parent), json.dumps(runs)],
+        capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return root
+
+
+def raw_weights(run_dir: Path) -> dict[str, Tensor]:
+    """Join the weights of each network, not of the moving average, to one vector."""
+    networks = load_checkpoint(list_checkpoints(run_dir / "checkpoints")[0])["networks"]
+    return {name: torch.cat([value.flatten() for value in weights.values()]) for name, weights in networks.items()}
+
+
+def difference(first: Tensor, second: Tensor) -> float:
+    return ((first - second).norm() / second.norm()).item()
+
+
+@pytest.mark.parametrize("preset", ["ae", "cgan"])
+def test_number_of_processes_does_not_change_the_result(preset: str, many: Path) -> None:
+    """Nor that of micro-batches, nor a change on the way: 50 steps in float64, where rounding stays small."""
+    alone = raw_weights(many / f"{preset}-1")
+    assert all(vector.dtype == torch.float64 for vector in alone.values())
+    others = [path for path in many.glob(f"{preset}-*") if path.name != f"{preset}-1"]
+    assert len(others) == {"ae": 4, "cgan": 5}[preset]
+    off = {(path.name, k): difference(v, alone[k]) for path in others for k, v in raw_weights(path).items()}
+    assert {pair: value for pair, value in off.items() if not 0 < value < 1e-7} == {}  # 0: nothing was shared out
+
+
+def test_number_of_processes_does_not_change_the_first_gradients(many: Path) -> None:
+    alone, *others = (torch.load(many / f"{world}.pt", weights_only=True) for world in COUNTS)
+    assert len(alone) == 2  # the discriminator's step, the generator's
+    for other in others:
+        for gradients, expected in zip(other[-2:], alone, strict=True):  # before them, a rehearsal
+            vectors = [torch.cat([part.flatten() for part in parts]) for parts in (gradients, expected)]
+            assert difference(*vectors) < 1e-5
+
+
+def test_three_processes_resume_to_the_last_bit(many: Path) -> None:
+    whole, parts = (load_checkpoint(many / name / "checkpoints/step-00000008") for name in ("whole", "parts"))
+    for name, weights in whole["networks"].items():
+        assert [key for key in weights if not torch.equal(weights[key], parts["networks"][name][key])] == []

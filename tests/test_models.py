@@ -1,5 +1,8 @@
 """The networks: shapes, the seed project's sizes, what spectral normalisation promises."""
 
+import copy
+import dataclasses
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -78,6 +81,56 @@ def test_every_parameter_of_the_unet_is_used(residual: bool) -> None:
     nn.init.normal_(list(network.parameters())[-2])  # the zero-initialised output would hide all others
     network(torch.randn(4, 1, 16, 16)).square().sum().backward()
     assert all(p.grad is not None for p in network.parameters())
+
+
+def pass_through(network: UNet, images: Tensor) -> tuple[list[Tensor], int]:
+    """Return output, gradients and buffers of a forward and backward pass, and the bytes kept between the two."""
+    kept: dict[int, int] = {}  # by address: several functions may keep the same tensor
+
+    def keep(tensor: Tensor) -> Tensor:
+        if not isinstance(tensor, nn.Parameter):
+            kept[tensor.data_ptr()] = tensor.nbytes
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        output = network(images)
+    output.square().sum().backward()
+    gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
+    return [output.detach(), *gradients, *network.buffers()], sum(kept.values())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("residual", [True, False])
+def test_activation_checkpointing_changes_memory_and_nothing_else(residual: bool, compiled: bool) -> None:
+    torch.manual_seed(0)
+    plain = UNet(1, 2, width=8, multipliers=(1, 2), blocks=1, residual=residual, attention=not compiled)
+    nn.init.normal_(list(plain.parameters())[-2])  # the zero-initialised output would hide all gradients but its own
+    checkpointed = copy.deepcopy(plain)
+    checkpointed.activation_checkpointing = True
+    if compiled:
+        checkpointed.compile(backend="aot_eager")
+    assert checkpointed.state_dict().keys() == plain.state_dict().keys()
+    images = torch.randn(4, 1, 16, 16)
+    expected, kept = pass_through(plain, images)
+    found, kept_less = pass_through(checkpointed, images)
+    assert len(expected) == len(found) > 20
+    assert all(map(torch.equal, expected, found))
+    assert kept_less < 0.5 * kept
+
+
+def test_activation_checkpointing_is_off_where_nothing_is_differentiated(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = UNet(1, 2, width=8, multipliers=(1, 2), blocks=1, activation_checkpointing=True)
+    monkeypatch.setattr("colornet.models.checkpoint", lambda *_, **__: pytest.fail("checkpointed"))
+    with torch.no_grad():
+        assert network(torch.randn(2, 1, 16, 16)).shape == (2, 2, 16, 16)
+
+
+def test_activation_checkpointing_is_an_option() -> None:
+    config = PRESETS["ae"][1]
+    assert [
+        build_generator(dataclasses.replace(config, width=8, activation_checkpointing=on)).activation_checkpointing
+        for on in (False, True)
+    ] == [False, True]
 
 
 def receptive_field(network: nn.Module, logit: tuple[int, int], size: int) -> tuple[int, int]:

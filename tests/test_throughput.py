@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import arithmetic, throughput, timing
+from benchmarks import arithmetic, memory, throughput, timing
 from benchmarks.arithmetic import measure_peaks, peak_name, tf32_setting, time_steps
 from benchmarks.seed_pipeline import PerImageDataset, SeedPipeline, gray_one_by_one
 from benchmarks.throughput import ThroughputConfig, format_table
@@ -28,7 +29,7 @@ from colornet.trainer import Trainer
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 TINY = ["--image-size", "16", "--width", "8", "--blocks", "1", "--precisions", "no", "--steps", "3", "--warmup", "1",
-        "--seed-steps", "1", "--cpu"]  # fmt: skip
+        "--seed-steps", "1", "--no-memory", "--cpu"]  # fmt: skip
 
 
 def images(count: int, side: int = 16) -> Tensor:
@@ -48,6 +49,7 @@ def _small_peak() -> Iterator[None]:
     """Multiply small matrices for the peak: what is tested is its place in the record."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(arithmetic.PEAK_SIDE, "cpu", 128)
+        patch.setitem(arithmetic.COPY_NUMBERS, "cpu", 2**16)
         yield
 
 
@@ -55,7 +57,7 @@ def _small_peak() -> Iterator[None]:
 def measured(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Measure two presets in a few steps and read the record back."""
     out = tmp_path_factory.mktemp("throughput") / "new" / "record.json"
-    presets = ["--presets", "ae", "seed-cgan"]
+    presets = ["--presets", "ae", "seed-cgan", "--roofline"]
     throughput.main([*presets, "--batch-sizes", "16", "--data", str(folder), "--out", str(out), *TINY])
     record: dict[str, Any] = json.loads(out.read_text())
     return record
@@ -205,7 +207,19 @@ def test_numbers_of_a_row_belong_together(measured: dict[str, Any]) -> None:
         assert (row["steps"], row["width"], row["overrides"]) == (3, 8, ["width", "blocks"])
         assert (row["compile"], row["compile_seconds"], row["tf32"]) == (False, None, None)
         assert row["peak_memory_bytes"] is None
-        assert "CUDA" in row["reason"]
+        assert "--no-memory" in row["reason"]
+
+
+def test_rooflines_are_those_of_the_rows_of_training(measured: dict[str, Any]) -> None:
+    training = [row for row in measured["rows"] if row["mode"] == "train"]
+    for row, roofline in zip(training, measured["rooflines"], strict=True):
+        assert roofline["preset"] == row["preset"]
+        assert roofline["measured_images_per_second"] == row["images_per_second"]
+        assert sum(group["flops"] for group in roofline["groups"].values()) == 16 * row["flops_per_image"]
+        assert roofline["share_of_bound"] == pytest.approx(row["images_per_second"] / roofline["images_per_second"])
+        assert roofline["input_share"] == pytest.approx(1000 * roofline["input_seconds"] / row["step_ms"]["median"])
+    assert measured["bandwidth"] > 0
+    assert "Roofline of seed-cgan, batch 16, fp32" in format_table(measured)
 
 
 def test_training_counts_all_its_passes(measured: dict[str, Any]) -> None:
@@ -281,6 +295,110 @@ def test_compiled_rows_compile_what_they_run(folder: Path, tmp_path: Path, monke
     assert all(row["compile"] and row["compile_seconds"] > 0 for row in rows)
 
 
+# Memory
+
+
+@pytest.mark.parametrize(
+    ("room", "granularity", "found"),
+    [
+        (1, 64, None),
+        (2, 64, 2),
+        (5, 1, 5),
+        (100, 64, 64),
+        (100, 16, 96),
+        (100, 20, 100),
+        (191, 64, 128),
+        (10**6, 64, 2**16),
+    ],
+)
+def test_largest_batch_that_fits(room: int, granularity: int, found: int | None) -> None:
+    tried: list[int] = []
+
+    def fits(size: int) -> bool:
+        tried.append(size)
+        return size <= room
+
+    assert memory.largest(fits, granularity) == found
+    assert len(tried) == len(set(tried)) <= 30
+    assert all(size in (2**n for n in range(17)) or size % granularity == 0 for size in tried)
+
+
+def test_fresh_process_measures_the_batch_that_it_is_given() -> None:
+    large = case("ae", "train", width=8, blocks=1, batch_size=512, mixed_precision="no")
+    peak = memory.peak_memory(large)
+    assert peak is not None
+    activation = 512 * 32 * 32 * 8 * 4  # bytes of one of the largest; a step keeps more than ten, beside torch itself
+    assert 100 * 2**20 + 10 * activation < peak < 100 * activation
+
+
+def test_process_over_its_limit_ends_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave(code: int) -> None:
+        raise SystemExit(code)
+
+    peaks = iter([10, 20, 31])
+    monkeypatch.setattr(memory, "read_peak", lambda: next(peaks))
+    monkeypatch.setattr(os, "_exit", leave)
+    with pytest.raises(SystemExit, match="3"):
+        memory._end_over(30)
+    assert not list(peaks)
+
+
+@pytest.mark.parametrize(("code", "peak"), [(0, 1234), (3, None), (-9, None)])
+def test_end_of_the_fresh_process_says_what_it_found(
+    code: int, peak: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], code, "1234", ""))
+    assert memory.peak_memory(case("ae", "train"), limit=5000) == peak
+
+
+def test_failure_of_the_fresh_process_is_no_lack_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: subprocess.CompletedProcess([], 1, "", "it broke\n"))
+    with pytest.raises(RuntimeError, match="measures memory failed: it broke"):
+        memory.peak_memory(case("ae", "train"))
+
+
+def test_peak_is_at_least_what_is_occupied() -> None:
+    before = memory.read_peak()
+    occupied = torch.ones(2**24)  # 64 MiB
+    assert memory.read_peak() >= max(before, occupied.nbytes)
+
+
+def test_what_a_gpu_cannot_hold_is_tried_and_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    released: list[int] = []
+
+    def run(case: Case) -> None:
+        if case.config.batch_size > 100:
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(memory, "_run", run)
+    monkeypatch.setattr(memory, "release", lambda: released.append(1))
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 10)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 30)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    on_gpu = dataclasses.replace(case("ae", "train"), config=dataclasses.replace(PRESETS["ae"][1], cpu=False))
+    found = memory.find_batch(on_gpu, ThroughputConfig(find_batch=True, batch_granularity=16))
+    assert (found["batch_size"], found["peak_memory_bytes"], found["capped"]) == (96, 20, False)
+    assert len(released) == len(found["tries"])
+    assert {"batch_size": 128, "peak_memory_bytes": None} in found["tries"]
+
+
+def test_record_holds_largest_batch_and_memory(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        "benchmarks.memory._peak_of_fresh_process", lambda case, limit: (100 + case.config.batch_size) * 2**20
+    )
+    options = ["--presets", "seed-ae", "--batch-sizes", "4", "--data", str(folder), "--no-seed-pipeline"]
+    search = ["--find-batch", "--memory-limit", "0.25", "--batch-granularity", "8"]
+    throughput.main([*options, *search, "--out", str(tmp_path / "a.json"), *TINY, "--memory"])
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert [row["peak_memory_bytes"] for row in record["rows"]] == [104 * 2**20] * 2
+    assert [row["reason"] for row in record["rows"]] == [None, None]
+    (found,) = record["largest_batches"]
+    assert (found["preset"], found["batch_size"], found["memory_limit_bytes"]) == ("seed-ae", 152, 2**28)
+    assert "Largest batch of seed-ae, fp32 in 0.25 GiB: 152 (tried in steps of 8), 252 MiB" in capsys.readouterr().out
+
+
 # What is refused
 
 
@@ -297,6 +415,11 @@ def test_compiled_rows_compile_what_they_run(folder: Path, tmp_path: Path, monke
         (["--image-size", "30"], "--image-size is 30: it must be a multiple of 4"),
         (["--data", "sampel"], "did you mean 'sample'?"),
         (["--precisions", "fp16", "--cpu"], "--precisions fp16 needs a GPU"),
+        (["--batch-granularity", "0"], "--batch-granularity is 0"),
+        (["--find-batch", "--memory-limit", "0"], "--memory-limit is 0.0: it must be a positive number"),
+        (["--memory-limit", "1"], "--memory-limit is for --find-batch only"),
+        (["--find-batch", "--cpu"], "--find-batch on a CPU needs --memory-limit"),
+        (["--find-batch", "--cpu", "--memory-limit", "1e6"], "--memory-limit is 1e+06: it must be at most"),
     ],
 )
 def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

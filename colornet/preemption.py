@@ -1,0 +1,65 @@
+"""Stopping when a scheduler asks for it: signals are noted, and all processes agree on the step after which to stop."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+__all__ = ["StopVote", "noting_stop_signals"]
+
+_STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]  # Windows
+
+
+@contextmanager
+def noting_stop_signals() -> Iterator[Callable[[], bool]]:
+    """Note SIGTERM and SIGUSR1 instead of dying of them; hand out a function that says whether one has come.
+
+    Only the main thread may do so: in another one, signals do what they did.
+    """
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = {number: signal.signal(number, lambda caught, _: received.append(caught)) for number in _STOP_SIGNALS}
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+class StopVote:
+    """Whether any process was asked to stop, told to all of them after the same step.
+
+    The votes of one step are counted, by gloo on the CPUs, while the next is computed: no step waits for a device or
+    for the other processes' answers to the present question. Every process calls `passed` and then `cast` each step.
+    """
+
+    def __init__(self, asked: Callable[[], bool], processes: int) -> None:
+        self.asked = asked
+        self.group: Any = torch.distributed.new_group(backend="gloo") if processes > 1 else None
+        self.count: tuple[Any, Tensor] | None = None  # the work under way and its result
+
+    def cast(self) -> None:
+        """Begin to count whether this process or another one was asked to stop."""
+        if self.group is not None:
+            vote = torch.tensor(int(self.asked()))
+            most = torch.distributed.ReduceOp.MAX
+            self.count = torch.distributed.all_reduce(vote, most, self.group, async_op=True), vote
+
+    def passed(self) -> bool:
+        """Return the result of the last `cast`; with one process, whether it was asked by now."""
+        if self.group is None:
+            return self.asked()
+        if self.count is None:
+            return False
+        work, vote = self.count
+        self.count = None
+        work.wait()
+        return bool(vote)

@@ -1,0 +1,153 @@
+"""The least time of a step: operations as torch counts them, bytes as counted by hand, what the table says of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+import torch
+
+from benchmarks import arithmetic
+from benchmarks.arithmetic import copy_bandwidth
+from benchmarks.roofline import GROUPS, Pass, bound, trace
+from benchmarks.roofline_table import format_rooflines
+from benchmarks.timing import COUNTED_IMAGES, Case, count_flops
+from colornet.config import PRESETS
+from colornet.data import Dataset
+
+CPU = torch.device("cpu")
+SIDE = 16
+
+
+def images() -> Dataset:
+    pixels = torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return Dataset("made here", pixels, pixels[:1], pixels[:1], "")
+
+
+def case(preset: str, **changes: Any) -> Case:
+    values = {"width": 8, "discriminator_width": 8, "blocks": 1, "image_size": SIDE, "cpu": True, **changes}
+    return Case(preset, "train", dataclasses.replace(PRESETS[preset][1], **values))
+
+
+def of_group(passes: list[Pass], group: str) -> int:
+    """Add up the activations of a group, numbers for each image."""
+    return sum(one.activations for one in passes if one.group == group) // COUNTED_IMAGES
+
+
+@pytest.fixture(scope="module")
+def seed_passes() -> list[Pass]:
+    """Trace the seed's network with two levels: 8 channels of 16×16 pixels, 16 of 8×8."""
+    return trace(case("seed-ae", multipliers=(1, 2)), images())
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_operations_are_those_that_torch_counts(preset: str) -> None:
+    tiny = case(preset)
+    flops = sum(one.flops for one in trace(tiny, images()))
+    assert flops == COUNTED_IMAGES * count_flops(tiny, images())
+
+
+def test_what_checkpointing_computes_twice_counts_once() -> None:
+    plain, checkpointed = case("ae"), case("ae", activation_checkpointing=True)
+    assert trace(checkpointed, images()) == trace(plain, images())
+    assert count_flops(checkpointed, images()) == count_flops(plain, images())
+
+
+def test_normalisation_moves_what_is_counted_by_hand(seed_passes: list[Pass]) -> None:
+    upper, lower = 8 * 16 * 16, 16 * 8 * 8
+    normalised = 4 * upper + 2 * lower  # two in the encoder, two in the decoder, two below
+    assert of_group(seed_passes, "normalisation and activation") == (2 + 3) * normalised
+
+
+def test_pooling_and_skips_move_what_is_counted_by_hand(seed_passes: list[Pass]) -> None:
+    upper, pooled = 8 * 16 * 16, 8 * 8 * 8
+    pooling = (upper + pooled) + (pooled + pooled + upper)
+    joining = 2 * (2 * upper) + 3 * upper  # read and written; the two gradients of the skip read, their sum written
+    assert of_group(seed_passes, "pooling and skips") == pooling + joining
+
+
+def test_convolutions_move_what_is_counted_by_hand(seed_passes: list[Pass]) -> None:
+    passes = {name: [one for one in seed_passes if one.layer == name] for name in ("generator.head",
+              "generator.encoder.0.0", "generator.up.0")}  # fmt: skip
+    head = passes["generator.head"]  # 1×1, from 8 channels to 3: output, gradients of input and of weights
+    assert [(one.activations, one.weights) for one in head] == [(COUNTED_IMAGES * (8 + 3) * 256, 24)] * 3
+    assert len(passes["generator.encoder.0.0"]) == 2  # nobody wants the gradient of the image
+    up = passes["generator.up.0"]
+    assert {one.kind for one in up} == {"transposed convolution"}
+    assert up[0].activations == COUNTED_IMAGES * (16 * 64 + 8 * 256)
+    assert up[0].flops == COUNTED_IMAGES * 2 * 64 * 16 * 8 * 9
+
+
+def test_optimiser_moves_what_is_counted_by_hand(seed_passes: list[Pass]) -> None:
+    parameters = 0
+    for in_channels, out_channels, side in [(1, 8, 3), (8, 8, 3), (8, 16, 3), (16, 16, 3), (16, 8, 3), (16, 8, 3),
+                                            (8, 8, 3), (8, 3, 1)]:  # fmt: skip
+        parameters += side * side * in_channels * out_channels + out_channels
+    parameters += 2 * (8 + 8 + 16 + 16 + 8 + 8)  # BatchNorm
+    state = sum(one.state for one in seed_passes if one.group == "optimiser and EMA")
+    assert state == (4 + 3 + 1) * parameters + 3 * parameters
+
+
+def test_a_discriminator_is_passed_as_often_as_the_step_does() -> None:
+    passes = trace(case("cgan"), images())
+    first = [one for one in passes if one.layer == "discriminator.layers.0"]
+    # Real and fake together, forward and to the weights; then, frozen, fake images alone and back to them.
+    sizes = [one.activations // (SIDE * SIDE * (3 + 8)) for one in first]
+    assert sizes == [2 * COUNTED_IMAGES, 2 * COUNTED_IMAGES, COUNTED_IMAGES, COUNTED_IMAGES]
+    assert {one.layer.split(".")[0] for one in passes if one.kind == "optimiser"} == {"generator", "discriminator"}
+
+
+def test_activation_after_normalisation_is_free() -> None:
+    passes = trace(case("ae"), images())
+    assert not any(one.kind == "activation" for one in passes)
+    gan = trace(case("cgan"), images())
+    assert {one.layer.split(".")[0] for one in gan if one.kind == "activation"} == {"discriminator"}
+
+
+def test_bound_takes_the_longer_of_arithmetic_and_memory() -> None:
+    passes = [
+        Pass("a", "convolution", "convolutions", flops=1000 * COUNTED_IMAGES, activations=0, weights=10),
+        Pass("a", "convolution", "convolutions", flops=COUNTED_IMAGES, activations=50 * COUNTED_IMAGES),
+        Pass("b", "optimiser", "optimiser and EMA", state=25),
+    ]
+    found = bound(passes, 4, "bf16", flops_per_second=100.0, bandwidth=10.0)
+    assert found["groups"]["convolutions"] == {"flops": 4004.0, "bytes": 20.0 + 400.0, "seconds": 40.0 + 40.0}
+    assert found["groups"]["optimiser and EMA"] == {"flops": 0.0, "bytes": 100.0, "seconds": 10.0}
+    assert found["seconds"] == 90.0
+    assert found["images_per_second"] == pytest.approx(4 / 90)
+    assert [(layer["layer"], layer["seconds"]) for layer in found["layers"]] == [("a", 80.0), ("b", 10.0)]
+    assert bound(passes, 4, "no", 100.0, 10.0)["groups"]["convolutions"]["bytes"] == 2 * 420.0
+
+
+def test_groups_and_layers_add_up(seed_passes: list[Pass]) -> None:
+    found = bound(seed_passes, 64, "no", 1e9, 1e9)
+    assert tuple(found["groups"]) == GROUPS
+    for key in ("flops", "bytes", "seconds"):
+        layers = sum(layer[key] for layer in found["layers"])
+        assert layers == pytest.approx(sum(group[key] for group in found["groups"].values()))
+    assert all(group["seconds"] > 0 for group in found["groups"].values())
+    assert found["seconds"] == pytest.approx(sum(group["seconds"] for group in found["groups"].values()))
+
+
+def test_bandwidth_counts_what_is_read_and_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(arithmetic.COPY_NUMBERS, "cpu", 1000)
+    monkeypatch.setattr(arithmetic, "time_steps", lambda step, *_: (step(), [0.5, 0.25])[1])
+    assert copy_bandwidth(CPU) == 2 * 4000 / 0.25
+
+
+def test_table_shows_layers_of_the_largest_batch_only() -> None:
+    passes = [Pass("generator.stem", "convolution", "convolutions", flops=10, activations=10)]
+    rows = []
+    for size, measured in ((64, 100.0), (256, None), (256, None)):
+        limits = bound(passes, size, "no", 1e3, 1e3)
+        rows.append({
+            "preset": "ae", "batch_size": size, "precision": "no", "compile": False, "peak": 1e3, "input_seconds": 0.1,
+            "measured_images_per_second": measured, "share_of_bound": 0.5, "input_share": 0.02, **limits,
+        })  # fmt: skip
+    text = format_rooflines({"rooflines": rows, "bandwidth": 1e3})
+    assert text.count("Roofline of ae") == 3
+    assert text.count("generator.stem") == 1
+    assert "batch 256)" in text
+    assert "50.0% of the bound" in text
+    assert text.count("the step was not measured") == 2
