@@ -3,15 +3,15 @@
 The values are those of `torch_fidelity.calculate_metrics`. With features of Inception's last pooling they are FID and
 KID; with others they need a name of their own. All is computed on the CPU, in the precision of the features: published
 values use float64 (`features.double()`).
+
+The library is imported by the functions: it brings torchvision's models, which take as long to import as torch, and a
+training can begin without them.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
-from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
-from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
-from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
 
 __all__ = ["frechet_distance", "kernel_distance", "precision_recall"]
 
@@ -28,6 +28,8 @@ def frechet_distance(features: Tensor, reference: Tensor) -> float:
     ValueError for features that no distance can be told of. Formula: Heusel et al. 2017, "GANs trained by a two
     time-scale update rule converge to a local Nash equilibrium".
     """
+    from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
+
     features, reference = _checked(features, reference)
     statistics = [fid_features_to_statistics(values) for values in (features, reference)]
     return float(fid_statistics_to_metric(*statistics, verbose=False)[KEY_METRIC_FID])
@@ -45,6 +47,8 @@ def kernel_distance(
     4 %. Raises ValueError for features that no distance can be told of, and unless there is a subset, of two rows or
     more. Formula: Bińkowski et al. 2018, "Demystifying MMD GANs".
     """
+    from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
+
     features, reference = _checked(features, reference)
     if subsets < 1 or subset_size < 2:
         raise ValueError(f"expected at least 1 subset of at least 2 rows, not {subsets} of {subset_size}")
@@ -65,6 +69,8 @@ def precision_recall(generated: Tensor, real: Tensor, *, k: int = 3) -> tuple[fl
     the set. Raises ValueError for features that no distance can be told of, and for sets of `k` rows or fewer. Formula:
     Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models".
     """
+    from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
+
     generated, real = _checked(generated, real)
     if not 1 <= k < min(len(generated), len(real)):
         raise ValueError(f"expected k from 1 to less than {len(generated)} and {len(real)} rows, not {k}")

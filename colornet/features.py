@@ -1,7 +1,6 @@
 """The shipped evaluators, CIFAR-10 classifiers whose features measure: `v1` for results, `dev` for all before them.
 
-Distances on their features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so on, never FID. Importing this module
-registers both with torch-fidelity as `cifar10-v1` and `cifar10-dev`.
+Distances on their features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so on, never FID.
 """
 
 from __future__ import annotations
@@ -13,9 +12,6 @@ from typing import Any
 
 import torch
 from safetensors.torch import load
-from torch import Tensor
-from torch_fidelity.feature_extractor_base import FeatureExtractorBase
-from torch_fidelity.registry import register_feature_extractor
 
 from colornet.classifier import Cifar10Classifier
 
@@ -45,36 +41,3 @@ def load_evaluator(name: str, folder: Path = _WEIGHTS) -> Cifar10Classifier:
     network = Cifar10Classifier(card["config"]["widths"])
     network.load_state_dict(load(content))
     return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
-
-
-class _Extractor(FeatureExtractorBase):  # type: ignore[misc]  # torch-fidelity has no types
-    """An evaluator as torch-fidelity wants it: uint8 (N, 3, H, W) to a tuple of the named features."""
-
-    def __init__(self, name: str, features_list: list[str], **_: Any) -> None:
-        super().__init__(name, features_list)
-        self.network = load_evaluator(name.removeprefix("cifar10-"))
-
-    @staticmethod
-    def get_provided_features_list() -> tuple[str, ...]:
-        return ("features", "logits")
-
-    @staticmethod
-    def get_default_feature_layer_for_metric(metric: str) -> str:
-        return {"isc": "logits"}.get(metric, "features")
-
-    @staticmethod
-    def can_be_compiled() -> bool:
-        return True
-
-    @staticmethod
-    def get_dummy_input_for_compile() -> Tensor:
-        return torch.zeros((4, 3, 32, 32), dtype=torch.uint8)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        features, logits = self.network.measure(images)
-        values = {"features": features, "logits": logits}
-        return tuple(values[name] for name in self.features_list)
-
-
-for _name in SHIPPED:
-    register_feature_extractor(f"cifar10-{_name}", _Extractor)

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
-from torchvision.transforms.functional import to_pil_image
 
 from colornet.config import FREE_ON_RESUME, TrainConfig
 from colornet.files import replacing
@@ -48,7 +48,7 @@ class RunLog:
         """Show a uint8 picture (3, H, W) of samples and write it to `samples/`."""
         self.writer.add_image("samples/gray, output, truth", grid, step)
         with replacing(self.folder / "samples" / f"step-{step:08d}.png") as path:
-            to_pil_image(grid).save(path)
+            Image.fromarray(grid.permute(1, 2, 0).numpy()).save(path)  # (height, width, 3)
 
     def close(self, *, finished: bool) -> None:
         """Flush everything; a finished run is marked as such among the hyperparameters."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import math
 import re
 import shutil
@@ -165,6 +166,7 @@ def test_a_changed_byte_in_the_weights_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_torch_fidelity_computes_the_same_to_the_last_bit(name: str) -> None:
+    importlib.import_module("colornet.fidelity")  # registers both
     generated, real = random_pixels(21), photos()
     expected = torch_fidelity.calculate_metrics(
         input1=Images(generated), input2=Images(real), feature_extractor=f"cifar10-{name}", fid=True, kid=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from pathlib import Path
 
@@ -26,6 +27,7 @@ ALLOWED = {
     "distances": [],
     "classifier": ["color"],
     "features": ["classifier"],
+    "fidelity": ["features"],
     "models": [],
     "config": ["errors"],
     "provenance": ["files"],
@@ -87,6 +89,13 @@ def test_every_module_has_its_place() -> None:
 def test_only_composing_training_and_scoring_know_accelerate(module: str) -> None:
     used = {name.split(".")[0] for name in imports(MODULES[module])}
     assert "accelerate" not in used or layer(module) in MAY_USE_ACCELERATE
+
+
+def test_training_and_colouring_begin_without_torchvision() -> None:
+    """Its models take as long to import as torch; distances and CIFAR-10 itself need it later."""
+    program = "import sys, colornet.compose, colornet.inference; print('torchvision' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
