@@ -3,9 +3,9 @@
 The coloured copies are as large as the photographs and have their lightness; JPEG, PNG, WebP and TIFF stay what they
 are, other formats become PNG. Transparency, EXIF and resolution are kept, colours are sRGB at 8 bits.
 
-Expect modest colours: the released models were trained on 32-pixel images of ten kinds of animals and vehicles, and
-see a photograph at that size. What they do not know stays pale or turns out wrong. For more, train on photographs like
-yours at 64 to 256 pixels: `colornet train cgan --data FOLDER --image-size 128`, then `--model runs/cgan`.
+Expect modest colours of a model that was trained on CIFAR-10, 32-pixel images of ten kinds of animals and vehicles: it
+sees a photograph at that size, and what it does not know stays pale or turns out wrong. For more, train on photographs
+like yours at 64 to 256 pixels: `colornet train cgan --data FOLDER --image-size 128`, then `--model runs/cgan`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ColorizeConfig:
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]  # image files, or folders of them with all that is below
     out: Path  # folder of the coloured copies, named and sorted into folders as the photographs are
-    model: str = "cgan"  # released model (cgan or ae), or the folder of a run
+    model: str = "cgan"  # released model (cgan or ae, where they are installed), or the folder of a run
     saturation: float = 1.0  # factor on the chroma: 0 is grey, above 1 is more vivid than the model says
     compare: bool = False  # also write NAME.compare.png: grey and coloured side by side, 1024 pixels each
     force: bool = False  # overwrite what is in --out (photographs themselves are never overwritten)
