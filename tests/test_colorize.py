@@ -228,6 +228,6 @@ def test_help_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "Expect modest colours: the released models were trained on 32-pixel images of ten kinds" in text
+    assert "Expect modest colours of a model that was trained on CIFAR-10, 32-pixel images of ten kinds" in text
     for option in ("--out", "--model", "--saturation", "--compare", "--force", "--cpu"):
         assert option in text
