@@ -101,6 +101,9 @@ def check(config: QualityConfig) -> list[Group]:
     for folder in filter(None, (config.out, config.write_inputs)):
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise InputError(f"{folder} exists already: choose another folder or remove it.")
+    for run in (run for group in groups for run in group.members):
+        if not (run / "model.safetensors").is_file():  # to learn of it an hour later would be a pity
+            raise InputError(f"{run} has no model.safetensors yet: train until its first checkpoint.")
     return groups
 
 

@@ -463,6 +463,7 @@ def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch:
     (group,) = quality.check(QualityConfig(runs=(Path("ae"),), data="sample"))
     assert (group.name, group.members) == ("ae", (released,))
     own = run_folder(tmp_path / "ae", data="sample")  # a folder of that name comes first
+    (own / "model.safetensors").touch()
     assert quality.check(QualityConfig(runs=(Path("ae"),), data="sample"))[0].members[0].resolve() == own
 
 
@@ -501,6 +502,16 @@ def test_runs_of_different_sizes_or_data_are_not_compared(tmp_path: Path, capsys
     assert "differ in image_size (32, 48)" in capsys.readouterr().err
     refused(runs[0], run_folder(tmp_path / "other", data="cifar10"))
     assert "differ in data (cifar10, sample): give --data" in capsys.readouterr().err
+
+
+def test_a_run_without_a_model_is_refused_before_anything_is_measured(
+    comparison: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    unfinished = run_folder(tmp_path / "ae-9", image_size=16, data=str(comparison.record["data"]["name"]))
+    refused(comparison.runs[0], unfinished, "--data", "sample")
+    error = capsys.readouterr().err
+    assert "ae-9 has no model.safetensors yet: train until its first checkpoint." in error
+    assert "Rows" not in error
 
 
 @pytest.mark.parametrize("option", ["--out", "--write-inputs"])
