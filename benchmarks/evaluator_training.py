@@ -134,16 +134,22 @@ def _fit_statistics(network: Cifar10Classifier, images: Tensor, batch_size: int 
 def _batches(
     images: Tensor, labels: Tensor, config: EvaluatorConfig, rng: np.random.Generator, steps: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield shuffled, flipped and shifted images (B, 3, H, W) with their classes (B,), epoch after epoch."""
+    """Yield shuffled, flipped and shifted images (B, 3, H, W) with their classes (B,), epoch after epoch.
+
+    An image is mirrored in every other epoch, which learns faster than chance (Jordan 2024).
+    """
     size = config.batch_size
-    order = np.empty(0, dtype=np.int64)
+    mirrored = rng.random(len(images)) < 0.5
+    order, flags = np.empty(0, dtype=np.int64), np.empty(0, dtype=bool)
     for _ in range(steps):
         while len(order) < size:
-            order = np.concatenate((order, rng.permutation(len(images))))
-        chosen, order = torch.from_numpy(order[:size]).to(images.device), order[size:]
-        flags = torch.from_numpy(rng.random(size) < 0.5).to(images.device)
+            epoch = rng.permutation(len(images))
+            order, flags = np.concatenate((order, epoch)), np.concatenate((flags, mirrored[epoch]))
+            mirrored = ~mirrored
+        chosen, flipped = (torch.from_numpy(part[:size]).to(images.device) for part in (order, flags))
+        order, flags = order[size:], flags[size:]
         offsets = torch.from_numpy(rng.integers(-config.shift, config.shift, (size, 2), endpoint=True))
-        yield random_shift(random_flip(images[chosen], flags), offsets.to(images.device)), labels[chosen]
+        yield random_shift(random_flip(images[chosen], flipped), offsets.to(images.device)), labels[chosen]
 
 
 def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Tensor:
