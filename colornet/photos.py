@@ -6,15 +6,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ExifTags import IFD, Base
 
+from colornet.data.images import scale_gray, srgb_transform
 from colornet.data.listing import image_formats
 from colornet.files import replacing
 
@@ -95,7 +95,7 @@ def to_photo(image: Image.Image) -> Photo:
     profile = image.info.get("icc_profile")
     if image.mode == "F" or image.mode.startswith("I"):
         values = _to_16_bits(image)
-        transform = _to_srgb(profile, "I;16")
+        transform = srgb_transform(profile, "I;16")
         pixels = np.array(transform.apply(Image.fromarray(values))) if transform else values
         return Photo(pixels, None, exif, dpi)
     if image.mode in ("La", "RGBa"):  # colours multiplied by alpha
@@ -105,7 +105,7 @@ def to_photo(image: Image.Image) -> Photo:
         image = image.convert("RGBA" if alpha is not None else "RGB")
     gray = image.mode in ("1", "L", "LA")
     base = image.convert("L" if gray else image.mode if image.mode in ("CMYK", "LAB") else "RGB")
-    transform = _to_srgb(profile, base.mode)
+    transform = srgb_transform(profile, base.mode)
     if transform:
         base = transform.apply(base)
     elif not gray:
@@ -179,32 +179,9 @@ def _descriptive_exif(image: Image.Image) -> Image.Exif:
     return kept
 
 
-def _to_srgb(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return what converts a mode from an embedded profile to sRGB; nothing if the pixels are taken as they are.
-
-    A profile that is damaged or made for another mode is ignored, as viewers do.
-    """
-    srgb = ImageCms.createProfile("sRGB")
-    if mode == "LAB":
-        return ImageCms.buildTransform(ImageCms.createProfile("LAB"), srgb, mode, "RGB")
-    if profile:
-        with suppress(ImageCms.PyCMSError):
-            return ImageCms.buildTransform(BytesIO(profile), srgb, mode, "RGB")
-    return None
-
-
 def _to_16_bits(image: Image.Image) -> NDArray[np.uint16]:
-    """Return grey of 16 bits, 32 bits or float as uint16 (H, W).
-
-    Integers are taken as 16 bits and floats as [0, 1] or [0, 255] where they fit that; else from darkest to brightest.
-    """
+    """Return grey of 16 bits, 32 bits or float as uint16 (H, W), scaled as training does."""
     values = np.asarray(image)
     if values.dtype.kind == "u" and values.dtype.itemsize == 2:
         return values.astype(np.uint16)  # in the machine's order of bytes
-    values = np.nan_to_num(values.astype(np.float64))
-    low, high = values.min(), values.max()
-    limits = (1.0, 255.0) if image.mode == "F" else (65535.0,)
-    limit = next((limit for limit in limits if low >= 0 and high <= limit), None)
-    if limit is None:
-        values, limit = values - low, (high - low) or 1.0  # one shade becomes black
-    return (values * (65535 / limit)).round().astype(np.uint16)
+    return scale_gray(image, 65535).astype(np.uint16)

@@ -13,7 +13,7 @@ from PIL import Image, ImageCms, ImageOps
 
 from colornet.data.listing import image_formats
 
-__all__ = ["fit_square", "open_rgb", "to_chw"]
+__all__ = ["fit_square", "open_rgb", "scale_gray", "srgb_transform", "to_chw"]
 
 _SRGB = ImageCms.createProfile("sRGB")
 
@@ -52,13 +52,13 @@ def to_chw(image: Image.Image) -> NDArray[np.uint8]:
 def _to_rgb(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     if image.mode == "F" or image.mode.startswith("I"):
-        image = _to_8_bits(image)
+        image = Image.fromarray(scale_gray(image, 255).astype(np.uint8))
     if image.mode in ("P", "PA"):
         image = image.convert("RGBA" if image.has_transparency_data else "RGB")
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
     base = image.convert({"1": "L", "LA": "L", "L": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(image.mode, "RGB"))
     base.info.clear()  # or converting it would look at the transparency again
-    transform = _transform(profile, base.mode)
+    transform = srgb_transform(profile, base.mode)
     rgb = transform.apply(base) if transform else base.convert("RGB")
     if alpha is None:
         return rgb
@@ -67,7 +67,7 @@ def _to_rgb(image: Image.Image) -> Image.Image:
 
 
 @lru_cache(maxsize=64)
-def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+def srgb_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
     """Return what converts images of a mode from an embedded profile to sRGB; nothing if they are taken as they are.
 
     A profile that is damaged or made for another mode is ignored, as viewers do.
@@ -80,8 +80,8 @@ def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform |
     return None
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    """Scale grey of 16 bits, 32 bits or float to mode L.
+def scale_gray(image: Image.Image, levels: int) -> NDArray[np.float64]:
+    """Scale grey of 16 bits, 32 bits or float to whole numbers from 0 to `levels`: (H, W).
 
     Integers are taken as 16 bits and floats as [0, 1] or [0, 255] where they fit that; else from darkest to brightest.
     """
@@ -91,4 +91,4 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     limit = next((limit for limit in limits if low >= 0 and high <= limit), None)
     if limit is None:
         values, limit = values - low, (high - low) or 1.0  # one shade becomes black
-    return Image.fromarray((values * (255 / limit)).round().astype(np.uint8))
+    return (values * (levels / limit)).round()
