@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import pickle
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from colornet.files import sync
 __all__ = ["find_checkpoint", "list_checkpoints", "load_checkpoint", "save_checkpoint"]
 
 FORMAT = 1
+_STATE = "state.pt"
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
         shutil.rmtree(leftover, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
-        written = temporary / "state.pt"
+        written = temporary / _STATE
         _write(state, written)
         files = {written.name: {"bytes": written.stat().st_size, "sha256": _sha256(written)}}
         manifest = {"format": FORMAT, "step": step, "files": files}
@@ -85,8 +87,17 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read the state of a checkpoint onto the CPU, running no code from it."""
-    state: dict[str, Any] = torch.load(path / "state.pt", map_location="cpu", weights_only=True)
+    """Read the state of a checkpoint onto the CPU, running no code from it.
+
+    Raises `InputError` for one that holds anything but tensors and plain values.
+    """
+    try:
+        state: dict[str, Any] = torch.load(path / _STATE, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise InputError(
+            f"The checkpoint {path} was not written by colornet or has been tampered with: remove it to go on from an "
+            "older one."
+        ) from error
     return state
 
 
@@ -106,7 +117,7 @@ def _format(path: Path) -> int:
     """Return the number of a checkpoint's format, 0 where its manifest cannot be read."""
     try:
         return int(json.loads((path / "manifest.json").read_text())["format"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0
 
 
@@ -116,18 +127,21 @@ def _problems(path: Path) -> Iterator[str]:
         manifest = json.loads((path / "manifest.json").read_text())
         if manifest["format"] != FORMAT:
             yield f"its format is {manifest['format']}, this version reads {FORMAT}"
+        if set(manifest["files"]) != {_STATE}:  # a path to elsewhere would be read there
+            yield f"its manifest does not list {_STATE} and nothing else"
+            return
         for name, expected in manifest["files"].items():
             if (path / name).stat().st_size != expected["bytes"]:
                 yield f"{name} has {(path / name).stat().st_size} of {expected['bytes']} bytes"
             elif _sha256(path / name) != expected["sha256"]:
                 yield f"the sha256 of {name} is not that of the manifest"
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         yield f"its manifest or a file cannot be read: {error}"
 
 
 def _step(path: Path) -> int:
     digits = path.name.removeprefix("step-")
-    return int(digits) if digits.isdigit() else -1
+    return int(digits) if digits.isdecimal() else -1
 
 
 def _sha256(path: Path) -> str:

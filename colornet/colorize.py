@@ -22,7 +22,7 @@ import tyro
 
 from colornet.config import load_config
 from colornet.data.listing import iter_images
-from colornet.errors import InputError, exiting_on_errors
+from colornet.errors import InputError, exiting_on_errors, printable
 from colornet.files import replacing
 from colornet.photos import coloured_name, read_photo, to_image, write_photo
 from colornet.released import find_model
@@ -65,9 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = tyro.cli(ColorizeConfig, args=arguments, prog="colornet colorize", description=__doc__)
         jobs = check(config)
         failures = _colorize(config, jobs)
-        print(f"{len(jobs) - len(failures)} of {len(jobs)} coloured, in {config.out}.")
+        print(printable(f"{len(jobs) - len(failures)} of {len(jobs)} coloured, in {config.out}."))
         for failure in failures:
-            print(f"error: {failure}", file=sys.stderr)
+            print(printable(f"error: {failure}"), file=sys.stderr)
         if failures:
             sys.exit(1)
 

@@ -94,13 +94,14 @@ def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
     path = run_dir / "model.safetensors"
     if not path.is_file():
         raise InputError(f"{run_dir} has no model.safetensors yet: train until its first checkpoint.")
-    generator = build_generator(config)
+    with torch.device("meta"):  # takes no memory, whatever size the configuration claims
+        generator = build_generator(config)
     try:
-        generator.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        generator.load_state_dict(load_file(path), assign=True)
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = (str(error).splitlines() or ["it is damaged"])[0]
         raise InputError(f"{path} cannot be loaded: {reason}; write it anew by training with --resume auto.") from error
-    return config, generator.eval().requires_grad_(False)
+    return config, generator.to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 def compose_trainer(config: TrainConfig) -> Trainer:

@@ -8,9 +8,12 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import reprlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_type_hints
+
+from typeguard import TypeCheckError, check_type
 
 from colornet.errors import InputError
 
@@ -145,13 +148,24 @@ FREE_ON_RESUME = frozenset(
 )
 
 
+# Beyond these lies a slip of the keyboard, or the configuration of somebody who means harm.
+_MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1}
+
+
 def check_config(config: TrainConfig, world_size: int = 1) -> None:
     """Raise `InputError` for a value that no run could use, naming the option and what it must be."""
+    _check_values(config)
+    _check_processes(config, world_size)
+
+
+def _check_values(config: TrainConfig) -> None:
     for name in ("image_size", "width", "blocks", "discriminator_width", "epochs", "batch_size", "accumulation_steps",
                  "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
         _require(getattr(config, name) >= 1, config, name, "at least 1")
     for name in ("shift", "warmup_steps", "save_every", "seed"):
         _require(getattr(config, name) >= 0, config, name, "at least 0")
+    for name, most in _MOST.items():
+        _require(getattr(config, name) <= most, config, name, f"at most {most:,}")
     for name in ("lr", "discriminator_lr", "lr_decay"):
         _require(0 < getattr(config, name) < math.inf, config, name, "a positive number")
     for name in ("beta1", "beta2", "ema_decay"):
@@ -161,9 +175,10 @@ def check_config(config: TrainConfig, world_size: int = 1) -> None:
     _require(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
     _require(config.shift < config.image_size, config, "shift", "below --image-size")
     levels = config.multipliers
-    _require(bool(levels) and min(levels) >= 1, config, "multipliers", "one or more numbers of at least 1")
+    _require(1 <= len(levels) <= 12, config, "multipliers", "one to twelve numbers")
+    _require(min(levels) >= 1, config, "multipliers", "numbers of at least 1")
+    _require(max(levels) <= _MOST["width"], config, "multipliers", f"numbers of at most {_MOST['width']:,}")
     _check_image_size(config)
-    _check_processes(config, world_size)
 
 
 def _check_image_size(config: TrainConfig) -> None:
@@ -197,22 +212,38 @@ def _check_processes(config: TrainConfig, world_size: int) -> None:
 
 def _require(ok: bool, config: TrainConfig, name: str, wanted: str) -> None:
     if not ok:
-        raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}: it must be {wanted}.")
+        shown = reprlib.repr(getattr(config, name))
+        raise InputError(f"--{name.replace('_', '-')} is {shown}: it must be {wanted}.")
 
 
 def load_config(run_dir: Path) -> TrainConfig:
-    """Read the `config.json` of a run folder; `InputError` if there is none, or none that this version can read."""
+    """Read the `config.json` of a run folder; `InputError` if there is none, or none that a run could have written."""
     path = run_dir / "config.json"
     if not path.is_file():
         raise InputError(f"{run_dir} is no run: it holds no config.json; name a folder that training wrote.")
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
+        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         known = {field.name for field in dataclasses.fields(TrainConfig)}
         if unknown := values.keys() - known:
             raise ValueError(f"it has the unknown field {min(unknown)!r}, from another version perhaps")
-        return TrainConfig(**{**values, "multipliers": tuple(values["multipliers"])})
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise InputError(f"{path} cannot be used: {error}; restore it, or start again in another --run-dir.") from error
+        config = TrainConfig(**{**values, "multipliers": tuple(values["multipliers"])})
+        _check_types(config)
+        _check_values(config)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError) as error:
+        reason = str(error).rstrip(".")
+        raise InputError(
+            f"{path} cannot be used: {reason}; restore it, or start again in another --run-dir."
+        ) from error
+    return config
+
+
+def _check_types(config: TrainConfig) -> None:
+    for name, kind in get_type_hints(TrainConfig).items():
+        value = getattr(config, name)
+        try:
+            check_type(value, kind)
+        except TypeCheckError as error:
+            raise TypeError(f"{name} is {reprlib.repr(value)}, and {error}") from error
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:

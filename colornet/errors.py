@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["DivergedError", "InputError", "LostProcessError", "PreemptedError", "exiting_on_errors"]
+__all__ = ["DivergedError", "InputError", "LostProcessError", "PreemptedError", "exiting_on_errors", "printable"]
 
 _PATIENCE = 3  # seconds
 _TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
-_DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_UNUSABLE_PATH = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
 
 
 class InputError(Exception):
@@ -43,11 +44,11 @@ class PreemptedError(Exception):
 
 @contextmanager
 def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
-    """Turn these errors, a full disk and Ctrl-C into a sentence on stderr and an exit code.
+    """Turn these errors, those of paths, disk and memory, and Ctrl-C into a sentence on stderr and an exit code.
 
-    2: the input, or a disk that takes no more; 1: a run that diverged or lost a process; 75: pre-empted; 130: Ctrl-C.
-    `quiet` is for all processes but the first: they come to the same end, without words and a little later, since a
-    launcher kills the others as soon as one of them exits.
+    2: the input, or a disk or memory that takes no more; 1: a run that diverged or lost a process; 75: pre-empted; 130:
+    Ctrl-C. `quiet` is for all processes but the first: they come to the same end, without words and a little later,
+    since a launcher kills the others as soon as one of them exits.
     """
     try:
         yield
@@ -65,13 +66,28 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     except PreemptedError as error:
         message, code = str(error), _TEMPORARY_FAILURE
     except OSError as error:
-        if error.errno not in _DISK_ERRORS:
+        if error.errno not in _FULL_DISK | _UNUSABLE_PATH:
             raise
-        message, code = f"error: {error.filename or 'A file'} cannot be written: {error.strerror}.", 2
+        verb = "written" if error.errno in _FULL_DISK else "used"
+        message, code = f"error: {error.filename or 'A file'} cannot be {verb}: {error.strerror}.", 2
+    except MemoryError as error:  # of Python and NumPy
+        message, code = f"error: Memory is not enough ({error}): choose smaller images, batches or networks.", 2
+    except RuntimeError as error:  # torch's have no type that is common to all devices
+        if not ("out of memory" in str(error) or "can't allocate memory" in str(error)):
+            raise
+        reason = str(error).splitlines()[0]
+        message, code = f"error: Memory is not enough ({reason}): choose smaller images, batches or networks.", 2
+        quiet = False  # one device may be full, and the others not
     except KeyboardInterrupt:
-        message, code = "\nInterrupted.", 130
+        print(file=sys.stderr)  # ends the line on which the terminal shows ^C
+        message, code = "Interrupted.", 130
     if quiet:
         time.sleep(_PATIENCE)
     else:
-        print(message, file=sys.stderr, flush=True)
+        print(printable(message), file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+def printable(text: str) -> str:
+    """Escape what a terminal would not show but obey: line ends, control sequences, broken characters of file names."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

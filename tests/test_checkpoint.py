@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
 import resource
 from pathlib import Path
 
@@ -108,19 +107,3 @@ def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
     (tmp_path / ".step-00000123.tmp" / "state.pt").write_bytes(b"half")
     save_checkpoint(tmp_path, 124, state(1.0), keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step-00000124"]
-
-
-class Payload:
-    def __init__(self, marker: Path) -> None:
-        self.marker = marker
-
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return os.mkdir, (str(self.marker),)
-
-
-def test_loading_runs_no_code(tmp_path: Path) -> None:
-    path = save_checkpoint(tmp_path, 1, state(1.0), keep=1)
-    torch.save({"step": Payload(tmp_path / "ran")}, path / "state.pt")
-    with pytest.raises(pickle.UnpicklingError):
-        load_checkpoint(path)
-    assert not (tmp_path / "ran").exists()

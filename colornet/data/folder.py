@@ -17,7 +17,7 @@ from colornet.data.cache import cache_key, make_folder, read_parts, write_parts
 from colornet.data.images import fit_square, open_rgb, to_chw
 from colornet.data.listing import ImageFile, list_images, part_folders
 from colornet.data.split import Labels, Parts, split_train, split_whole
-from colornet.errors import InputError
+from colornet.errors import InputError, printable
 
 __all__ = ["load_folder"]
 
@@ -46,7 +46,9 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     parts, unreadable = cached
     if unreadable:
         names = ", ".join(unreadable[:_NAMES_SHOWN]) + (", …" if len(unreadable) > _NAMES_SHOWN else "")
-        _logger.warning("Left out %d file(s) of '%s' that cannot be read: %s", len(unreadable), folder, names)
+        _logger.warning(
+            "Left out %d file(s) of '%s' that cannot be read: %s", len(unreadable), folder, printable(names)
+        )
     return parts
 
 

@@ -64,24 +64,39 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
     """Yield every file of a folder or of a subfolder that has the suffix of an image format, hidden ones excepted.
 
     Symbolic links are followed, but each directory is read only once. A dangling link is yielded like a file, so that
-    it is reported when it cannot be read. Raises InputError for a directory that cannot be listed.
+    it is reported when it cannot be read; pipes and devices, which never end, are no files. Raises InputError for a
+    directory that cannot be listed.
     """
-    yield from _walk(folder / below, below and f"{below}/", set())
+    seen: set[tuple[int, int]] = set()
+    pending = [(folder / below, below and f"{below}/")]  # a list, as folders may be nested deeper than Python's calls
+    while pending:
+        directory, prefix = pending.pop()
+        try:
+            status = directory.stat()
+            with os.scandir(directory) as scan:
+                entries = sorted((e for e in scan if not e.name.startswith(".")), key=lambda entry: entry.name)
+        except OSError as error:
+            raise InputError(
+                f"Folder '{directory}' cannot be read ({error.strerror}): check its permissions."
+            ) from error
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for entry in entries:
+            if Path(entry.name).suffix.lower() in _image_suffixes() and _is_file(entry):
+                file = entry.stat(follow_symlinks=not entry.is_symlink() or Path(entry.path).exists())
+                yield ImageFile(prefix + entry.name, file.st_size, file.st_mtime_ns)
+        pending += [(Path(entry.path), f"{prefix}{entry.name}/") for entry in reversed(entries) if _is_dir(entry)]
 
 
-def _walk(directory: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[ImageFile]:
-    try:
-        status = directory.stat()
-        with os.scandir(directory) as scan:
-            entries = sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as error:
-        raise InputError(f"Folder '{directory}' cannot be read ({error.strerror}): check its permissions.") from error
-    if (status.st_dev, status.st_ino) in seen:
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for entry in entries:
-        if entry.is_dir():
-            yield from _walk(Path(entry.path), f"{prefix}{entry.name}/", seen)
-        elif (entry.is_file() or entry.is_symlink()) and Path(entry.name).suffix.lower() in _image_suffixes():
-            file = entry.stat(follow_symlinks=entry.is_file())
-            yield ImageFile(prefix + entry.name, file.st_size, file.st_mtime_ns)
+# A link is asked by its path: of one that leads in a circle, `os.DirEntry` only raises.
+
+
+def _is_dir(entry: os.DirEntry[str]) -> bool:
+    return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    if entry.is_symlink():
+        return Path(entry.path).is_file() or not Path(entry.path).exists()
+    return entry.is_file()
