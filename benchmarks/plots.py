@@ -1,4 +1,6 @@
-"""The plots of the report: inline SVG whose text and lines take the colours and the font of the page around them.
+"""The report's plots of numbers, and how all plots are drawn.
+
+They are inline SVG whose text and lines take the colours and the font of the page around them.
 
 Widths and sizes of type are CSS pixels: a plot is drawn at the size at which the page shows it, or nearly so.
 """
@@ -14,28 +16,26 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.typing import RcKeyType
 from numpy.typing import NDArray
-
-from colornet.color import lab_to_rgb
 
 __all__ = [
     "INK",
     "NEUTRAL",
     "PALETTE",
+    "RULE",
+    "STYLE",
     "Bar",
     "Curve",
     "Point",
     "bars",
-    "chroma_limit",
-    "chroma_map",
     "curves",
-    "distribution",
+    "race",
     "scatter",
+    "svg",
 ]
 
 Array = NDArray[Any]
@@ -47,7 +47,7 @@ NEUTRAL = "#9aa0a8"  # rows that are not models
 # Stand for the page's colours of text and of thin lines, which differ between light and dark, until the SVG is written.
 INK, RULE = "#010203", "#040506"
 
-_STYLE: dict[RcKeyType, Any] = {
+STYLE: dict[RcKeyType, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": RULE,
     "axes.formatter.useoffset": False,
@@ -66,14 +66,9 @@ _STYLE: dict[RcKeyType, Any] = {
     "ytick.color": RULE,
     "ytick.labelcolor": INK,
 }
-_WIDTH, _WIDE, _SMALL = 350, 530, 250  # of plots that the page shows three, two and four in a row
+_WIDTH, _WIDE = 350, 530  # of plots that the page shows three and two in a row
 _NAME_LENGTH = 26  # characters
 _POINTS = 100  # a longer curve is drawn as means over that many parts of its length
-
-_AB_EDGE = 110.0  # histograms reach from −110 to 110
-_AB_LIGHTNESS = 65.0  # L* in which they are drawn
-_AB_FAINTEST = 1e-5  # share of the pixels that is still shown
-_AB_ENCLOSED = 0.9  # share of the truth's pixels within its outline
 
 
 @dataclass(frozen=True)
@@ -107,7 +102,7 @@ class Point:
     color: str
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def bars(rows: Sequence[Bar], truth: tuple[float, str] | None, label: str) -> str:
     """Draw horizontal bars, whiskers of one standard deviation, and the real images' (value, text) as a line."""
     figure, axes = _figure(_WIDE, 52 + 23 * len(rows))
@@ -128,10 +123,10 @@ def bars(rows: Sequence[Bar], truth: tuple[float, str] | None, label: str) -> st
         axes.axvline(value, color=INK, linewidth=1.2, linestyle=(0, (4, 2)))
         axes.annotate(f"real {text}", (value, 1), (0, 5), xycoords=("data", "axes fraction"),
                       textcoords="offset points", ha="center")  # fmt: skip
-    return _svg(figure, label)
+    return svg(figure, label)
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
 def curves(lines: Sequence[Curve], x_label: str, label: str) -> str:
     """Draw the curves of all runs for one tag."""
     figure, axes = _figure(_WIDTH, 220)
@@ -145,10 +140,31 @@ def curves(lines: Sequence[Curve], x_label: str, label: str) -> str:
     axes.grid(axis="y")
     axes.set_xlabel(x_label)
     axes.margins(x=0.02)
-    return _svg(figure, label)
+    return svg(figure, label)
 
 
-@mpl.rc_context(_STYLE)
+@mpl.rc_context(STYLE)
+def race(lines: Sequence[Curve], target: float, text: str, x_label: str, label: str) -> str:
+    """Draw errors that fall to a target, on logarithmic axes; a large dot is where a curve first is at or below it."""
+    figure, axes = _figure(_WIDE, 320)
+    for line in lines:
+        axes.plot(line.x, line.y, color=line.color, linewidth=1.3, alpha=0.85, marker="o", markersize=2.5)
+        there = np.flatnonzero(line.y <= target)[:1]
+        axes.plot(line.x[there], line.y[there], "o", color=line.color, markersize=7, zorder=3)
+    axes.axhline(target, color=INK, linewidth=1, linestyle=(0, (4, 2)))
+    axes.annotate(text, (0, target), (4, -4), xycoords=("axes fraction", "data"), textcoords="offset points",
+                  va="top")  # fmt: skip
+    axes.set(xscale="log", yscale="log", xlabel=x_label)
+    axes.margins(0.05, 0.12)
+    axes.grid()
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.set_major_formatter(lambda value, _: f"{value:,g}")
+        axis.set_minor_locator(NullLocator())
+    return svg(figure, label)
+
+
+@mpl.rc_context(STYLE)
 def scatter(points: Sequence[Point], x_label: str, y_label: str, label: str) -> str:
     """Draw named points in axes that begin at 0."""
     figure, axes = _figure(_WIDE, 320)
@@ -156,75 +172,10 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str, label: str) -> 
         axes.scatter(point.x, point.y, s=70, color=point.color, zorder=3)
         axes.annotate(_short(point.name), (point.x, point.y), (0, 9), textcoords="offset points", ha="center")
     axes.grid()
-    axes.margins(0.18)
-    axes.set(xlim=(0, None), ylim=(0, None), xlabel=x_label, ylabel=y_label)
+    farthest, highest = max(point.x for point in points), max(point.y for point in points)
+    axes.set(xlim=(0, 1.15 * farthest), ylim=(0, 1.15 * highest), xlabel=x_label, ylabel=y_label)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
-    return _svg(figure, label)
-
-
-@mpl.rc_context(_STYLE)
-def distribution(values: Array, truth: Array | None, color: str, limit: float, label: str) -> str:
-    """Draw the distribution of colourfulness over images from 0 to `limit`, above that of the real images."""
-    figure, axes = _small_figure(110)
-    edges = np.linspace(0, limit, 41).tolist()
-    if truth is not None:
-        heights, *_ = axes.hist(truth.clip(0, limit), edges, density=True, color=NEUTRAL, alpha=0.35)
-        axes.set_ylim(0, 3 * np.max(heights))  # what is nearly grey would flatten all else
-    axes.hist(values.clip(0, limit), edges, density=True, histtype="step", color=color, linewidth=1.6)
-    axes.spines["left"].set_visible(False)
-    axes.set(xlim=(0, limit), yticks=[], xlabel="CF")
-    return _svg(figure, label)
-
-
-def chroma_limit(histograms: Sequence[Array]) -> float:
-    """Choose the |a*| and |b*| up to which the visible part of all histograms (64, 64) lies, in tens."""
-    edges = np.linspace(-_AB_EDGE, _AB_EDGE, histograms[0].shape[0] + 1)
-    outer = np.maximum(np.abs(edges[:-1]), np.abs(edges[1:]))
-    far = np.maximum(outer[:, None], outer[None, :])
-    reach = max(float(far[counts >= 10 * _AB_FAINTEST * counts.sum()].max()) for counts in histograms)
-    return min(_AB_EDGE, 10 * np.ceil(reach / 10))
-
-
-@mpl.rc_context(_STYLE)
-def chroma_map(counts: Array, truth: Array | None, limit: float, label: str) -> str:
-    """Draw a histogram (b*, a*) in the colours that it counts: the more opaque, the more pixels, logarithmically.
-
-    The scale is that of the real images, in whose absence it is the histogram's own; the line encloses 90 % of them.
-    """
-    figure, axes = _small_figure(236)  # square axes
-    reference = counts if truth is None else truth
-    share, densest = counts / counts.sum(), (reference / reference.sum()).max()
-    with np.errstate(divide="ignore"):
-        opacity = np.log(share / _AB_FAINTEST) / np.log(densest / _AB_FAINTEST)
-    opacity = opacity.clip(0, 1) ** 0.7  # lifted: what is rare stays visible
-    pixels = np.concatenate((_ab_colors(len(counts)), opacity[..., None]), axis=-1)  # (b, a, RGBA)
-    axes.imshow(pixels, origin="lower", extent=(-_AB_EDGE, _AB_EDGE, -_AB_EDGE, _AB_EDGE), interpolation="none")
-    axes.axhline(0, color=RULE, linewidth=0.6, zorder=0)
-    axes.axvline(0, color=RULE, linewidth=0.6, zorder=0)
-    if truth is not None:
-        half = _AB_EDGE / len(truth)
-        centers = np.linspace(-_AB_EDGE + half, _AB_EDGE - half, len(truth))
-        axes.contour(centers, centers, truth, [_enclosing_level(truth)], colors=[INK], linewidths=0.9)
-    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="a*", ylabel="b*")
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(MaxNLocator(5, symmetric=True))
-    return _svg(figure, label)
-
-
-def _ab_colors(bins: int) -> Array:
-    """Return the sRGB colours (b, a, 3) of the bins of a histogram at one lightness, clipped to what screens show."""
-    half = _AB_EDGE / bins
-    centers = torch.linspace(-_AB_EDGE + half, _AB_EDGE - half, bins)
-    b, a = torch.meshgrid(centers, centers, indexing="ij")
-    rgb: Array = lab_to_rgb(torch.stack((torch.full_like(a, _AB_LIGHTNESS), a, b))).movedim(0, -1).numpy()
-    return rgb
-
-
-def _enclosing_level(counts: Array) -> float:
-    """Find the count above which the fullest bins together hold `_AB_ENCLOSED` of all."""
-    falling = np.sort(counts, axis=None)[::-1]
-    last = np.searchsorted(falling.cumsum(), _AB_ENCLOSED * falling.sum())
-    return float(falling[last : last + 2].mean())  # between the last bin within and the first without
+    return svg(figure, label)
 
 
 def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
@@ -245,16 +196,7 @@ def _figure(width: int, height: int) -> tuple[Figure, Axes]:
     return figure, figure.add_subplot()
 
 
-def _small_figure(height: int) -> tuple[Figure, Axes]:
-    """Make a figure whose axes begin at the same place as those of the figure below it."""
-    figure = Figure(figsize=(_SMALL / 72, height / 72))
-    left, below, margin = 48, 34, 4
-    return figure, figure.add_axes(
-        (left / _SMALL, below / height, 1 - (left + margin) / _SMALL, 1 - (below + margin) / height)
-    )
-
-
-def _svg(figure: Figure, label: str) -> str:
+def svg(figure: Figure, label: str) -> str:
     """Write a figure as an `svg` element of a page; `label` is what a screen reader says, another for every plot."""
     buffer = StringIO()
     with mpl.rc_context({"svg.hashsalt": label}):  # ids follow from it: the same in every report, unique in a page

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import re
+import statistics
 import subprocess
 import sys
 from base64 import b64decode
@@ -14,10 +17,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
-from benchmarks import plots, report
+from benchmarks import arithmetic, memory, report, report_chroma, speedrun_race
+from benchmarks.columns import COLUMNS as ALL_COLUMNS
+from benchmarks.columns import DISTINCT
+from benchmarks.measures import Scores
+from benchmarks.roofline import GROUPS
+from benchmarks.speedrun import SpeedrunConfig
+from benchmarks.tabulation import Result, summarize_result
+from benchmarks.throughput import ThroughputConfig
+from benchmarks.throughput_record import measure
 
 Record = dict[str, Any]
 
@@ -96,6 +108,62 @@ def throughput_record() -> Record:
             rows.append(row | {"peak_memory_bytes": speed and 3.1e9})
     seed = {"images_per_second": 2_345.6, "batch_size": 64, "precision": "no"}
     return {"kind": "throughput", **ORIGIN, "peak": {"bf16": 6.1e14}, "seed_pipeline": seed, "rows": rows}
+
+
+def distinct_record() -> Record:
+    """Let the suite summarise two models, of which the second is better only where near-duplicates are left out."""
+    results = []
+    for name, kind, fds in (
+        ("real", "truth", [(0.0, 0.0)]),
+        ("grey", "floor", [(1.0, 1.25)]),
+        ("ae", "model", [(0.5, 0.625), (0.7, 0.825)]),
+        ("cgan", "model", [(0.75, 0.375)]),
+    ):
+        scores = []
+        for fd, distinct in fds:
+            per_image = {column: torch.full((6,), 20.0).double() for column in ("psnr", "cf", "cf_truth", "mse")}
+            values: dict[str, float | None] = {"fd_cifar10_v1": fd, "cf": 20.0, "psnr": 20.0}
+            scores.append(Scores(values, per_image, values | {"fd_cifar10_v1": distinct}))
+        runs: dict[str, Record] = {f"{name}-{seed}": {} for seed in range(len(fds))} if kind == "model" else {}
+        results.append(Result(name, kind, f"What {name} is.", scores, torch.empty(0), runs))  # type: ignore[arg-type]
+    measured = {"e_cifar10_v1", "fd_cifar10_v1", "cf", "psnr"}
+    columns = {
+        name: {**dataclasses.asdict(column), "reason": None if name in measured else "Left out here."}
+        for name, column in ALL_COLUMNS.items()
+    }
+    record = quality_record() | {"columns": columns, "rows": [summarize_result(one, results) for one in results]}
+    record["data"]["near_duplicates"] = 347
+    del record["pictures"]
+    return record
+
+
+@pytest.fixture(scope="module")
+def race(folder: Path) -> Record:
+    """Let the suite race three seeds on 54 images to errors that are set: the third does not get there."""
+    errors = itertools.chain([0.02, 0.01], [0.03, 0.009], [0.008], itertools.repeat(0.03))
+    options = SpeedrunConfig(
+        width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=3, eval_steps=2, seed_epochs=2,
+        seed_width=8, data=str(folder), image_size=16, mixed_precision="no", cpu=True,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speedrun_race, "held_out_mse", lambda *_, **__: next(errors))
+        found = speedrun_race.race(options)
+    return dict(json.loads(json.dumps(found)))
+
+
+@pytest.fixture(scope="module")
+def rooflines(folder: Path) -> Record:
+    """Let the suite time two tiny presets and find their largest batches, of which those up to 100 images fit."""
+    options = ThroughputConfig(
+        presets=("ae", "seed-cgan"), batch_sizes=(4,), precisions=("no",), width=8, blocks=1, image_size=16, steps=1,
+        warmup=0, seed_pipeline=False, memory=False, roofline=True, find_batch=True, batch_granularity=32,
+        memory_limit=0.5, data=str(folder), cpu=True,
+    )  # fmt: skip
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(arithmetic.PEAK_SIDE, "cpu", 128)
+        patch.setitem(arithmetic.COPY_NUMBERS, "cpu", 2**16)
+        patch.setattr(memory, "peak_memory", lambda case, _: 2**28 if case.config.batch_size <= 100 else None)
+        return dict(json.loads(json.dumps(measure(options))))
 
 
 def write_quality(folder: Path, record: Record) -> Path:
@@ -180,6 +248,22 @@ def cells(markdown: str) -> dict[str, dict[str, str]]:
         for line in lines:
             found.setdefault(line[0].strip("*"), {}).update(zip(names[1:], line[1:], strict=True))
     return found
+
+
+def table_after(markdown: str, heading: str) -> dict[str, dict[str, str]]:
+    """Read the first table after a heading: row, heading, cell, without what makes them bold or italic."""
+    table = re.search(r"(?:^\|.*\n)+", markdown.partition(heading)[2], re.MULTILINE)
+    assert table is not None, f"no table after {heading}"
+    split = (re.split(r"(?<!\\)\|", line)[1:-1] for line in table[0].splitlines())
+    heads, _, *lines = ([cell.strip(" *") for cell in line] for line in split)
+    return {line[0]: dict(zip(heads[1:], line[1:], strict=True)) for line in lines}
+
+
+def write_json(path: Path, record: Record) -> Path:
+    """Write a record into a folder of its own; return the folder."""
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(record))
+    return path.parent
 
 
 def test_tables_are_the_numbers_of_the_json(markdown: str) -> None:
@@ -354,12 +438,174 @@ def test_two_results_of_a_kind_are_both_shown(tmp_path: Path) -> None:
     page, markdown = make(tmp_path, tmp_path / "out")
     headings = Outline(page).headings
     assert {"Quality on cifar10-jpeg (1)", "Quality on cifar10-jpeg (2)"} <= {*headings}
-    assert headings.count("Throughput on NVIDIA H100 80GB HBM3") == 2
+    assert headings.count("Throughput on NVIDIA H100 80GB HBM3") == 1  # a section a device, a table a file
     for text in ("11.1", "22.2", "first/quality.json", "second/quality.json", "second/throughput.json"):
         assert text in page
         assert text in markdown
     ids = Outline(page).ids
     assert len(ids) == len({*ids})
+
+
+# Scores without near-duplicates
+
+
+def test_scores_without_near_duplicates_have_a_table_of_their_own(tmp_path: Path) -> None:
+    record = distinct_record()
+    page, markdown = make(write_json(tmp_path / "results" / "quality.json", record), tmp_path / "out")
+    heading = "Without the 347 images that have a near-duplicate among the training images"
+    assert page.count(f"<h4>{heading}</h4>") == 1
+    shown = table_after(markdown, heading)
+    labels = {name: column["label"].replace("|", "\\|") for name, column in record["columns"].items()}
+    notes = {name: "<sup>1</sup>" if column["reason"] else "" for name, column in record["columns"].items()}
+    assert {*shown["ae"]} == {labels[name] + notes[name] for name in DISTINCT}
+    assert {row: line["FD v1"] for row, line in shown.items()} == {
+        "real": "0.000", "grey": "1.250", "ae": "0.725 ± 0.141", "cgan": "0.375",
+    }  # fmt: skip
+    assert shown["cgan"]["e"] == "0.300"
+    assert table_after(markdown, "Distance between")["cgan"]["FD v1"] == "0.750"
+
+
+def test_best_model_without_near_duplicates_is_another(tmp_path: Path) -> None:
+    _, markdown = make(write_json(tmp_path / "results" / "quality.json", distinct_record()), tmp_path / "out")
+    everything, distinct = markdown.split("### Without the 347")
+    assert "**0.600 ± 0.141**" in everything
+    assert "**0.750**" not in everything
+    assert "**0.375**" in distinct
+    assert "**0.725 ± 0.141**" not in distinct
+
+
+def test_no_table_of_near_duplicates_without_scores(page: str, markdown: str) -> None:
+    assert "near-duplicate" not in page + markdown
+
+
+# The race
+
+
+@pytest.fixture(scope="module")
+def raced(race: Record, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    root = tmp_path_factory.mktemp("race")
+    return make(write_json(root / "results" / "race.json", race), root / "out")
+
+
+def test_race_shows_both_sides_and_their_ratio(race: Record, raced: tuple[str, str]) -> None:
+    page, markdown = raced
+    ratio = f"{race['median']['ratio']:.2f}"
+    for text in raced:
+        assert f"{ratio} times as long" in text
+        assert "the median of 3 runs, of which 2 got there" in text
+        assert "Both see the same grey" in text
+    assert [heading for heading in Outline(page).headings if "seed project" in heading] == [
+        f"Time to the seed project's result on {race['data']['name']}"
+    ]
+    assert re.findall(r"</i>([^<]*)</li>", page) == ["seed pipeline", "ours, from ae"]
+    shown = table_after(markdown, "## Time to")
+    assert [*shown] == ["seed pipeline", "ours, seed 0", "ours, seed 1", "ours, seed 2", "median of 3"]
+    assert shown["median of 3"]["ratio"] == ratio
+    assert shown["seed pipeline"]["MSE"] == "0.01000"
+    assert [shown[f"ours, seed {seed}"]["MSE"] for seed in range(3)] == ["0.00900", "0.00800", "0.03000"]
+    for run in race["runs"][:2]:
+        line = shown[f"ours, seed {run['seed']}"]
+        assert line["ratio"] == f"{run['ratio']:.2f}"
+        assert float(line["seconds"].replace(",", "")) == pytest.approx(run["seconds"], rel=0.05)
+
+
+def test_run_that_did_not_get_there_says_why(race: Record, raced: tuple[str, str]) -> None:
+    page, markdown = raced
+    line = table_after(markdown, "## Time to")["ours, seed 2"]
+    assert (line["seconds"], line["ratio"]) == ("–<sup>1</sup>", "–")
+    assert race["runs"][2]["reason"] == "The lowest MSE in 2 epochs was 0.03000."
+    assert f"<li>{race['runs'][2]['reason']}</li>" in page
+
+
+def test_median_of_seeds_has_its_range(race: Record, tmp_path: Path) -> None:
+    runs = race["runs"][:2]
+    median = {key: statistics.median(run[key] for run in runs) for key in ("seconds", "ratio")}
+    record = race | {"runs": runs, "median": median}
+    _, markdown = make(write_json(tmp_path / "results" / "race.json", record), tmp_path / "out")
+    low, high = sorted(f"{run['ratio']:.2f}" for run in runs)
+    line = table_after(markdown, "## Time to")["median of 2 (lowest–highest)"]
+    assert line["ratio"] == f"{median['ratio']:.2f} ({low}–{high})"
+
+
+def test_race_without_a_median_claims_no_ratio(race: Record, tmp_path: Path) -> None:
+    record = race | {"runs": race["runs"][2:], "median": {"seconds": None, "ratio": None}}
+    page, markdown = make(write_json(tmp_path / "results" / "race.json", record), tmp_path / "out")
+    assert "in 0 of 1 run: there is no median time and no ratio" in page
+    assert "times as long" not in page
+    assert table_after(markdown, "## Time to")["median of 1"]["ratio"] == "–"
+
+
+def test_race_draws_every_evaluation_and_where_the_target_is_reached(race: Record, raced: tuple[str, str]) -> None:
+    plots = re.findall(r'aria-label="MSE over [^"]*".*?</svg>', raced[0], re.DOTALL)
+    assert len(plots) == 2  # over seconds, over images
+    evaluations = len(race["seed_pipeline"]["curve"]) + sum(len(run["curve"]) for run in race["runs"])
+    for drawing in plots:
+        marks = re.findall(r"<use [^>]*fill: #[^>]*>", drawing)
+        assert len(marks) == evaluations + 3  # the seed pipeline and two of ours get there
+        assert "target 0.01000" in drawing
+
+
+# The roofline and the largest batches
+
+
+@pytest.fixture(scope="module")
+def bounded(rooflines: Record, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    root = tmp_path_factory.mktemp("rooflines")
+    return make(write_json(root / "results" / "rooflines.json", rooflines), root / "out")
+
+
+def test_least_times_add_up_to_their_total(rooflines: Record, bounded: tuple[str, str]) -> None:
+    page, markdown = bounded
+    Outline(page)
+    assert "<h4>Least time of a step</h4>" in page
+    shown = table_after(markdown, "#### Least time of a step")
+    assert [*shown][: len(GROUPS)] == [*GROUPS]
+    for row, case in zip(rooflines["rooflines"], ("ae, 4, fp32", "seed-cgan, 4, fp32"), strict=True):
+        column = {name: line[case] for name, line in shown.items()}
+        total = float(column["least time together"])
+        rounding = 0.5 * 10 ** -len(column["least time together"].partition(".")[2])
+        assert sum(float(column[group]) for group in GROUPS) == pytest.approx(total, abs=5 * rounding)
+        assert total == pytest.approx(1000 * row["seconds"], abs=1.01 * rounding)
+        step = float(column["measured step"].replace(",", ""))
+        assert step == pytest.approx(1000 * 4 / row["measured_images_per_second"], rel=0.001)
+        assert column["least time ÷ measured step"] == f"{100 * row['share_of_bound']:.1f} %"
+        assert total / step == pytest.approx(row["share_of_bound"], rel=0.01)
+
+
+def test_step_that_was_not_measured_has_no_share(rooflines: Record, tmp_path: Path) -> None:
+    unknown = dict.fromkeys(("measured_images_per_second", "share_of_bound", "input_seconds", "input_share"))
+    record = rooflines | {"rooflines": [rooflines["rooflines"][0] | unknown]}
+    _, markdown = make(write_json(tmp_path / "results" / "rooflines.json", record), tmp_path / "out")
+    shown = table_after(markdown, "#### Least time of a step")
+    assert [line["ae, 4, fp32"] for line in shown.values()][-3:] == ["–", "–", "–"]
+
+
+def test_largest_batches_are_shown(bounded: tuple[str, str]) -> None:
+    shown = table_after(bounded[1], "#### Largest batches")
+    assert [*shown] == ["ae", "seed-cgan"]
+    expected = {"largest batch": "96", "peak memory": "0.25 GiB", "memory limit": "0.50 GiB", "steps of": "32"}
+    assert shown["ae"].items() >= expected.items()
+    assert "<h4>Largest batches</h4>" in bounded[0]
+
+
+def test_no_roofline_and_no_largest_batch_without_them(page: str, markdown: str) -> None:
+    assert "Least time" not in page + markdown
+    assert "Largest batches" not in page + markdown
+
+
+def test_files_of_a_device_share_a_point_a_model(tmp_path: Path) -> None:
+    """Each preset may have been timed by itself, as benchmarks/gpu.sh does."""
+    write_quality(tmp_path / "results", quality_record())
+    for preset in ("ae", "cgan"):
+        record = throughput_record()
+        record["rows"] = [row for row in record["rows"] if row["preset"] == preset]
+        (tmp_path / "results" / f"{preset}.json").write_text(json.dumps(record))
+    page, _ = make(tmp_path / "results", tmp_path / "out")
+    (drawing,) = re.findall(r'aria-label="FD v1 on cifar10-jpeg, speed on.*?</svg>', page, re.DOTALL)
+    assert re.findall(r">(ae|cgan|seed-ae)</text>", drawing) == ["ae", "cgan"]
+
+
+# What is refused
 
 
 def test_existing_output_is_left_as_it_is(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -390,6 +636,8 @@ def test_folder_without_results(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("quality.json", "{", "quality.json is damaged"),
         ("quality.json", '{"kind": "quality", "rows": []}', "lacks data, columns"),
         ("throughput.json", '{"kind": "throughput", "device": "cpu", "rows": [{"preset": "ae"}]}', "lacks mode"),
+        ("throughput.json", '{"kind": "throughput", "device": "cpu", "rows": [], "rooflines": [{}]}', "batch_size"),
+        ("speedrun.json", '{"kind": "speedrun", "device": "cpu"}', "lacks data, target"),
         ("quality.safetensors", "{", "quality.safetensors is damaged"),
         ("run/metrics.jsonl", '{"step": 1}\n{\n{"step": 3}\n', "metrics.jsonl is damaged in line 2"),
         ("run/config.json", "[]", "lacks batch_size"),
@@ -417,7 +665,7 @@ def test_pictures_must_have_labels(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_histograms_are_drawn_in_the_colors_that_they_count(b: int, a: int, least: str) -> None:
     counts = np.zeros((64, 64), dtype=np.int64)
     counts[b, a] = 100
-    drawn = re.findall(r"data:image/png;base64,([^\"]*)", plots.chroma_map(counts, None, 110, "a*b*"))
+    drawn = re.findall(r"data:image/png;base64,([^\"]*)", report_chroma.chroma_map(counts, None, 110, "a*b*"))
     with Image.open(BytesIO(b64decode(drawn[0]))) as image:
         pixels = np.asarray(image.convert("RGBA")).reshape(-1, 4)
     (color,) = {tuple(pixel[:3].tolist()) for pixel in pixels if pixel[3]}

@@ -1,0 +1,49 @@
+"""The section that sets the quality of models against the speed of their training."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from benchmarks import plots
+from benchmarks.report_parts import Colors, Section, aliases, figure, grid, note
+from benchmarks.report_quality_tables import mean_of
+from benchmarks.report_results import Record, Result
+
+__all__ = ["speed_quality_section"]
+
+_QUALITY = "fd_cifar10_v1"
+_READING = "Each model at the fastest training row of its preset: further down and to the right is better."
+
+
+def speed_quality_section(
+    quality: Sequence[Result], devices: Mapping[str, Sequence[Result]], colors: Colors
+) -> Section | None:
+    """Draw each quality result against the speeds measured on each device, where both are known."""
+    figures = []
+    for result, (device, measured) in itertools.product(quality, devices.items()):
+        points = list(_points(result.record, training_speeds(measured), colors))
+        if points:
+            label = result.record["columns"][_QUALITY]["label"]
+            title = f"{label} on {result.record['data']['name']}, speed on {device}"
+            drawing = plots.scatter(points, "images/s of training", label, f"{title}: {result.path}")
+            figures.append(figure(title, drawing))
+    return Section("Speed against quality", note(_READING) + grid(figures, "wide")) if figures else None
+
+
+def training_speeds(measured: Sequence[Result]) -> dict[str, float]:
+    """Find the images/s of the fastest training row of each preset."""
+    speeds: dict[str, float] = {}
+    for row in itertools.chain.from_iterable(result.record["rows"] for result in measured):
+        if row["mode"] == "train" and row["images_per_second"] is not None:
+            preset = row["preset"].casefold()
+            speeds[preset] = max(row["images_per_second"], speeds.get(preset, 0.0))
+    return speeds
+
+
+def _points(quality: Record, speeds: Mapping[str, float], colors: Colors) -> Iterator[plots.Point]:
+    for row in quality["rows"]:
+        value = mean_of(row, _QUALITY)
+        speed = next((speeds[alias] for alias in sorted(aliases(row)) if alias in speeds), None)
+        if row["kind"] == "model" and value is not None and speed is not None:
+            yield plots.Point(row["name"], speed, value, colors(row["name"]))
