@@ -21,10 +21,11 @@ import torch
 from PIL import Image
 from safetensors.numpy import save_file
 
-from benchmarks import arithmetic, memory, report, report_chroma, speedrun_race
+from benchmarks import arithmetic, memory, report, speedrun_race
 from benchmarks.columns import COLUMNS as ALL_COLUMNS
 from benchmarks.columns import DISTINCT
 from benchmarks.measures import Scores
+from benchmarks.report import chroma
 from benchmarks.roofline import GROUPS
 from benchmarks.speedrun import SpeedrunConfig
 from benchmarks.tabulation import Result, summarize_result
@@ -665,7 +666,7 @@ def test_pictures_must_have_labels(tmp_path: Path, capsys: pytest.CaptureFixture
 def test_histograms_are_drawn_in_the_colors_that_they_count(b: int, a: int, least: str) -> None:
     counts = np.zeros((64, 64), dtype=np.int64)
     counts[b, a] = 100
-    drawn = re.findall(r"data:image/png;base64,([^\"]*)", report_chroma.chroma_map(counts, None, 110, "a*b*"))
+    drawn = re.findall(r"data:image/png;base64,([^\"]*)", chroma.chroma_map(counts, None, 110, "a*b*"))
     with Image.open(BytesIO(b64decode(drawn[0]))) as image:
         pixels = np.asarray(image.convert("RGBA")).reshape(-1, 4)
     (color,) = {tuple(pixel[:3].tolist()) for pixel in pixels if pixel[3]}

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from benchmarks.report_results import read_results
+from benchmarks.report.results import read_results
 from colornet.errors import InputError, exiting_on_errors
 from colornet.files import replacing
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check(config)
         results = read_results(config.inputs)
         # Imported only now: torch and matplotlib take seconds, which neither --help nor a mistake should cost.
-        from benchmarks.report_page import write_page
+        from benchmarks.report.page import write_page
 
         for name, text in zip(OUTPUTS, write_page(results), strict=True):
             with replacing(config.out / name) as path:

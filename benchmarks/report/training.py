@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from benchmarks import plots
-from benchmarks.report_parts import Colors, Section, figure, grid, legend, note
-from benchmarks.report_results import Run
+from benchmarks.report import plots
+from benchmarks.report.parts import Colors, Section, figure, grid, legend, note
+from benchmarks.report.results import Run
 
 __all__ = ["training_section"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from benchmarks.report_results import KINDS, Record
-from benchmarks.report_tables import DASH, Cell, Line, Table, format_number
+from benchmarks.report.results import KINDS, Record
+from benchmarks.report.tables import DASH, Cell, Line, Table, format_number
 
 __all__ = ["format_value", "mean_of", "ordered_rows", "quality_tables"]
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from benchmarks.report_parts import Section, definitions
-from benchmarks.report_results import Record, Results
-from benchmarks.report_tables import escape_markdown
+from benchmarks.report.parts import Section, definitions
+from benchmarks.report.results import Record, Results
+from benchmarks.report.tables import escape_markdown
 
 __all__ = ["provenance_section"]
 

@@ -7,15 +7,15 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from benchmarks.report_parts import Colors, Section, listed
-from benchmarks.report_provenance import provenance_section
-from benchmarks.report_quality import quality_section
-from benchmarks.report_results import Result, Results
-from benchmarks.report_speed_quality import speed_quality_section
-from benchmarks.report_speedrun import speedrun_section
-from benchmarks.report_tables import escape_markdown
-from benchmarks.report_throughput import throughput_section
-from benchmarks.report_training import training_section
+from benchmarks.report.parts import Colors, Section, listed
+from benchmarks.report.provenance import provenance_section
+from benchmarks.report.quality import quality_section
+from benchmarks.report.results import Result, Results
+from benchmarks.report.speed_quality import speed_quality_section
+from benchmarks.report.speedrun import speedrun_section
+from benchmarks.report.tables import escape_markdown
+from benchmarks.report.throughput import throughput_section
+from benchmarks.report.training import training_section
 
 __all__ = ["write_page"]
 

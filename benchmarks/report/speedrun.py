@@ -7,10 +7,10 @@ from html import escape
 
 import numpy as np
 
-from benchmarks import plots
-from benchmarks.report_parts import Colors, Section, figure, grid, legend, listed, measured_on, note, source_of
-from benchmarks.report_results import Record, Result
-from benchmarks.report_tables import (
+from benchmarks.report import plots
+from benchmarks.report.parts import Colors, Section, figure, grid, legend, listed, measured_on, note, source_of
+from benchmarks.report.results import Record, Result
+from benchmarks.report.tables import (
     DASH,
     Cell,
     Line,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks import plots
-from benchmarks.report_parts import Colors, Section, aliases, figure, grid, note
-from benchmarks.report_quality_tables import mean_of
-from benchmarks.report_results import Record, Result
+from benchmarks.report import plots
+from benchmarks.report.parts import Colors, Section, aliases, figure, grid, note
+from benchmarks.report.quality_tables import mean_of
+from benchmarks.report.results import Record, Result
 
 __all__ = ["speed_quality_section"]
 

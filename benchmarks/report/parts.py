@@ -9,8 +9,8 @@ from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import plots
-from benchmarks.report_results import Record, Results, without_seed
+from benchmarks.report import plots
+from benchmarks.report.results import Record, Results, without_seed
 
 __all__ = [
     "Colors",

@@ -11,8 +11,8 @@ from einops import rearrange
 from numpy.typing import NDArray
 from PIL import Image
 
-from benchmarks import plots, report_chroma
-from benchmarks.report_parts import (
+from benchmarks.report import chroma, plots
+from benchmarks.report.parts import (
     Colors,
     Section,
     definitions,
@@ -23,9 +23,9 @@ from benchmarks.report_parts import (
     note,
     source_of,
 )
-from benchmarks.report_quality_tables import format_value, ordered_rows, quality_tables
-from benchmarks.report_results import Record, Result, Tensors
-from benchmarks.report_tables import escape_markdown, table_html, table_markdown
+from benchmarks.report.quality_tables import format_value, ordered_rows, quality_tables
+from benchmarks.report.results import Record, Result, Tensors
+from benchmarks.report.tables import escape_markdown, table_html, table_markdown
 
 __all__ = ["quality_section"]
 
@@ -143,18 +143,18 @@ def colors_html(record: Record, tensors: Tensors, colors: Colors, source: str) -
     maps = {row["name"]: tensors[f"ab/{row['name']}"] for row in rows if f"ab/{row['name']}" in tensors}
     spreads = {row["name"]: tensors[f"cf/{row['name']}"] for row in rows if f"cf/{row['name']}" in tensors}
     truth = next((row["name"] for row in rows if row["kind"] == "truth"), None)
-    ab_limit = report_chroma.chroma_limit([*maps.values()]) if maps else 0.0
+    ab_limit = chroma.chroma_limit([*maps.values()]) if maps else 0.0
     cf_limit = max((float(np.quantile(values, 0.995)) for values in spreads.values()), default=0.0)
     figures = []
     for row in rows:
         name, drawings = row["name"], []
         if name in maps:
             label = f"Histogram in a*b* of {name} in {source}"
-            drawings.append(report_chroma.chroma_map(maps[name], maps.get(truth), ab_limit, label))
+            drawings.append(chroma.chroma_map(maps[name], maps.get(truth), ab_limit, label))
         if name in spreads:
             label = f"Colourfulness of {name} in {source}"
             color = plots.INK if name == truth else colors(name)
-            drawings.append(report_chroma.distribution(spreads[name], spreads.get(truth), color, cf_limit, label))
+            drawings.append(chroma.distribution(spreads[name], spreads.get(truth), color, cf_limit, label))
         if drawings:
             figures.append(figure(name, *drawings))
     return note(_COLORS_READING) + grid(figures, "small") if figures else ""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 
-from benchmarks.report_parts import Section, listed, note, source_of
-from benchmarks.report_results import Record, Result
-from benchmarks.report_tables import (
+from benchmarks.report.parts import Section, listed, note, source_of
+from benchmarks.report.results import Record, Result
+from benchmarks.report.tables import (
     DASH,
     Cell,
     Line,

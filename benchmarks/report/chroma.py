@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from benchmarks.plots import INK, NEUTRAL, RULE, STYLE, svg
+from benchmarks.report.plots import INK, NEUTRAL, RULE, STYLE, svg
 from colornet.color import lab_to_rgb
 
 __all__ = ["chroma_limit", "chroma_map", "distribution"]
