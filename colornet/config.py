@@ -76,6 +76,8 @@ class TrainConfig:
     eval_batch_size: int = 500  # images per process in a step of evaluation
     save_every: int = 1000  # steps between checkpoints; one more is written after each evaluation
     keep_checkpoints: int = 2  # how many of the newest checkpoints are kept
+    hang_timeout: float = 600.0  # seconds without a step after which each process logs where it stands; 0: never
+    profile: bool = False  # trace five early steps into RUN_DIR/profile; opens in Perfetto or chrome://tracing
     dry_run: bool = False  # check everything, print the configuration, train nothing
 
 
@@ -143,6 +145,8 @@ FREE_ON_RESUME = frozenset(
         "run_dir",
         "resume",
         "cache_dir",
+        "hang_timeout",
+        "profile",
         "dry_run",
     }
 )
@@ -166,6 +170,7 @@ def _check_values(config: TrainConfig) -> None:
         _require(getattr(config, name) >= 0, config, name, "at least 0")
     for name, most in _MOST.items():
         _require(getattr(config, name) <= most, config, name, f"at most {most:,}")
+    _require(0 <= config.hang_timeout < math.inf, config, "hang_timeout", "a number of at least 0")
     for name in ("lr", "discriminator_lr", "lr_decay"):
         _require(0 < getattr(config, name) < math.inf, config, name, "a positive number")
     for name in ("beta1", "beta2", "ema_decay"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import torch
 from accelerate import Accelerator
@@ -13,7 +13,8 @@ from tqdm import tqdm
 from colornet.color import ColorSpace, to_float, to_gray, to_uint8
 from colornet.metrics import image_metrics
 
-__all__ = ["Colorize", "colorize_all", "colorize_with", "gray_floor", "map_images", "sample_grid", "score"]
+__all__ = ["Colorize", "colorize_all", "colorize_with", "gather", "gray_floor", "map_images", "sample_grid", "score",
+           "shard"]  # fmt: skip
 
 Colorize = Callable[[Tensor], Tensor]
 """From true images, uint8 (N, 3, H, W), of which it sees the grey version only, to coloured ones of that kind."""
@@ -57,21 +58,35 @@ def map_images(
 ) -> dict[str, Tensor]:
     """Apply a function of uint8 images (n, 3, H, W) to batches of a set (N, 3, H, W): its results (N, …) on the CPU.
 
-    Every rank works on a contiguous shard, padded to equal length by its last image; the padding is dropped after
-    gathering, so every rank gets all results in the order of the images. `progress` names a bar, shown by rank 0 on a
-    terminal.
+    Every rank works on its shard and gets all results, in the order of the images. `progress` names a bar, shown by
+    rank 0 on a terminal.
+    """
+    batches = shard(images, accelerator, batch_size=batch_size, progress=progress)
+    return gather([function(batch) for batch, _ in batches], len(images), accelerator)
+
+
+def shard(
+    images: Tensor, accelerator: Accelerator, *, batch_size: int, progress: str | None = None
+) -> Iterator[tuple[Tensor, int]]:
+    """Yield the batches of this rank's part of a set (N, 3, H, W), on its device, each with its number of images.
+
+    The parts are contiguous and of equal length: the last image of the set pads them. Padding is not in the number.
     """
     world, rank = accelerator.num_processes, accelerator.process_index
     per_rank = -(-len(images) // world)
-    shard = torch.arange(rank * per_rank, (rank + 1) * per_rank).clamp(max=len(images) - 1)
-    parts: list[Mapping[str, Tensor]] = []
+    positions = torch.arange(rank * per_rank, (rank + 1) * per_rank)
     hidden = True if progress is None or rank else None  # None: hidden unless on a terminal
     with tqdm(total=len(images), desc=progress, unit="img", disable=hidden, leave=False) as bar:
-        for indices in shard.split(batch_size):
-            parts.append(function(images[indices].to(accelerator.device)))
-            bar.update(len(indices) * world)
+        for batch in positions.split(batch_size):
+            own = int((batch < len(images)).sum())
+            yield images[batch.clamp(max=len(images) - 1)].to(accelerator.device), own
+            bar.update(len(batch) * world)
+
+
+def gather(parts: list[Mapping[str, Tensor]], count: int, accelerator: Accelerator) -> dict[str, Tensor]:
+    """Join what each rank computed of the batches of its `shard` to the results (count, …) of the set, on the CPU."""
     gathered = {name: accelerator.gather(torch.cat([part[name] for part in parts])) for name in parts[0]}
-    return {name: values[: len(images)].cpu() for name, values in gathered.items()}
+    return {name: values[:count].cpu() for name, values in gathered.items()}  # behind them, those of the padding
 
 
 def colorize_all(colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int) -> Tensor:

@@ -25,7 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
     # Every rank comes to the same conclusions; one of them says so.
     quiet = os.environ.get("RANK", "0") != "0"
-    logging.basicConfig(format="%(message)s", level=logging.CRITICAL if quiet else logging.WARNING)
+    console = logging.StreamHandler()
+    console.setLevel(logging.CRITICAL if quiet else logging.WARNING)
+    logging.basicConfig(format="%(message)s", handlers=[console])
     with exiting_on_errors(quiet=quiet):
         config = parse(arguments, quiet=quiet)
         check(config)

@@ -32,15 +32,24 @@ ALLOWED = {
     "config": ["errors"],
     "provenance": ["files"],
     "preemption": [],
-    "logs": ["config", "files", "provenance"],
+    "process_log": [],
+    "model_card": ["config", "files", "provenance"],
     "checkpoint": ["errors", "files"],
     "data": ["errors", "files"],
     "metrics": ["color"],
     "objectives": ["color", "losses"],
     "optimization": ["config"],
     "evaluation": ["color", "metrics"],
-    "trainer": ["checkpoint", "classifier", "color", "config", "data", "distances", "errors", "evaluation", "features",
-                "files", "logs", "metrics", "models", "objectives", "optimization", "preemption", "provenance"],
+    "histograms": ["color"],
+    "logs": ["config", "files", "histograms", "provenance"],
+    "validation": ["classifier", "data", "distances", "evaluation", "metrics"],
+    "profiling": ["files"],
+    "state": ["objectives"],
+    "steps": [],
+    "run_folder": ["checkpoint", "config", "errors", "files", "provenance"],
+    "trainer": ["color", "config", "data", "errors", "evaluation", "features", "histograms", "logs", "model_card",
+                "models", "objectives", "optimization", "preemption", "process_log", "profiling", "provenance",
+                "run_folder", "state", "steps", "validation"],
     "compose": ["color", "config", "data", "errors", "losses", "models", "objectives", "optimization",
                 "trainer"],
     "comparison": ["color", "compose", "config", "data", "evaluate", "evaluation", "files", "metrics", "provenance"],
@@ -55,7 +64,7 @@ ALLOWED = {
 }  # fmt: skip
 
 # Only these may know of processes and devices.
-MAY_USE_ACCELERATE = {"optimization", "trainer", "compose", "evaluation", "comparison"}
+MAY_USE_ACCELERATE = {"optimization", "state", "steps", "validation", "trainer", "compose", "evaluation", "comparison"}
 
 
 def imports(path: Path) -> set[str]:
@@ -101,6 +110,6 @@ def test_training_and_colouring_begin_without_torchvision() -> None:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_import_is_a_requirement(module: str) -> None:
     known = {"torch", "torchvision", "accelerate", "einops", "numpy", "PIL", "safetensors", "skimage", "torch_fidelity",
-             "tqdm", "tyro"}  # fmt: skip
+             "tqdm", "typeguard", "tyro"}  # fmt: skip
     used = {name.split(".")[0] for name in imports(MODULES[module])} - {"colornet"}
     assert used - set(sys.stdlib_module_names) <= known

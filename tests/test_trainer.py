@@ -90,7 +90,8 @@ def test_run_folder_holds_what_others_script_against(folder: Path, tmp_path: Pat
     tags = EventAccumulator(str(tmp_path / "run")).Reload().Tags()
     wanted = {"loss/reconstruction", "loss/discriminator", "lr/generator", "speed/images_per_second", "validation/cf"}
     assert set(tags["scalars"]) >= wanted | {"grad_norm/generator"}
-    assert tags["images"] == ["samples/gray, output, truth"]
+    assert set(tags["images"]) == {"samples/gray, output, truth", "colors/a*b* of output, truth"}
+    assert set(tags["histograms"]) == {"chroma/output", "chroma/truth"}
     assert len(list((tmp_path / "run/samples").glob("*.png"))) == 3
 
 

@@ -1,0 +1,90 @@
+"""The model card of a finished run: `README.md` beside `config.json` and `model.safetensors`, as the hub expects it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from colornet.config import TrainConfig, load_config
+from colornet.files import replacing
+from colornet.provenance import read_provenance
+
+__all__ = ["write_model_card"]
+
+# What the card says of the last evaluation on the validation images.
+MEASURES = {
+    "fd_cifar10_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_dev",
+    "cf": "colourfulness CF",
+    "cf_truth": "CF of the truth",
+    "delta_cf_image": "mean |ΔCF|",
+    "ciede2000": "CIEDE2000",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+}
+
+
+def write_model_card(run_dir: Path) -> None:
+    """Write the card of a run from what its folder holds: configuration, origin, last validation."""
+    config = load_config(run_dir)
+    with replacing(run_dir / "README.md") as path:
+        path.write_text(_card(run_dir.name, config, read_provenance(run_dir) or [], _last(run_dir)), encoding="utf-8")
+
+
+def _last(run_dir: Path) -> dict[str, Any]:
+    """Return the record of the last evaluation, empty where there was none."""
+    lines = (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    records = (record for record in map(json.loads, reversed(lines)) if "validation/cf" in record)
+    return next(records, {})
+
+
+def _card(name: str, config: TrainConfig, starts: list[dict[str, Any]], validation: dict[str, Any]) -> str:
+    kind = "conditional GAN" if config.objective == "adversarial" else "autoencoder"
+    data = Path(config.data).name
+    side = config.image_size
+    rows = [
+        f"| {label} | {validation[f'validation/{key}']:.3f} |"
+        for key, label in MEASURES.items()
+        if validation.get(f"validation/{key}") is not None
+    ]
+    origin = [
+        f"- step {start['step']}: `{start['command']}`, commit {start['commit'] or 'unknown'}, {start['date']}, "
+        f"{start['device']}, torch {start['versions']['torch']}"
+        for start in starts
+    ]
+    return f"""---
+library_name: colornet
+pipeline_tag: image-to-image
+tags:
+- image-colorization
+---
+
+# {name}
+
+A U-Net that colours grey images, trained as {kind} on images of {side}×{side} pixels.
+
+```python
+from colornet import Colorizer
+
+colored = Colorizer.load("path/to/this/folder").colorize(image)
+```
+
+## Training data
+
+`{data}`, the training part. The colours it gives are guesses learnt from these images: plausible for what they show, at
+{side} pixels, and wrong for much else. It must not be taken for evidence of what something looked like.
+
+## Validation
+
+Images held out from training; the model is the moving average of the weights.
+
+| measure | value |
+| --- | ---: |
+{chr(10).join(rows)}
+
+## Origin
+
+{chr(10).join(origin)}
+
+`config.json` holds every option.
+"""

@@ -1,0 +1,35 @@
+"""Everything that training changes, taken out of the parts of a run and put back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from accelerate import Accelerator
+from torch import nn
+
+from colornet.objectives import Objective
+
+__all__ = ["restore_state", "training_state"]
+
+
+def training_state(accelerator: Accelerator, objective: Objective, ema: nn.Module) -> dict[str, Any]:
+    """Return what training changes, but for the step: dictionaries of the tensors themselves and plain values."""
+    unwrap = accelerator.unwrap_model
+    return {
+        "networks": {name: unwrap(network).state_dict() for name, network in objective.networks.items()},
+        "optimizers": {name: o.state_dict()["state"] for name, o in objective.optimizers.items()},
+        "ema": ema.state_dict(),
+        "scaler": accelerator.scaler.state_dict() if accelerator.scaler else None,
+    }
+
+
+def restore_state(accelerator: Accelerator, objective: Objective, ema: nn.Module, state: dict[str, Any]) -> None:
+    """Put back what `training_state` returned."""
+    for name, network in objective.networks.items():
+        accelerator.unwrap_model(network).load_state_dict(state["networks"][name])
+    for name, optimizer in objective.optimizers.items():
+        groups = optimizer.state_dict()["param_groups"]
+        optimizer.load_state_dict({"state": state["optimizers"][name], "param_groups": groups})
+    ema.load_state_dict(state["ema"])
+    if accelerator.scaler and state["scaler"]:
+        accelerator.scaler.load_state_dict(state["scaler"])

@@ -1,0 +1,61 @@
+"""The log of a process: what it says, how it ends, and where it stands when it hangs."""
+
+from __future__ import annotations
+
+import logging
+import time
+from pathlib import Path
+
+import pytest
+
+from colornet.process_log import process_log
+
+
+def hang_here(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def test_it_holds_what_was_logged_and_the_error_that_ended_it(tmp_path: Path) -> None:
+    logger = logging.getLogger("colornet.trainer")
+    before = list(logging.getLogger("colornet").handlers)
+
+    def fail() -> None:
+        logger.info("step %d", 5)
+        raise ValueError(7)
+
+    with pytest.raises(ValueError, match="7"), process_log(tmp_path / "logs", 3, 0):
+        fail()
+    logger.info("afterwards")
+    text = (tmp_path / "logs" / "rank-3.log").read_text()
+    assert "INFO step 5" in text
+    assert "Ended by ValueError" in text
+    assert "raise ValueError(7)" in text
+    assert "afterwards" not in text
+    assert logging.getLogger("colornet").handlers == before
+
+
+def test_a_restart_adds_to_it(tmp_path: Path) -> None:
+    for words in ("first start", "second start"):
+        with process_log(tmp_path, 0, 0):
+            logging.getLogger("colornet").info(words)
+    assert (tmp_path / "rank-0.log").read_text().count(" start") == 2
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_hang_shows_where_it_stands(tmp_path: Path, rank: int, capsys: pytest.CaptureFixture[str]) -> None:
+    with process_log(tmp_path, rank, 0.2):
+        hang_here(0.7)
+    text = (tmp_path / f"rank-{rank}.log").read_text()
+    assert "Timeout" in text
+    assert "in hang_here" in text
+    assert ("No step was finished for 0.2 s" in capsys.readouterr().err) == (rank == 0)
+
+
+def test_signs_of_life_keep_it_quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colornet.process_log._SELDOM", 0.01)
+    with process_log(tmp_path, 1, 0.5) as alive:
+        for _ in range(20):
+            hang_here(0.05)
+            alive()
+    time.sleep(0.6)
+    assert (tmp_path / "rank-1.log").read_text() == ""
