@@ -22,7 +22,10 @@ from benchmarks.scaling_model import (
     predict_step,
 )
 from benchmarks.scaling_run import SMALL, launch
+from benchmarks.throughput_record import describe_data
+from benchmarks.timing import repeat_to_epoch
 from colornet.compose import build_discriminator, build_generator
+from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.models import count_parameters
 from colornet.provenance import provenance
@@ -49,6 +52,8 @@ def measure(options: ScalingConfig) -> dict[str, Any]:
     counts = sorted({1, *options.processes})
     if device.type == "cuda" and counts[-1] > torch.cuda.device_count():
         raise InputError(f"--processes {counts[-1]} needs as many GPUs; here are {torch.cuda.device_count()}.")
+    # Downloaded or decoded here, once, before several processes want to.
+    loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     rounds: dict[int, list[list[list[dict[str, Any]]]]] = {count: [] for count in counts}
     with tqdm(total=options.rounds * len(counts), unit="launch", disable=None) as bar:
         for _ in range(options.rounds):
@@ -63,6 +68,7 @@ def measure(options: ScalingConfig) -> dict[str, Any]:
         "kind": "scaling",
         **provenance(device),
         "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
+        "data": describe_data(loaded, repeated_to=len(repeat_to_epoch(loaded).train)),
         "method": METHOD,
         "points": points,
     }

@@ -33,7 +33,7 @@ from colornet.data import Dataset, load_dataset
 from colornet.models import count_parameters
 from colornet.provenance import provenance
 
-__all__ = ["measure"]
+__all__ = ["describe_data", "measure"]
 
 SPEEDS = ("images_per_second", "step_ms", "steps", "achieved_flops", "mfu")  # null in a row that was not measured
 NO_MEMORY = "Peak memory on a CPU is measured without --no-memory, on Linux."

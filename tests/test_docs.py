@@ -14,6 +14,7 @@ import pytest
 from benchmarks.evaluator import EvaluatorConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.report import ReportConfig
+from benchmarks.scaling import ScalingConfig
 from benchmarks.speedrun import SpeedrunConfig
 from benchmarks.throughput import ThroughputConfig
 from benchmarks.validate import ValidateConfig
@@ -24,9 +25,10 @@ from colornet.features import evaluator_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = ("clusters", "protocol", "reliability", "scaling")
 PAGES = {
     page: (ROOT / page).read_text(encoding="utf-8")
-    for page in ("README.md", "benchmarks/README.md", "docs/protocol.md", "docs/reliability.md")
+    for page in ("README.md", "benchmarks/README.md", *(f"docs/{name}.md" for name in DOCS))
 }
 
 # Column heading: key of a row in the results of `colornet evaluate`, digits. `benchmarks quality` names its own.
@@ -114,7 +116,7 @@ def test_results_say_where_they_come_from() -> None:
         if rows:
             assert record["evaluators"]["cifar10_v1"]["sha256"] == evaluator_card("v1")["sha256"], path.name
         runs = [run for row in rows for run in row["runs"].values()] or list(record.get("runs", {}).values())
-        assert runs or record["kind"] in ("throughput", "speedrun", "evaluator-validation", "reliability")
+        assert runs or record["kind"] in ("throughput", "speedrun", "scaling", "evaluator-validation", "reliability")
         for run in runs:
             assert all(start["commit"] for start in run["training"])
 
@@ -134,6 +136,7 @@ def test_options_exist(page: str) -> None:
         QualityConfig,
         ThroughputConfig,
         SpeedrunConfig,
+        ScalingConfig,
         ReportConfig,
         EvaluatorConfig,
         ValidateConfig,
@@ -141,7 +144,8 @@ def test_options_exist(page: str) -> None:
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
     known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir"}
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",
-                "--max-restarts", "--kills", "--signal"}  # fmt: skip
+                "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint",
+                "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--kills", "--signal"}  # fmt: skip
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", PAGES[page])) <= known | launcher
 
 
