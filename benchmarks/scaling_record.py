@@ -79,7 +79,9 @@ def combine(rounds: list[list[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
     """Make one point of what every round and rank measured of it; `rounds` is indexed by round, rank, point."""
     points = []
     for place, example in enumerate(rounds[0][0]):
-        kinds = [key for key in ("step", "compute", "input", "all_reduce", "small_all_reduce") if key in example]
+        kinds: list[str] = [
+            key for key in ("step", "compute", "input", "all_reduce", "small_all_reduce") if key in example
+        ]
         slowest = {kind: [max(rank[place][kind] for rank in one) for one in rounds] for kind in kinds}
         seconds = {kind: statistics.median(values) for kind, values in slowest.items()}
         point = {key: value for key, value in example.items() if key not in kinds} | {"seconds": seconds}
@@ -146,13 +148,18 @@ def describe_models(options: ScalingConfig, points: list[dict[str, Any]]) -> lis
                     for count in options.predict
                 ],
                 "images_for_90_percent": [
-                    {"processes": count}
-                    | {name: efficient_batch(compute, link, size, share, count) for name, share in hidden.items()}
+                    {"processes": count, **ninety_percent(compute, link, size, hidden, count)}
                     for count in options.predict
                 ],
             }
         )
     return models
+
+
+def ninety_percent(
+    compute: Compute, link: Link, size: int, hidden: dict[str, float], processes: int
+) -> dict[str, int | None]:
+    return {name: efficient_batch(compute, link, size, share, processes) for name, share in hidden.items()}
 
 
 def predict(

@@ -71,7 +71,7 @@ def time_point(
     accelerator = Accelerator(
         mixed_precision=choose_precision(config),
         cpu=config.cpu,
-        kwargs_handlers=[DistributedDataParallelKwargs(bucket_cap_mb=bucket)],  # type: ignore[arg-type]
+        kwargs_handlers=[DistributedDataParallelKwargs(bucket_cap_mb=bucket)],
     )
     trainer = build_trainer(config, accelerator, dataset)
     batches = itertools.chain.from_iterable(map(trainer.loader.epoch, itertools.count()))

@@ -60,6 +60,7 @@ class _Clock:
             return
         self.stop()
         self.wound = now
+        assert self.handler.stream is not None  # it was opened with the handler
         # faulthandler needs no lock of Python's, which what hangs may hold.
         faulthandler.dump_traceback_later(self.patience, repeat=True, file=self.handler.stream)
         if self.speaks:

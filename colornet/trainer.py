@@ -117,10 +117,11 @@ class Trainer:
 
     def train(self, vote: StopVote, alive: Callable[[], None]) -> None:
         """Train from where the run stands until the last step or until a signal asks to stop."""
-        rank, processes, device = self.accelerator.process_index, self.accelerator.num_processes, self.accelerator.device
-        logger.info("Process %d of %d on %s begins at step %d.", rank, processes, device, self.step)
+        accelerator = self.accelerator
+        where = accelerator.process_index, accelerator.num_processes, accelerator.device
+        logger.info("Process %d of %d on %s begins at step %d.", *where, self.step)
         steps_per_epoch = len(self.loader)
-        log = RunLog(self.folder.path, self.config, self.step) if self.accelerator.is_main_process else None
+        log = RunLog(self.folder.path, self.config, self.step) if accelerator.is_main_process else None
         profiler = StepProfiler(self.folder.path / "profile") if self.config.profile and log is not None else None
         bar = self.progress_bar()
         self.values.start_clock(self.step)

@@ -144,8 +144,9 @@ def test_options_exist(page: str) -> None:
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
     known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir"}
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",
-                "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend", "--rdzv-endpoint",
-                "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--kills", "--signal"}  # fmt: skip
+                "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend",
+                "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--kills",
+                "--signal"}  # fmt: skip
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", PAGES[page])) <= known | launcher
 
 
