@@ -145,7 +145,7 @@ def test_options_exist(page: str) -> None:
     known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir"}
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",
                 "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend",
-                "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--kills",
+                "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--events", "--kills",
                 "--signal"}  # fmt: skip
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", PAGES[page])) <= known | launcher
 
