@@ -6,12 +6,14 @@
 # WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
 #   evaluators   the networks that measure: cifar10-v1 with three seeds and cifar10-dev, from scratch
 #   train        ae and cgan at full width, three seeds each, side by side
+#   validate     whether the evaluators see colour, on validation images: before any of them is taken over
 #   seed-ae      the seed project's autoencoder, three seeds, as many images
 #   seed-cgan    its GAN, likewise
 #   throughput   training and inference of all presets against the seed pipeline
 #   roofline-PRESET   the step at large batches against the least time of its layers; ae, cgan, seed-ae or seed-cgan
 #   batch-PRESET      its largest batch, with and without activation checkpointing
 #   speedrun     the seed's autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
+#   scaling      training on all GPUs of the machine, and what to expect of more
 #   quality      all trained runs on the test images, with the evaluators as shipped
 #   report       one page of it all
 # Results are WORK/*.json, WORK/*.log, WORK/quality/, WORK/report/ and WORK/weights.tar (the models, without checkpoints).
@@ -19,8 +21,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
-stages=("${@:-evaluators train seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
-    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan speedrun quality report}")
+stages=("${@:-evaluators train validate seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
+    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan speedrun scaling quality report}")
 python=${COLORNET_PYTHON:-python3}
 limit=${STAGE_SECONDS:-460} # of a training stage; repeat the stage where that was too short
 epochs=${EPOCHS:-16}
@@ -67,6 +69,11 @@ for stage in ${stages[*]}; do
             train cgan
             side_by_side || tail -qn 1 "$work"/*.log
             ;;
+        validate)
+            [ -e "$work/validation" ] || "$python" -m benchmarks validate --data "$data" --images 1000 \
+                --evaluators "$work"/v1-*/cifar10-v1.json "$work/dev/cifar10-dev.json" --runs "$runs"/{ae,cgan}-[0-9] \
+                --out "$work/validation"
+            ;;
         seed-ae | seed-cgan)
             train "$stage"
             side_by_side || tail -qn 1 "$work/$stage"*.log
@@ -96,6 +103,14 @@ for stage in ${stages[*]}; do
             [ -e "$work/speedrun.json" ] || timeout "$limit" "$python" -m benchmarks speedrun --data "$data" \
                 --seed-epochs "${SEED_EPOCHS:-20}" --seeds 5 --epochs "${RACE_EPOCHS:-10}" --batch-size 512 --lr 2e-3 \
                 --eval-steps 44 --out "$work/speedrun.json"
+            ;;
+        scaling)
+            gpus=$("$python" -c "import torch; print(*range(1, torch.cuda.device_count() + 1))")
+            link=(--link-bandwidth 50 --link-latency 10) # assumed where one GPU measures none
+            [ "$gpus" = 1 ] || link=()
+            # shellcheck disable=SC2086  # numbers
+            [ -e "$work/scaling.json" ] || timeout "$limit" "$python" -m benchmarks scaling --data "$data" \
+                --processes $gpus --batch-sizes 256 512 1024 "${link[@]}" --out "$work/scaling.json"
             ;;
         quality)
             "$python" -m benchmarks quality "$runs"/*-[0-9] --out "$work/quality"

@@ -7,17 +7,16 @@ strong scaling those of all. docs/scaling.md explains the model.
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import tyro
 
-from benchmarks.throughput import EPOCH_IMAGES, check_out
-from colornet.config import PRESETS, TrainConfig, check_config
+from benchmarks.throughput import EPOCH_IMAGES, check_out, check_presets, sized_preset
+from colornet.config import TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
@@ -65,26 +64,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(format_tables(record), flush=True)
         if config.out is not None:
             write_json(config.out, record)
-            picture = draw(record, config.out.with_suffix(".png"))
-            print(f"\nWritten to {config.out} and {picture}")
+            print(f"\nWritten to {config.out}")
+            if record["models"]:
+                print(f"and {draw(record, config.out.with_suffix('.png'))}")
 
 
 def train_config(config: ScalingConfig, preset: str, images: int, processes: int) -> TrainConfig:
     """Return a preset as it would train with `images` a process."""
-    overrides: dict[str, Any] = {}
-    if config.width is not None:
-        overrides |= {"width": config.width, "discriminator_width": config.width}
-    if config.blocks is not None:
-        overrides["blocks"] = config.blocks
-    return dataclasses.replace(
-        PRESETS[preset][1],
+    return sized_preset(
+        preset,
+        config.width,
+        config.blocks,
         data=config.data,
         image_size=config.image_size,
         batch_size=images * processes,
         mixed_precision=config.mixed_precision,
         compile=config.compile,
         cpu=config.cpu,
-        **overrides,
     )
 
 
@@ -92,9 +88,7 @@ def check(config: ScalingConfig) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
         raise InputError(f"{processes} processes were launched: scaling starts its own, start it without them.")
-    for preset in config.presets:
-        if preset not in PRESETS:
-            raise InputError(f"--presets names {preset!r}: it must be one of {', '.join(PRESETS)}.")
+    check_presets(config.presets)
     for name in ("presets", "processes", "batch_sizes", "bucket_mb", "predict"):
         values = getattr(config, name)
         if not values or (name != "presets" and min(values) <= 0):
@@ -113,5 +107,11 @@ def check(config: ScalingConfig) -> None:
         raise InputError(f"--batch-sizes times --processes is more than an epoch of {EPOCH_IMAGES:,} images.")
     if config.compute is not None and not config.compute.is_file():
         raise InputError(f"--compute {config.compute} is no file: give a JSON that `throughput` wrote.")
+    if config.mixed_precision == "fp16" and config.cpu:
+        raise InputError("--mixed-precision fp16 needs a GPU: choose bf16, no or auto.")
     check_dataset(config.data)
     check_out(config.out)
+    if config.out is not None:
+        if config.out.suffix == ".png":
+            raise InputError(f"--out {config.out} is the name of the plot: give that of the JSON file.")
+        check_out(config.out.with_suffix(".png"))

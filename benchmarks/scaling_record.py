@@ -24,7 +24,7 @@ from benchmarks.scaling_model import (
 from benchmarks.scaling_run import SMALL, launch
 from benchmarks.throughput_record import describe_data
 from benchmarks.timing import repeat_to_epoch
-from colornet.compose import build_discriminator, build_generator
+from colornet.compose import build_discriminator, build_generator, choose_precision
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.models import count_parameters
@@ -52,6 +52,11 @@ def measure(options: ScalingConfig) -> dict[str, Any]:
     counts = sorted({1, *options.processes})
     if device.type == "cuda" and counts[-1] > torch.cuda.device_count():
         raise InputError(f"--processes {counts[-1]} needs as many GPUs; here are {torch.cuda.device_count()}.")
+    # What cannot be had or read is said before the work, not after it.
+    choose_precision(train_config(options, options.presets[0], options.batch_sizes[0], 1))
+    if options.compute is not None:
+        for preset in options.presets:
+            steps_elsewhere(options, options.compute, preset)
     # Downloaded or decoded here, once, before several processes want to.
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     rounds: dict[int, list[list[list[dict[str, Any]]]]] = {count: [] for count in counts}
@@ -159,6 +164,7 @@ def describe_models(options: ScalingConfig, points: list[dict[str, Any]]) -> lis
 def ninety_percent(
     compute: Compute, link: Link, size: int, hidden: dict[str, float], processes: int
 ) -> dict[str, int | None]:
+    """Return the images a process from which 90 % efficiency is predicted, for each share that may be hidden."""
     return {name: efficient_batch(compute, link, size, share, processes) for name, share in hidden.items()}
 
 
@@ -182,8 +188,13 @@ def single_steps(
     if options.compute is None:
         alone = [p for p in points if p["processes"] == 1 and p["preset"] == preset]
         return {p["images"]: p["seconds"]["step"] for p in alone}, options
+    return steps_elsewhere(options, options.compute, preset)
+
+
+def steps_elsewhere(options: ScalingConfig, path: Path, preset: str) -> tuple[dict[int, float], ScalingConfig]:
+    """Read the fastest kind of training steps of a preset from a record of `throughput`, as `single_steps` does."""
     try:
-        rows = json.loads(options.compute.read_text(encoding="utf-8"))["rows"]
+        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
         rows = [r for r in rows if r["preset"] == preset and r["mode"] == "train" and r["images_per_second"]]
         best = max(rows, key=lambda row: row["images_per_second"])
         alike = [r for r in rows if (r["precision"], r["compile"]) == (best["precision"], best["compile"])]
@@ -191,7 +202,7 @@ def single_steps(
         return seconds, dataclasses.replace(options, width=best["width"], blocks=best["blocks"] or options.blocks)
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"--compute {options.compute} has no training steps of {preset}: give a JSON that `throughput` wrote of it."
+            f"--compute {path} has no training steps of {preset}: give a JSON that `throughput` wrote of it."
         ) from error
 
 

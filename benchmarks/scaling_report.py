@@ -64,9 +64,9 @@ def _percent(value: float | None) -> str:
 def draw(record: dict[str, Any], path: Path) -> Path:
     """Draw the measured efficiencies and the predicted ones over the processes, weak beside strong; return `path`."""
     models = record["models"]
-    figure = Figure(figsize=(10, 3.6 * max(1, len(models))), layout="constrained")
-    rows = figure.subplots(max(1, len(models)), 2, squeeze=False, sharey=True)
-    for row, model in zip(rows, models, strict=False):
+    figure = Figure(figsize=(10, 3.6 * len(models)), layout="constrained")
+    rows = figure.subplots(len(models), 2, squeeze=False, sharey=True)
+    for row, model in zip(rows, models, strict=True):
         for axes, name in zip(row, ("weak", "strong"), strict=True):
             _draw_axes(axes, record, model, name)
         row[0].set_ylabel("efficiency")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import statistics
@@ -105,6 +106,5 @@ def time_point(
             stack.enter_context(network.no_sync())
         point["compute"] = seconds(step)
     for name, count in (("all_reduce", size // 4), ("small_all_reduce", SMALL // 4)):
-        gradients = torch.zeros(count, device=accelerator.device)
-        point[name] = seconds(lambda tensor=gradients: dist.all_reduce(tensor))  # type: ignore[misc]
+        point[name] = seconds(functools.partial(dist.all_reduce, torch.zeros(count, device=accelerator.device)))
     return point

@@ -21,8 +21,8 @@ from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
-__all__ = ["EPOCH_IMAGES", "SEED_FACTOR", "ThroughputConfig", "check", "check_out", "format_table", "main", "parse",
-           "preset_config"]  # fmt: skip
+__all__ = ["EPOCH_IMAGES", "SEED_FACTOR", "ThroughputConfig", "check", "check_out", "check_presets", "format_table",
+           "main", "parse", "preset_config", "sized_preset"]  # fmt: skip
 
 EPOCH_IMAGES = 45_000  # training images of CIFAR-10: other data is repeated to have as many, so epochs are as long
 SEED_FACTOR = 16  # the seed's network halves the size four times
@@ -85,29 +85,39 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Thr
 
 def preset_config(config: ThroughputConfig, preset: str, batch_size: int) -> TrainConfig:
     """Return a preset as it would train, at a batch size, with the options that hold for all rows."""
-    overrides: dict[str, Any] = {}
-    if config.width is not None:
-        overrides |= {"width": config.width, "discriminator_width": config.width}
-    if config.blocks is not None:
-        overrides["blocks"] = config.blocks
-    return dataclasses.replace(
-        PRESETS[preset][1],
+    return sized_preset(
+        preset,
+        config.width,
+        config.blocks,
         data=config.data,
         image_size=config.image_size,
         batch_size=batch_size,
         cpu=config.cpu,
         activation_checkpointing=config.activation_checkpointing,
-        **overrides,
     )
+
+
+def sized_preset(preset: str, width: int | None, blocks: int | None, **values: Any) -> TrainConfig:
+    """Return a preset with other values, the width of all networks and the blocks a level among them unless None."""
+    if width is not None:
+        values |= {"width": width, "discriminator_width": width}
+    if blocks is not None:
+        values["blocks"] = blocks
+    return dataclasses.replace(PRESETS[preset][1], **values)
+
+
+def check_presets(presets: Sequence[str]) -> None:
+    """Raise `InputError` for a name that is no preset of colornet.train."""
+    for preset in presets:
+        if preset not in PRESETS:
+            raise InputError(f"--presets names {preset!r}: it must be one of {', '.join(PRESETS)}.")
 
 
 def check(config: ThroughputConfig) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
         raise InputError(f"{processes} processes were launched: throughput is measured in one, start it without them.")
-    for preset in config.presets:
-        if preset not in PRESETS:
-            raise InputError(f"--presets names {preset!r}: it must be one of {', '.join(PRESETS)}.")
+    check_presets(config.presets)
     for name in ("presets", "batch_sizes", "precisions", "compile"):
         if not getattr(config, name):
             raise InputError(f"{_option(name)} is empty: name at least one.")

@@ -101,7 +101,7 @@ def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = (str(error).splitlines() or ["it is damaged"])[0]
         raise InputError(f"{path} cannot be loaded: {reason}; write it anew by training with --resume auto.") from error
-    return config, generator.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    return config, generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 def compose_trainer(config: TrainConfig) -> Trainer:

@@ -70,12 +70,10 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
             raise
         verb = "written" if error.errno in _FULL_DISK else "used"
         message, code = f"error: {error.filename or 'A file'} cannot be {verb}: {error.strerror}.", 2
-    except MemoryError as error:  # of Python and NumPy
-        message, code = f"error: Memory is not enough ({error}): choose smaller images, batches or networks.", 2
-    except RuntimeError as error:  # torch's have no type that is common to all devices
-        if not ("out of memory" in str(error) or "can't allocate memory" in str(error)):
+    except (MemoryError, RuntimeError) as error:  # torch's have no type that is common to all devices
+        reason = (str(error).splitlines() or ["nothing is left"])[0]
+        if not (isinstance(error, MemoryError) or "out of memory" in reason or "can't allocate memory" in reason):
             raise
-        reason = str(error).splitlines()[0]
         message, code = f"error: Memory is not enough ({reason}): choose smaller images, batches or networks.", 2
         quiet = False  # one device may be full, and the others not
     except KeyboardInterrupt:

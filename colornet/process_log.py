@@ -56,7 +56,7 @@ class _Clock:
 
     def wind(self) -> None:
         now = time.monotonic()
-        if not self.patience or now - self.wound < _SELDOM:
+        if not self.patience or now - self.wound < min(_SELDOM, self.patience / 4):
             return
         self.stop()
         self.wound = now

@@ -28,13 +28,14 @@ from torchvision.datasets import CIFAR10
 
 from colornet import colorize, evaluate, train
 from colornet.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
-from colornet.compose import load_run
+from colornet.compose import build_generator, compose_trainer, load_run
 from colornet.config import TrainConfig, check_config, load_config
 from colornet.data import load_dataset
 from colornet.data.images import open_rgb
 from colornet.data.listing import list_images
 from colornet.errors import InputError, exiting_on_errors, printable
 from colornet.photos import read_photo
+from tests.conftest import small
 
 
 class Payload:
@@ -336,6 +337,18 @@ def test_a_checkpoint_runs_no_code_though_its_hash_is_right(tmp_path: Path) -> N
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.parametrize("changes", [{"networks": {}}, {"ema": {"stem.weight": torch.zeros(3)}}, {"step": "many"}])
+def test_a_checkpoint_of_another_network_is_refused(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
+    config = small("ae", folder, tmp_path, max_steps=1)
+    compose_trainer(config).fit()
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    forged = {**load_checkpoint(path), **changes}
+    save_checkpoint(tmp_path / "checkpoints", 1, forged, keep=1)
+    trainer = compose_trainer(dataclasses.replace(config, max_steps=2, resume="auto"))
+    with pytest.raises(InputError, match="does not fit the networks"):
+        trainer.fit()
+
+
 @pytest.mark.parametrize(
     "manifest",
     [
@@ -394,6 +407,15 @@ def test_a_configuration_that_claims_a_huge_network_takes_no_memory(tmp_path: Pa
     save_file({"stem.weight": torch.zeros(8, 1, 3, 3)}, tmp_path / "model.safetensors")
     with pytest.raises(InputError, match="cannot be loaded"):
         load_run(tmp_path)
+
+
+def test_weights_of_half_precision_are_computed_with_in_full(tmp_path: Path) -> None:
+    config = TrainConfig(width=8, multipliers=(1, 2), blocks=1)
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    weights = {name: value.half().contiguous() for name, value in build_generator(config).state_dict().items()}
+    save_file(weights, tmp_path / "model.safetensors")
+    _, network = load_run(tmp_path)
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
 def test_a_cifar10_archive_writes_nowhere_and_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -137,10 +137,26 @@ def test_steps_of_another_device_are_taken_from_throughput(folder: Path, tmp_pat
         (["--link-bandwidth", "-1"], "--link-bandwidth is -1.0"),
         (["--compute", "nowhere.json"], "--compute nowhere.json is no file"),
         (["--batch-sizes", "40000"], "more than an epoch"),
+        (["--mixed-precision", "fp16", "--cpu"], "--mixed-precision fp16 needs a GPU"),
+        (["--out", "scaling.png"], "--out scaling.png is the name of the plot"),
+        (["--compute", "setup.cfg"], "--compute setup.cfg has no training steps of ae"),
     ],
 )
-def test_mistakes_are_named(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_named(
+    options: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parent.parent)
     with pytest.raises(SystemExit) as caught:
         scaling.main(options)
     assert caught.value.code == 2
     assert words in capsys.readouterr().err
+
+
+def test_a_plot_of_before_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "scaling.png"
+    picture.write_bytes(b"of before")
+    with pytest.raises(SystemExit) as caught:
+        scaling.main(["--out", str(tmp_path / "scaling.json"), "--data", "sample"])
+    assert caught.value.code == 2
+    assert f"--out {picture} exists already" in capsys.readouterr().err
+    assert picture.read_bytes() == b"of before"
