@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,22 +21,28 @@ from tqdm import tqdm
 from benchmarks.evaluator import EvaluatorConfig
 from colornet.classifier import CIFAR10_CLASSES, Cifar10Classifier
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
+from colornet.compose import choose_precision
+from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.data.loader import random_flip, random_shift
 from colornet.errors import InputError
 from colornet.files import replacing
 from colornet.provenance import provenance, write_json
 
-__all__ = ["accuracy", "adjust_chroma", "degrade", "train_evaluator", "wrong_colors"]
+__all__ = ["ERROR_UNIT", "accuracy", "adjust_chroma", "color_error", "cut_out", "degrade", "train_evaluator",
+           "wrong_colors"]  # fmt: skip
 
 SHIFT_LR = 64  # learning rate of normalisation's shifts, relative to the weights'
 AVERAGE_EVERY = 5  # steps
 DEGRADED = 0.25  # share of the images that are degraded
+ERROR_UNIT = 10.0  # of the errors of colour that the network learns, in units of CIELAB
 
 
 def train_evaluator(config: EvaluatorConfig) -> None:
     """Train on the training images and write the network, its accuracy and its origin to `config.out`."""
-    device = torch.device("cuda" if torch.cuda.is_available() and not config.cpu else "cpu")
+    precision = choose_precision(TrainConfig(mixed_precision=config.mixed_precision, cpu=config.cpu))
+    accelerator = Accelerator(mixed_precision=precision, cpu=config.cpu)
+    device = accelerator.device
     dataset = load_dataset(config.data, image_size=32, cache_dir=config.cache_dir, progress=True)
     if dataset.labels is None or dataset.labels.classes != CIFAR10_CLASSES:
         raise InputError(f"--data {config.data} is not sorted into the ten classes of CIFAR-10: give a copy of it.")
@@ -44,7 +51,7 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     network.fit_whitening(dataset.train[::9])
     network.to(device).to(memory_format=torch.channels_last)
     started = time.perf_counter()
-    _train(network, config, dataset, device)
+    _train(network, config, dataset, accelerator)
     seconds = time.perf_counter() - started
     _fit_statistics(network, dataset.train.to(device))
     network.eval()
@@ -62,6 +69,7 @@ def train_evaluator(config: EvaluatorConfig) -> None:
         "name": f"cifar10-{config.name}",
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
         "config": {key: value for key, value in dataclasses.asdict(config).items() if not isinstance(value, Path)},
+        "precision": precision,
         "accuracy": scores,
         "seconds": seconds,
         "data": {"name": dataset.name, "training_images": len(dataset.train), "fingerprint": dataset.fingerprint},
@@ -70,8 +78,9 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     write_json(file.with_suffix(".json"), record)
 
 
-def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset, device: torch.device) -> None:
+def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset, accelerator: Accelerator) -> None:
     assert dataset.labels is not None
+    device = accelerator.device
     images, labels = dataset.train.to(device), dataset.labels.train.to(device)
     steps = math.ceil(config.epochs * len(images) / config.batch_size)
     shifts: list[Tensor] = []
@@ -94,11 +103,12 @@ def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset
         factor = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        batch = degrade(torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:])), rng)
-        is_true = torch.arange(len(batch), device=device) >= wrong
-        class_logits, color_logits = network(batch)
-        loss = F.cross_entropy(class_logits[wrong:], classes[wrong:], label_smoothing=config.label_smoothing)
-        loss = loss + F.binary_cross_entropy_with_logits(color_logits, is_true.float())
+        shown = torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:]))
+        errors = color_error(shown, batch)
+        with accelerator.autocast():
+            class_logits, estimates = network(cut_out(degrade(shown, rng), config.cutout, rng))
+        loss = F.cross_entropy(class_logits[wrong:].float(), classes[wrong:], label_smoothing=config.label_smoothing)
+        loss = loss + F.smooth_l1_loss(estimates.float(), errors, beta=0.3)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -107,8 +117,8 @@ def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset
         bar.update(config.batch_size)
         if step % 50 == 0:
             right = (class_logits[wrong:].argmax(1) == classes[wrong:]).float().mean().item()
-            told = ((color_logits > 0) == is_true).float().mean().item()
-            bar.set_postfix(loss=f"{loss.item():.3f}", classes=f"{right:.0%}", colours=f"{told:.0%}")
+            off = (estimates.float() - errors).abs().mean().item() * ERROR_UNIT
+            bar.set_postfix(loss=f"{loss.item():.3f}", classes=f"{right:.0%}", colours=f"±{off:.1f}")
     bar.close()
 
 
@@ -191,6 +201,30 @@ def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
     degraded = images.clone()
     degraded[chosen] = to_uint8(lab_to_rgb(torch.cat((lab[:, :1], ab), dim=1)) + noise)
     return degraded
+
+
+def color_error(spoiled: Tensor, images: Tensor) -> Tensor:
+    """Return how far uint8 images are from the true ones, both (N, 3, H, W), in colour: (N, 3), in `ERROR_UNIT`s.
+
+    The mean differences in a* and in b* and the mean distance in the a*b* plane, all over the pixels. Unlike the answer
+    to "right or wrong?", it grows with what is wrong, and so do distances on the features of a network that learns it.
+    """
+    differences = (rgb_to_lab(to_float(spoiled)) - rgb_to_lab(to_float(images)))[:, 1:]  # (N, 2, H, W)
+    distance = differences.square().sum(1, keepdim=True).sqrt()  # (N, 1, H, W)
+    return torch.cat((differences, distance), dim=1).mean((2, 3)) / ERROR_UNIT
+
+
+def cut_out(images: Tensor, side: int, rng: np.random.Generator) -> Tensor:
+    """Grey out a square of `side` pixels at a random place of each uint8 image (N, 3, H, W): DeVries and Taylor 2017.
+
+    The square may reach over the edge.
+    """
+    rows, columns = (
+        torch.from_numpy(np.arange(length) - rng.integers(1 - side, length, (len(images), 1))).to(images.device)
+        for length in images.shape[-2:]
+    )  # (N, H), (N, W): distance from the square's first row and column
+    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]  # (N, H, W)
+    return images.masked_fill(inside[:, None], 128)
 
 
 def adjust_chroma(ab: Tensor, gain: np.ndarray, angle: np.ndarray) -> Tensor:

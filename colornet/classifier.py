@@ -1,7 +1,7 @@
 """A CIFAR-10 classifier that sees colour: the network behind `fd_cifar10`, never part of a training loss.
 
-It names the ten classes (semantic accuracy), tells whether colours belong to an image (the task that makes its features
-see them), and its features carry our own Fréchet and kernel distances.
+It names the ten classes (semantic accuracy), estimates how far an image's colours are from the true ones (the task that
+makes its features see them), and its features carry our own Fréchet and kernel distances.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ class Cifar10Classifier(nn.Module):
     Whitening gives chroma, most of whose variance in photographs is small, the same weight as luminance. Takes uint8
     sRGB images (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
 
-    Its features are the mean over positions of the last group's maps, which say what an image shows and whether its
-    colours belong to it, and the standard deviations of the last two groups' maps, which see colours that do not
-    follow the edges. Without these, images with each other's colours are nearer to the true ones than grey images are
-    (docs/protocol.md). Each of the three parts is scaled to a total variance of 1 over the training images.
+    Its features are the mean over positions of the last group's maps, which say what an image shows and how wrong its
+    colours seem, and the standard deviations of the first two groups' maps, which see how strong colours are and
+    whether they follow the edges (docs/protocol.md says why these). Each of the three parts is scaled to a total
+    variance of 1 over the training images.
 
     Args:
         widths: channels of the three groups of convolutions.
@@ -70,7 +70,7 @@ class Cifar10Classifier(nn.Module):
         self.groups = nn.ModuleList(ConvGroup(i, o) for i, o in zip((channels, *widths), widths, strict=False))
         self.pool = Reduce("n c h w -> n c", "mean")
         self.classes = nn.Linear(widths[-1], len(CIFAR10_CLASSES))
-        self.true_colors = nn.Linear(widths[-1], 1)
+        self.color_error = nn.Linear(widths[-1], 3)
         self.register_buffer("scales", torch.ones(3))
 
     @torch.no_grad()
@@ -101,7 +101,7 @@ class Cifar10Classifier(nn.Module):
     def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features and the logits of the classes (N, 10) of uint8 images (N, 3, H, W).
 
-        The features are (N, widths[2] + widths[1] + widths[2]): the mean and the two standard deviations.
+        The features are (N, widths[2] + widths[0] + widths[1]): the mean and the two standard deviations.
         """
         parts, logits = self._parts(images)
         return torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1), logits
@@ -115,12 +115,16 @@ class Cifar10Classifier(nn.Module):
 
     def _parts(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the parts of the features, (N, C) each and unscaled, and the logits of the classes."""
-        _, second, last = self.levels(images)
+        first, second, last = self.levels(images)
         pooled = self.pool(last)  # (N, widths[2])
-        spreads = [level.flatten(2).std(2, correction=0) for level in (second, last)]  # (N, widths[i]) each
+        spreads = [level.flatten(2).std(2, correction=0) for level in (first, second)]  # (N, widths[i]) each
         return [pooled, *spreads], self.classes(pooled)
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits of the classes (N, 10) and of "these colours belong to this image" (N,)."""
+        """Return the logits of the classes (N, 10) and how wrong the colours seem (N, 3).
+
+        The latter are the mean differences in a* and in b* from the true colours, and the mean distance from them, in
+        tens of CIELAB's units.
+        """
         pooled = self.pool(self.levels(images)[-1])  # (N, widths[-1])
-        return self.classes(pooled), self.true_colors(pooled).squeeze(1)
+        return self.classes(pooled), self.color_error(pooled)
