@@ -31,7 +31,7 @@ from colornet.features import evaluator_card, load_evaluator
 from colornet.files import replacing
 from colornet.models import count_parameters
 from colornet.objectives import R1_INTERVAL
-from colornet.provenance import provenance, read_provenance, write_json
+from colornet.provenance import images_before, provenance, read_provenance, write_json
 from colornet.validation import ValidationScore
 
 __all__ = ["ablate", "format_table", "read_run", "training_flops"]
@@ -193,9 +193,7 @@ def read_run(run_dir: Path) -> dict[str, Any]:
     records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(record for record in reversed(records) if "validation/psnr" in record)
     values = {n.removeprefix("validation/"): v for n, v in last.items() if n.startswith("validation/")}
-    training = read_provenance(run_dir) or []
     own = last["step"] * config.batch_size
-    before = next((start["init_from"]["images"] for start in training if "init_from" in start), 0)
     seconds, step = 0.0, 0
     for record in records:
         if rate := record.get("speed/images_per_second"):
@@ -204,8 +202,8 @@ def read_run(run_dir: Path) -> dict[str, Any]:
     paths = {n: Path(v).name for n in ("data", "run_dir", "init_from", "cache_dir") if (v := getattr(config, n))}
     return {
         "config": {**dataclasses.asdict(config), **paths},
-        "training": training,
-        "images_seen": own + before,  # that of what it was started from included
+        "training": read_provenance(run_dir),
+        "images_seen": own + images_before(run_dir),  # that of what it was started from included
         "images_seen_itself": own,
         "seconds": seconds,
         "values": values,

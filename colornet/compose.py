@@ -28,7 +28,7 @@ from colornet.losses import BCE, HINGE, RECONSTRUCTION_LOSSES
 from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet
 from colornet.objectives import Adversarial, Objective, Reconstruction
 from colornet.optimization import update
-from colornet.provenance import read_provenance
+from colornet.provenance import images_before
 from colornet.trainer import Trainer
 
 __all__ = [
@@ -134,13 +134,14 @@ def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
     generator.load_state_dict(weights)
     path = run_dir / "model.safetensors"
     with safe_open(path, "pt") as file:
-        step = int(file.metadata()["step"])
-    before = next((start["init_from"]["images"] for start in read_provenance(run_dir) or [] if "init_from" in start), 0)
+        step = (file.metadata() or {}).get("step")
+    if step is None:
+        raise InputError(f"{path} does not say after how many steps it was saved: choose a run that trained it.")
     return {
         "run": run_dir.name,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "step": step,
-        "images": step * origin.batch_size + before,
+        "step": int(step),
+        "images": int(step) * origin.batch_size + images_before(run_dir),
     }
 
 

@@ -57,7 +57,7 @@ ALLOWED = {
     "released": ["errors"],
     "upsampling": [],
     "photos": ["data", "files"],
-    "inference": ["color", "compose", "models", "photos", "released", "upsampling"],
+    "inference": ["color", "compose", "models", "noise", "photos", "released", "upsampling"],
     "train": ["compose", "config", "data", "errors"],
     "evaluate": ["comparison", "config", "data", "errors"],
     "colorize": ["config", "data", "errors", "evaluation", "files", "inference", "photos", "released"],
