@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -56,7 +57,11 @@ _COUNTED = 16  # images of the step whose operations are counted
 def ablate(config: AblationConfig, plan: dict[str, Any], runs: list[Run]) -> None:
     """Train what is not finished, then measure, print and write what there is."""
     if config.train:
-        failures = _train(config, runs)
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the trainings would go on alone
+        try:
+            failures = _train(config, runs)
+        finally:
+            signal.signal(signal.SIGTERM, before)
     else:
         runs = [run for run in runs if _finished(run)]
         failures = {}
@@ -79,6 +84,7 @@ def _train(config: AblationConfig, runs: list[Run]) -> dict[str, str]:
     # Two at a time on the threads of all would only wait for each other.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if config.jobs > 1 else os.environ
     futures: dict[str, Future[str | None]] = {}
+    processes: list[subprocess.Popen[bytes]] = []
 
     def train(run: Run) -> str | None:
         # Origins come first and so have begun: to wait for one is no deadlock.
@@ -89,7 +95,9 @@ def _train(config: AblationConfig, runs: list[Run]) -> dict[str, str]:
         log = logs / f"{run.name}.log"
         with log.open("a", encoding="utf-8") as file:
             command = [sys.executable, "-m", "colornet.train", *run.arguments]
-            code = subprocess.run(command, env=environment, stdout=file, stderr=file, check=False).returncode
+            with subprocess.Popen(command, env=environment, stdout=file, stderr=file) as process:
+                processes.append(process)
+                code = process.wait()
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
         return None if code == 0 else f"exit code {code}: {lines[-1] if lines else 'no word'}"
 
@@ -100,7 +108,9 @@ def _train(config: AblationConfig, runs: list[Run]) -> dict[str, str]:
         try:
             failures = {name: problem for name, future in futures.items() if (problem := future.result()) is not None}
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)  # those under way hear of Ctrl-C themselves
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.terminate()  # it writes a checkpoint first; the same command goes on from there
             raise
     for name, problem in failures.items():
         print(f"{name} failed, {problem}", file=sys.stderr)

@@ -121,7 +121,7 @@ class Adversarial:
         *,
         separate_batches: bool,
         power_iteration: Callable[[], None],
-        plain_discriminator: Distance,
+        plain_discriminator: Callable[[Tensor, Tensor], Tensor],
         r1_weight: float = 0.0,
         diversity_weight: float = 0.0,
     ) -> None:

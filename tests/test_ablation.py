@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +146,20 @@ def test_finished_runs_are_read_and_not_trained_again(
     with pytest.raises(SystemExit, match="2"):
         main([*arguments, "--width", "16"])
     assert "holds a run with another configuration (--width was 8 and is 16)" in capsys.readouterr().err
+
+
+def test_a_signal_stops_the_trainings_with_a_checkpoint(folder: Path, tmp_path: Path) -> None:
+    run = tmp_path / "out/runs/ae-0"
+    command = [sys.executable, "-m", "benchmarks", "ablation", "--data", str(folder), "--out", str(tmp_path / "out")]
+    command += ["--only", "ae", "--epochs", "100000", "--width", "8", "--blocks", "1", "--image-size", "16", "--cpu"]
+    with subprocess.Popen([*command, "--batch-size", "8"], stderr=subprocess.PIPE) as process:
+        for _ in range(600):
+            if (run / "metrics.jsonl").is_file() and (run / "metrics.jsonl").read_text():
+                break
+            time.sleep(0.1)
+        process.terminate()
+        assert process.wait(60) == 130
+    assert (run / "preempted").is_file()
 
 
 def test_table_groups_by_question_and_shows_the_spread_of_seeds() -> None:
