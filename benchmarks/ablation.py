@@ -32,7 +32,7 @@ class AblationConfig:
 
     out: Path  # folder of the runs and their logs, of ablation.json and ablation.md
     plan: Path = PLAN  # JSON file of variants and questions (default: benchmarks/ablation.json)
-    only: tuple[str, ...] = ()  # names of variants (default: all of the plan)
+    only: tuple[str, ...] = ()  # train these variants (default: all); the table has whatever is finished
     seeds: tuple[int, ...] = (0,)  # seeds, each a run of every variant
     jobs: int = 1  # trainings side by side, of one CPU thread each
     train: bool = True  # no: read the runs that are finished, train nothing
@@ -69,15 +69,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, train what is missing and write the comparison; mistakes exit with code 2."""
     with exiting_on_errors(quiet=False):
         config = tyro.cli(AblationConfig, args=arguments, prog="python -m benchmarks ablation", description=__doc__)
-        plan, runs = check(config)
+        plan, runs, wanted = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.ablation_study import ablate
 
-        ablate(config, plan, runs)
+        ablate(config, plan, runs, wanted)
 
 
-def check(config: AblationConfig) -> tuple[dict[str, Any], list[Run]]:
-    """Raise `InputError` for whatever would stop the ablation; return the plan and its runs, origins first."""
+def check(config: AblationConfig) -> tuple[dict[str, Any], list[Run], set[str]]:
+    """Raise `InputError` for whatever would stop the ablation.
+
+    Return the plan, all its runs, origins first, and the variants that are to be trained.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise InputError("An ablation starts processes itself: start it without a launcher.")
     if config.jobs < 1:
@@ -91,17 +94,14 @@ def check(config: AblationConfig) -> tuple[dict[str, Any], list[Run]]:
     variants = plan["variants"]
     if unknown := [name for name in config.only if name not in variants]:
         raise InputError(f"--only {unknown[0]} is no variant of {config.plan}, which has: {', '.join(variants)}.")
-    wanted = dict.fromkeys(config.only or (name for names in plan["questions"].values() for name in names))
-    chosen: dict[str, None] = {}
-    for name in wanted:
-        if origin := variants[name].get("init_from"):
-            chosen[origin] = None
-        chosen[name] = None
+    wanted = set(config.only or (name for names in plan["questions"].values() for name in names))
+    wanted |= {origin for name in wanted if (origin := variants[name].get("init_from"))}
+    origins_first = sorted(variants, key=lambda name: "init_from" in variants[name])  # else in the order of the plan
     # Seed by seed: a table of one seed is there before the second begins.
-    runs = [_run(config, name, variants[name], seed) for seed in config.seeds for name in chosen]
+    runs = [_run(config, name, variants[name], seed) for seed in config.seeds for name in origins_first]
     for run in runs:
         check_config(run.config)
-    return plan, runs
+    return plan, runs, wanted
 
 
 def read_plan(path: Path) -> dict[str, Any]:

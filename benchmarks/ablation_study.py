@@ -54,19 +54,19 @@ _BATCH = 500  # images of the floors that are scored at a time, as in the traini
 _COUNTED = 16  # images of the step whose operations are counted
 
 
-def ablate(config: AblationConfig, plan: dict[str, Any], runs: list[Run]) -> None:
-    """Train what is not finished, then measure, print and write what there is."""
-    if config.train:
+def ablate(config: AblationConfig, plan: dict[str, Any], runs: list[Run], wanted: set[str]) -> None:
+    """Train those of the wanted variants that are not finished, then measure, print and write what there is."""
+    waiting = [run for run in runs if not _finished(run) and run.variant in wanted]
+    if config.train and waiting:
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the trainings would go on alone
         try:
-            failures = _train(config, runs)
+            _train(config, waiting)
         finally:
             signal.signal(signal.SIGTERM, before)
-    else:
-        runs = [run for run in runs if _finished(run)]
-        failures = {}
-    done = {run.name: run for run in runs if run.name not in failures}
+    done = {run.name: run for run in runs if _finished(run)}
     done = {name: run for name, run in done.items() if run.origin is None or run.origin in done}
+    problems = {run.name: _problem(config, run) for run in runs if run.name not in done}
+    failures = {name: path.read_text(encoding="utf-8") for name, path in problems.items() if path.is_file()}
     if not done:
         raise InputError(f"No run in {config.out} is finished: train without --no-train.")
     record = _record(config, plan, done, failures)
@@ -77,44 +77,47 @@ def ablate(config: AblationConfig, plan: dict[str, Any], runs: list[Run]) -> Non
     print(f"{table}\n\nWritten to {config.out}: ablation.json, ablation.md")
 
 
-def _train(config: AblationConfig, runs: list[Run]) -> dict[str, str]:
-    """Train the runs that are not finished, some side by side; return a sentence for each that failed, by its name."""
+def _problem(config: AblationConfig, run: Run) -> Path:
+    """Name the file that says why a run failed."""
+    return config.out / "logs" / f"{run.name}.failed"
+
+
+def _train(config: AblationConfig, runs: list[Run]) -> None:
+    """Train runs, some side by side; leave a sentence in the file `_problem` of each that failed."""
     logs = config.out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
     # Two at a time on the threads of all would only wait for each other.
     environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if config.jobs > 1 else os.environ
-    futures: dict[str, Future[str | None]] = {}
+    futures: dict[str, Future[None]] = {}
     processes: list[subprocess.Popen[bytes]] = []
 
-    def train(run: Run) -> str | None:
-        # Origins come first and so have begun: to wait for one is no deadlock.
-        if run.origin is not None and futures[run.origin].result() is not None:
-            return f"{run.origin}, from which it starts, failed"
-        if _finished(run):
-            return None
-        log = logs / f"{run.name}.log"
+    def train(run: Run) -> None:
+        if run.origin in futures:
+            futures[run.origin].result()  # origins come first and so have begun: to wait for one is no deadlock
+        log, problem = logs / f"{run.name}.log", _problem(config, run)
+        problem.unlink(missing_ok=True)
         with log.open("a", encoding="utf-8") as file:
             command = [sys.executable, "-m", "colornet.train", *run.arguments]
             with subprocess.Popen(command, env=environment, stdout=file, stderr=file) as process:
                 processes.append(process)
                 code = process.wait()
-        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return None if code == 0 else f"exit code {code}: {lines[-1] if lines else 'no word'}"
+        if code not in (0, 75, -signal.SIGTERM):  # 75: stopped, with a checkpoint
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            problem.write_text(f"exit code {code}: {lines[-1] if lines else 'no word'}", encoding="utf-8")
+            print(f"{run.name} failed, {problem.read_text(encoding='utf-8')}", file=sys.stderr)
 
     with ThreadPoolExecutor(config.jobs) as pool, tqdm(total=len(runs), desc="Runs", unit="run", disable=None) as bar:
         for run in runs:
             futures[run.name] = pool.submit(train, run)
             futures[run.name].add_done_callback(lambda _: bar.update())
         try:
-            failures = {name: problem for name, future in futures.items() if (problem := future.result()) is not None}
+            for future in futures.values():
+                future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.terminate()  # it writes a checkpoint first; the same command goes on from there
             raise
-    for name, problem in failures.items():
-        print(f"{name} failed, {problem}", file=sys.stderr)
-    return failures
 
 
 def _finished(run: Run) -> bool:
@@ -251,9 +254,8 @@ def format_table(record: dict[str, Any]) -> str:
     groups = {"no model": list(record["floors"]), **record["questions"]}
     for question, names in groups.items():
         rows = [row for name in names if (row := _row(record, name)) is not None]
-        known = [row for row in rows if len(row) > 1]
         # A question of which only the common baseline was trained is none.
-        if question != "no model" and len(known) < 2:
+        if question != "no model" and len(rows) < 2:
             continue
         lines += [[question if index == 0 else "", *row] for index, row in enumerate(rows)]
     width = len(lines[0])

@@ -28,7 +28,7 @@ def configured(folder: Path, out: Path, **changes: Any) -> AblationConfig:
 
 
 def test_committed_plan_asks_at_equal_images(folder: Path, tmp_path: Path) -> None:
-    _, runs = check(configured(folder, tmp_path, seeds=(0, 1)))
+    _, runs, _ = check(configured(folder, tmp_path, seeds=(0, 1)))
     by_name = {run.name: run for run in runs}
     assert len(by_name) == len(runs) > 60
     read = {name for names in read_plan(PLAN)["questions"].values() for name in names}
@@ -44,7 +44,7 @@ def test_committed_plan_asks_at_equal_images(folder: Path, tmp_path: Path) -> No
 
 
 def test_variants_differ_from_their_preset_in_what_they_say_only(folder: Path, tmp_path: Path) -> None:
-    plan, runs = check(configured(folder, tmp_path))
+    plan, runs, _ = check(configured(folder, tmp_path))
     base = {run.variant: run.config for run in runs}
     for run in runs:
         variant = plan["variants"][run.variant]
@@ -140,7 +140,13 @@ def test_finished_runs_are_read_and_not_trained_again(
     table = (out / "ablation.md").read_text()
     assert table in capsys.readouterr().out
     main([*arguments, "--only", "warm"])
-    assert [line.split("|")[2].strip() for line in table.splitlines()[-2:]] == ["cgan", "warm"]
+    assert (out / "ablation.md").read_text() == table
+    assert [line.split("|")[2].strip() for line in table.splitlines()[-4:]] == [
+        "cgan",
+        "warm",
+        "cgan",
+        "broken (failed)",
+    ]
     for run in ("cgan-0", "warm-0", "half-0"):
         assert len(json.loads((out / "runs" / run / "provenance.json").read_text())) == 1
     with pytest.raises(SystemExit, match="2"):
