@@ -98,9 +98,17 @@ def check(config: AblationConfig) -> tuple[dict[str, Any], list[Run], set[str]]:
     wanted |= {origin for name in wanted if (origin := variants[name].get("init_from"))}
     origins_first = sorted(variants, key=lambda name: "init_from" in variants[name])  # else in the order of the plan
     # Seed by seed: a table of one seed is there before the second begins.
-    runs = [_run(config, name, variants[name], seed) for seed in config.seeds for name in origins_first]
-    for run in runs:
-        check_config(run.config)
+    runs = []
+    for seed in config.seeds:
+        for name in origins_first:
+            try:
+                run = _run(config, name, variants[name], seed)
+                check_config(run.config)
+            except InputError:  # half of one epoch, for example
+                if config.train and name in wanted:
+                    raise
+            else:
+                runs.append(run)
     return plan, runs, wanted
 
 

@@ -254,8 +254,8 @@ def format_table(record: dict[str, Any]) -> str:
     groups = {"no model": list(record["floors"]), **record["questions"]}
     for question, names in groups.items():
         rows = [row for name in names if (row := _row(record, name)) is not None]
-        # A question of which only the common baseline was trained is none.
-        if question != "no model" and len(rows) < 2:
+        # A question of which only the baseline, which it names first, was trained is none.
+        if question != "no model" and [row[0] for row in rows] in ([], names[:1]):
             continue
         lines += [[question if index == 0 else "", *row] for index, row in enumerate(rows)]
     width = len(lines[0])
