@@ -12,6 +12,7 @@ COMMANDS = {
     "scaling": "time training on more and more processes and predict even more of them",
     "speedrun": "time our training until it reaches the error of the seed project's autoencoder",
     "report": "make a page and tables of the results",
+    "ablation": "train variants of the recipe and compare them on the validation images",
     "validate": "check that evaluators see colour: gain, hue, swapped colours, nonsense rows",
     "evaluator": "train the CIFAR-10 classifier behind fd_cifar10",
 }

@@ -27,7 +27,7 @@ from colornet.errors import InputError
 from colornet.evaluation import colorize_all, colorize_with
 from colornet.files import replacing
 from colornet.models import UNet, count_parameters
-from colornet.provenance import provenance, read_provenance, write_json
+from colornet.provenance import images_before, provenance, read_provenance, write_json
 
 __all__ = ["compare", "write_inputs"]
 
@@ -221,4 +221,4 @@ def _about(runs: dict[str, dict[str, Any]], kind: Kind) -> str:
 
 def _images_seen(run: Path, batch_size: int) -> int:
     with safe_open(run / "model.safetensors", framework="pt") as file:
-        return int((file.metadata() or {}).get("step", 0)) * batch_size
+        return int((file.metadata() or {}).get("step", 0)) * batch_size + images_before(run)

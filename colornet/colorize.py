@@ -43,17 +43,31 @@ class ColorizeConfig:
     out: Path  # folder of the coloured copies, named and sorted into folders as the photographs are
     model: str = "cgan"  # released model (cgan or ae, where they are installed), or the folder of a run
     saturation: float = 1.0  # factor on the chroma: 0 is grey, above 1 is more vivid than the model says
+    samples: int = 1  # colourings of each photograph, NAME.1.png, NAME.2.png, …, of a model with a noise input
     compare: bool = False  # also write NAME.compare.png: grey and coloured side by side, 1024 pixels each
     force: bool = False  # overwrite what is in --out (photographs themselves are never overwritten)
     cpu: bool = False  # work on the CPU even where there is a GPU
 
 
 class Job(NamedTuple):
-    """A photograph, where its coloured copy goes, and where their comparison goes if there is to be one."""
+    """A photograph, where its coloured copy goes, and where their comparison goes if there is to be one.
+
+    Of several colourings, each of `samples` has a number in its name, and so has its comparison; none has `target`.
+    """
 
     source: Path
     target: Path
     comparison: Path | None
+    samples: int = 1
+
+    def outputs(self) -> list[tuple[Path, Path | None]]:
+        """List the files of each colouring and its comparison."""
+        if self.samples == 1:
+            return [(self.target, self.comparison)]
+        targets = [
+            self.target.with_name(f"{self.target.stem}.{i + 1}{self.target.suffix}") for i in range(self.samples)
+        ]
+        return [(target, _compared(target) if self.comparison else None) for target in targets]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,6 +90,13 @@ def check(config: ColorizeConfig) -> list[Job]:
     """Raise `InputError` for whatever can be known to go wrong, without importing torch; return what is to be done."""
     if not 0 <= config.saturation < math.inf:
         raise InputError(f"--saturation is {config.saturation}: it must be a number of at least 0.")
+    if config.samples < 1:
+        raise InputError(f"--samples is {config.samples}: it must be at least 1.")
+    if config.samples > 1 and not load_config(find_model(config.model)).noise_channels:
+        raise InputError(
+            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and knows 1 colouring: "
+            "train one with --noise-channels, or leave the option out."
+        )
     if not config.photos:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)
@@ -92,8 +113,12 @@ def _plan(config: ColorizeConfig) -> list[Job]:
     jobs = []
     for source, name in _find(config):
         target = config.out / coloured_name(name)
-        jobs.append(Job(source, target, target.with_name(f"{target.name}.compare.png") if config.compare else None))
+        jobs.append(Job(source, target, _compared(target) if config.compare else None, config.samples))
     return list(dict.fromkeys(jobs))  # a photograph that is named twice is one
+
+
+def _compared(target: Path) -> Path:
+    return target.with_name(f"{target.name}.compare.png")
 
 
 def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
@@ -123,7 +148,7 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
     sources = {job.source.resolve(): job.source for job in jobs}
     made_of: dict[Path, Path] = {}
     for job in jobs:
-        for target in filter(None, (job.target, job.comparison)):
+        for target in filter(None, (path for paths in job.outputs() for path in paths)):
             if target in made_of:
                 raise InputError(
                     f"'{made_of[target]}' and '{job.source}' would both become '{target}': colour them in two calls "
@@ -160,10 +185,11 @@ def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
     for job in tqdm(jobs, desc="Colouring", unit="photo", disable=None):
         try:
             photo = read_photo(job.source)
-            rgb = colorizer.colorize(photo.pixels, saturation=config.saturation)
-            write_photo(job.target, rgb, photo)
-            if job.comparison:
-                _compare(rgb, job.comparison)
+            colored = colorizer.colorize(photo.pixels, saturation=config.saturation, samples=job.samples)
+            for rgb, (target, comparison) in zip(colored, job.outputs(), strict=True):
+                write_photo(target, rgb, photo)
+                if comparison:
+                    _compare(rgb, comparison)
         except OSError as error:
             failures.append(f"'{job.source}': {error.strerror or error}")
     return failures

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import copy
 import functools
+import hashlib
 import os
 from pathlib import Path
+from typing import Any
 
 import torch
+import torch.nn.functional as F
 from accelerate import Accelerator
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.optim import Adam
 
+from colornet.checkpoint import list_checkpoints
 from colornet.color import ColorSpace, LabSpace, RgbSpace
-from colornet.config import TrainConfig, load_config
+from colornet.config import TrainConfig, check_init, load_config
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
 from colornet.losses import BCE, HINGE, RECONSTRUCTION_LOSSES
 from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet
 from colornet.objectives import Adversarial, Objective, Reconstruction
 from colornet.optimization import update
+from colornet.provenance import images_before
 from colornet.trainer import Trainer
 
 __all__ = [
@@ -69,19 +74,26 @@ def build_generator(config: TrainConfig) -> UNet:
         blocks=config.blocks,
         residual=config.residual,
         attention=config.attention,
+        norm=config.norm,
+        noise_channels=config.noise_channels,
         activation_checkpointing=config.activation_checkpointing,
     ).to(memory_format=torch.channels_last)
 
 
 def build_discriminator(config: TrainConfig) -> PatchDiscriminator | DCGANDiscriminator:
     """Build the discriminator; its weights come from torch's global random numbers."""
-    channels = 1 + color_space(config).color_channels
+    channels = color_space(config).color_channels + (1 if config.conditional else 0)
     if config.discriminator == "patch":
         discriminator: PatchDiscriminator | DCGANDiscriminator = PatchDiscriminator(
-            channels, width=config.discriminator_width
+            channels, width=config.discriminator_width, conditional=config.conditional
         )
     else:
-        discriminator = DCGANDiscriminator(channels, width=config.discriminator_width, image_size=config.image_size)
+        discriminator = DCGANDiscriminator(
+            channels,
+            width=config.discriminator_width,
+            image_size=config.image_size,
+            conditional=config.conditional,
+        )
     return discriminator.to(memory_format=torch.channels_last)
 
 
@@ -102,6 +114,35 @@ def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
         reason = (str(error).splitlines() or ["it is damaged"])[0]
         raise InputError(f"{path} cannot be loaded: {reason}; write it anew by training with --resume auto.") from error
     return config, generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
+    """Give a generator the weights of the run in `init_from` and return where they come from, for the provenance.
+
+    Weights that see noise which the other generator does not know become zero: the first colourings are its own.
+    `images` counts what the weights have seen, those of the other run's own origin included. Raises `InputError` for a
+    run that cannot be used.
+    """
+    check_init(config)
+    run_dir = Path(config.init_from or "")
+    origin, other = load_run(run_dir)
+    weights = other.state_dict()
+    for name, value in generator.state_dict().items():
+        missing = value.shape[1] - weights[name].shape[1] if value.ndim == 4 else 0
+        if missing:
+            weights[name] = F.pad(weights[name], (0, 0, 0, 0, 0, missing))
+    generator.load_state_dict(weights)
+    path = run_dir / "model.safetensors"
+    with safe_open(path, "pt") as file:
+        step = (file.metadata() or {}).get("step")
+    if step is None:
+        raise InputError(f"{path} does not say after how many steps it was saved: choose a run that trained it.")
+    return {
+        "run": run_dir.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "step": int(step),
+        "images": int(step) * origin.batch_size + images_before(run_dir),
+    }
 
 
 def compose_trainer(config: TrainConfig) -> Trainer:
@@ -144,9 +185,11 @@ def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Datase
     torch.manual_seed(config.seed)
     generator: nn.Module = build_generator(config)
     discriminator = build_discriminator(config) if config.objective == "adversarial" else None
+    going_on = config.resume == "auto" and list_checkpoints(Path(config.run_dir) / "checkpoints")
+    origin = None if config.init_from is None or going_on else warm_start(generator, config)
     ema = copy.deepcopy(generator).to(accelerator.device).eval().requires_grad_(False)
     objective = compose_objective(config, accelerator, generator, discriminator)
-    return Trainer(config, accelerator, dataset, objective, ema, color_space(config))
+    return Trainer(config, accelerator, dataset, objective, ema, color_space(config), origin)
 
 
 def compose_objective(
@@ -173,6 +216,8 @@ def compose_objective(
     g, g_optimizer = prepare(generator, config.lr)
     if discriminator is None:
         return Reconstruction(g, g_optimizer, space, distance, bound_update)
+    # As it is before compilation, which knows no gradients of gradients, and before autocast: in fp32.
+    plain_discriminator = discriminator.forward
     d, d_optimizer = prepare(discriminator, config.discriminator_lr)
     return Adversarial(
         g,
@@ -186,4 +231,7 @@ def compose_objective(
         bound_update,
         separate_batches=discriminator.separate_batches,
         power_iteration=discriminator.power_iteration,
+        plain_discriminator=plain_discriminator,
+        r1_weight=config.r1_weight,
+        diversity_weight=config.diversity_weight,
     )

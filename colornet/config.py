@@ -17,7 +17,7 @@ from typeguard import TypeCheckError, check_type
 
 from colornet.errors import InputError
 
-__all__ = ["FREE_ON_RESUME", "PRESETS", "TrainConfig", "check_config", "differences", "load_config"]
+__all__ = ["FREE_ON_RESUME", "PRESETS", "TrainConfig", "check_config", "check_init", "differences", "load_config"]
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,20 @@ class TrainConfig:
     blocks: int = 2  # blocks per level of the generator
     residual: bool = True  # residual blocks with GroupNorm; no: the seed project's convolutions with BatchNorm
     attention: bool = True  # self-attention at the lowest level of the generator
+    norm: Literal["group", "batch", "none"] = "group"  # normalisation in residual blocks
+    noise_channels: int = 0  # random numbers an image that the generator sees beside grey; 0: it knows one colouring
     discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, many logits; dcgan: BatchNorm, one
     discriminator_width: int = 64  # channels of the discriminator's first level
+    conditional: bool = True  # let the discriminator see the grey image, too
+    init_from: str | None = None  # begin with the generator of this run (its model.safetensors), of the same shape
 
     # Objective
     objective: Literal["reconstruction", "adversarial"] = "reconstruction"  # train without or with a discriminator
     reconstruction_loss: Literal["l1", "mse", "huber"] = "l1"  # distance between the predicted and the true colour
     reconstruction_weight: float = 1.0  # weight of that distance
-    adversarial_loss: Literal["hinge", "bce"] = "hinge"  # what the discriminator minimises
+    adversarial_loss: Literal["hinge", "bce"] = "hinge"  # the game; bce: cross-entropy, non-saturating
+    r1_weight: float = 0.0  # weight of the gradient penalty on true colours, every 16th step; 0: none
+    diversity_weight: float = 0.0  # of how far noise moves the colours, up to a bound; needs --noise-channels; 0: none
 
     # Optimisation
     epochs: int = 30  # passes over the training images; the horizon of the learning-rate schedule
@@ -153,7 +159,8 @@ FREE_ON_RESUME = frozenset(
 
 
 # Beyond these lies a slip of the keyboard, or the configuration of somebody who means harm.
-_MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1}
+_MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1,
+         "noise_channels": 4096}  # fmt: skip
 
 
 def check_config(config: TrainConfig, world_size: int = 1) -> None:
@@ -166,7 +173,7 @@ def _check_values(config: TrainConfig) -> None:
     for name in ("image_size", "width", "blocks", "discriminator_width", "epochs", "batch_size", "accumulation_steps",
                  "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
         _require(getattr(config, name) >= 1, config, name, "at least 1")
-    for name in ("shift", "warmup_steps", "save_every", "seed"):
+    for name in ("shift", "warmup_steps", "save_every", "seed", "noise_channels"):
         _require(getattr(config, name) >= 0, config, name, "at least 0")
     for name, most in _MOST.items():
         _require(getattr(config, name) <= most, config, name, f"at most {most:,}")
@@ -175,7 +182,9 @@ def _check_values(config: TrainConfig) -> None:
         _require(0 < getattr(config, name) < math.inf, config, name, "a positive number")
     for name in ("beta1", "beta2", "ema_decay"):
         _require(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
-    _require(0 <= config.reconstruction_weight < math.inf, config, "reconstruction_weight", "a number of at least 0")
+    for name in ("reconstruction_weight", "r1_weight", "diversity_weight"):
+        _require(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
+    _check_game(config)
     _require(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
     _require(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
     _require(config.shift < config.image_size, config, "shift", "below --image-size")
@@ -184,6 +193,16 @@ def _check_values(config: TrainConfig) -> None:
     _require(min(levels) >= 1, config, "multipliers", "numbers of at least 1")
     _require(max(levels) <= _MOST["width"], config, "multipliers", f"numbers of at most {_MOST['width']:,}")
     _check_image_size(config)
+
+
+def _check_game(config: TrainConfig) -> None:
+    game = config.objective == "adversarial"
+    _require(game or not config.r1_weight, config, "r1_weight", "0 without a discriminator")
+    # Where statistics of a batch are part of the logits, there is no gradient of one image's.
+    patch = config.discriminator == "patch"
+    _require(patch or not config.r1_weight, config, "r1_weight", "0 unless --discriminator patch")
+    noisy = game and config.noise_channels > 0
+    _require(noisy or not config.diversity_weight, config, "diversity_weight", "0 without a game and --noise-channels")
 
 
 def _check_image_size(config: TrainConfig) -> None:
@@ -240,6 +259,31 @@ def load_config(run_dir: Path) -> TrainConfig:
             f"{path} cannot be used: {reason}; restore it, or start again in another --run-dir."
         ) from error
     return config
+
+
+# What two generators have in common if the weights of one fit into the other.
+_SHAPE = ("color_space", "width", "multipliers", "blocks", "residual", "attention", "norm")
+
+
+def check_init(config: TrainConfig) -> None:
+    """Raise `InputError` if the generator of the run in --init-from does not fit this configuration.
+
+    It may have no noise input where this one has: the weights that see the noise are zero then.
+    """
+    if config.init_from is None:
+        return
+    run_dir = Path(config.init_from)
+    origin = load_config(run_dir)
+    if not (run_dir / "model.safetensors").is_file():
+        raise InputError(f"--init-from {run_dir} has no model.safetensors yet: train until its first checkpoint.")
+    names = [name for name in _SHAPE if getattr(origin, name) != getattr(config, name)]
+    if origin.noise_channels not in (0, config.noise_channels):
+        names.append("noise_channels")
+    if names:
+        listed = "; ".join(
+            f"--{n.replace('_', '-')} is {getattr(origin, n)} there, not {getattr(config, n)}" for n in names
+        )
+        raise InputError(f"The generator of --init-from {run_dir} has another shape ({listed}): use its values.")
 
 
 def _check_types(config: TrainConfig) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor
 from colornet.color import ColorSpace, LabSpace, lab_to_rgb, rgb_to_lab, to_uint8
 from colornet.compose import color_space, load_run
 from colornet.models import UNet
+from colornet.noise import fixed_noise
 from colornet.photos import to_image, to_photo
 from colornet.released import find_model
 from colornet.upsampling import GuidedUpsampler
@@ -46,13 +47,26 @@ class Colorizer:
         space: the colour space in which the network works.
         image_size: the shorter side of what the network sees, in pixels.
         multiple: what both sides of it are multiples of.
+        noise_channels: length of the noise that the network takes as a second argument, 0 if it takes none.
+        name: what messages call the model.
     """
 
-    def __init__(self, network: UNet, space: ColorSpace, *, image_size: int, multiple: int) -> None:
+    def __init__(
+        self,
+        network: UNet,
+        space: ColorSpace,
+        *,
+        image_size: int,
+        multiple: int,
+        noise_channels: int = 0,
+        name: str = "this one",
+    ) -> None:
         self.network = network
         self.space = space
         self.image_size = image_size
         self.multiple = multiple
+        self.noise_channels = noise_channels
+        self.name = name
 
     @classmethod
     def load(cls, model: str | os.PathLike[str], device: str | torch.device | None = None) -> Colorizer:
@@ -67,6 +81,8 @@ class Colorizer:
             color_space(config),
             image_size=config.image_size,
             multiple=2 ** (len(config.multipliers) - 1),
+            noise_channels=config.noise_channels,
+            name=os.fspath(model),
         )
 
     @property
@@ -75,13 +91,21 @@ class Colorizer:
         return next(self.network.parameters()).device
 
     @overload
-    def colorize(self, image: _Picture, *, saturation: float = 1.0) -> _Picture: ...
+    def colorize(self, image: _Picture, *, saturation: float = 1.0, samples: None = None) -> _Picture: ...
 
     @overload
-    def colorize(self, image: Sequence[_Picture], *, saturation: float = 1.0) -> list[_Picture]: ...
+    def colorize(
+        self, image: Sequence[_Picture], *, saturation: float = 1.0, samples: None = None
+    ) -> list[_Picture]: ...
+
+    @overload
+    def colorize(self, image: _Picture, *, saturation: float = 1.0, samples: int) -> list[_Picture]: ...
+
+    @overload
+    def colorize(self, image: Sequence[_Picture], *, saturation: float = 1.0, samples: int) -> list[list[_Picture]]: ...
 
     @torch.no_grad()
-    def colorize(self, image: Any, *, saturation: float = 1.0) -> Any:
+    def colorize(self, image: Any, *, saturation: float = 1.0, samples: int | None = None) -> Any:
         """Colour an image, or each of a list, which the network then sees in batches; the kind given is returned.
 
         - A Pillow image of any mode becomes one of mode RGB, or RGBA where it has transparency; upright, in sRGB, at 8
@@ -91,21 +115,30 @@ class Colorizer:
           the device where it was.
 
         Values are sRGB; of an image in colour, only the grey version is seen. `saturation` multiplies the chroma: 0 is
-        grey, 1 what the model says. At 8 bits, a pixel takes some 10 bytes of memory. Raises TypeError for other kinds
-        and dtypes, ValueError for other shapes and values.
+        grey, 1 what the model says. `samples` asks a model with a noise input for that many colourings of each image,
+        and makes a list of each result; they are the same at every call, and the first is what is returned without it.
+        At 8 bits, a pixel takes some 10 bytes of memory. Raises TypeError for other kinds and dtypes, ValueError for
+        other shapes and values.
         """
         if not 0 <= saturation < math.inf:
             raise ValueError(f"saturation is {saturation}: it must be a number of at least 0")
+        if samples is not None and samples < 1:
+            raise ValueError(f"samples is {samples}: it must be at least 1")
+        if samples is not None and samples > 1 and not self.noise_channels:
+            raise ValueError(f"samples is {samples}, but the model {self.name!r} has no noise input and knows only 1")
         images: list[Any] = list(image) if isinstance(image, (list, tuple)) else [image]
         inputs = [_to_batch(one) for one in images]
         batches = [pixels for pixels, _ in inputs]
         smalls = [self._reduce(batch) for batch in batches]
-        colors = self._predict(smalls)
-        results = []
-        for original, (pixels, alpha), small, color in zip(images, inputs, smalls, colors, strict=True):
-            guide = rgb_to_lab(small)[:, :1]  # (N, 1, h, w)
-            upsampler = GuidedUpsampler(guide, color * saturation, (pixels.shape[-2], pixels.shape[-1]))
-            results.append(_as_given(original, self._join(pixels, upsampler), alpha))
+        results: list[Any] = [[] for _ in images]
+        for sample in range(samples or 1):
+            colors = self._predict(smalls, sample)
+            for place, ((pixels, alpha), small, color) in enumerate(zip(inputs, smalls, colors, strict=True)):
+                guide = rgb_to_lab(small)[:, :1]  # (N, 1, h, w)
+                upsampler = GuidedUpsampler(guide, color * saturation, (pixels.shape[-2], pixels.shape[-1]))
+                results[place].append(_as_given(images[place], self._join(pixels, upsampler), alpha))
+        if samples is None:
+            results = [colored for (colored,) in results]
         return results if isinstance(image, (list, tuple)) else results[0]
 
     def _reduce(self, pixels: Tensor) -> Tensor:
@@ -132,20 +165,22 @@ class Colorizer:
 
         return side(height), side(width)
 
-    def _predict(self, smalls: Sequence[Tensor]) -> list[Tensor]:
+    def _predict(self, smalls: Sequence[Tensor], sample: int) -> list[Tensor]:
         """Predict the a*b* (N, 2, h, w) of each of several batches (N, 3, h, w), those of one size together."""
         colors: list[Tensor] = [torch.empty(0)] * len(smalls)
         for size in {small.shape[-2:] for small in smalls}:
             places = [place for place, small in enumerate(smalls) if small.shape[-2:] == size]
             together = torch.cat([smalls[place] for place in places])
-            parts = [self._chroma(part) for part in together.split(max(1, _FORWARD // size.numel()))]
+            parts = [self._chroma(part, sample) for part in together.split(max(1, _FORWARD // size.numel()))]
             for place, color in zip(places, torch.cat(parts).split([len(smalls[p]) for p in places]), strict=True):
                 colors[place] = color
         return colors
 
-    def _chroma(self, small: Tensor) -> Tensor:
+    def _chroma(self, small: Tensor, sample: int) -> Tensor:
         condition, _ = self.space.encode(small)
-        color = self.network(condition.contiguous(memory_format=torch.channels_last))
+        # The network's own noise, where it is given none, is that of sample 0.
+        noise = [fixed_noise(condition, self.noise_channels, sample)] if sample else []
+        color = self.network(condition.contiguous(memory_format=torch.channels_last), *noise)
         if isinstance(self.space, LabSpace):
             return color.contiguous() * 110  # undecoded: what sRGB cannot show is decided at full resolution
         return rgb_to_lab(self.space.decode(condition, color))[:, 1:].contiguous()

@@ -28,7 +28,8 @@ HINGE = AdversarialLoss(
     generator=lambda logits: -logits.mean(),
 )
 
-# Goodfellow et al. 2014, with the non-saturating generator loss; softplus is the cross-entropy of a sigmoid.
+# Goodfellow et al. 2014, with the non-saturating generator loss; softplus is the cross-entropy of a sigmoid. With an R1
+# penalty this is the pair of Mescheder et al. 2018 and of StyleGAN2.
 BCE = AdversarialLoss(
     real=lambda logits: F.softplus(-logits).mean(),
     fake=lambda logits: F.softplus(logits).mean(),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.parametrizations import spectral_norm
 from torch.utils.checkpoint import checkpoint
+
+from colornet.noise import fixed_noise
 
 __all__ = ["DCGANDiscriminator", "PatchDiscriminator", "UNet", "count_parameters"]
 
@@ -29,16 +32,21 @@ def _group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(channels, 8), channels)
 
 
+Norm = Callable[[int], nn.Module]
+
+_NORMS: dict[str, Norm] = {"group": _group_norm, "batch": nn.BatchNorm2d, "none": lambda _: nn.Identity()}
+
+
 class ResnetBlock(nn.Module):
     """Two pre-activated 3×3 convolutions beside an identity (or 1×1) path: (N, C_in, H, W) → (N, C_out, H, W)."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm = _group_norm) -> None:
         super().__init__()
         self.block = nn.Sequential(
-            _group_norm(in_channels),
+            norm(in_channels),
             nn.SiLU(),
             nn.Conv2d(in_channels, out_channels, 3, padding=1),
-            _group_norm(out_channels),
+            norm(out_channels),
             nn.SiLU(),
             nn.Conv2d(out_channels, out_channels, 3, padding=1),
         )
@@ -65,11 +73,11 @@ class ConvBlock(nn.Sequential):
 class Attention(nn.Module):
     """Self-attention over all positions, added to its input: (N, C, H, W) → (N, C, H, W)."""
 
-    def __init__(self, channels: int, head_channels: int = 32) -> None:
+    def __init__(self, channels: int, head_channels: int = 32, norm: Norm = _group_norm) -> None:
         super().__init__()
         self.heads = max(1, channels // head_channels)
         inner = self.heads * head_channels
-        self.norm = _group_norm(channels)
+        self.norm = norm(channels)
         self.to_qkv = nn.Conv2d(channels, 3 * inner, 1)
         self.to_out = nn.Conv2d(inner, channels, 1)
 
@@ -115,11 +123,15 @@ class UNet(nn.Module):
         residual: residual blocks with GroupNorm and an output that starts at zero (grey); otherwise the seed project's
             network: convolutions with BatchNorm, max-pooling, transposed convolutions, a 1×1 output.
         attention: self-attention after the lowest level.
+        norm: normalisation of the residual network; `residual=False` ignores it.
+        noise_channels: length of the noise that the generator sees beside the condition.
         activation_checkpointing: keep only what enters the blocks of a level, and compute them again on the way back:
             less memory, more time, the same gradients (Chen et al. 2016, "Training deep nets with sublinear memory
             cost").
 
-    Maps (N, in_channels, H, W) to (N, out_channels, H, W); H and W are multiples of 2 ** (len(multipliers) - 1).
+    Maps (N, in_channels, H, W) to (N, out_channels, H, W); H and W are multiples of 2 ** (len(multipliers) - 1). Noise,
+    where the network has it, is (N, noise_channels) and repeated at every position, as the latent code of Zhu et al.
+    2017 ("Toward multimodal image-to-image translation"); without one, it is the `fixed_noise` of the condition.
     """
 
     def __init__(
@@ -132,22 +144,31 @@ class UNet(nn.Module):
         blocks: int = 2,
         residual: bool = True,
         attention: bool = True,
+        norm: Literal["group", "batch", "none"] = "group",
+        noise_channels: int = 0,
         activation_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        self.noise_channels = noise_channels
+        in_channels += noise_channels
+        make_norm = _NORMS[norm] if residual else _group_norm
         self.activation_checkpointing = activation_checkpointing
         dims = [width * multiplier for multiplier in multipliers]
         pairs = list(itertools.pairwise(dims))
         if residual:
             self.stem: nn.Module = nn.Conv2d(in_channels, dims[0], 3, padding=1)
-            self.encoder = nn.ModuleList(_residual_level(i, o, blocks) for i, o in [(dims[0], dims[0]), *pairs])
+            self.encoder = nn.ModuleList(
+                _residual_level(i, o, blocks, make_norm) for i, o in [(dims[0], dims[0]), *pairs]
+            )
             self.down = nn.ModuleList(Downsample(dim) for dim in dims[:-1])
             self.up = nn.ModuleList(Upsample(lower, upper) for upper, lower in reversed(pairs))
-            self.decoder = nn.ModuleList(_residual_level(2 * dim, dim, blocks) for dim in reversed(dims[:-1]))
+            self.decoder = nn.ModuleList(
+                _residual_level(2 * dim, dim, blocks, make_norm) for dim in reversed(dims[:-1])
+            )
             output = nn.Conv2d(dims[0], out_channels, 3, padding=1)
             for parameter in output.parameters():
                 nn.init.zeros_(parameter)
-            self.head: nn.Module = nn.Sequential(_group_norm(dims[0]), nn.SiLU(), output)
+            self.head: nn.Module = nn.Sequential(make_norm(dims[0]), nn.SiLU(), output)
         else:
             self.stem = nn.Identity()
             self.encoder = nn.ModuleList(ConvBlock(i, o) for i, o in [(in_channels, dims[0]), *pairs])
@@ -158,9 +179,13 @@ class UNet(nn.Module):
             )
             self.decoder = nn.ModuleList(ConvBlock(2 * dim, dim) for dim in reversed(dims[:-1]))
             self.head = nn.Conv2d(dims[0], out_channels, 1)
-        self.middle = Attention(dims[-1]) if attention else nn.Identity()
+        self.middle = Attention(dims[-1], norm=make_norm) if attention else nn.Identity()
 
-    def forward(self, gray: Tensor) -> Tensor:
+    def forward(self, gray: Tensor, noise: Tensor | None = None) -> Tensor:
+        if self.noise_channels:
+            noise = fixed_noise(gray, self.noise_channels) if noise is None else noise
+            noise = noise[:, :, None, None].expand(-1, -1, *gray.shape[-2:])
+            gray = torch.cat((gray, noise), dim=1)  # (N, in_channels + noise_channels, H, W)
         x = self.stem(gray)  # (N, width, H, W)
         skips = []
         for level, down in zip(self.encoder, self.down, strict=False):  # the lowest level has no `down`
@@ -204,16 +229,17 @@ def _frozen_statistics(blocks: nn.Module) -> Iterator[None]:
             counter.copy_(count)
 
 
-def _residual_level(in_channels: int, out_channels: int, blocks: int) -> nn.Sequential:
+def _residual_level(in_channels: int, out_channels: int, blocks: int, norm: Norm) -> nn.Sequential:
     dims = [in_channels] + [out_channels] * blocks
-    return nn.Sequential(*(ResnetBlock(i, o) for i, o in itertools.pairwise(dims)))
+    return nn.Sequential(*(ResnetBlock(i, o, norm) for i, o in itertools.pairwise(dims)))
 
 
 class PatchDiscriminator(nn.Module):
     """Judge every patch of an image together with its condition; spectral normalisation, no other statistics.
 
     Isola et al. 2017 (patches), Miyato et al. 2018 (spectral norm). Maps a condition (N, C_gray, H, W) and a colour
-    (N, C_color, H, W) to logits (N, 1, H / 4, W / 4), each seeing 28×28 pixels.
+    (N, C_color, H, W) to logits (N, 1, H / 4, W / 4), each seeing 28×28 pixels. Unless it is `conditional` it looks at
+    the colour only; `in_channels` are those of what it looks at.
 
     `torch`'s spectral norm iterates whenever a forward runs in training mode; two forwards of one update would then see
     different weights. So the module stays in evaluation mode, and `power_iteration` is called once an update.
@@ -221,8 +247,9 @@ class PatchDiscriminator(nn.Module):
 
     separate_batches = False  # no batch statistics: real and fake images may share a forward
 
-    def __init__(self, in_channels: int, *, width: int = 64) -> None:
+    def __init__(self, in_channels: int, *, width: int = 64, conditional: bool = True) -> None:
         super().__init__()
+        self.conditional = conditional
         self.layers = nn.Sequential(
             spectral_norm(nn.Conv2d(in_channels, width, 3, padding=1)),
             nn.LeakyReLU(0.2),
@@ -237,7 +264,8 @@ class PatchDiscriminator(nn.Module):
         self.eval()
 
     def forward(self, gray: Tensor, color: Tensor) -> Tensor:
-        return self.layers(torch.cat((gray, color), dim=1))  # (N, 1, H / 4, W / 4)
+        seen = torch.cat((gray, color), dim=1) if self.conditional else color
+        return self.layers(seen)  # (N, 1, H / 4, W / 4)
 
     @torch.no_grad()
     def power_iteration(self) -> None:
@@ -253,13 +281,15 @@ class DCGANDiscriminator(nn.Module):
     """The seed project's discriminator: 4×4 stride-2 convolutions with BatchNorm down to one logit per image.
 
     Radford et al. 2016. Maps a condition (N, C_gray, S, S) and a colour (N, C_color, S, S) to logits (N, 1, 1, 1);
-    S is a power of two of at least 8. Batch statistics of real and fake images must not mix: one forward each.
+    S is a power of two of at least 8. Batch statistics of real and fake images must not mix: one forward each. Unless
+    it is `conditional` it looks at the colour only; `in_channels` are those of what it looks at.
     """
 
     separate_batches = True
 
-    def __init__(self, in_channels: int, *, width: int = 64, image_size: int = 32) -> None:
+    def __init__(self, in_channels: int, *, width: int = 64, image_size: int = 32, conditional: bool = True) -> None:
         super().__init__()
+        self.conditional = conditional
         layers: list[nn.Module] = [nn.Conv2d(in_channels, width, 4, stride=2, padding=1), nn.LeakyReLU(0.2)]
         for _ in range(int(math.log2(image_size)) - 3):
             layers += [
@@ -271,7 +301,8 @@ class DCGANDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(width, 1, 4))
 
     def forward(self, gray: Tensor, color: Tensor) -> Tensor:
-        return self.layers(torch.cat((gray, color), dim=1))  # (N, 1, 1, 1)
+        seen = torch.cat((gray, color), dim=1) if self.conditional else color
+        return self.layers(seen)  # (N, 1, 1, 1)
 
     def power_iteration(self) -> None:
         """Do nothing: no weight is spectrally normalised here."""

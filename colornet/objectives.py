@@ -7,7 +7,7 @@ and `update`, which turns losses into one optimiser step.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,9 @@ from colornet.losses import AdversarialLoss
 __all__ = ["Adversarial", "Objective", "Reconstruction", "Update"]
 
 Distance = Callable[[Tensor, Tensor], Tensor]
+
+R1_INTERVAL = 16  # steps from one gradient penalty to the next, each of that many times the weight (Karras et al. 2020)
+DIVERSITY_BOUND = 0.1  # of the ratio between the distance of two colourings and that of their noise
 
 
 class Update(Protocol):
@@ -38,9 +41,27 @@ class Objective(Protocol):
     networks: dict[str, nn.Module]
     optimizers: dict[str, Optimizer]
 
-    def training_step(self, microbatches: Sequence[Tensor]) -> dict[str, Tensor]:
-        """Update every network once on uint8 images, a list of (n, 3, H, W); return detached scalars by name."""
+    def training_step(
+        self, microbatches: Sequence[Tensor], *, step: int = 0, noise: Sequence[Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Update every network once on uint8 images, a list of (n, 3, H, W); return detached scalars by name.
+
+        `step` counts the updates before this one; a generator that sees noise is given `noise`, a list of (n, C).
+        """
         ...
+
+
+class Sample(NamedTuple):
+    """A micro-batch as the networks see it: grey (n, 1, H, W), colour (n, C, H, W), and the generator's noise."""
+
+    gray: Tensor
+    color: Tensor
+    noise: Tensor | None
+
+
+def _samples(space: ColorSpace, microbatches: Sequence[Tensor], noise: Sequence[Tensor] | None) -> Iterator[Sample]:
+    for index, images in enumerate(microbatches):
+        yield Sample(*space.encode(to_float(images)), None if noise is None else noise[index])
 
 
 class Reconstruction:
@@ -56,13 +77,14 @@ class Reconstruction:
         self.distance = distance
         self.update = update
 
-    def training_step(self, microbatches: Sequence[Tensor]) -> dict[str, Tensor]:
+    def training_step(
+        self, microbatches: Sequence[Tensor], *, step: int = 0, noise: Sequence[Tensor] | None = None
+    ) -> dict[str, Tensor]:
         logs = Means(len(microbatches))
 
         def losses() -> Iterator[Tensor]:
-            for images in microbatches:
-                gray, color = self.space.encode(to_float(images))
-                loss = self.distance(self.generator(gray), color)
+            for gray, color, z in _samples(self.space, microbatches, noise):
+                loss = self.distance(self.generator(gray, z), color)
                 logs.add("loss/reconstruction", loss)
                 yield loss
 
@@ -75,6 +97,14 @@ class Adversarial:
     it and stays near the true colour.
 
     Goodfellow et al. 2014; Isola et al. 2017 for the condition and the L1 term.
+
+    `r1_weight` is γ of the gradient penalty R1 = γ / 2 · E|∇D|² (Mescheder et al. 2018), of the mean logit of an image
+    with respect to its true colour. Its gradients are those of gradients: they go through `plain_discriminator`, the
+    same network, neither compiled nor wrapped nor under autocast.
+
+    `diversity_weight` rewards a generator with noise for the distance between its colourings for z and −z, as a share
+    of the distance between these (Mao et al. 2019, "Mode seeking GANs"), up to a bound (Yang et al. 2019,
+    "Diversity-sensitive conditional GANs"). −z needs no second draw, which micro-batches would have to share.
     """
 
     def __init__(
@@ -91,6 +121,9 @@ class Adversarial:
         *,
         separate_batches: bool,
         power_iteration: Callable[[], None],
+        plain_discriminator: Callable[[Tensor, Tensor], Tensor],
+        r1_weight: float = 0.0,
+        diversity_weight: float = 0.0,
     ) -> None:
         self.generator = generator
         self.discriminator = discriminator
@@ -103,34 +136,39 @@ class Adversarial:
         self.update = update
         self.separate_batches = separate_batches
         self.power_iteration = power_iteration
+        self.plain_discriminator = plain_discriminator
+        self.r1_weight = r1_weight
+        self.diversity_weight = diversity_weight
 
-    def training_step(self, microbatches: Sequence[Tensor]) -> dict[str, Tensor]:
+    def training_step(
+        self, microbatches: Sequence[Tensor], *, step: int = 0, noise: Sequence[Tensor] | None = None
+    ) -> dict[str, Tensor]:
         logs = Means(len(microbatches))
-        pairs = [self.space.encode(to_float(images)) for images in microbatches]  # [(gray, color)]
+        samples = list(_samples(self.space, microbatches, noise))
         # One micro-batch: its forward pass serves both updates. Several: to keep the graphs of all would cost the
         # memory that micro-batches are there to save, so the generator runs again for its own update.
-        shared = self.generator(pairs[0][0]) if len(pairs) == 1 else None
+        shared = self.generator(samples[0].gray, samples[0].noise) if len(samples) == 1 else None
 
         self.power_iteration()
-        count = len(pairs) * (2 if self.separate_batches else 1)
-        d_losses = self.discriminator_losses(pairs, shared, logs)
+        count = len(samples) * (2 if self.separate_batches else 1)
+        d_losses = self.discriminator_losses(samples, shared, logs, penalized=step % R1_INTERVAL == 0)
         d_norm = self.update(self.discriminator, self.optimizers["discriminator"], d_losses, count)
 
         # Frozen, the discriminator passes gradients on to the generator without collecting or synchronising its own.
         self.discriminator.requires_grad_(False)
-        g_losses = self.generator_losses(pairs, shared, logs)
-        g_norm = self.update(self.generator, self.optimizers["generator"], g_losses, len(pairs))
+        g_losses = self.generator_losses(samples, shared, logs)
+        g_norm = self.update(self.generator, self.optimizers["generator"], g_losses, len(samples))
         self.discriminator.requires_grad_(True)
         return {**logs.values, "grad_norm/generator": g_norm, "grad_norm/discriminator": d_norm}
 
     def discriminator_losses(
-        self, pairs: Sequence[tuple[Tensor, Tensor]], shared: Tensor | None, logs: Means
+        self, samples: Sequence[Sample], shared: Tensor | None, logs: Means, *, penalized: bool
     ) -> Iterator[Tensor]:
         """Yield the loss on real and fake images of each micro-batch, or the two one after the other."""
-        for gray, color in pairs:
+        for gray, color, z in samples:
             if shared is None:
                 with torch.no_grad():
-                    fake = self.generator(gray)
+                    fake = self.generator(gray, z)
             else:
                 fake = shared.detach()
             if self.separate_batches:
@@ -151,19 +189,36 @@ class Adversarial:
                 logs.add("loss/discriminator", loss)
                 logs.add("logits/real", real_logits.mean())
                 logs.add("logits/fake", fake_logits.mean())
+                if self.r1_weight:
+                    # Lazily, and logged so that the mean over many steps is that of the penalty. Part of this loss, its
+                    # gradients are synchronised and accumulated with the others. Halved once more, as the loss is.
+                    penalty = R1_INTERVAL * self.gradient_penalty(gray, color) if penalized else loss.new_zeros(())
+                    logs.add("loss/r1", penalty)
+                    loss = loss + self.r1_weight / 4 * penalty
                 yield loss
 
-    def generator_losses(
-        self, pairs: Sequence[tuple[Tensor, Tensor]], shared: Tensor | None, logs: Means
-    ) -> Iterator[Tensor]:
+    def gradient_penalty(self, gray: Tensor, color: Tensor) -> Tensor:
+        """Return the mean over images of |∇D|² at the true colour (n, C, H, W), to be differentiated again."""
+        color = color.detach().requires_grad_()
+        with torch.autocast(color.device.type, enabled=False):
+            logits = self.plain_discriminator(gray, color)
+            (gradient,) = torch.autograd.grad(logits.mean((1, 2, 3)).sum(), color, create_graph=True)
+            return gradient.square().sum((1, 2, 3)).mean()
+
+    def generator_losses(self, samples: Sequence[Sample], shared: Tensor | None, logs: Means) -> Iterator[Tensor]:
         """Yield the generator's loss on each micro-batch."""
-        for gray, color in pairs:
-            fake = self.generator(gray) if shared is None else shared
+        for gray, color, z in samples:
+            fake = self.generator(gray, z) if shared is None else shared
             reconstruction = self.distance(fake, color)
             adversarial = self.adversarial.generator(self.discriminator(gray, fake))
             loss = self.distance_weight * reconstruction + adversarial
             logs.add("loss/reconstruction", reconstruction)
             logs.add("loss/adversarial", adversarial)
+            if self.diversity_weight and z is not None:
+                moved = (fake - self.generator(gray, -z)).abs().mean((1, 2, 3))  # (n,)
+                ratio = (moved / (2 * z).abs().mean(1)).clamp(max=DIVERSITY_BOUND).mean()
+                logs.add("diversity", ratio)
+                loss = loss - self.diversity_weight * ratio
             logs.add("loss/generator", loss)
             yield loss
 

@@ -18,7 +18,7 @@ import torch
 
 from colornet.files import replacing
 
-__all__ = ["finite_or_none", "provenance", "read_provenance", "write_json"]
+__all__ = ["finite_or_none", "images_before", "provenance", "read_provenance", "write_json"]
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -41,6 +41,12 @@ def read_provenance(run_dir: Path) -> list[dict[str, Any]] | None:
     """Read what a run says of its own origin, a record a start; None where only its model was passed on."""
     path = run_dir / "provenance.json"
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+def images_before(run_dir: Path) -> int:
+    """Count the images that the weights of a run had seen before its first step: those of its warm start, or none."""
+    starts = read_provenance(run_dir) or []
+    return next((int(start["init_from"]["images"]) for start in starts if "init_from" in start), 0)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tyro
 
-from colornet.config import PRESETS, TrainConfig, check_config, differences, load_config
+from colornet.config import PRESETS, TrainConfig, check_config, check_init, differences, load_config
 from colornet.data.check import KNOWN_DATASETS, check_dataset
 from colornet.errors import InputError, LostProcessError, PreemptedError, exiting_on_errors
 
@@ -75,6 +75,8 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
     config: TrainConfig = tyro.extras.overridable_config_cli(
         PRESETS, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
     )
+    if config.init_from is not None:
+        config = dataclasses.replace(config, init_from=str(Path(config.init_from).expanduser().absolute()))
     folder = Path(config.data).expanduser()
     if config.data in KNOWN_DATASETS or not folder.is_dir():
         return config
@@ -86,6 +88,8 @@ def check(config: TrainConfig) -> None:
     check_config(config, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     check_dataset(config.data)
     run_dir = Path(config.run_dir)
+    if not (run_dir / "checkpoints").exists():  # a run that goes on needs its origin no more
+        check_init(config)
     if not run_dir.exists():
         parent = next(folder for folder in run_dir.absolute().parents if folder.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):

@@ -10,6 +10,7 @@ import logging
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -56,8 +57,10 @@ class Trainer:
         objective: Objective,
         ema: nn.Module,
         space: ColorSpace,
+        origin: dict[str, Any] | None = None,
     ) -> None:
         self.config = config
+        self.origin = origin  # of the generator's first weights, if they are those of another run
         self.accelerator = accelerator
         self.dataset = dataset
         self.objective = objective
@@ -71,6 +74,7 @@ class Trainer:
             seed=config.seed,
             flip=config.flip,
             shift=config.shift,
+            noise_channels=config.noise_channels,
             accumulation_steps=config.accumulation_steps,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
@@ -112,7 +116,7 @@ class Trainer:
         summation over three or more processes: without this, a resumed run would differ by rounding.
         """
         before = copy.deepcopy(training_state(self.accelerator, self.objective, self.ema))
-        self.objective.training_step(next(self.loader.epoch(0)))
+        self.objective.training_step(next(self.loader.epoch(0)), step=0, noise=self.loader.noise(0))
         restore_state(self.accelerator, self.objective, self.ema, before)
 
     def train(self, vote: StopVote, alive: Callable[[], None]) -> None:
@@ -188,7 +192,10 @@ class Trainer:
         batch_norm = any(isinstance(m, nn.BatchNorm2d) for network in networks.values() for m in network.modules())
         if batch_norm and self.accelerator.num_processes > 1:
             print("  BatchNorm sees the images of one process only here: results depend on the number of processes.")
-        self.folder.begin(config, {"step": self.step, "data": self.dataset.fingerprint, **provenance(device)})
+        start = {"step": self.step, "data": self.dataset.fingerprint, **provenance(device)}
+        if self.origin is not None:
+            start["init_from"] = self.origin
+        self.folder.begin(config, start)
 
     def train_step(self, microbatches: list[Tensor]) -> None:
         """Make one update of every network and of the moving average; nothing here waits for the device."""
@@ -196,7 +203,8 @@ class Trainer:
         for name, optimizer in self.objective.optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = self.base_lrs[name] * factor
-        values = self.objective.training_step(microbatches)
+        noise = self.loader.noise(self.step)
+        values = self.objective.training_step(microbatches, step=self.step, noise=noise)
         self.step += 1
         update_ema(self.ema, self.generator, self.config.ema_decay, self.step)
         self.values.add(self.step, values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -106,6 +107,22 @@ def test_comparison_stands_beside(run: Path, tmp_path: Path) -> None:
         image.crop((0, 0, 1024, 15)).save(tmp_path / "left.png")
         image.crop((1024, 0, 2048, 15)).save(tmp_path / "right.png")
     assert chroma(tmp_path / "left.png") < 0.1 < 3 < chroma(tmp_path / "right.png")
+
+
+def test_samples_of_a_model_with_noise(run: Path, album: Path) -> None:
+    noisy = save_run(album.parent / "noisy", noise_channels=4)
+    out = album.parent / "out"
+    call = [str(album / "1"), "--out", str(out), "--model", str(noisy), "--compare"]
+    main([*call, "--samples", "3"])
+    names = [f"{name}.{i}{end}" for name, end in (("a", ".png"), ("b", ".JPG")) for i in (1, 2, 3)]
+    assert files(out) == sorted([*names, *(f"{name}.compare.png" for name in names)])
+    pixels = [np.asarray(Image.open(out / f"a.{i}.png")).astype(int) for i in (1, 2, 3)]
+    assert min(np.abs(a - b).max() for a, b in itertools.combinations(pixels, 2)) > 2
+    main(call)  # the first of them is the one that a single colouring is
+    assert np.array_equal(np.asarray(Image.open(out / "a.png")), pixels[0])
+    assert "exist" in refused(ColorizeConfig((album / "1",), out, model=str(noisy), samples=2))
+    for count, words in ((0, "--samples is 0: it must be at least 1"), (2, f"the model '{run}' has no noise input")):
+        assert words in refused(ColorizeConfig((album,), album.parent / "other", model=str(run), samples=count))
 
 
 def test_nothing_is_overwritten_unless_forced(run: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -53,6 +53,13 @@ def test_presets_are_valid(preset: str) -> None:
         ({"max_grad_norm": 0.0}, "--max-grad-norm is 0.0"),
         ({"multipliers": ()}, "--multipliers is ()"),
         ({"accumulation_steps": 3}, "choose a multiple of 3"),
+        ({"r1_weight": 1.0}, "--r1-weight is 1.0: it must be 0 without a discriminator"),
+        (
+            {"objective": "adversarial", "discriminator": "dcgan", "r1_weight": 1.0},
+            "--r1-weight is 1.0: it must be 0 unless --discriminator patch",
+        ),
+        ({"objective": "adversarial", "diversity_weight": 1.0}, "it must be 0 without a game and --noise-channels"),
+        ({"noise_channels": -1}, "--noise-channels is -1: it must be at least 0"),
         ({"num_processes": 4}, "--num-processes 4 was asked for but 1 is running"),
         (
             {"objective": "adversarial", "discriminator": "dcgan", "image_size": 48},
@@ -89,6 +96,14 @@ def test_config_file_round_trip(tmp_path: Path) -> None:
     config = PRESETS["seed-cgan"][1]
     (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     assert load_config(tmp_path) == config
+
+
+def test_config_file_of_an_earlier_version(tmp_path: Path) -> None:
+    values = dataclasses.asdict(PRESETS["cgan"][1])
+    for name in ("norm", "noise_channels", "conditional", "init_from", "r1_weight", "diversity_weight"):
+        del values[name]
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert load_config(tmp_path) == PRESETS["cgan"][1]
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"unheard_of": 1}'])

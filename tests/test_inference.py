@@ -345,3 +345,28 @@ def test_memory_grows_with_the_pixels_by_little_more_than_they_take(run: Path) -
     less, more = (int(line) * 1024 for line in printed.split())
     # 1 byte comes in, 3 go out, twice where their order changes: 12 were measured, and 118 without strips.
     assert (more - less) / 3e6 < 30
+
+
+def test_samples_are_different_colourings_and_the_same_at_every_call(tmp_path: Path) -> None:
+    loaded = Colorizer.load(save_run(tmp_path / "noisy", noise_channels=4), "cpu")
+    images = [photo(24, 30), photo(16, 16)]
+    several = loaded.colorize(images, samples=3)
+    assert [len(colorings) for colorings in several] == [3, 3]
+    for image, colorings in zip(images, several, strict=True):
+        assert all(c.dtype == np.uint8 and c.shape == image.shape for c in colorings)
+        assert np.abs(colorings[0].astype(int) - colorings[1]).max() > 2
+        assert np.abs(colorings[1].astype(int) - colorings[2]).max() > 2
+        alone = loaded.colorize(image, samples=2)
+        assert max(np.abs(a.astype(int) - b).max() for a, b in zip(alone, colorings, strict=False)) <= 1
+        assert np.array_equal(loaded.colorize(image), alone[0])
+        assert (lightness(colorings[2]) - lightness(colorings[0])).abs().max() < 0.6
+
+
+def test_a_model_without_noise_knows_one_colouring(colorizer: Colorizer, run: Path) -> None:
+    image = photo(16, 16)
+    (only,) = colorizer.colorize(image, samples=1)
+    assert np.array_equal(only, colorizer.colorize(image))
+    with pytest.raises(ValueError, match=rf"the model '{run}' has no noise input"):
+        colorizer.colorize(image, samples=2)
+    with pytest.raises(ValueError, match="samples is 0"):
+        colorizer.colorize(image, samples=0)

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+from typing import Literal
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from colornet.compose import build_discriminator, build_generator
 from colornet.config import PRESETS
 from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet, count_parameters
+from colornet.noise import fixed_noise
 
 
 def conv(in_channels: int, out_channels: int, side: int, bias: bool = True) -> int:
@@ -160,6 +162,45 @@ def test_discriminators_look_at_the_condition(discriminator: nn.Module) -> None:
     color = torch.randn(2, 2, 32, 32)
     dark, light = torch.zeros(2, 1, 32, 32), torch.ones(2, 1, 32, 32)
     assert not torch.allclose(discriminator(dark, color), discriminator(light, color))
+
+
+def test_discriminators_without_condition_see_colour_only() -> None:
+    color = torch.randn(2, 2, 32, 32)
+    dark, light = torch.zeros(2, 1, 32, 32), torch.ones(2, 1, 32, 32)
+    for kind in ("patch", "dcgan"):
+        config = dataclasses.replace(PRESETS["cgan"][1], discriminator=kind, conditional=False)
+        network = build_discriminator(config)
+        assert count_parameters(network) < count_parameters(
+            build_discriminator(dataclasses.replace(config, conditional=True))
+        )
+        assert torch.equal(network(dark, color), network(light, color))
+        assert not torch.allclose(network(dark, color), network(dark, -color))
+
+
+@pytest.mark.parametrize(("norm", "kind"), [("group", nn.GroupNorm), ("batch", nn.BatchNorm2d), ("none", None)])
+def test_normalisation_is_the_one_asked_for(norm: Literal["group", "batch", "none"], kind: type | None) -> None:
+    network = UNet(1, 2, width=8, multipliers=(1, 2), blocks=1, norm=norm)
+    found = {type(m) for m in network.modules()} & {nn.GroupNorm, nn.BatchNorm2d}
+    assert found == ({kind} if kind else set())
+    assert network(torch.randn(2, 1, 16, 16)).shape == (2, 2, 16, 16)
+
+
+def test_noise_reaches_the_output_and_is_that_of_the_image_unless_given() -> None:
+    torch.manual_seed(0)
+    network = UNet(1, 2, width=8, multipliers=(1, 2), blocks=1, noise_channels=3).eval()
+    nn.init.normal_(network.get_parameter("head.2.weight"))  # zero at first: every output is grey
+    gray = torch.rand(4, 1, 16, 16)
+    assert torch.equal(network(gray), network(gray, fixed_noise(gray, 3)))
+    assert not torch.allclose(network(gray), network(gray, fixed_noise(gray, 3, sample=1)), atol=1e-3)
+
+
+def test_network_without_noise_has_the_weights_it_always_had() -> None:
+    torch.manual_seed(0)
+    plain = UNet(1, 2, width=8)
+    torch.manual_seed(0)
+    silent = UNet(1, 2, width=8, noise_channels=0, norm="group")
+    assert plain.state_dict().keys() == silent.state_dict().keys()
+    assert all(torch.equal(a, b) for a, b in zip(plain.parameters(), silent.parameters(), strict=True))
 
 
 def spectral_norms(network: nn.Module) -> list[float]:

@@ -49,9 +49,16 @@ def records(run_dir: Path) -> list[dict[str, float]]:
     return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize("preset", ALL)
-def test_resumed_run_equals_an_uninterrupted_one_to_the_last_bit(preset: str, folder: Path, tmp_path: Path) -> None:
-    whole = small(preset, folder, tmp_path / "whole")
+RECIPE: dict[str, Any] = {"r1_weight": 10.0, "noise_channels": 3, "diversity_weight": 1.0, "norm": "none"}
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes"), [*((name, {}) for name in ALL), ("cgan", RECIPE), ("ae", {"norm": "batch"})]
+)
+def test_resumed_run_equals_an_uninterrupted_one_to_the_last_bit(
+    preset: str, changes: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    whole = small(preset, folder, tmp_path / "whole", **changes)
     compose_trainer(whole).fit()
     # 18 steps, stopped in the middle of the second epoch
     parts = dataclasses.replace(whole, run_dir=str(tmp_path / "parts"), resume="auto", max_steps=8)
@@ -104,17 +111,19 @@ def test_saved_model_is_the_moving_average(folder: Path, tmp_path: Path) -> None
     assert not torch.equal(generator(gray), trainer.generator(gray))
 
 
-@pytest.mark.parametrize("preset", ["ae", "cgan"])
-def test_accumulation_equals_the_larger_batch(preset: str, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("preset", "changes"), [("ae", {}), ("cgan", {}), ("cgan", RECIPE)])
+def test_accumulation_equals_the_larger_batch(
+    preset: str, changes: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
     gradients = []
     for pieces in (1, 4):
         # Adam's first step is the sign of the gradient, which rounding decides near 0: too small a step to matter.
         steps = {"max_steps": 1, "discriminator_lr": 1e-12}
-        config = small(preset, folder, tmp_path / str(pieces), accumulation_steps=pieces, **steps)
+        config = small(preset, folder, tmp_path / str(pieces), accumulation_steps=pieces, **steps, **changes)
         trainer = compose_trainer(config)
         trainer.fit()
         gradients.append(records(tmp_path / str(pieces))[0])
-    names = [name for name in gradients[0] if name.startswith(("loss/", "grad_norm/", "logits/"))]
+    names = [name for name in gradients[0] if name.startswith(("loss/", "grad_norm/", "logits/", "diversity"))]
     assert len(names) >= 2
     for name in names:
         assert gradients[0][name] == pytest.approx(gradients[1][name], rel=1e-5, abs=1e-7)

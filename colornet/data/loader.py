@@ -19,7 +19,8 @@ class DeviceLoader:
 
     `images` is uint8 (N, 3, H, W); `batch_size` counts the images of one optimisation step over all processes and
     micro-batches. Order and augmentations are drawn for the whole job from (seed, epoch), then shared out: neither the
-    number of processes nor that of micro-batches changes what a step sees.
+    number of processes nor that of micro-batches changes what a step sees. So is the noise of `noise`, of
+    `noise_channels` numbers an image.
 
     Raises InputError where batch size, processes, micro-batches, shift and images do not go together.
     """
@@ -33,6 +34,7 @@ class DeviceLoader:
         seed: int,
         flip: bool = True,
         shift: int = 0,
+        noise_channels: int = 0,
         accumulation_steps: int = 1,
         rank: int = 0,
         world_size: int = 1,
@@ -49,6 +51,8 @@ class DeviceLoader:
         self.seed = seed
         self.flip = flip
         self.shift = shift
+        self.noise_channels = noise_channels
+        self.drawn_noise: tuple[int, Tensor] | None = None  # the epoch that was needed last, and its noise
         self.accumulation_steps = accumulation_steps
         self.rank = rank
         self.world_size = world_size
@@ -70,6 +74,21 @@ class DeviceLoader:
             if self.shift:
                 batch = random_shift(batch, offsets[step])
             yield list(batch.chunk(self.accumulation_steps))  # (b, 3, H, W) each
+
+    def noise(self, step: int) -> list[Tensor] | None:
+        """Return standard normal noise for the micro-batches of a step, counted from the first of all: (b, C) each.
+
+        None where `noise_channels`, C, is 0. It depends on the seed, the step and the place in the global batch.
+        """
+        if not self.noise_channels:
+            return None
+        epoch, place = divmod(step, len(self))
+        if self.drawn_noise is None or self.drawn_noise[0] != epoch:
+            # A stream of its own: order and augmentations are what they are without noise.
+            rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, 1)))
+            drawn = rng.standard_normal((len(self.images), self.noise_channels), dtype=np.float32)
+            self.drawn_noise = epoch, self._share(drawn)  # (steps, batch_size / world_size, C)
+        return list(self.drawn_noise[1][place].chunk(self.accumulation_steps))
 
     def _draw(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
         """Draw an epoch and upload this process's share: order and flips (steps, batch), offsets (steps, batch, 2)."""

@@ -1,0 +1,295 @@
+"""The study behind `python -m benchmarks ablation`: train, read what the runs logged, add what they cost."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.ablation import AblationConfig, Run
+from benchmarks.arithmetic import flops_of
+from benchmarks.rows import reference_rows
+from colornet.compose import build_discriminator, build_generator, compose_objective
+from colornet.config import TrainConfig, differences, load_config
+from colornet.data import load_dataset
+from colornet.errors import InputError
+from colornet.features import evaluator_card, load_evaluator
+from colornet.files import replacing
+from colornet.models import count_parameters
+from colornet.objectives import R1_INTERVAL
+from colornet.provenance import images_before, provenance, read_provenance, write_json
+from colornet.validation import ValidationScore
+
+__all__ = ["ablate", "format_table", "read_run", "training_flops"]
+
+# Heading: key of a value, factor, decimals.
+VALUES = {
+    "e": ("e", 1, 3),
+    "FD dev": ("fd_cifar10_dev", 1, 3),
+    "Acc. %": ("accuracy_cifar10_dev", 100, 1),
+    "CF": ("cf", 1, 1),
+    "ΔCF": ("delta_cf", 1, 1),
+    "\\|ΔCF\\|": ("delta_cf_image", 1, 1),
+    "PSNR": ("psnr", 1, 2),
+    "ΔE00": ("ciede2000", 1, 2),
+}
+COSTS = ("images, k", "G, M", "D, M", "MFLOP/image", "s")
+
+_BATCH = 500  # images of the floors that are scored at a time, as in the trainings' own evaluation
+_COUNTED = 16  # images of the step whose operations are counted
+
+
+def ablate(config: AblationConfig, plan: dict[str, Any], runs: list[Run], wanted: set[str]) -> None:
+    """Train those of the wanted variants that are not finished, then measure, print and write what there is."""
+    waiting = [run for run in runs if not _finished(run) and run.variant in wanted]
+    if config.train and waiting:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the trainings would go on alone
+        try:
+            _train(config, waiting)
+        finally:
+            signal.signal(signal.SIGTERM, before)
+    done = {run.name: run for run in runs if _finished(run)}
+    done = {name: run for name, run in done.items() if run.origin is None or run.origin in done}
+    problems = {run.name: _problem(config, run) for run in runs if run.name not in done}
+    failures = {name: path.read_text(encoding="utf-8") for name, path in problems.items() if path.is_file()}
+    if not done:
+        raise InputError(f"No run in {config.out} is finished: train without --no-train.")
+    record = _record(config, plan, done, failures)
+    write_json(config.out / "ablation.json", record)
+    table = format_table(record)
+    with replacing(config.out / "ablation.md") as path:
+        path.write_text(table + "\n", encoding="utf-8")
+    print(f"{table}\n\nWritten to {config.out}: ablation.json, ablation.md")
+
+
+def _problem(config: AblationConfig, run: Run) -> Path:
+    """Name the file that says why a run failed."""
+    return config.out / "logs" / f"{run.name}.failed"
+
+
+def _train(config: AblationConfig, runs: list[Run]) -> None:
+    """Train runs, some side by side; leave a sentence in the file `_problem` of each that failed."""
+    logs = config.out / "logs"
+    logs.mkdir(parents=True, exist_ok=True)
+    # Two at a time on the threads of all would only wait for each other.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if config.jobs > 1 else os.environ
+    futures: dict[str, Future[None]] = {}
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def train(run: Run) -> None:
+        if run.origin in futures:
+            futures[run.origin].result()  # origins come first and so have begun: to wait for one is no deadlock
+        log, problem = logs / f"{run.name}.log", _problem(config, run)
+        problem.unlink(missing_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            command = [sys.executable, "-m", "colornet.train", *run.arguments]
+            with subprocess.Popen(command, env=environment, stdout=file, stderr=file) as process:
+                processes.append(process)
+                code = process.wait()
+        if code not in (0, 75, -signal.SIGTERM):  # 75: stopped, with a checkpoint
+            lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            problem.write_text(f"exit code {code}: {lines[-1] if lines else 'no word'}", encoding="utf-8")
+            print(f"{run.name} failed, {problem.read_text(encoding='utf-8')}", file=sys.stderr)
+
+    with ThreadPoolExecutor(config.jobs) as pool, tqdm(total=len(runs), desc="Runs", unit="run", disable=None) as bar:
+        for run in runs:
+            futures[run.name] = pool.submit(train, run)
+            futures[run.name].add_done_callback(lambda _: bar.update())
+        try:
+            for future in futures.values():
+                future.result()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.terminate()  # it writes a checkpoint first; the same command goes on from there
+            raise
+
+
+def _finished(run: Run) -> bool:
+    """Tell whether a run has ended; raise `InputError` if what lies in its place is another."""
+    run_dir = Path(run.config.run_dir)
+    if not (run_dir / "config.json").is_file():
+        return False
+    if changed := differences(load_config(run_dir), run.config):
+        raise InputError(
+            f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): choose another --out."
+        )
+    return (run_dir / "README.md").is_file()  # the model card, the last that is written
+
+
+def _record(
+    config: AblationConfig, plan: dict[str, Any], runs: dict[str, Run], failures: dict[str, str]
+) -> dict[str, Any]:
+    accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
+    floors, data = _floors(config, accelerator)
+    gray = floors["grey"]["fd_cifar10_dev"]
+    read = {name: read_run(Path(run.config.run_dir)) for name, run in runs.items()}
+    for values in (*floors.values(), *(run["values"] for run in read.values())):
+        values["e"] = values["fd_cifar10_dev"] / gray
+    first = {run.variant: run.config for run in reversed(runs.values())}
+    flops = {variant: training_flops(run_config) for variant, run_config in first.items()}
+    for name, run in runs.items():
+        stages = [run, runs[run.origin]] if run.origin is not None else [run]
+        read[name]["training_flops"] = sum(flops[r.variant] * read[r.name]["images_seen_itself"] for r in stages)
+        read[name]["training_seconds"] = sum(read[r.name]["seconds"] for r in stages)
+    return {
+        "kind": "ablation",
+        **provenance(accelerator.device),
+        "data": data,
+        "evaluator": evaluator_card("dev"),
+        "notes": "The validation images, by the trainer's own evaluation of the moving average at the end. Models of "
+        "color_space rgb see the mean of the channels, the others L* at 8 bits. e: fd_cifar10_dev as a share of the "
+        "grey images'. Images, FLOPs and seconds include those of the run that a warm start began with; a multiply-add "
+        "is two FLOPs; seconds are those of training steps alone, on a machine that others may have used.",
+        "questions": plan["questions"],
+        "floors": floors,
+        "variants": {
+            variant: {
+                **plan["variants"][variant],
+                "runs": [run.name for run in runs.values() if run.variant == variant],
+                "parameters": _parameters(run_config),
+                "training_flops_per_image": flops[variant],
+            }
+            for variant, run_config in first.items()
+        },
+        "runs": read,
+        "failures": failures,
+    }
+
+
+def _floors(config: AblationConfig, accelerator: Accelerator) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+    """Score the rows that need no model on the validation images; return them and what the images are."""
+    cache_dir = Path(config.cache_dir) if config.cache_dir else None
+    dataset = load_dataset(config.data, image_size=config.image_size, cache_dir=cache_dir, progress=True)
+    images = dataset.validation
+    evaluator = load_evaluator("dev").to(accelerator.device)
+    score = ValidationScore(evaluator, dataset, accelerator, batch_size=_BATCH)
+    floors = {}
+    for row in reference_rows():
+        if row.kind not in ("floor", "nonsense"):
+            continue
+        made = iter(row.make(images, dataset.train).split(_BATCH))
+
+        def colorize(_: Tensor, made: Any = made) -> Tensor:  # in the order of the images, by one process
+            batch: Tensor = next(made).to(accelerator.device)
+            return batch
+
+        floors[row.name] = score(colorize, images)
+    return floors, {
+        "name": dataset.name,
+        "split": "validation",
+        "images": len(images),
+        "training_images": len(dataset.train),
+        "image_size": config.image_size,
+        "fingerprint": dataset.fingerprint,
+    }
+
+
+def read_run(run_dir: Path) -> dict[str, Any]:
+    """Read of a finished run what it measured last, what it has seen, how long its steps took, and its origin."""
+    config = load_config(run_dir)
+    records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    last = next(record for record in reversed(records) if "validation/psnr" in record)
+    values = {n.removeprefix("validation/"): v for n, v in last.items() if n.startswith("validation/")}
+    own = last["step"] * config.batch_size
+    seconds, step = 0.0, 0
+    for record in records:
+        if rate := record.get("speed/images_per_second"):
+            seconds += (record["step"] - step) * config.batch_size / rate
+            step = record["step"]
+    paths = {n: Path(v).name for n in ("data", "run_dir", "init_from", "cache_dir") if (v := getattr(config, n))}
+    return {
+        "config": {**dataclasses.asdict(config), **paths},
+        "training": read_provenance(run_dir),
+        "images_seen": own + images_before(run_dir),  # that of what it was started from included
+        "images_seen_itself": own,
+        "seconds": seconds,
+        "values": values,
+    }
+
+
+def _parameters(config: TrainConfig) -> dict[str, int]:
+    with torch.device("meta"):
+        counts = {"generator": count_parameters(build_generator(config))}
+        if config.objective == "adversarial":
+            counts["discriminator"] = count_parameters(build_discriminator(config))
+    return counts
+
+
+def training_flops(config: TrainConfig) -> float:
+    """Count the floating-point operations of training per image; lazy penalties by their share of the steps."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # it may hold a GPU and would refuse the CPU
+    accelerator = Accelerator(mixed_precision="no", cpu=True)
+    config = dataclasses.replace(config, compile="off")
+    discriminator = build_discriminator(config) if config.objective == "adversarial" else None
+    objective = compose_objective(config, accelerator, build_generator(config), discriminator)
+    images = torch.randint(0, 256, (_COUNTED, 3, config.image_size, config.image_size), dtype=torch.uint8)
+    noise = [torch.randn(_COUNTED, config.noise_channels)] if config.noise_channels else None
+    step = functools.partial(objective.training_step, [images], noise=noise)
+    usual, penalized = (flops_of(functools.partial(step, step=number)) for number in (1, 0))
+    return (usual + (penalized - usual) / R1_INTERVAL) / _COUNTED
+
+
+# Table
+
+
+def format_table(record: dict[str, Any]) -> str:
+    """Lay out a record of `ablate` as a table in Markdown, grouped by question; mean ± standard deviation of seeds."""
+    lines: list[list[str]] = [["question", "variant", *VALUES, *COSTS]]
+    groups = {"no model": list(record["floors"]), **record["questions"]}
+    for question, names in groups.items():
+        rows = [row for name in names if (row := _row(record, name)) is not None]
+        # A question of which only the baseline, which it names first, was trained is none.
+        if question != "no model" and [row[0] for row in rows] in ([], names[:1]):
+            continue
+        lines += [[question if index == 0 else "", *row] for index, row in enumerate(rows)]
+    width = len(lines[0])
+    lines = [[*line, *["–"] * (width - len(line))] for line in lines]
+    rule = ["---"] * 2 + ["---:"] * (width - 2)
+    return "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))
+
+
+def _row(record: dict[str, Any], name: str) -> list[str] | None:
+    """Return the cells of a variant or floor, of a failed variant the name alone, None of one that was not trained."""
+    if name in record["floors"]:
+        members, costs = [record["floors"][name]], ["–"] * len(COSTS)
+    elif variant := record["variants"].get(name):
+        runs = [record["runs"][run] for run in variant["runs"]]
+        members, costs = [run["values"] for run in runs], _costs(variant, runs)
+    else:
+        return [f"{name} (failed)"] if any(run.rpartition("-")[0] == name for run in record["failures"]) else None
+    return [name, *(_shown([m.get(key) for m in members], *how) for key, *how in VALUES.values()), *costs]
+
+
+def _costs(variant: dict[str, Any], runs: Sequence[dict[str, Any]]) -> list[str]:
+    parameters, images = variant["parameters"], runs[0]["images_seen"]
+    return [
+        f"{images / 1e3:,.1f}",
+        f"{parameters['generator'] / 1e6:.2f}",
+        f"{parameters['discriminator'] / 1e6:.2f}" if "discriminator" in parameters else "–",
+        f"{runs[0]['training_flops'] / images / 1e6:,.0f}",
+        f"{statistics.mean(run['training_seconds'] for run in runs):,.0f}",
+    ]
+
+
+def _shown(values: Sequence[float | None], factor: float, decimals: int) -> str:
+    known = [value * factor for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return "–"
+    mean = f"{round(statistics.mean(known), decimals) + 0.0:,.{decimals}f}".replace("-", "−")
+    return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.{decimals}f}"

@@ -1,0 +1,66 @@
+"""The noise that a generator sees: normal, one an image, the same however the work is shared out."""
+
+from __future__ import annotations
+
+import torch
+
+from colornet.color import LabSpace, RgbSpace, to_float
+from colornet.data import DeviceLoader
+from colornet.noise import fixed_noise
+
+
+def test_noise_of_images_is_standard_normal_and_independent() -> None:
+    gray = torch.rand(4000, 1, 8, 8, generator=torch.Generator().manual_seed(0)).mul(255).round() / 255
+    samples = torch.cat([fixed_noise(gray, 3), fixed_noise(gray, 3, sample=1)], dim=1)  # (4000, 6)
+    assert samples.mean(0).abs().max() < 0.06
+    assert (torch.cov(samples.T) - torch.eye(6)).abs().max() < 0.08
+    assert (samples.abs() < 1).double().mean().sub(0.6827).abs() < 0.02
+
+
+def test_noise_belongs_to_the_image_whatever_comes_with_it() -> None:
+    rgb = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for space in (LabSpace(), RgbSpace()):
+        gray, _ = space.encode(to_float(rgb))
+        whole = fixed_noise(gray, 2)
+        alone = torch.cat([fixed_noise(space.encode(to_float(image[None]))[0], 2) for image in rgb])
+        assert torch.equal(whole, alone)
+        assert torch.equal(fixed_noise(gray.flip(0), 2), whole.flip(0))
+        assert len(whole.unique()) == whole.numel()
+
+
+def loader(rank: int = 0, world: int = 1, pieces: int = 1, seed: int = 0, noise_channels: int = 2) -> DeviceLoader:
+    return DeviceLoader(
+        torch.zeros(50, 3, 16, 16, dtype=torch.uint8), batch_size=12, device=torch.device("cpu"), seed=seed,
+        noise_channels=noise_channels, accumulation_steps=pieces, rank=rank, world_size=world,
+    )  # fmt: skip
+
+
+def noise_of(step: int, world: int = 1, pieces: int = 1, seed: int = 0) -> torch.Tensor:
+    parts = [loader(rank, world, pieces, seed).noise(step) for rank in range(world)]
+    assert all(part is not None and len(part) == pieces for part in parts)
+    return torch.cat([piece for part in parts for piece in part or []])
+
+
+def test_noise_of_training_depends_on_seed_and_step_only() -> None:
+    for step in (0, 3, 4, 9):  # of epochs of four steps
+        assert noise_of(step).shape == (12, 2)
+        for world, pieces in ((2, 1), (3, 2), (1, 3)):
+            assert torch.equal(noise_of(step, world, pieces), noise_of(step))
+    steps = torch.cat([noise_of(step) for step in range(8)] + [noise_of(0, seed=1)])
+    assert len(steps.unique()) == steps.numel()
+    backwards = loader()
+    _, later = backwards.noise(9), backwards.noise(0)
+    assert later is not None
+    assert torch.equal(later[0], noise_of(0))
+
+
+def test_noise_changes_no_order_and_costs_nothing_where_there_is_none() -> None:
+    assert loader(noise_channels=0).noise(0) is None
+    images = torch.arange(50, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 16, 16)
+    batches = []
+    for channels in (0, 2):
+        made = loader(noise_channels=channels)
+        made.images = images
+        made.noise(0)
+        batches.append(torch.stack([batch for (batch,) in made.epoch(0)]))
+    assert torch.equal(*batches)
