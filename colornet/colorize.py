@@ -24,6 +24,7 @@ from colornet.config import load_config
 from colornet.data.listing import iter_images
 from colornet.errors import InputError, exiting_on_errors, printable
 from colornet.files import replacing
+from colornet.onnx_network import find_onnx
 from colornet.photos import coloured_name, read_photo, to_image, write_photo
 from colornet.released import find_model
 
@@ -41,7 +42,7 @@ class ColorizeConfig:
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]  # image files, or folders of them with all that is below
     out: Path  # folder of the coloured copies, named and sorted into folders as the photographs are
-    model: str = "cgan"  # released model (cgan or ae, where they are installed), or the folder of a run
+    model: str = "cgan"  # released model (cgan or ae, where installed), the folder of a run, or an exported ONNX file
     saturation: float = 1.0  # factor on the chroma: 0 is grey, above 1 is more vivid than the model says
     compare: bool = False  # also write NAME.compare.png: grey and coloured side by side, 1024 pixels each
     force: bool = False  # overwrite what is in --out (photographs themselves are never overwritten)
@@ -80,10 +81,11 @@ def check(config: ColorizeConfig) -> list[Job]:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)
     _check_targets(config, jobs)
-    model = find_model(config.model)
-    load_config(model)
-    if not (model / "model.safetensors").is_file():
-        raise InputError(f"{model} has no model.safetensors yet: train until its first checkpoint.")
+    if find_onnx(config.model) is None:
+        model = find_model(config.model)
+        load_config(model)
+        if not (model / "model.safetensors").is_file():
+            raise InputError(f"{model} has no model.safetensors yet: train until its first checkpoint.")
     _make_folder(config.out)
     return jobs
 
@@ -154,7 +156,7 @@ def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
 
     from colornet.inference import Colorizer
 
-    colorizer = Colorizer.load(find_model(config.model), "cpu" if config.cpu else None)
+    colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
     failures = []
     # One by one: decoding and encoding take the time, and memory holds one photograph only. None: only on a terminal.
     for job in tqdm(jobs, desc="Colouring", unit="photo", disable=None):
