@@ -2,7 +2,7 @@
 
 The graph maps the grey condition (N, 1, H, W) to the colour (N, C, H, W), in float32, for any N, H and W; the last two
 must be multiples of what training halves them by. What is written is read again and compared with PyTorch. ONNX runs in
-onnxruntime and in `colornet colorize --model FILE.onnx`; pt2 is for `torch.export.load` and AOTInductor.
+onnxruntime and in `colornet colorize --model FILE.onnx`; pt2 is for `torch.export.load`.
 """
 
 from __future__ import annotations
