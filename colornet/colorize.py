@@ -24,6 +24,7 @@ from colornet.config import load_config
 from colornet.data.listing import iter_images
 from colornet.errors import InputError, exiting_on_errors, printable
 from colornet.files import replacing
+from colornet.onnx_network import find_onnx
 from colornet.photos import coloured_name, read_photo, to_image, write_photo
 from colornet.released import find_model
 
@@ -41,7 +42,7 @@ class ColorizeConfig:
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]  # image files, or folders of them with all that is below
     out: Path  # folder of the coloured copies, named and sorted into folders as the photographs are
-    model: str = "cgan"  # released model (cgan or ae, where they are installed), or the folder of a run
+    model: str = "cgan"  # released model (cgan or ae, where installed), the folder of a run, or an exported ONNX file
     saturation: float = 1.0  # factor on the chroma: 0 is grey, above 1 is more vivid than the model says
     samples: int = 1  # colourings of each photograph, NAME.1.png, NAME.2.png, …, of a model with a noise input
     compare: bool = False  # also write NAME.compare.png: grey and coloured side by side, 1024 pixels each
@@ -92,19 +93,21 @@ def check(config: ColorizeConfig) -> list[Job]:
         raise InputError(f"--saturation is {config.saturation}: it must be a number of at least 0.")
     if config.samples < 1:
         raise InputError(f"--samples is {config.samples}: it must be at least 1.")
-    if config.samples > 1 and not load_config(find_model(config.model)).noise_channels:
-        raise InputError(
-            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and knows 1 colouring: "
-            "train one with --noise-channels, or leave the option out."
-        )
     if not config.photos:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)
     _check_targets(config, jobs)
-    model = find_model(config.model)
-    load_config(model)
-    if not (model / "model.safetensors").is_file():
-        raise InputError(f"{model} has no model.safetensors yet: train until its first checkpoint.")
+    noise_channels = 0
+    if find_onnx(config.model) is None:
+        model = find_model(config.model)
+        noise_channels = load_config(model).noise_channels
+        if not (model / "model.safetensors").is_file():
+            raise InputError(f"{model} has no model.safetensors yet: train until its first checkpoint.")
+    if config.samples > 1 and not noise_channels:
+        raise InputError(
+            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and knows 1 colouring: "
+            "train one with --noise-channels, or leave the option out."
+        )
     _make_folder(config.out)
     return jobs
 
@@ -179,7 +182,7 @@ def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
 
     from colornet.inference import Colorizer
 
-    colorizer = Colorizer.load(find_model(config.model), "cpu" if config.cpu else None)
+    colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
     failures = []
     # One by one: decoding and encoding take the time, and memory holds one photograph only. None: only on a terminal.
     for job in tqdm(jobs, desc="Colouring", unit="photo", disable=None):

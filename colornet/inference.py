@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import numpy as np
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from colornet.color import ColorSpace, LabSpace, lab_to_rgb, rgb_to_lab, to_uint8
+from colornet.color import ColorSpace, LabSpace, RgbSpace, lab_to_rgb, rgb_to_lab, to_uint8
 from colornet.compose import color_space, load_run
-from colornet.models import UNet
+from colornet.errors import InputError
 from colornet.noise import fixed_noise
+from colornet.onnx_network import OnnxNetwork, find_onnx
 from colornet.photos import to_image, to_photo
 from colornet.released import find_model
 from colornet.upsampling import GuidedUpsampler
@@ -47,17 +49,19 @@ class Colorizer:
         space: the colour space in which the network works.
         image_size: the shorter side of what the network sees, in pixels.
         multiple: what both sides of it are multiples of.
+        device: where the network is.
         noise_channels: length of the noise that the network takes as a second argument, 0 if it takes none.
         name: what messages call the model.
     """
 
     def __init__(
         self,
-        network: UNet,
+        network: Callable[..., Tensor],
         space: ColorSpace,
         *,
         image_size: int,
         multiple: int,
+        device: str | torch.device,
         noise_channels: int = 0,
         name: str = "this one",
     ) -> None:
@@ -65,6 +69,7 @@ class Colorizer:
         self.space = space
         self.image_size = image_size
         self.multiple = multiple
+        self.device = torch.device(device)
         self.noise_channels = noise_channels
         self.name = name
 
@@ -72,8 +77,11 @@ class Colorizer:
     def load(cls, model: str | os.PathLike[str], device: str | torch.device | None = None) -> Colorizer:
         """Load a released model, "ae" or "cgan", or that of a run folder, onto a device (default: the GPU if any).
 
-        Raises `InputError` for a model that is not there or cannot be used.
+        An ONNX file that `colornet export` wrote runs in onnxruntime, on the CPU. Raises `InputError` for a model that
+        is not there or cannot be used.
         """
+        if (path := find_onnx(model)) is not None:
+            return cls._load_onnx(path, device or "cpu")
         config, network = load_run(find_model(model))
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         return cls(
@@ -81,14 +89,24 @@ class Colorizer:
             color_space(config),
             image_size=config.image_size,
             multiple=2 ** (len(config.multipliers) - 1),
+            device=device,
             noise_channels=config.noise_channels,
             name=os.fspath(model),
         )
 
-    @property
-    def device(self) -> torch.device:
-        """Where the network is."""
-        return next(self.network.parameters()).device
+    @classmethod
+    def _load_onnx(cls, path: Path, device: str | torch.device) -> Colorizer:
+        if torch.device(device).type != "cpu":
+            raise InputError(f"Model '{path}' runs on the CPU: load it there, or a run folder onto {device}.")
+        network = OnnxNetwork(path)
+        return cls(
+            network,
+            LabSpace() if network.record["color_space"] == "lab" else RgbSpace(),
+            image_size=network.record["image_size"],
+            multiple=network.record["multiple"],
+            device=device,
+            name=os.fspath(path),
+        )
 
     @overload
     def colorize(self, image: _Picture, *, saturation: float = 1.0, samples: None = None) -> _Picture: ...

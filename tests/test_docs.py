@@ -23,11 +23,12 @@ from benchmarks.validate import ValidateConfig
 from colornet.colorize import ColorizeConfig
 from colornet.config import PRESETS, TrainConfig
 from colornet.evaluate import EvaluateConfig
+from colornet.export import ExportConfig
 from colornet.features import evaluator_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = ("clusters", "protocol", "reliability", "scaling")
+DOCS = ("clusters", "export", "protocol", "reliability", "scaling")
 PAGES = {
     page: (ROOT / page).read_text(encoding="utf-8")
     for page in ("README.md", "benchmarks/README.md", *(f"docs/{name}.md" for name in DOCS))
@@ -138,6 +139,7 @@ def test_options_exist(page: str) -> None:
         TrainConfig,
         EvaluateConfig,
         ColorizeConfig,
+        ExportConfig,
         QualityConfig,
         ThroughputConfig,
         SpeedrunConfig,

@@ -57,11 +57,15 @@ ALLOWED = {
     "released": ["errors"],
     "upsampling": [],
     "photos": ["data", "files"],
-    "inference": ["color", "compose", "models", "noise", "photos", "released", "upsampling"],
+    "onnx_network": ["errors"],
+    "exporters": ["compose", "config", "errors", "files", "onnx_network", "provenance"],
+    "inference": ["color", "compose", "errors", "noise", "onnx_network", "photos", "released",
+                  "upsampling"],
     "train": ["compose", "config", "data", "errors"],
     "evaluate": ["comparison", "config", "data", "errors"],
-    "colorize": ["config", "data", "errors", "evaluation", "files", "inference", "photos", "released"],
-    "cli": ["colorize", "evaluate", "train"],
+    "colorize": ["config", "data", "errors", "evaluation", "files", "inference", "onnx_network", "photos", "released"],
+    "export": ["config", "errors", "exporters", "onnx_network", "released"],
+    "cli": ["colorize", "evaluate", "export", "train"],
 }  # fmt: skip
 
 # Only these may know of processes and devices.
@@ -111,6 +115,6 @@ def test_training_and_colouring_begin_without_torchvision() -> None:
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_import_is_a_requirement(module: str) -> None:
     known = {"torch", "torchvision", "accelerate", "einops", "numpy", "PIL", "safetensors", "skimage", "torch_fidelity",
-             "tqdm", "typeguard", "tyro"}  # fmt: skip
+             "onnxruntime", "tqdm", "typeguard", "tyro"}  # fmt: skip
     used = {name.split(".")[0] for name in imports(MODULES[module])} - {"colornet"}
     assert used - set(sys.stdlib_module_names) <= known

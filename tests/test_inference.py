@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,8 @@ def lightness(pixels: Any) -> Tensor:
 class Seen:
     """Keep what a network was given and what it said."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: Callable[[Tensor], Tensor]) -> None:
+        assert isinstance(network, nn.Module)
         self.given: list[Tensor] = []
         self.said: list[Tensor] = []
         self.hook = network.register_forward_hook(self)

@@ -1,0 +1,70 @@
+"""Export a model to one file that needs no colornet: `colornet export runs/cgan --out cgan.onnx`.
+
+The graph maps the grey condition (N, 1, H, W) to the colour (N, C, H, W), in float32, for any N, H and W; the last two
+must be multiples of what training halves them by. What is written is read again and compared with PyTorch. ONNX runs in
+onnxruntime and in `colornet colorize --model FILE.onnx`; pt2 is for `torch.export.load`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from colornet.config import load_config
+from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.onnx_network import require
+from colornet.released import find_model
+
+__all__ = ["ExportConfig", "check", "main"]
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Which model is exported, and where to."""
+
+    model: Annotated[str, tyro.conf.Positional]  # released model (cgan or ae, where installed), or the folder of a run
+    out: Path  # file to write, NAME.onnx or NAME.pt2
+    format: Literal["onnx", "pt2"] = "onnx"  # onnx: needs the extra colornet[export]; pt2: PyTorch's own
+    force: bool = False  # overwrite --out
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and export; mistakes of the user end in one sentence and exit code 2."""
+    with exiting_on_errors(quiet=False):
+        config = tyro.cli(ExportConfig, args=arguments, prog="colornet export", description=__doc__)
+        run = check(config)
+        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        from colornet.exporters import TOLERANCE, export
+
+        difference = export(run, config.model, config.format, config.out)
+        print(
+            printable(
+                f"{config.out} is written. Read again, its colours differ from PyTorch's by at most {difference:.1e} "
+                f"(allowed: {TOLERANCE:.0e})."
+            )
+        )
+
+
+def check(config: ExportConfig) -> Path:
+    """Raise `InputError` for whatever can be known to go wrong, without importing torch; return the run's folder."""
+    out = config.out
+    if out.suffix != f".{config.format}":
+        raise InputError(f"--out is {out}: with --format {config.format} it must end in .{config.format}.")
+    if out.is_dir() or (out.parent.exists() and not out.parent.is_dir()):
+        raise InputError(f"--out {out} cannot be a file there: choose another name.")
+    if out.exists() and not config.force:
+        raise InputError(f"--out {out} exists already: choose another name, or overwrite it with --force.")
+    run = find_model(config.model)
+    if load_config(run).noise_channels:
+        raise InputError(f"{config.model} sees noise beside the grey image, which no exported graph does: use the run.")
+    if config.format == "onnx":
+        require("onnx", "onnxscript", "onnxruntime")
+    return run
+
+
+if __name__ == "__main__":
+    main()
