@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -41,8 +40,7 @@ ERROR_UNIT = 10.0  # of the errors of colour that the network learns, in units o
 def train_evaluator(config: EvaluatorConfig) -> None:
     """Train on the training images and write the network, its accuracy and its origin to `config.out`."""
     precision = choose_precision(TrainConfig(mixed_precision=config.mixed_precision, cpu=config.cpu))
-    accelerator = Accelerator(mixed_precision=precision, cpu=config.cpu)
-    device = accelerator.device
+    device = torch.device("cuda" if torch.cuda.is_available() and not config.cpu else "cpu")
     dataset = load_dataset(config.data, image_size=32, cache_dir=config.cache_dir, progress=True)
     if dataset.labels is None or dataset.labels.classes != CIFAR10_CLASSES:
         raise InputError(f"--data {config.data} is not sorted into the ten classes of CIFAR-10: give a copy of it.")
@@ -51,7 +49,7 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     network.fit_whitening(dataset.train[::9])
     network.to(device).to(memory_format=torch.channels_last)
     started = time.perf_counter()
-    _train(network, config, dataset, accelerator)
+    _train(network, config, dataset, device, bf16=precision == "bf16")
     seconds = time.perf_counter() - started
     _fit_statistics(network, dataset.train.to(device))
     network.eval()
@@ -78,9 +76,10 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     write_json(file.with_suffix(".json"), record)
 
 
-def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset, accelerator: Accelerator) -> None:
+def _train(
+    network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset, device: torch.device, *, bf16: bool
+) -> None:
     assert dataset.labels is not None
-    device = accelerator.device
     images, labels = dataset.train.to(device), dataset.labels.train.to(device)
     steps = math.ceil(config.epochs * len(images) / config.batch_size)
     shifts: list[Tensor] = []
@@ -105,7 +104,7 @@ def _train(network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset
             group["lr"] = group["peak"] * factor
         shown = torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:]))
         errors = color_error(shown, batch)
-        with accelerator.autocast():
+        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             class_logits, estimates = network(cut_out(degrade(shown, rng), config.cutout, rng))
         loss = F.cross_entropy(class_logits[wrong:].float(), classes[wrong:], label_smoothing=config.label_smoothing)
         loss = loss + F.smooth_l1_loss(estimates.float(), errors, beta=0.3)

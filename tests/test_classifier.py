@@ -20,7 +20,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks import evaluator
-from benchmarks.evaluator_training import accuracy, adjust_chroma, degrade, wrong_colors
+from benchmarks.evaluator_training import (
+    ERROR_UNIT,
+    accuracy,
+    adjust_chroma,
+    color_error,
+    cut_out,
+    degrade,
+    wrong_colors,
+)
 from colornet import features
 from colornet.classifier import CIFAR10_CLASSES, Cifar10Classifier
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
@@ -75,24 +83,24 @@ def test_whitening_and_the_scales_of_normalisation_are_not_trained() -> None:
 # --- features --------------------------------------------------------------------------------------------------------
 
 
-def test_features_are_the_mean_of_the_last_maps_and_the_spread_of_the_last_two(network: Cifar10Classifier) -> None:
+def test_features_are_the_mean_of_the_last_maps_and_the_spread_of_the_first_two(network: Cifar10Classifier) -> None:
     maps = network.levels(photos())
     assert [level.shape[1:] for level in maps] == [(6, 15, 15), (10, 7, 7), (14, 3, 3)]
-    _, second, last = (level.flatten(2).double().numpy() for level in maps)
-    expected = np.concatenate([last.mean(2), second.std(2), last.std(2)], axis=1)  # (40, 38)
-    scales = np.repeat(network.scales.double().numpy(), (14, 10, 14))
+    first, second, last = (level.flatten(2).double().numpy() for level in maps)
+    expected = np.concatenate([last.mean(2), first.std(2), second.std(2)], axis=1)  # (40, 30)
+    scales = np.repeat(network.scales.double().numpy(), (14, 6, 10))
     measured, logits = network.measure(photos())
-    assert measured.shape == (40, 38)
+    assert measured.shape == (40, 30)
     np.testing.assert_allclose(measured.numpy(), expected * scales, rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(logits, network(photos())[0])
-    assert [output.shape for output in network(photos())] == [(40, 10), (40,)]
+    assert [output.shape for output in network(photos())] == [(40, 10), (40, 3)]
 
 
 @pytest.mark.parametrize("batch_size", [7, 500])
 def test_scales_give_every_part_a_variance_of_one(network: Cifar10Classifier, batch_size: int) -> None:
     network.fit_scales(photos(), batch_size)
     measured = network.measure(photos())[0]
-    for part in measured.split((14, 10, 14), dim=1):
+    for part in measured.split((14, 6, 10), dim=1):
         assert part.double().var(0).sum().item() == pytest.approx(1, rel=1e-4)
 
 
@@ -141,8 +149,7 @@ def test_shipped_weights_are_small_frozen_and_have_a_card(name: str) -> None:
     assert not network.training
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert sum(parameter.numel() for parameter in network.parameters()) <= 5_000_000
-    _, second, last = card["config"]["widths"]
-    assert network.measure(photos())[0].shape == (40, last + second + last)
+    assert network.measure(photos())[0].shape == (40, sum(card["config"]["widths"]))
     path = Path(features.__file__).parent / "weights" / f"cifar10-{name}.safetensors"
     assert path.stat().st_size <= 10_000_000
 
@@ -249,6 +256,44 @@ def test_wrong_colours_keep_the_lightness_and_are_wrong_in_four_ways() -> None:
     assert not torch.equal(spoiled, wrong_colors(images, others, np.random.default_rng(1)))
 
 
+def test_the_error_of_colours_is_that_of_their_mean_and_of_their_places() -> None:
+    light = torch.full((2, 1, 8, 8), 60.0)
+    truth = torch.cat((light, torch.tensor((6.0, -3))[:, None, None].expand(2, 2, 8, 8)), dim=1)
+    spoiled = truth.clone()
+    spoiled[0, 1:] += torch.tensor((3.0, 4))[:, None, None]  # everywhere: by 5
+    spoiled[1, 1, :, :4] += 8  # half to one side, half to the other: none on average, by 8 in every place
+    spoiled[1, 1, :, 4:] -= 8
+    error = color_error(to_uint8(lab_to_rgb(spoiled)), to_uint8(lab_to_rgb(truth))) * ERROR_UNIT
+    torch.testing.assert_close(error, torch.tensor([[3.0, 4, 5], [0, 0, 8]]), rtol=0, atol=0.4)
+    assert (color_error(photos(), photos()) == 0).all()
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_estimates_of_the_shipped_evaluators_grow_with_the_error(name: str) -> None:
+    network = load_evaluator(name)
+
+    def mean_estimate(images: Tensor) -> float:
+        return network(images)[1][:, 2].mean().item()
+
+    def another(gain: float) -> Tensor:
+        return recolored(lambda ab: gain * ab.roll(7, 0))
+
+    estimates = [mean_estimate(images) for images in (photos(), another(0.5), another(1), another(1.5))]
+    assert estimates == sorted(estimates)
+
+
+def test_a_square_of_each_image_is_cut_out() -> None:
+    images = torch.full((300, 3, 32, 32), 7, dtype=torch.uint8)
+    cut = cut_out(images, 8, np.random.default_rng(0)) == 128  # (300, 3, 32, 32)
+    assert torch.equal(cut[:, 0], cut[:, 2])
+    areas = cut[:, 0].sum((1, 2))
+    assert (areas.min() >= 1, areas.max() == 64) == (True, True)
+    rows, columns = cut[:, 0].any(2), cut[:, 0].any(1)  # (300, 32)
+    assert torch.equal(areas, rows.sum(1) * columns.sum(1))  # rectangles
+    assert cut[:, 0].any(0).all()  # anywhere, the corners too
+    assert torch.equal(cut_out(images, 0, np.random.default_rng(0)), images)
+
+
 def test_a_quarter_of_the_images_is_degraded_invisibly() -> None:
     images = photos().repeat(20, 1, 1, 1)  # (800, 3, 32, 32)
     degraded = degrade(images, np.random.default_rng(0))
@@ -292,7 +337,7 @@ def train(data: Path, out: Path, *options: str) -> None:
 
 
 def test_an_evaluator_learns_and_says_what_it_is(colorful_classes: Path, tmp_path: Path) -> None:
-    train(colorful_classes, tmp_path / "out", "--epochs", "8", "--seed", "3", "--name", "hues", "--lr", "0.1")
+    train(colorful_classes, tmp_path / "out", "--epochs", "16", "--seed", "3", "--name", "hues", "--lr", "0.1")
     record = evaluator_card("hues", tmp_path / "out")
     assert record["name"] == "cifar10-hues"
     assert record["accuracy"]["validation"] >= 0.5  # chance is 0.1
@@ -339,6 +384,8 @@ def test_other_classes_than_those_of_cifar10_are_refused(
     ("option", "value", "message"),
     [
         ("--epochs", "0", "--epochs must be above 0"),
+        ("--cutout", "32", "--cutout and --shift must be at least 0 and below 32"),
+        ("--shift", "-1", "--cutout and --shift must be at least 0 and below 32"),
         ("--wrong", "1", "--wrong at least 0 and below 1"),
         ("--wrong", "-0.1", "--wrong at least 0 and below 1"),
         ("--batch-size", "1", "--batch-size 1 leaves no two images with true colours"),
