@@ -1,11 +1,11 @@
-"""The `colornet` command: `colornet train PRESET …`, `colornet evaluate RUN …` and `colornet colorize PHOTO …`."""
+"""The `colornet` command: `colornet train PRESET …`, `evaluate RUN …`, `colorize PHOTO …` and `demo`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from colornet import __version__, colorize, evaluate, train
+from colornet import __version__, colorize, demo, evaluate, train
 
 __all__ = ["main"]
 
@@ -13,6 +13,7 @@ COMMANDS = {
     "train": (train.main, "train a colourizer; on several GPUs: accelerate launch -m colornet.train"),
     "evaluate": (evaluate.main, "compare runs on held-out images"),
     "colorize": (colorize.main, "colour photographs of any size"),
+    "demo": (demo.main, "colour photographs in the browser"),
 }
 
 

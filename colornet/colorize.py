@@ -30,7 +30,7 @@ from colornet.released import find_model
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ColorizeConfig", "Job", "check", "main"]
+__all__ = ["ColorizeConfig", "Job", "check", "check_model", "main"]
 
 _COMPARED = 1024  # longer side of each half of a comparison, pixels
 
@@ -80,12 +80,18 @@ def check(config: ColorizeConfig) -> list[Job]:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)
     _check_targets(config, jobs)
-    model = find_model(config.model)
+    check_model(config.model)
+    _make_folder(config.out)
+    return jobs
+
+
+def check_model(name: str) -> Path:
+    """Return the folder of a released model or a run, without importing torch; raise `InputError` if it has none."""
+    model = find_model(name)
     load_config(model)
     if not (model / "model.safetensors").is_file():
         raise InputError(f"{model} has no model.safetensors yet: train until its first checkpoint.")
-    _make_folder(config.out)
-    return jobs
+    return model
 
 
 def _plan(config: ColorizeConfig) -> list[Job]:

@@ -60,7 +60,9 @@ ALLOWED = {
     "train": ["compose", "config", "data", "errors"],
     "evaluate": ["comparison", "config", "data", "errors"],
     "colorize": ["config", "data", "errors", "evaluation", "files", "inference", "photos", "released"],
-    "cli": ["colorize", "evaluate", "train"],
+    "demo_page": ["files", "inference", "photos"],
+    "demo": ["colorize", "demo_page", "errors", "inference", "released"],
+    "cli": ["colorize", "demo", "evaluate", "train"],
 }  # fmt: skip
 
 # Only these may know of processes and devices.
@@ -109,7 +111,7 @@ def test_training_and_colouring_begin_without_torchvision() -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_import_is_a_requirement(module: str) -> None:
-    known = {"torch", "torchvision", "accelerate", "einops", "numpy", "PIL", "safetensors", "skimage", "torch_fidelity",
-             "tqdm", "typeguard", "tyro"}  # fmt: skip
+    known = {"torch", "torchvision", "accelerate", "einops", "gradio", "numpy", "PIL", "safetensors", "skimage",
+             "torch_fidelity", "tqdm", "typeguard", "tyro"}  # fmt: skip
     used = {name.split(".")[0] for name in imports(MODULES[module])} - {"colornet"}
     assert used - set(sys.stdlib_module_names) <= known

