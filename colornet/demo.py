@@ -106,7 +106,7 @@ def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
         from colornet.inference import Colorizer
 
         colorizers = {name: Colorizer.load(model, "cpu" if config.cpu else None) for name, model in models.items()}
-        studio = Studio(colorizers, Path(folder), config.max_pixels)
+        studio = Studio(colorizers, Path(folder), config.max_pixels, set(config.models) <= set(RELEASED))
         page = launch(studio, host=config.host, port=config.port, max_megabytes=config.max_megabytes)
         print(printable(f"The page is at {page.local_url} until Ctrl-C."), flush=True)
         try:

@@ -29,18 +29,23 @@ _CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
 #heading h1 { font-size: 1.75rem; margin: 1rem 0 .25rem; letter-spacing: -.01em; }
 #heading p, #caption p { margin: 0; max-width: 46rem; line-height: 1.5; }
-#caption { color: var(--body-text-color-subdued); }
+#caption { padding: 0; color: var(--body-text-color-subdued); }
+#make { align-self: center; flex-grow: 0; }
 footer { display: none !important; }
 """
 
 
 @dataclass(frozen=True)
 class Studio:
-    """Models by name, a folder for files of this server alone, and how many pixels a photograph may have."""
+    """Models by name, a folder for files of this server alone, how many pixels a photograph may have.
+
+    `released` says that the models are those that come with the package, of which the page knows more.
+    """
 
     colorizers: dict[str, Colorizer]
     folder: Path
     max_pixels: int
+    released: bool
 
     def examples(self) -> list[str]:
         """Write the photographs that come with scikit-image, the last one grey; return their paths."""
@@ -58,7 +63,7 @@ class Studio:
     def show(self, path: str | None, saturation: float) -> list[Any]:
         """Colour a photograph at the size of the page.
 
-        Returns its path, a caption (HTML), nothing in place of earlier files, and pairs of Pillow images to compare:
+        Returns its path, a caption (HTML), no files in place of earlier ones, and pairs of Pillow images to compare:
         grey and the photograph itself, then grey and coloured for each model.
         """
         with _one_sentence(path) as name:
@@ -69,19 +74,20 @@ class Studio:
             gray = next(iter(self.colorizers.values())).colorize(preview, saturation=0)
         height, width = photo.pixels.shape[:2]
         caption = f"<p><strong>{html.escape(name)}</strong>, {width} × {height} pixels</p>"
-        return [path, caption, None, *((gray, image) for image in (preview, *colored))]
+        return [path, caption, gr.Files(None, visible=False), *((gray, image) for image in (preview, *colored))]
 
-    def write(self, path: str | None, saturation: float) -> list[str]:
-        """Colour a photograph at full size; return the paths of the PNGs, one a model."""
+    def write(self, path: str | None, saturation: float) -> Any:
+        """Colour a photograph at full size; return the PNGs, one a model."""
         folder = self.folder / "coloured"
         for earlier in folder.glob("*"):  # gradio has copied them, and deletes its copies in time
             earlier.unlink()
         with _one_sentence(path) as name:
             photo = read_photo(Path(path or ""), max_pixels=self.max_pixels)
-            return [
+            paths = [
                 self._write(folder / f"{Path(name).stem}.{label.replace('/', '-')}.png", photo, colorizer, saturation)
                 for label, colorizer in self.colorizers.items()
             ]
+        return gr.Files(paths, visible=True)
 
     @staticmethod
     def _write(target: Path, photo: Photo, colorizer: Colorizer, saturation: float) -> str:
@@ -126,6 +132,20 @@ def launch(studio: Studio, *, host: str, port: int, max_megabytes: int) -> Any:
             neutral_hue="stone",
             font=["system-ui", "sans-serif"],
             font_mono=["ui-monospace", "monospace"],
+        ).set(
+            block_label_background_fill="*neutral_50",
+            block_label_text_color="*neutral_700",
+            block_label_text_weight="500",
+            block_title_background_fill="transparent",
+            block_title_text_color="*neutral_700",
+            block_title_text_weight="500",
+            block_title_padding="0",
+            block_label_background_fill_dark="*neutral_800",
+            block_label_text_color_dark="*neutral_200",
+            block_title_background_fill_dark="transparent",
+            block_title_text_color_dark="*neutral_200",
+            button_primary_background_fill="*primary_700",
+            button_primary_background_fill_hover="*primary_800",
         ),
         css=_CSS,
         prevent_thread_lock=True,
@@ -171,8 +191,8 @@ def _page(studio: Studio) -> Any:
             saturation = gr.Slider(
                 0, 2, value=1, step=0.05, label="Saturation", info="0 is grey, 1 what the models say", min_width=280
             )
-            make = gr.Button("Make PNGs of full size", variant="primary", min_width=200)
-        files = gr.File(label="Coloured, full size", file_count="multiple", interactive=False, visible=True)
+            make = gr.Button("Make PNGs of full size", variant="primary", min_width=260, elem_id="make")
+        files = gr.Files(label="Coloured, full size: click a size to download", interactive=False, visible=False)
         shown = [current, caption, files, *sliders]
         page.load(lambda value: studio.show(examples[0], value), saturation, shown, **alone, api_name=False)
         upload.upload(studio.show, [upload, saturation], shown, **alone, api_name="show").then(
@@ -195,7 +215,7 @@ def _page(studio: Studio) -> Any:
 def _honest(studio: Studio) -> str:
     """Say what to expect."""
     sizes = " and ".join(str(size) for size in sorted({one.image_size for one in studio.colorizers.values()}))
-    what = " of ten kinds of animals and vehicles (CIFAR-10)" if studio.colorizers.keys() <= {"ae", "cgan"} else ""
+    what = " of ten kinds of animals and vehicles (CIFAR-10)" if studio.released else ""
     return (
         f"The models learned from images of {sizes} pixels{what}: on large photographs expect modest colours, and take "
         "each result as a guess, not as what was there. Drag the handle of a picture to compare it with grey."

@@ -25,6 +25,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+_LAST = "[...document.images].at(-1).src"
 DESK, PHONE = (1280, 900), (390, 844)
 
 
@@ -79,7 +80,7 @@ def _check_host(asked: str, url: str) -> None:
 def _wait(page: Page, name: str) -> None:
     """Wait until a photograph is shown, coloured."""
     expect(page.locator("#caption")).to_contain_text(name, timeout=60_000)
-    page.wait_for_load_state("networkidle")
+    page.evaluate("for (const image of document.images) image.loading = 'eager'")
     page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")
 
 
@@ -92,13 +93,17 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
     _drag_handle(page)
     page.screenshot(path=out / "2-uploaded.png", full_page=True)
 
-    before = _coloured(page)
-    page.get_by_label("Saturation").first.fill("1.8")
-    page.keyboard.press("Tab")
-    page.wait_for_function("before => document.querySelectorAll('.slider-wrap img, .image-container img')", arg=before)
+    before = _last_picture(page)
+    page.locator("input[type=range]").fill("1.8")
+    page.wait_for_function(f"before => {_LAST} !== before", arg=before)
+    page.wait_for_timeout(500)  # the change is drawn
     page.get_by_role("button", name="Make PNGs").click()
-    link = page.locator("a[download]", has_text="").first
+    link = page.locator("a[download]").last
     expect(link).to_be_visible(timeout=60_000)
+    with page.expect_download() as download:
+        link.click()
+    with Image.open(files["coffee.jpg"]) as photo, Image.open(download.value.path()) as png:
+        assert (png.format, png.size) == ("PNG", photo.size), png
     page.screenshot(path=out / "3-vivid-and-files.png", full_page=True)
 
     for name, sentence in (("notes.jpg", "it is no image, or damaged"), ("large.bmp", "exceeds")):
@@ -111,13 +116,23 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
     page.close()
 
 
-def _coloured(page: Page) -> list[str]:
-    """List the addresses of the pictures of the page."""
-    return [str(image.get_attribute("src")) for image in page.locator("img").all()]
+def _last_picture(page: Page) -> str:
+    """Return the address of what the last model made."""
+    return str(page.evaluate(_LAST))
 
 
 def _drag_handle(page: Page) -> None:
-    """Move the handle of the last picture to a quarter."""
+    """Move the handle of the last picture to the left."""
+    handle = page.locator("[role=none].outer, .outer").last
+    box = handle.bounding_box()
+    assert box, "the handle cannot be seen"
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x - 100, y, steps=5)
+    page.mouse.up()
+    after = handle.bounding_box()
+    assert after and abs(after["x"] - box["x"] + 100) < 10, "the handle did not follow"
 
 
 if __name__ == "__main__":
