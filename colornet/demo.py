@@ -39,7 +39,7 @@ class DemoConfig:
     host: str = "127.0.0.1"  # address to listen at; 0.0.0.0 lets everybody in the network in
     port: int = 7860
     open: bool = True  # open the page in the browser
-    max_megapixels: float = 40.0  # of a photograph; one of 40 takes about 1 GB of memory and, on a CPU, ten seconds
+    max_megapixels: float = 40.0  # of a photograph; memory and time grow with it
     max_megabytes: int = 30  # of an upload
     cpu: bool = False  # work on the CPU even where there is a GPU
 

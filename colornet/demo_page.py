@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import gradio as gr
 import skimage.data
 from PIL import Image
 
+from colornet.errors import InputError
 from colornet.files import replacing
 from colornet.inference import Colorizer
 from colornet.photos import Photo, read_photo, to_image, write_photo
@@ -29,7 +31,12 @@ _CSS = """
 .gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
 #heading h1 { font-size: 1.75rem; margin: 1rem 0 .25rem; letter-spacing: -.01em; }
 #heading p, #caption p { margin: 0; max-width: 46rem; line-height: 1.5; }
-#caption { padding: 0; color: var(--body-text-color-subdued); }
+#caption, #caption > * { padding: 0 !important; }
+#caption .refused {
+    max-width: none; padding: .6rem .9rem; border-radius: var(--block-radius);
+    background: var(--error-background-fill); color: var(--error-text-color); overflow-wrap: anywhere;
+}
+#upload { border: 1px dashed var(--border-color-accent); border-radius: var(--block-radius); }
 #make { align-self: center; flex-grow: 0; }
 footer { display: none !important; }
 """
@@ -64,8 +71,15 @@ class Studio:
         """Colour a photograph at the size of the page.
 
         Returns its path, a caption (HTML), no files in place of earlier ones, and pairs of Pillow images to compare:
-        grey and the photograph itself, then grey and coloured for each model.
+        grey and the photograph itself, then grey and coloured for each model. Where it cannot be coloured, the caption
+        says why, and all else stays as it was.
         """
+        try:
+            return self._show(path, saturation)
+        except InputError as error:
+            return [gr.skip(), _refusal(error), *(gr.skip() for _ in range(2 + len(self.colorizers)))]
+
+    def _show(self, path: str | None, saturation: float) -> list[Any]:
         with _one_sentence(path) as name:
             photo = read_photo(Path(path or ""), max_pixels=self.max_pixels)
             preview = to_image(photo.pixels, photo.alpha)
@@ -76,18 +90,21 @@ class Studio:
         caption = f"<p><strong>{html.escape(name)}</strong>, {width} × {height} pixels</p>"
         return [path, caption, gr.Files(None, visible=False), *((gray, image) for image in (preview, *colored))]
 
-    def write(self, path: str | None, saturation: float) -> Any:
-        """Colour a photograph at full size; return the PNGs, one a model."""
-        folder = self.folder / "coloured"
-        for earlier in folder.glob("*"):  # gradio has copied them, and deletes its copies in time
-            earlier.unlink()
+    def write(self, path: str | None, saturation: float) -> list[Any]:
+        """Colour a photograph at full size; return the PNGs, one a model, and a caption if there are none."""
+        try:
+            return [gr.Files(self._write_all(path, saturation), visible=True), gr.skip()]
+        except InputError as error:
+            return [gr.Files(None, visible=False), _refusal(error)]
+
+    def _write_all(self, path: str | None, saturation: float) -> list[str]:
+        folder = Path(mkdtemp(dir=self.folder))  # for each call, since others may be downloading; gradio empties it
         with _one_sentence(path) as name:
             photo = read_photo(Path(path or ""), max_pixels=self.max_pixels)
-            paths = [
+            return [
                 self._write(folder / f"{Path(name).stem}.{label.replace('/', '-')}.png", photo, colorizer, saturation)
                 for label, colorizer in self.colorizers.items()
             ]
-        return gr.Files(paths, visible=True)
 
     @staticmethod
     def _write(target: Path, photo: Photo, colorizer: Colorizer, saturation: float) -> str:
@@ -97,25 +114,24 @@ class Studio:
 
 @contextmanager
 def _one_sentence(path: str | None) -> Iterator[str]:
-    """Hand out the name of a photograph; turn what goes wrong with it into a sentence on the page."""
+    """Hand out the name of a photograph; raise `InputError` for what goes wrong with it."""
     name = Path(path or "").name
     try:
         yield name
     except FileNotFoundError as error:
-        reason = "it is deleted by now, as all uploads are after an hour: choose it again"
-        raise _refusal(name, reason) from error
+        reason = "it was deleted, as all uploads are after an hour; choose it again"
+        raise InputError(f"{name} cannot be coloured: {reason}.") from error
     except OSError as error:
-        raise _refusal(name, error.strerror or str(error)) from error
+        raise InputError(f"{name} cannot be coloured: {error.strerror or error}.") from error
     except (MemoryError, RuntimeError) as error:  # torch's have no type that is common to all devices
         if not (isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)):
             raise
-        raise _refusal(name, "memory is not enough for a photograph of that size") from error
+        raise InputError(f"{name} cannot be coloured: there is not enough memory for its size.") from error
 
 
-def _refusal(name: str, reason: str) -> Exception:
-    sentence = f"{html.escape(name)} cannot be coloured: {html.escape(reason)}."
-    error: Exception = gr.Error(sentence, title="No luck", print_exception=False)
-    return error
+def _refusal(error: InputError) -> str:
+    # A caption, since gr.Error would put itself over every picture and leave the file in the box for uploads.
+    return f'<p class="refused" role="alert">{html.escape(str(error))}</p>'
 
 
 def launch(studio: Studio, *, host: str, port: int, max_megabytes: int) -> Any:
@@ -170,7 +186,9 @@ def _page(studio: Studio) -> Any:
     with gr.Blocks(title="colornet", analytics_enabled=False, delete_cache=(_FREQUENCY, _AGE)) as page:
         gr.Markdown(f"# Colours for a grey photograph\n\n{_honest(studio)}", elem_id="heading")
         with gr.Row():
-            upload = gr.File(label="Your photograph", file_types=["image"], height=150, scale=2, min_width=280)
+            upload = gr.File(
+                label="Your photograph", file_types=["image"], height=150, scale=2, min_width=280, elem_id="upload"
+            )
             thumbnails = gr.Dataset(
                 label="Or an example",
                 components=[gr.Image(render=False)],
@@ -181,7 +199,7 @@ def _page(studio: Studio) -> Any:
                 min_width=300,
             )
         current = gr.State()
-        caption = gr.HTML(elem_id="caption")
+        caption = gr.HTML(elem_id="caption", padding=False)
         with gr.Row():
             sliders = [
                 gr.ImageSlider(label=title, max_height=420, min_width=300, buttons=["fullscreen"], interactive=False)
@@ -208,7 +226,7 @@ def _page(studio: Studio) -> Any:
         saturation.change(
             studio.show, [current, saturation], shown, **alone, trigger_mode="always_last", api_name=False
         )
-        make.click(studio.write, [current, saturation], files, **alone, api_name="write")
+        make.click(studio.write, [current, saturation], [files, caption], **alone, api_name="write")
     return page
 
 

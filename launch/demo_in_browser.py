@@ -106,7 +106,7 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
         assert (png.format, png.size) == ("PNG", photo.size), png
     page.screenshot(path=out / "3-vivid-and-files.png", full_page=True)
 
-    for name, sentence in (("notes.jpg", "it is no image, or damaged"), ("large.bmp", "exceeds")):
+    for name, sentence in (("notes.jpg", "it is no image, or damaged"), ("large.bmp", "exceed the maximum")):
         page.locator("input[type=file]").first.set_input_files(files[name])
         expect(page.get_by_text(sentence).first).to_be_visible(timeout=60_000)
         page.screenshot(path=out / f"4-refused-{name}.png", full_page=True)
@@ -132,7 +132,8 @@ def _drag_handle(page: Page) -> None:
     page.mouse.move(x - 100, y, steps=5)
     page.mouse.up()
     after = handle.bounding_box()
-    assert after and abs(after["x"] - box["x"] + 100) < 10, "the handle did not follow"
+    assert after, "the handle cannot be seen any more"
+    assert abs(after["x"] - box["x"] + 100) < 10, "the handle did not follow"
 
 
 if __name__ == "__main__":

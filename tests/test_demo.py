@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -85,7 +86,7 @@ def test_upload_is_shown_and_made_a_png(client: Client, tmp_path: Path) -> None:
         for path in pair:
             with Image.open(path) as image:
                 assert image.size == (200, 120)
-    files: Any = client.predict(1, api_name="/write")
+    files: Any = client.predict(1, api_name="/write")[0]
     (path,) = files["value"] if isinstance(files, dict) else files
     assert Path(path).name == "mill.tiny.png"
     with Image.open(path) as image:
@@ -105,8 +106,9 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_server_goes_on(
     (tmp_path / "notes.jpg").write_text("no photograph")
     Image.new("L", (400, 400)).save(tmp_path / "huge.png")
     Image.fromarray(photo(20, 30)).save(tmp_path / "small.png")
-    with pytest.raises(Exception, match=f"{name} cannot be coloured: {sentence}"):
-        client.predict(handle_file(tmp_path / name), 1, api_name="/show")
+    caption, _, *pictures = client.predict(handle_file(tmp_path / name), 1, api_name="/show")
+    assert caption == f'<p class="refused" role="alert">{name} cannot be coloured: {sentence}.</p>'
+    assert pictures == 2 * [{"__type__": "update"}]  # what was shown stays
     assert "30 × 20" in client.predict(handle_file(tmp_path / "small.png"), 1, api_name="/show")[0]
 
 
@@ -114,6 +116,23 @@ def test_large_uploads_are_refused(client: Client, tmp_path: Path) -> None:
     (tmp_path / "large.jpg").write_bytes(bytes(2 * 2**20))
     with pytest.raises(Exception, match=r"413|exceed|[Ll]arge"):
         client.predict(handle_file(tmp_path / "large.jpg"), 1, api_name="/show")
+
+
+def test_saturation_out_of_range_is_refused(client: Client, tmp_path: Path) -> None:
+    Image.fromarray(photo(20, 30)).save(tmp_path / "small.png")
+    for saturation in (-1, 2.5):
+        with pytest.raises(Exception, match="range|less|greater|at most|at least|bound|um"):
+            client.predict(handle_file(tmp_path / "small.png"), saturation, api_name="/show")
+
+
+@pytest.mark.parametrize("route", ["run/show", "api/show", "run/predict"])
+def test_nobody_passes_the_queue(port: int, route: str) -> None:
+    """Photographs are read one at a time, so no route may read one beside the queue."""
+    body = json.dumps({"data": [None, 1], "fn_index": 1}).encode()
+    request = Request(f"http://127.0.0.1:{port}/gradio_api/{route}", body, {"Content-Type": "application/json"})
+    with pytest.raises(HTTPError) as refused:
+        urlopen(request)
+    assert refused.value.code == 404
 
 
 def test_only_this_machine_may_come(port: int) -> None:

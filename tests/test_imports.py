@@ -60,7 +60,7 @@ ALLOWED = {
     "train": ["compose", "config", "data", "errors"],
     "evaluate": ["comparison", "config", "data", "errors"],
     "colorize": ["config", "data", "errors", "evaluation", "files", "inference", "photos", "released"],
-    "demo_page": ["files", "inference", "photos"],
+    "demo_page": ["errors", "files", "inference", "photos"],
     "demo": ["colorize", "demo_page", "errors", "inference", "released"],
     "cli": ["colorize", "demo", "evaluate", "train"],
 }  # fmt: skip
