@@ -44,7 +44,7 @@ def main() -> None:
         for name, size, scheme in (("phone", PHONE, "light"), ("dark", DESK, "dark")):
             page = _open(browser, options.url, size, scheme)
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{name}: wider than the screen"
-            page.screenshot(path=options.out / f"{name}.png", full_page=True)
+            _keep(page, options.out / f"{name}.png")
             page.close()
         browser.close()
     print(f"The page does what it should; what it looks like: {options.out}.")
@@ -72,6 +72,11 @@ def _open(browser: Browser, url: str, size: tuple[int, int], scheme: str = "ligh
     return page
 
 
+def _keep(page: Page, path: Path) -> None:
+    page.wait_for_timeout(800)  # what fades in has done so
+    page.screenshot(path=path, full_page=True)
+
+
 def _check_host(asked: str, url: str) -> None:
     address = urlsplit(asked)
     assert address.scheme in ("data", "blob") or address.netloc == urlsplit(url).netloc, f"a request to {asked}"
@@ -86,17 +91,16 @@ def _wait(page: Page, name: str) -> None:
 
 def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
     page = _open(browser, url, DESK)
-    page.screenshot(path=out / "1-start.png", full_page=True)
+    _keep(page, out / "1-start.png")
 
     page.locator("input[type=file]").first.set_input_files(files["coffee.jpg"])
     _wait(page, "coffee.jpg")
     _drag_handle(page)
-    page.screenshot(path=out / "2-uploaded.png", full_page=True)
+    _keep(page, out / "2-uploaded.png")
 
     before = _last_picture(page)
     page.locator("input[type=range]").fill("1.8")
     page.wait_for_function(f"before => {_LAST} !== before", arg=before)
-    page.wait_for_timeout(500)  # the change is drawn
     page.get_by_role("button", name="Make PNGs").click()
     link = page.locator("a[download]").last
     expect(link).to_be_visible(timeout=60_000)
@@ -104,15 +108,15 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
         link.click()
     with Image.open(files["coffee.jpg"]) as photo, Image.open(download.value.path()) as png:
         assert (png.format, png.size) == ("PNG", photo.size), png
-    page.screenshot(path=out / "3-vivid-and-files.png", full_page=True)
+    _keep(page, out / "3-vivid-and-files.png")
 
     for name, sentence in (("notes.jpg", "it is no image, or damaged"), ("large.bmp", "exceed the maximum")):
         page.locator("input[type=file]").first.set_input_files(files[name])
         expect(page.get_by_text(sentence).first).to_be_visible(timeout=60_000)
-        page.screenshot(path=out / f"4-refused-{name}.png", full_page=True)
+        _keep(page, out / f"4-refused-{name}.png")
     page.locator("input[type=file]").first.set_input_files(files["later.png"])
     _wait(page, "later.png")
-    page.screenshot(path=out / "5-afterwards.png", full_page=True)
+    _keep(page, out / "5-afterwards.png")
     page.close()
 
 

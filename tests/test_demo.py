@@ -63,7 +63,7 @@ def port(run: Path) -> Iterator[int]:
         process.terminate()
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130, said
-    assert "Traceback" not in said
+    assert said.count("Traceback") == said.count("\ngradio.exceptions.Error: 'Value "), said  # of the slider alone
     assert list(temporary.iterdir()) == []
 
 
@@ -120,8 +120,8 @@ def test_large_uploads_are_refused(client: Client, tmp_path: Path) -> None:
 
 def test_saturation_out_of_range_is_refused(client: Client, tmp_path: Path) -> None:
     Image.fromarray(photo(20, 30)).save(tmp_path / "small.png")
-    for saturation in (-1, 2.5):
-        with pytest.raises(Exception, match="range|less|greater|at most|at least|bound|um"):
+    for saturation, sentence in ((-1, "less than minimum"), (2.5, "greater than maximum")):
+        with pytest.raises(Exception, match=sentence):
             client.predict(handle_file(tmp_path / "small.png"), saturation, api_name="/show")
 
 
@@ -132,7 +132,8 @@ def test_nobody_passes_the_queue(port: int, route: str) -> None:
     request = Request(f"http://127.0.0.1:{port}/gradio_api/{route}", body, {"Content-Type": "application/json"})
     with pytest.raises(HTTPError) as refused:
         urlopen(request)
-    assert refused.value.code == 404
+    with refused.value:
+        assert refused.value.code == 404
 
 
 def test_only_this_machine_may_come(port: int) -> None:
