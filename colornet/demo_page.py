@@ -28,7 +28,7 @@ _WAITING = 32  # requests at most; more are refused
 _TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
 
 _CSS = """
-.gradio-container { max-width: 1180px !important; margin: 0 auto !important; }
+.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
 #heading h1 { font-size: 1.75rem; margin: 1rem 0 .25rem; letter-spacing: -.01em; }
 #heading p, #caption p { margin: 0; max-width: 46rem; line-height: 1.5; }
 #caption, #caption > * { padding: 0 !important; }
