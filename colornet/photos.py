@@ -59,12 +59,13 @@ def coloured_name(name: Path) -> Path:
     return name if name.suffix.lower() in _WRITTEN else name.with_suffix(".png")
 
 
-def read_photo(path: Path, *, max_pixels: int = MAX_PIXELS) -> Photo:
+def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
     """Read the first frame of an image file in any format that Pillow decodes.
 
-    Raises OSError for whatever cannot be decoded: not an image, truncated, of more than `max_pixels`. While it reads,
-    that limit holds for all threads.
+    Raises OSError for whatever cannot be decoded: not an image, truncated, of more than `max_pixels` (`None`:
+    `MAX_PIXELS`). While it reads, that limit holds for all threads.
     """
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     try:
         with _pixel_limit(max_pixels), Image.open(path, formats=image_formats()) as image:
             image.load()
