@@ -1,11 +1,11 @@
-"""The `colornet` command: `colornet train PRESET …`, `evaluate RUN …`, `colorize PHOTO …` and `export RUN …`."""
+"""The `colornet` command: `colornet train PRESET …`, `evaluate RUN …`, `colorize PHOTO …`, `export RUN …`, `demo`."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from colornet import __version__, colorize, evaluate, export, train
+from colornet import __version__, colorize, demo, evaluate, export, train
 
 __all__ = ["main"]
 
@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": (evaluate.main, "compare runs on held-out images"),
     "colorize": (colorize.main, "colour photographs of any size"),
     "export": (export.main, "write a model as one ONNX or pt2 file, checked against PyTorch"),
+    "demo": (demo.main, "colour photographs in the browser"),
 }
 
 

@@ -31,7 +31,7 @@ from colornet.released import find_model
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ColorizeConfig", "Job", "check", "main"]
+__all__ = ["ColorizeConfig", "Job", "check", "check_model", "main"]
 
 _COMPARED = 1024  # longer side of each half of a comparison, pixels
 
@@ -99,10 +99,7 @@ def check(config: ColorizeConfig) -> list[Job]:
     _check_targets(config, jobs)
     noise_channels = 0
     if find_onnx(config.model) is None:
-        model = find_model(config.model)
-        noise_channels = load_config(model).noise_channels
-        if not (model / "model.safetensors").is_file():
-            raise InputError(f"{model} has no model.safetensors yet: train until its first checkpoint.")
+        noise_channels = load_config(check_model(config.model)).noise_channels
     if config.samples > 1 and not noise_channels:
         raise InputError(
             f"--samples is {config.samples}, but the model '{config.model}' has no noise input and knows 1 colouring: "
@@ -110,6 +107,15 @@ def check(config: ColorizeConfig) -> list[Job]:
         )
     _make_folder(config.out)
     return jobs
+
+
+def check_model(name: str) -> Path:
+    """Return the folder of a released model or a run, without importing torch; raise `InputError` if it has none."""
+    model = find_model(name)
+    load_config(model)
+    if not (model / "model.safetensors").is_file():
+        raise InputError(f"{model} has no model.safetensors yet: train until its first checkpoint.")
+    return model
 
 
 def _plan(config: ColorizeConfig) -> list[Job]:

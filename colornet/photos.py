@@ -59,17 +59,19 @@ def coloured_name(name: Path) -> Path:
     return name if name.suffix.lower() in _WRITTEN else name.with_suffix(".png")
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
     """Read the first frame of an image file in any format that Pillow decodes.
 
-    Raises OSError for whatever cannot be decoded: not an image, truncated, of more than `MAX_PIXELS`.
+    Raises OSError for whatever cannot be decoded: not an image, truncated, of more than `max_pixels` (`None`:
+    `MAX_PIXELS`). While it reads, that limit holds for all threads.
     """
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
     try:
-        with _pixel_limit(), Image.open(path, formats=image_formats()) as image:
+        with _pixel_limit(max_pixels), Image.open(path, formats=image_formats()) as image:
             image.load()
             return to_photo(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise OSError(f"it has more than {MAX_PIXELS // 10**6} megapixels, the limit") from error
+        raise OSError(f"it has more than {max_pixels / 10**6:g} megapixels, the limit") from error
     except UnidentifiedImageError as error:
         raise OSError("it is no image, or damaged") from error
     except OSError:
@@ -151,10 +153,10 @@ def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> None:
 
 
 @contextmanager
-def _pixel_limit() -> Iterator[None]:
-    """Let Pillow open up to `MAX_PIXELS`, and raise for more, where by default it warns of half of them."""
+def _pixel_limit(max_pixels: int) -> Iterator[None]:
+    """Let Pillow open up to `max_pixels`, and raise for more, where by default it warns of half of them."""
     before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+    Image.MAX_IMAGE_PIXELS = max_pixels
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

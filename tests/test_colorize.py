@@ -159,7 +159,7 @@ def test_limit_of_pixels_is_a_sentence(
     monkeypatch.setattr(photos, "MAX_PIXELS", 2000)
     with pytest.raises(SystemExit, match="1"):
         main([str(album / "a.png"), "--out", str(album / "out"), "--model", str(run)])
-    assert "a.png': it has more than 0 megapixels, the limit" in capsys.readouterr().err
+    assert "a.png': it has more than 0.002 megapixels, the limit" in capsys.readouterr().err
 
 
 def test_what_was_made_in_the_folder_is_not_read_again(run: Path, album: Path) -> None:

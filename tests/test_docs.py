@@ -22,13 +22,14 @@ from benchmarks.throughput import ThroughputConfig
 from benchmarks.validate import ValidateConfig
 from colornet.colorize import ColorizeConfig
 from colornet.config import PRESETS, TrainConfig
+from colornet.demo import DemoConfig
 from colornet.evaluate import EvaluateConfig
 from colornet.export import ExportConfig
 from colornet.features import evaluator_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = ("clusters", "export", "protocol", "reliability", "scaling")
+DOCS = ("clusters", "demo", "export", "protocol", "reliability", "scaling")
 PAGES = {
     page: (ROOT / page).read_text(encoding="utf-8")
     for page in ("README.md", "benchmarks/README.md", *(f"docs/{name}.md" for name in DOCS))
@@ -140,6 +141,7 @@ def test_options_exist(page: str) -> None:
         EvaluateConfig,
         ColorizeConfig,
         ExportConfig,
+        DemoConfig,
         QualityConfig,
         ThroughputConfig,
         SpeedrunConfig,
@@ -150,7 +152,7 @@ def test_options_exist(page: str) -> None:
         AblationConfig,
     )
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
-    known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir"}
+    known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir", "--no-open"}
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",
                 "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend",
                 "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--events", "--kills",

@@ -65,7 +65,9 @@ ALLOWED = {
     "evaluate": ["comparison", "config", "data", "errors"],
     "colorize": ["config", "data", "errors", "evaluation", "files", "inference", "onnx_network", "photos", "released"],
     "export": ["config", "errors", "exporters", "onnx_network", "released"],
-    "cli": ["colorize", "evaluate", "export", "train"],
+    "demo_page": ["errors", "files", "inference", "photos"],
+    "demo": ["colorize", "demo_page", "errors", "inference", "released"],
+    "cli": ["colorize", "demo", "evaluate", "export", "train"],
 }  # fmt: skip
 
 # Only these may know of processes and devices.
@@ -114,7 +116,7 @@ def test_training_and_colouring_begin_without_torchvision() -> None:
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_import_is_a_requirement(module: str) -> None:
-    known = {"torch", "torchvision", "accelerate", "einops", "numpy", "PIL", "safetensors", "skimage", "torch_fidelity",
-             "onnxruntime", "tqdm", "typeguard", "tyro"}  # fmt: skip
+    known = {"torch", "torchvision", "accelerate", "einops", "gradio", "numpy", "onnxruntime", "PIL", "safetensors",
+             "skimage", "torch_fidelity", "tqdm", "typeguard", "tyro"}  # fmt: skip
     used = {name.split(".")[0] for name in imports(MODULES[module])} - {"colornet"}
     assert used - set(sys.stdlib_module_names) <= known

@@ -1,0 +1,127 @@
+"""A page on this machine to colour photographs in a browser: `colornet demo`.
+
+Drop a photograph or pick an example: the page shows it in grey and as each model colours it, with a slider for the
+saturation, and makes PNGs of full size to download. Nothing leaves the machine, and what was uploaded is deleted after
+an hour, at the latest when the server ends (Ctrl-C). It is an extra: `pip install "colornet[demo]"`.
+
+Whoever reaches the address may use the page, without a password: the default is open to this machine only.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import math
+import os
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+
+import tyro
+
+from colornet.colorize import check_model
+from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.released import RELEASED
+
+__all__ = ["DemoConfig", "check", "main"]
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """What is shown, and where."""
+
+    models: tuple[str, ...] = RELEASED  # released models (cgan or ae, where they are installed), or folders of runs
+    host: str = "127.0.0.1"  # address to listen at; 0.0.0.0 lets everybody in the network in
+    port: int = 7860
+    open: bool = True  # open the page in the browser
+    max_megapixels: float = 40.0  # of a photograph; memory and time grow with it
+    max_megabytes: int = 30  # of an upload
+    cpu: bool = False  # work on the CPU even where there is a GPU
+
+    @property
+    def max_pixels(self) -> int:
+        """`max_megapixels` in pixels."""
+        return round(self.max_megapixels * 10**6)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and serve until Ctrl-C; mistakes of the user end in one sentence and exit code 2."""
+    with exiting_on_errors(quiet=False):
+        config = tyro.cli(DemoConfig, args=arguments, prog="colornet demo", description=__doc__)
+        models = check(config)
+        _serve(config, models)
+
+
+def check(config: DemoConfig) -> dict[str, Path]:
+    """Raise `InputError` for whatever can be known to go wrong, without importing torch; return the models by name."""
+    if not 0 < config.max_megapixels < math.inf:
+        raise InputError(f"--max-megapixels is {config.max_megapixels}: it must be a number above 0.")
+    if config.max_megabytes < 1:
+        raise InputError(f"--max-megabytes is {config.max_megabytes}: it must be at least 1.")
+    if not config.models:
+        raise InputError("No model is named: give released ones or run folders to --models.")
+    folders = {model: check_model(model) for model in config.models}
+    if importlib.util.find_spec("gradio") is None:
+        raise InputError('The page is made with gradio, which is not installed: pip install "colornet[demo]".')
+    _check_address(config.host, config.port)
+    names = [folder.resolve().name for folder in folders.values()]
+    return {
+        name if names.count(name) == 1 else model: folder
+        for name, (model, folder) in zip(names, folders.items(), strict=True)
+    }
+
+
+def _check_address(host: str, port: int) -> None:
+    """Raise `InputError` where nothing can listen. gradio wants the port of the loopback whatever the host is."""
+    if not 1 <= port <= 65535:
+        raise InputError(f"--port is {port}: it must be from 1 to 65535.")
+    for name in dict.fromkeys((host, "127.0.0.1")):
+        try:
+            for family, kind, protocol, _, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
+                with socket.socket(family, kind, protocol) as probe:
+                    if os.name != "nt":  # there it would take the port from whoever has it
+                        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                    probe.bind(address)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise InputError(f"Port {port} of {name} is in use: choose another with --port.") from error
+            raise InputError(
+                f"--host {name} with --port {port} cannot be listened at ({error.strerror}): choose others."
+            ) from error
+
+
+def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
+    """Serve the page until a signal ends it; then nothing is left of what was uploaded."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    with TemporaryDirectory(prefix="colornet-demo-") as folder:
+        # gradio reads these when it is imported. It talks to nobody but its own page, which a proxy would only hide.
+        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
+        # Imported only now: torch and gradio take seconds, which neither --help nor a mistake should cost.
+        from colornet.demo_page import Studio, launch
+        from colornet.inference import Colorizer
+
+        colorizers = {name: Colorizer.load(model, "cpu" if config.cpu else None) for name, model in models.items()}
+        studio = Studio(colorizers, Path(folder), config.max_pixels, set(config.models) <= set(RELEASED))
+        page = launch(studio, host=config.host, port=config.port, max_megabytes=config.max_megabytes)
+        print(printable(f"The page is at {page.local_url} until Ctrl-C."), flush=True)
+        try:
+            if config.open:
+                import webbrowser
+
+                webbrowser.open(page.local_url)
+            threading.Event().wait()
+        finally:
+            page.close(verbose=False)
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    main()
