@@ -14,6 +14,7 @@ COMMANDS = {
     "report": "make a page and tables of the results",
     "ablation": "train variants of the recipe and compare them on the validation images",
     "validate": "check that evaluators see colour: gain, hue, swapped colours, nonsense rows",
+    "release": "make the folder of a released model from a finished run",
     "evaluator": "train the CIFAR-10 classifier behind fd_cifar10",
 }
 

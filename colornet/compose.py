@@ -29,6 +29,7 @@ from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet
 from colornet.objectives import Adversarial, Objective, Reconstruction
 from colornet.optimization import update
 from colornet.provenance import images_before
+from colornet.released import check_release
 from colornet.trainer import Trainer
 
 __all__ = [
@@ -100,12 +101,14 @@ def build_discriminator(config: TrainConfig) -> PatchDiscriminator | DCGANDiscri
 def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
     """Load the configuration of a run folder and its generator (the moving average), ready for inference.
 
-    Raises `InputError` for a folder that is no run, or whose `model.safetensors` is missing, damaged or does not fit.
+    Raises `InputError` for a folder that is no run, or whose `model.safetensors` is missing, damaged or does not fit,
+    and for a released model whose weights are not those of its `release.json`.
     """
     config = load_config(run_dir)
     path = run_dir / "model.safetensors"
     if not path.is_file():
         raise InputError(f"{run_dir} has no model.safetensors yet: train until its first checkpoint.")
+    check_release(run_dir)
     with torch.device("meta"):  # takes no memory, whatever size the configuration claims
         generator = build_generator(config)
     try:

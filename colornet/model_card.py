@@ -10,14 +10,14 @@ from colornet.config import TrainConfig, load_config
 from colornet.files import replacing
 from colornet.provenance import read_provenance
 
-__all__ = ["write_model_card"]
+__all__ = ["last_validation", "model_card", "write_model_card"]
 
 # What the card says of the last evaluation on the validation images.
 MEASURES = {
     "fd_cifar10_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_dev",
     "cf": "colourfulness CF",
     "cf_truth": "CF of the truth",
-    "delta_cf_image": "mean |ΔCF|",
+    "delta_cf_image": "mean \\|ΔCF\\|",
     "ciede2000": "CIEDE2000",
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
@@ -27,18 +27,39 @@ MEASURES = {
 def write_model_card(run_dir: Path) -> None:
     """Write the card of a run from what its folder holds: configuration, origin, last validation."""
     config = load_config(run_dir)
+    card = model_card(run_dir.name, config, read_provenance(run_dir) or [], last_validation(run_dir))
     with replacing(run_dir / "README.md") as path:
-        path.write_text(_card(run_dir.name, config, read_provenance(run_dir) or [], _last(run_dir)), encoding="utf-8")
+        path.write_text(card, encoding="utf-8")
 
 
-def _last(run_dir: Path) -> dict[str, Any]:
-    """Return the record of the last evaluation, empty where there was none."""
+def last_validation(run_dir: Path) -> dict[str, Any]:
+    """Return the record of a run's last evaluation, empty where there was none."""
     lines = (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     records = (record for record in map(json.loads, reversed(lines)) if "validation/cf" in record)
     return next(records, {})
 
 
-def _card(name: str, config: TrainConfig, starts: list[dict[str, Any]], validation: dict[str, Any]) -> str:
+def model_card(
+    name: str,
+    config: TrainConfig,
+    starts: list[dict[str, Any]],
+    validation: dict[str, Any],
+    *,
+    load: str = "path/to/this/folder",
+    about_data: str = "",
+    more: str = "",
+) -> str:
+    """Return the text of a card.
+
+    Args:
+        name: of the model.
+        config: with which it was trained.
+        starts: the records of its `provenance.json`.
+        validation: record of its last evaluation.
+        load: what `Colorizer.load` takes for it.
+        about_data: sentences about the training data, beyond their name.
+        more: sections between the validation and the origin.
+    """
     kind = "conditional GAN" if config.objective == "adversarial" else "autoencoder"
     data = Path(config.data).name
     side = config.image_size
@@ -66,13 +87,14 @@ A U-Net that colours grey images, trained as {kind} on images of {side}×{side} 
 ```python
 from colornet import Colorizer
 
-colored = Colorizer.load("path/to/this/folder").colorize(image)
+colored = Colorizer.load("{load}").colorize(image)
 ```
 
 ## Training data
 
-`{data}`, the training part. The colours it gives are guesses learnt from these images: plausible for what they show, at
-{side} pixels, and wrong for much else. It must not be taken for evidence of what something looked like.
+{chr(10).join(filter(None, (f"`{data}`, the training part.", about_data)))}
+The colours it gives are guesses learnt from these images: plausible for what they show, at {side} pixels, and wrong
+for much else. It must not be taken for evidence of what something looked like.
 
 ## Validation
 
@@ -81,7 +103,7 @@ Images held out from training; the model is the moving average of the weights.
 | measure | value |
 | --- | ---: |
 {chr(10).join(rows)}
-
+{more and f"{chr(10)}{more}{chr(10)}"}
 ## Origin
 
 {chr(10).join(origin)}

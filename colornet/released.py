@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
 from colornet.errors import InputError
 
-__all__ = ["RELEASED", "find_model"]
+__all__ = ["RELEASED", "check_release", "find_model"]
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
-WEIGHTS = Path(__file__).parent / "weights"  # holds NAME/config.json and NAME/model.safetensors of each
+WEIGHTS = Path(__file__).parent / "weights"  # holds a folder NAME for each, written by `python -m benchmarks release`
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
@@ -35,3 +37,20 @@ def find_model(model: str | os.PathLike[str]) -> Path:
             "give one of the two."
         )
     return folder
+
+
+def check_release(folder: Path) -> None:
+    """Raise InputError if a `release.json` in a folder is damaged or describes another `model.safetensors`.
+
+    The folder of a run has no such file, and nothing to compare with.
+    """
+    record = folder / "release.json"
+    if not record.is_file():
+        return
+    path = folder / "model.safetensors"
+    try:
+        expected = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{record} is damaged and does not describe {path.name}: install colornet again.") from error
+    if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        raise InputError(f"{path} is not the file that {record.name} describes: install colornet again.")

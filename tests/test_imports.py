@@ -52,7 +52,7 @@ ALLOWED = {
                 "models", "objectives", "optimization", "preemption", "process_log", "profiling", "provenance",
                 "run_folder", "state", "steps", "validation"],
     "compose": ["checkpoint", "color", "config", "data", "errors", "losses", "models", "objectives", "optimization",
-                "provenance", "trainer"],
+                "provenance", "released", "trainer"],
     "comparison": ["color", "compose", "config", "data", "evaluate", "evaluation", "files", "metrics", "provenance"],
     "released": ["errors"],
     "upsampling": [],

@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Train, measure and pack the models that come with the package: `ae`, then `cgan`, which begins with the weights of ae.
+#
+#   bash launch/release_weights.sh [DATA] [WORK]     by default cifar10 and runs/release
+#
+# DATA may also be a folder of images; paths are those from the root of the project.
+# Leaves WORK/ae and WORK/cgan (the runs), WORK/quality (test images) and WORK/weights/NAME (the released models, for
+# colornet/weights/NAME). Started again, it goes on where it stopped and leaves alone what is finished. An hour or two on
+# two cores. WIDTH, BLOCKS, EPOCHS and BATCH change the size of network and training.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source launch/environment.sh benchmarks
+
+data=${1:-cifar10}
+work=${2:-runs/release}
+
+train() { # PRESET [OPTION ...]
+    local preset=$1
+    shift
+    "$python" -m colornet.train "$preset" --data "$data" --width "${WIDTH:-32}" --discriminator-width "${WIDTH:-32}" \
+        --blocks "${BLOCKS:-1}" --batch-size "${BATCH:-64}" --epochs "${EPOCHS:-4}" --log-every 100 --resume auto \
+        --run-dir "$work/$preset" "$@"
+}
+
+train ae
+train cgan --init-from "$work/ae"
+if [ ! -e "$work/quality/quality.json" ]; then
+    "$python" -m benchmarks quality "$work/ae" "$work/cgan" --data "$data" --out "$work/quality"
+fi
+for name in ae cgan; do
+    if [ -e "$work/weights/$name" ]; then
+        echo "$work/weights/$name is there already: remove it to make it anew."
+    else
+        "$python" -m benchmarks release "$work/$name" --name "$name" --data "$data" \
+            --quality "$work/quality/quality.json" --out "$work/weights/$name"
+    fi
+done
