@@ -42,7 +42,7 @@ class ColorizeConfig:
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]  # image files, or folders of them with all that is below
     out: Path  # folder of the coloured copies, named and sorted into folders as the photographs are
-    model: str = "cgan"  # released model (cgan or ae, where installed), the folder of a run, or an exported ONNX file
+    model: str = "cgan"  # released model (cgan or ae), the folder of a run, or an exported ONNX file
     saturation: float = 1.0  # factor on the chroma: 0 is grey, above 1 is more vivid than the model says
     samples: int = 1  # colourings of each photograph, NAME.1.png, NAME.2.png, …, of a model with a noise input
     compare: bool = False  # also write NAME.compare.png: grey and coloured side by side, 1024 pixels each

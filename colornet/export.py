@@ -26,7 +26,7 @@ __all__ = ["ExportConfig", "check", "main"]
 class ExportConfig:
     """Which model is exported, and where to."""
 
-    model: Annotated[str, tyro.conf.Positional]  # released model (cgan or ae, where installed), or the folder of a run
+    model: Annotated[str, tyro.conf.Positional]  # released model (cgan or ae), or the folder of a run
     out: Path  # file to write, NAME.onnx or NAME.pt2
     format: Literal["onnx", "pt2"] = "onnx"  # onnx: needs the extra colornet[export]; pt2: PyTorch's own
     force: bool = False  # overwrite --out

@@ -5,7 +5,7 @@
 #
 # DATA may also be a folder of images; paths are those from the root of the project.
 # Leaves WORK/ae and WORK/cgan (the runs), WORK/quality (test images) and WORK/weights/NAME (the released models, for
-# colornet/weights/NAME). Started again, it goes on where it stopped and leaves alone what is finished. A few hours on
+# colornet/weights/NAME). Started again, it goes on where it stopped and leaves alone what is finished. An hour or two on
 # two cores. WIDTH, BLOCKS, EPOCHS and BATCH change the size of network and training.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -15,6 +15,7 @@ from benchmarks.ablation import AblationConfig
 from benchmarks.ablation_study import format_table
 from benchmarks.evaluator import EvaluatorConfig
 from benchmarks.quality import QualityConfig
+from benchmarks.release import ReleaseConfig
 from benchmarks.report import ReportConfig
 from benchmarks.scaling import ScalingConfig
 from benchmarks.speedrun import SpeedrunConfig
@@ -150,6 +151,7 @@ def test_options_exist(page: str) -> None:
         EvaluatorConfig,
         ValidateConfig,
         AblationConfig,
+        ReleaseConfig,
     )
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
     known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir", "--no-open"}
