@@ -236,9 +236,9 @@ def adjust_chroma(ab: Tensor, gain: np.ndarray, angle: np.ndarray) -> Tensor:
 
 @torch.no_grad()
 def accuracy(network: Cifar10Classifier, images: Tensor, labels: Tensor, batch_size: int = 500) -> float:
-    """Return the share of uint8 images (N, 3, H, W) whose class (N,) the network names."""
+    """Return the share of uint8 images (N, 3, H, W) whose class (N,) the network names, by the logits it measures."""
     right = [
-        (network(batch)[0].argmax(1) == classes).sum().item()
+        (network.measure(batch)[1].argmax(1) == classes).sum().item()
         for batch, classes in zip(images.split(batch_size), labels.split(batch_size), strict=True)
     ]
     return sum(right) / len(images)

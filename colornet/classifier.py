@@ -101,10 +101,13 @@ class Cifar10Classifier(nn.Module):
     def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features and the logits of the classes (N, 10) of uint8 images (N, 3, H, W).
 
-        The features are (N, widths[2] + widths[0] + widths[1]): the mean and the two standard deviations.
+        The features are (N, widths[2] + widths[0] + widths[1]): the mean and the two standard deviations. The logits are
+        the mean of those of the image and of its mirror image.
         """
-        parts, logits = self._parts(images)
-        return torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1), logits
+        parts, pooled = self._parts(images)
+        features = torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1)
+        mirrored = self.pool(self.levels(images.flip(3))[-1])  # (N, widths[2])
+        return features, (self.classes(pooled) + self.classes(mirrored)) / 2
 
     @torch.no_grad()
     def fit_scales(self, images: Tensor, batch_size: int = 500) -> None:
@@ -114,11 +117,11 @@ class Cifar10Classifier(nn.Module):
         self.scales.copy_(torch.stack(variances).rsqrt())
 
     def _parts(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the parts of the features, (N, C) each and unscaled, and the logits of the classes."""
+        """Return the parts of the features, (N, C) each and unscaled, and what the heads see, (N, widths[2])."""
         first, second, last = self.levels(images)
         pooled = self.pool(last)  # (N, widths[2])
         spreads = [level.flatten(2).std(2, correction=0) for level in (first, second)]  # (N, widths[i]) each
-        return [pooled, *spreads], self.classes(pooled)
+        return [pooled, *spreads], pooled
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits of the classes (N, 10) and how wrong the colours seem (N, 3).
