@@ -101,8 +101,8 @@ class Cifar10Classifier(nn.Module):
     def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the features and the logits of the classes (N, 10) of uint8 images (N, 3, H, W).
 
-        The features are (N, widths[2] + widths[0] + widths[1]): the mean and the two standard deviations. The logits are
-        the mean of those of the image and of its mirror image.
+        The features are (N, widths[2] + widths[0] + widths[1]): the mean and the two standard deviations. The logits
+        are the mean of those of the image and of its mirror image.
         """
         parts, pooled = self._parts(images)
         features = torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1)
