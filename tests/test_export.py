@@ -96,7 +96,7 @@ def test_no_paths_of_this_machine_in_the_graph(runs: Path) -> None:
     contents = [(runs / "lab.onnx").read_bytes()]
     with zipfile.ZipFile(runs / "lab.pt2") as archive:
         contents += [archive.read(name) for name in archive.namelist()]
-    assert not any(b"models.py" in content or b"site-packages" in content for content in contents)
+    assert not any(b"colornet/models.py" in content or b"site-packages" in content for content in contents)
 
 
 def test_difference_is_printed(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -68,6 +68,7 @@ ALLOWED = {
     "demo_page": ["errors", "files", "inference", "photos"],
     "demo": ["colorize", "demo_page", "errors", "inference", "released"],
     "cli": ["colorize", "demo", "evaluate", "export", "train"],
+    "__main__": ["cli"],
 }  # fmt: skip
 
 # Only these may know of processes and devices.
