@@ -187,7 +187,11 @@ def _measure_group(
                 )
             kept = kept if index else pixels
             runs[run.resolve().name if run.resolve().name not in runs else str(run)] = {
-                "config": {**dataclasses.asdict(run_config), "data": Path(run_config.data).name},
+                "config": {
+                    **dataclasses.asdict(run_config),
+                    "data": Path(run_config.data).name,
+                    "init_from": run_config.init_from and Path(run_config.init_from).name,
+                },
                 "parameters": count_parameters(generator.requires_grad_(True)),
                 "images_seen": _images_seen(run, run_config.batch_size),
                 "training": read_provenance(run),
