@@ -78,9 +78,8 @@ class Measures:
         if not config.robustness:
             self.reasons |= dict.fromkeys(_ROBUSTNESS, "Not asked for: --robustness.")
         card = evaluator_card("v1")
-        evaluator = load_evaluator("v1").to(device)
+        self.evaluator = load_evaluator("v1").to(device)
         self.evaluators: dict[str, Any] = {"cifar10_v1": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}
-        self.measure_features = evaluator.measure
         self.references = {"_cifar10_v1": self._reference_features(self._own_features, card["sha256"], dataset)}
         self.inception = self._find_inception(config)
         if self.inception is not None:
@@ -122,11 +121,11 @@ class Measures:
 
     def _image_scores(self, pairs: Tensor) -> dict[str, Tensor]:
         output, truth = pairs.chunk(2, dim=1)  # (n, 3, H, W) each
-        features, logits = self.measure_features(output)
+        features, logits = self.evaluator.measure(output)
         return {**image_metrics(output, truth), "features": features, "class": logits.argmax(1)}
 
     def _own_features(self, images: Tensor) -> dict[str, Tensor]:
-        return {"features": self.measure_features(images)[0]}
+        return {"features": self.evaluator.features(images)}
 
     def _inception_features(self, images: Tensor) -> dict[str, Tensor]:
         assert self.inception is not None

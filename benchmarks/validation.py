@@ -59,7 +59,7 @@ def validate(config: ValidateConfig) -> None:
 
     def features(pixels: Tensor) -> dict[str, Tensor]:
         def measure(batch: Tensor) -> dict[str, Tensor]:
-            return {name: network.measure(batch)[0] for name, network in evaluators.items()}
+            return {name: network.features(batch) for name, network in evaluators.items()}
 
         return map_images(measure, pixels, accelerator, batch_size=config.batch_size)
 

@@ -98,16 +98,21 @@ class Cifar10Classifier(nn.Module):
             maps.append(x)
         return maps
 
-    def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the features and the logits of the classes (N, 10) of uint8 images (N, 3, H, W).
+    def features(self, images: Tensor) -> Tensor:
+        """Return the features (N, widths[2] + widths[0] + widths[1]) of uint8 images (N, 3, H, W).
 
-        The features are (N, widths[2] + widths[0] + widths[1]): the mean and the two standard deviations. The logits
-        are the mean of those of the image and of its mirror image.
+        They are the mean and the two standard deviations.
+        """
+        return self._scaled(self._parts(images)[0])
+
+    def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the `features` and the logits of the classes (N, 10) of uint8 images (N, 3, H, W).
+
+        The logits are the mean of those of the image and of its mirror image, at twice the work.
         """
         parts, pooled = self._parts(images)
-        features = torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1)
         mirrored = self.pool(self.levels(images.flip(3))[-1])  # (N, widths[2])
-        return features, (self.classes(pooled) + self.classes(mirrored)) / 2
+        return self._scaled(parts), (self.classes(pooled) + self.classes(mirrored)) / 2
 
     @torch.no_grad()
     def fit_scales(self, images: Tensor, batch_size: int = 500) -> None:
@@ -115,6 +120,9 @@ class Cifar10Classifier(nn.Module):
         batches = [self._parts(batch)[0] for batch in images.split(batch_size)]
         variances = [torch.cat(part).double().var(0).sum() for part in zip(*batches, strict=True)]
         self.scales.copy_(torch.stack(variances).rsqrt())
+
+    def _scaled(self, parts: Sequence[Tensor]) -> Tensor:
+        return torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1)
 
     def _parts(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
         """Return the parts of the features, (N, C) each and unscaled, and what the heads see, (N, widths[2])."""

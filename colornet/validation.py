@@ -56,6 +56,6 @@ class ValidationScore:
 
     def _features(self, images: Tensor) -> Tensor:
         def measure(truth: Tensor) -> dict[str, Tensor]:
-            return {"features": self.evaluator.measure(truth)[0]}
+            return {"features": self.evaluator.features(truth)}
 
         return map_images(measure, images, self.accelerator, batch_size=self.batch_size)["features"]

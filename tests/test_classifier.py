@@ -91,6 +91,7 @@ def test_features_are_the_mean_of_the_last_maps_and_the_spread_of_the_first_two(
     scales = np.repeat(network.scales.double().numpy(), (14, 6, 10))
     measured, logits = network.measure(photos())
     assert measured.shape == (40, 30)
+    assert torch.equal(network.features(photos()), measured)
     np.testing.assert_allclose(measured.numpy(), expected * scales, rtol=1e-4, atol=1e-6)
     both = [network(images)[0] for images in (photos(), photos().flip(3))]
     torch.testing.assert_close(logits, (both[0] + both[1]) / 2)
