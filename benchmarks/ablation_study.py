@@ -7,10 +7,8 @@ import functools
 import json
 import os
 import signal
-import statistics
 import subprocess
 import sys
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.ablation import AblationConfig, Run
+from benchmarks.ablation_table import format_table
 from benchmarks.arithmetic import flops_of
 from benchmarks.rows import reference_rows
 from colornet.compose import build_discriminator, build_generator, compose_objective
@@ -35,20 +34,7 @@ from colornet.objectives import R1_INTERVAL
 from colornet.provenance import images_before, provenance, read_provenance, write_json
 from colornet.validation import ValidationScore
 
-__all__ = ["ablate", "format_table", "read_run", "training_flops"]
-
-# Heading: key of a value, factor, decimals.
-VALUES = {
-    "e": ("e", 1, 3),
-    "FD dev": ("fd_cifar10_dev", 1, 3),
-    "Acc. %": ("accuracy_cifar10_dev", 100, 1),
-    "CF": ("cf", 1, 1),
-    "ΔCF": ("delta_cf", 1, 1),
-    "\\|ΔCF\\|": ("delta_cf_image", 1, 1),
-    "PSNR": ("psnr", 1, 2),
-    "ΔE00": ("ciede2000", 1, 2),
-}
-COSTS = ("images, k", "G, M", "D, M", "MFLOP/image", "s")
+__all__ = ["ablate", "read_run", "training_flops"]
 
 _BATCH = 500  # images of the floors that are scored at a time, as in the trainings' own evaluation
 _COUNTED = 16  # images of the step whose operations are counted
@@ -243,53 +229,3 @@ def training_flops(config: TrainConfig) -> float:
     step = functools.partial(objective.training_step, [images], noise=noise)
     usual, penalized = (flops_of(functools.partial(step, step=number)) for number in (1, 0))
     return (usual + (penalized - usual) / R1_INTERVAL) / _COUNTED
-
-
-# Table
-
-
-def format_table(record: dict[str, Any]) -> str:
-    """Lay out a record of `ablate` as a table in Markdown, grouped by question; mean ± standard deviation of seeds."""
-    lines: list[list[str]] = [["question", "variant", *VALUES, *COSTS]]
-    groups = {"no model": list(record["floors"]), **record["questions"]}
-    for question, names in groups.items():
-        rows = [row for name in names if (row := _row(record, name)) is not None]
-        # A question of which only the baseline, which it names first, was trained is none.
-        if question != "no model" and [row[0] for row in rows] in ([], names[:1]):
-            continue
-        lines += [[question if index == 0 else "", *row] for index, row in enumerate(rows)]
-    width = len(lines[0])
-    lines = [[*line, *["–"] * (width - len(line))] for line in lines]
-    rule = ["---"] * 2 + ["---:"] * (width - 2)
-    return "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))
-
-
-def _row(record: dict[str, Any], name: str) -> list[str] | None:
-    """Return the cells of a variant or floor, of a failed variant the name alone, None of one that was not trained."""
-    if name in record["floors"]:
-        members, costs = [record["floors"][name]], ["–"] * len(COSTS)
-    elif variant := record["variants"].get(name):
-        runs = [record["runs"][run] for run in variant["runs"]]
-        members, costs = [run["values"] for run in runs], _costs(variant, runs)
-    else:
-        return [f"{name} (failed)"] if any(run.rpartition("-")[0] == name for run in record["failures"]) else None
-    return [name, *(_shown([m.get(key) for m in members], *how) for key, *how in VALUES.values()), *costs]
-
-
-def _costs(variant: dict[str, Any], runs: Sequence[dict[str, Any]]) -> list[str]:
-    parameters, images = variant["parameters"], runs[0]["images_seen"]
-    return [
-        f"{images / 1e3:,.1f}",
-        f"{parameters['generator'] / 1e6:.2f}",
-        f"{parameters['discriminator'] / 1e6:.2f}" if "discriminator" in parameters else "–",
-        f"{runs[0]['training_flops'] / images / 1e6:,.0f}",
-        f"{statistics.mean(run['training_seconds'] for run in runs):,.0f}",
-    ]
-
-
-def _shown(values: Sequence[float | None], factor: float, decimals: int) -> str:
-    known = [value * factor for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return "–"
-    mean = f"{round(statistics.mean(known), decimals) + 0.0:,.{decimals}f}".replace("-", "−")
-    return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.{decimals}f}"

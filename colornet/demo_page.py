@@ -14,7 +14,7 @@ import gradio as gr
 import skimage.data
 from PIL import Image
 
-from colornet.errors import InputError
+from colornet.errors import InputError, out_of_memory
 from colornet.files import replacing
 from colornet.inference import Colorizer
 from colornet.photos import Photo, read_photo, to_image, write_photo
@@ -123,8 +123,8 @@ def _one_sentence(path: str | None) -> Iterator[str]:
         raise InputError(f"{name} cannot be coloured: {reason}.") from error
     except OSError as error:
         raise InputError(f"{name} cannot be coloured: {error.strerror or error}.") from error
-    except (MemoryError, RuntimeError) as error:  # torch's have no type that is common to all devices
-        if not (isinstance(error, MemoryError) or "out of memory" in str(error) or "allocate memory" in str(error)):
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
             raise
         raise InputError(f"{name} cannot be coloured: there is not enough memory for its size.") from error
 

@@ -8,7 +8,15 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["DivergedError", "InputError", "LostProcessError", "PreemptedError", "exiting_on_errors", "printable"]
+__all__ = [
+    "DivergedError",
+    "InputError",
+    "LostProcessError",
+    "PreemptedError",
+    "exiting_on_errors",
+    "out_of_memory",
+    "printable",
+]
 
 _PATIENCE = 3  # seconds
 _TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
@@ -70,10 +78,10 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
             raise
         verb = "written" if error.errno in _FULL_DISK else "used"
         message, code = f"error: {error.filename or 'A file'} cannot be {verb}: {error.strerror}.", 2
-    except (MemoryError, RuntimeError) as error:  # torch's have no type that is common to all devices
-        reason = (str(error).splitlines() or ["nothing is left"])[0]
-        if not (isinstance(error, MemoryError) or "out of memory" in reason or "can't allocate memory" in reason):
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
             raise
+        reason = (str(error).splitlines() or ["nothing is left"])[0]
         message, code = f"error: Memory is not enough ({reason}): choose smaller images, batches or networks.", 2
         quiet = False  # one device may be full, and the others not
     except KeyboardInterrupt:
@@ -84,6 +92,12 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     else:
         print(printable(message), file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """Tell whether an error means that memory is full; torch's have no type that is common to all devices."""
+    reason = (str(error).splitlines() or [""])[0]
+    return isinstance(error, MemoryError) or "out of memory" in reason or "can't allocate memory" in reason
 
 
 def printable(text: str) -> str:

@@ -15,7 +15,8 @@ import torch
 
 from benchmarks.__main__ import main
 from benchmarks.ablation import PLAN, AblationConfig, check, read_plan
-from benchmarks.ablation_study import format_table, training_flops
+from benchmarks.ablation_study import training_flops
+from benchmarks.ablation_table import format_table
 from benchmarks.arithmetic import flops_of
 from colornet.compose import build_generator
 from colornet.config import PRESETS

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from benchmarks.ablation import AblationConfig
-from benchmarks.ablation_study import format_table
+from benchmarks.ablation_table import format_table
 from benchmarks.evaluator import EvaluatorConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
