@@ -49,7 +49,7 @@ class TrainConfig:
     objective: Literal["reconstruction", "adversarial"] = "reconstruction"  # train without or with a discriminator
     reconstruction_loss: Literal["l1", "mse", "huber"] = "l1"  # distance between the predicted and the true colour
     reconstruction_weight: float = 1.0  # weight of that distance
-    adversarial_loss: Literal["hinge", "bce"] = "hinge"  # the game; bce: cross-entropy, non-saturating
+    adversarial_loss: Literal["bce", "hinge"] = "bce"  # the game; bce: cross-entropy, non-saturating
     r1_weight: float = 0.0  # weight of the gradient penalty on true colours, every 16th step; 0: none
     diversity_weight: float = 0.0  # of how far noise moves the colours, up to a bound; needs --noise-channels; 0: none
 
@@ -109,7 +109,7 @@ _SEED = TrainConfig(
 PRESETS: dict[str, tuple[str, TrainConfig]] = {
     "ae": ("Our autoencoder: residual U-Net, from L* to a*b*, L1 loss.", TrainConfig()),
     "cgan": (
-        "Our conditional GAN: the same U-Net against a spectral-norm patch discriminator, hinge loss and L1.",
+        "Our conditional GAN: the same U-Net against a spectral-norm patch discriminator, cross-entropy and L1.",
         TrainConfig(
             objective="adversarial",
             reconstruction_weight=20.0,
