@@ -19,6 +19,7 @@ from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
 from torch.optim import Adam
 
+from colornet.allocator import keep_freed_memory
 from colornet.checkpoint import list_checkpoints
 from colornet.color import ColorSpace, LabSpace, RgbSpace
 from colornet.config import TrainConfig, check_init, load_config
@@ -184,6 +185,8 @@ def _join_after_restart(backend: str) -> None:
 def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Dataset) -> Trainer:
     """Put together networks, objective and trainer for images that are loaded already."""
     torch.backends.cudnn.benchmark = True  # the shapes never change
+    if accelerator.device.type == "cpu":
+        keep_freed_memory()
     # Every process draws the same weights. The moving average is copied before `prepare` touches the network.
     torch.manual_seed(config.seed)
     generator: nn.Module = build_generator(config)

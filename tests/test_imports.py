@@ -20,6 +20,7 @@ MODULES = {
 # What each module may import of the others at most; the order is that of the layers, low to high.
 ALLOWED = {
     "": ["inference"],
+    "allocator": [],
     "errors": [],
     "files": [],
     "color": [],
@@ -51,8 +52,8 @@ ALLOWED = {
     "trainer": ["color", "config", "data", "errors", "evaluation", "features", "histograms", "logs", "model_card",
                 "models", "objectives", "optimization", "preemption", "process_log", "profiling", "provenance",
                 "run_folder", "state", "steps", "validation"],
-    "compose": ["checkpoint", "color", "config", "data", "errors", "losses", "models", "objectives", "optimization",
-                "provenance", "released", "trainer"],
+    "compose": ["allocator", "checkpoint", "color", "config", "data", "errors", "losses", "models", "objectives",
+                "optimization", "provenance", "released", "trainer"],
     "comparison": ["color", "compose", "config", "data", "evaluate", "evaluation", "files", "metrics", "provenance"],
     "released": ["errors"],
     "upsampling": [],

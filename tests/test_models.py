@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from colornet.compose import build_discriminator, build_generator
 from colornet.config import PRESETS
-from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet, count_parameters
+from colornet.models import DCGANDiscriminator, GroupNorm, PatchDiscriminator, UNet, count_parameters
 from colornet.noise import fixed_noise
 
 
@@ -61,7 +61,7 @@ def test_seed_blocks_are_those_of_the_description() -> None:
 @pytest.mark.parametrize("preset", ["ae", "cgan"])
 def test_our_generators_have_neither_transposed_convolutions_nor_batch_norm(preset: str) -> None:
     kinds = {type(m) for m in build_generator(PRESETS[preset][1]).modules()}
-    assert nn.GroupNorm in kinds
+    assert GroupNorm in kinds
     assert not kinds & {nn.ConvTranspose2d, nn.BatchNorm2d}
 
 
@@ -75,6 +75,21 @@ def test_unet_keeps_the_size_of_its_input(residual: bool, attention: bool, multi
 
 def test_our_generator_starts_at_grey() -> None:
     assert not UNet(1, 2, width=8)(torch.randn(2, 1, 16, 16)).any()
+
+
+def test_group_norm_is_in_full_precision_under_autocast() -> None:
+    x = torch.randn(2, 16, 4, 4).to(torch.bfloat16).requires_grad_()
+    norm = GroupNorm(8, 16)
+    with torch.autocast("cpu", torch.bfloat16):
+        normed = norm(x)
+    assert torch.equal(normed, nn.functional.group_norm(x.float(), 8, norm.weight, norm.bias))
+    weights = torch.randn(2, 16, 4, 4)
+    (normed * weights).sum().backward()
+    exact = x.detach().float().requires_grad_()
+    (nn.functional.group_norm(exact, 8, norm.weight, norm.bias) * weights).sum().backward()
+    assert x.grad is not None
+    assert exact.grad is not None
+    assert torch.equal(x.grad, exact.grad.to(torch.bfloat16))
 
 
 @pytest.mark.parametrize("residual", [True, False])
@@ -177,10 +192,10 @@ def test_discriminators_without_condition_see_colour_only() -> None:
         assert not torch.allclose(network(dark, color), network(dark, -color))
 
 
-@pytest.mark.parametrize(("norm", "kind"), [("group", nn.GroupNorm), ("batch", nn.BatchNorm2d), ("none", None)])
+@pytest.mark.parametrize(("norm", "kind"), [("group", GroupNorm), ("batch", nn.BatchNorm2d), ("none", None)])
 def test_normalisation_is_the_one_asked_for(norm: Literal["group", "batch", "none"], kind: type | None) -> None:
     network = UNet(1, 2, width=8, multipliers=(1, 2), blocks=1, norm=norm)
-    found = {type(m) for m in network.modules()} & {nn.GroupNorm, nn.BatchNorm2d}
+    found = {type(m) for m in network.modules()} & {GroupNorm, nn.BatchNorm2d}
     assert found == ({kind} if kind else set())
     assert network(torch.randn(2, 1, 16, 16)).shape == (2, 2, 16, 16)
 
