@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ __all__ = ["Studio", "launch"]
 
 _PREVIEW = 1024  # longer side of what the page shows, pixels
 _FREQUENCY, _AGE = 300, 3600  # seconds between looks for uploads to delete, and how old they may become
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')  # in names of files, on Windows
 _WAITING = 32  # requests at most; more are refused
 
 _TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
@@ -102,7 +104,9 @@ class Studio:
         with _one_sentence(path) as name:
             photo = read_photo(Path(path or ""), max_pixels=self.max_pixels)
             return [
-                self._write(folder / f"{Path(name).stem}.{label.replace('/', '-')}.png", photo, colorizer, saturation)
+                self._write(
+                    folder / f"{Path(name).stem}.{_FORBIDDEN.sub('-', label)}.png", photo, colorizer, saturation
+                )
                 for label, colorizer in self.colorizers.items()
             ]
 
