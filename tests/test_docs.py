@@ -31,7 +31,7 @@ from colornet.features import evaluator_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = ("clusters", "demo", "export", "protocol", "reliability", "scaling")
+DOCS = ("clusters", "demo", "export", "own-data", "protocol", "questions", "reliability", "scaling")
 PAGES = {
     page: (ROOT / page).read_text(encoding="utf-8")
     for page in ("README.md", "benchmarks/README.md", *(f"docs/{name}.md" for name in DOCS))
