@@ -23,6 +23,7 @@ from torch.distributed.run import get_args_parser
 
 from benchmarks.__main__ import main as benchmarks_main
 from colornet import cli, train
+from colornet.config import check_config
 
 ROOT = Path(__file__).parent.parent
 PAGES = ["README.md", "benchmarks/README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
@@ -220,7 +221,7 @@ def test_configurations_of_the_trainings_could_be_used() -> None:
     for command in (*FENCED, *INLINE):
         match = re.search(r"(?:colornet\.train|colornet train|slurm\.sh) (.*)", command)
         if match and "--num-processes" not in command:
-            train.check_config(train.parse(shlex.split(match[1])), world_size=1)
+            check_config(train.parse(shlex.split(match[1])), world_size=1)
 
 
 def test_python_of_the_readme_runs() -> None:

@@ -166,7 +166,7 @@ def test_models_with_noise_show_and_write_several_colourings(run: Path, tmp_path
     assert names == ["mill.tiny.png", "mill.C--noisy.2.png"]  # a name that Windows takes
     for file, shown in zip(files, second, strict=True):
         with Image.open(file["path"]) as image:
-            assert np.array_equal(image.convert("RGB"), shown[1])
+            assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(shown[1]))
 
 
 def test_mistakes_are_found_before_anything_is_loaded(run: Path) -> None:
