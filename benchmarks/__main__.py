@@ -13,6 +13,7 @@ COMMANDS = {
     "speedrun": "time our training until it reaches the error of the seed project's autoencoder",
     "report": "make a page and tables of the results",
     "ablation": "train variants of the recipe and compare them on the validation images",
+    "photos": "measure on photographs: enlarging colours along edges, what spoiled scans cost, memory",
     "validate": "check that evaluators see colour: gain, hue, swapped colours, nonsense rows",
     "release": "make the folder of a released model from a finished run",
     "evaluator": "train the CIFAR-10 classifier behind fd_cifar10",

@@ -153,7 +153,7 @@ def _run(case: Case) -> None:
 
 def read_peak() -> int:
     """Return the most bytes of memory that this process has occupied so far."""
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("VmHWM:"))
+    line = next(line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024
 
 

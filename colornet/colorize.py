@@ -156,11 +156,13 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
         raise InputError(f"--out {config.out} is a file: choose a folder.")
     sources = {job.source.resolve(): job.source for job in jobs}
     made_of: dict[Path, Path] = {}
+    spelled: dict[str, Path] = {}  # as the file system tells names apart
     for job in jobs:
         for target in filter(None, (path for paths in job.outputs() for path in paths)):
-            if target in made_of:
+            known = spelled.setdefault(_spelling(target), target)
+            if known in made_of:
                 raise InputError(
-                    f"'{made_of[target]}' and '{job.source}' would both become '{target}': colour them in two calls "
+                    f"'{made_of[known]}' and '{job.source}' would both become '{target}': colour them in two calls "
                     "with different --out."
                 )
             if target.resolve() in sources:
@@ -170,6 +172,11 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
     if existing and not config.force:
         exist = f"and {len(existing) - 1} more exist" if len(existing) > 1 else "exists"
         raise InputError(f"'{existing[0]}' {exist} already: choose another --out, or overwrite with --force.")
+
+
+def _spelling(path: Path) -> str:
+    """Return what two paths have in common if macOS or Windows, by default, would take them for one file."""
+    return str(path).casefold() if sys.platform in ("darwin", "win32") else str(path)
 
 
 def _make_folder(folder: Path) -> None:

@@ -17,7 +17,16 @@ from typeguard import TypeCheckError, check_type
 
 from colornet.errors import InputError
 
-__all__ = ["FREE_ON_RESUME", "PRESETS", "TrainConfig", "check_config", "check_init", "differences", "load_config"]
+__all__ = [
+    "FREE_ON_RESUME",
+    "PRESETS",
+    "TrainConfig",
+    "check_config",
+    "check_init",
+    "differences",
+    "levels_for",
+    "load_config",
+]
 
 
 @dataclass(frozen=True)
@@ -34,7 +43,7 @@ class TrainConfig:
     # Networks
     color_space: Literal["lab", "rgb"] = "lab"  # lab: from L* to a*b*; rgb: from the channel mean to RGB
     width: int = 64  # channels of the generator's first level
-    multipliers: tuple[int, ...] = (1, 2, 4)  # channels of each level, in widths; each level halves the size
+    multipliers: tuple[int, ...] = (1, 2, 4)  # channels of each level, in widths; if not given, --image-size decides
     blocks: int = 2  # blocks per level of the generator
     residual: bool = True  # residual blocks with GroupNorm; no: the seed project's convolutions with BatchNorm
     attention: bool = True  # self-attention at the lowest level of the generator
@@ -161,6 +170,18 @@ FREE_ON_RESUME = frozenset(
 # Beyond these lies a slip of the keyboard, or the configuration of somebody who means harm.
 _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1,
          "noise_channels": 4096}  # fmt: skip
+
+
+def levels_for(image_size: int) -> tuple[int, ...]:
+    """Return the multipliers of a network for images of a size: three levels, more as long as the lowest has 8 pixels.
+
+    So attention always sees some 8 × 8 positions, and the network as much of an image at 128 pixels as at 32. Further
+    levels are no wider than the third, and there is none where the size cannot be halved that often.
+    """
+    levels = list(TrainConfig().multipliers)
+    while image_size % 2 ** len(levels) == 0 and image_size // 2 ** len(levels) >= 8:
+        levels.append(levels[-1])
+    return tuple(levels)
 
 
 def check_config(config: TrainConfig, world_size: int = 1) -> None:

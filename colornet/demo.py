@@ -106,8 +106,9 @@ def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
         from colornet.inference import Colorizer
 
         colorizers = {name: Colorizer.load(model, "cpu" if config.cpu else None) for name, model in models.items()}
-        studio = Studio(colorizers, Path(folder), config.max_pixels, set(config.models) <= set(RELEASED))
-        page = launch(studio, host=config.host, port=config.port, max_megabytes=config.max_megabytes)
+        released = set(config.models) <= set(RELEASED)
+        studio = Studio(colorizers, Path(folder), config.max_pixels, config.max_megabytes, released)
+        page = launch(studio, host=config.host, port=config.port)
         print(printable(f"The page is at {page.local_url} until Ctrl-C."), flush=True)
         try:
             if config.open:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import Any
+from typing import Any, TypeVar
 
 import gradio as gr
 import skimage.data
+from numpy.typing import NDArray
 from PIL import Image
 
 from colornet.errors import InputError, out_of_memory
@@ -21,9 +23,14 @@ from colornet.photos import Photo, read_photo, to_image, write_photo
 
 __all__ = ["Studio", "launch"]
 
+_Picture = TypeVar("_Picture", Image.Image, NDArray[Any])
+
 _PREVIEW = 1024  # longer side of what the page shows, pixels
 _FREQUENCY, _AGE = 300, 3600  # seconds between looks for uploads to delete, and how old they may become
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*]')  # in names of files, on Windows
 _WAITING = 32  # requests at most; more are refused
+_SAMPLES = 4  # colourings to choose from, of models with a noise input
+_LARGEST = 4  # limits of an upload: so many are taken to be refused in a sentence, what is larger by gradio
 
 _TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
 
@@ -44,7 +51,7 @@ footer { display: none !important; }
 
 @dataclass(frozen=True)
 class Studio:
-    """Models by name, a folder for files of this server alone, how many pixels a photograph may have.
+    """Models by name, a folder for files of this server alone, pixels and megabytes that a photograph may have.
 
     `released` says that the models are those that come with the package, of which the page knows more.
     """
@@ -52,6 +59,7 @@ class Studio:
     colorizers: dict[str, Colorizer]
     folder: Path
     max_pixels: int
+    max_megabytes: int
     released: bool
 
     def examples(self) -> list[str]:
@@ -67,49 +75,59 @@ class Studio:
             paths.append(str(path))
         return paths
 
-    def show(self, path: str | None, saturation: float) -> list[Any]:
-        """Colour a photograph at the size of the page.
+    def show(self, path: str | None, saturation: float, sample: int = 1) -> list[Any]:
+        """Colour a photograph at the size of the page; `sample` numbers the colourings of models that know several.
 
         Returns its path, a caption (HTML), no files in place of earlier ones, and pairs of Pillow images to compare:
         grey and the photograph itself, then grey and coloured for each model. Where it cannot be coloured, the caption
         says why, and all else stays as it was.
         """
         try:
-            return self._show(path, saturation)
+            return self._show(path, saturation, sample)
         except InputError as error:
             return [gr.skip(), _refusal(error), *(gr.skip() for _ in range(2 + len(self.colorizers)))]
 
-    def _show(self, path: str | None, saturation: float) -> list[Any]:
+    def _show(self, path: str | None, saturation: float, sample: int) -> list[Any]:
         with _one_sentence(path) as name:
-            photo = read_photo(Path(path or ""), max_pixels=self.max_pixels)
+            photo = self._read(path)
             preview = to_image(photo.pixels, photo.alpha)
             preview.thumbnail((_PREVIEW, _PREVIEW))
-            colored = [colorizer.colorize(preview, saturation=saturation) for colorizer in self.colorizers.values()]
+            colored = [_color(colorizer, preview, saturation, sample) for colorizer in self.colorizers.values()]
             gray = next(iter(self.colorizers.values())).colorize(preview, saturation=0)
         height, width = photo.pixels.shape[:2]
         caption = f"<p><strong>{html.escape(name)}</strong>, {width} × {height} pixels</p>"
         return [path, caption, gr.Files(None, visible=False), *((gray, image) for image in (preview, *colored))]
 
-    def write(self, path: str | None, saturation: float) -> list[Any]:
+    def _read(self, path: str | None) -> Photo:
+        file = Path(path or "")
+        if file.stat().st_size > self.max_megabytes * 2**20:
+            raise OSError(f"its file has more than {self.max_megabytes} MB, the limit")
+        return read_photo(file, max_pixels=self.max_pixels)
+
+    def write(self, path: str | None, saturation: float, sample: int = 1) -> list[Any]:
         """Colour a photograph at full size; return the PNGs, one a model, and a caption if there are none."""
         try:
-            return [gr.Files(self._write_all(path, saturation), visible=True), gr.skip()]
+            return [gr.Files(self._write_all(path, saturation, sample), visible=True), gr.skip()]
         except InputError as error:
             return [gr.Files(None, visible=False), _refusal(error)]
 
-    def _write_all(self, path: str | None, saturation: float) -> list[str]:
+    def _write_all(self, path: str | None, saturation: float, sample: int) -> list[str]:
         folder = Path(mkdtemp(dir=self.folder))  # for each call, since others may be downloading; gradio empties it
         with _one_sentence(path) as name:
-            photo = read_photo(Path(path or ""), max_pixels=self.max_pixels)
-            return [
-                self._write(folder / f"{Path(name).stem}.{label.replace('/', '-')}.png", photo, colorizer, saturation)
-                for label, colorizer in self.colorizers.items()
-            ]
+            photo = self._read(path)
+            targets = []
+            for label, colorizer in self.colorizers.items():
+                number = f".{sample}" if colorizer.noise_channels else ""
+                target = folder / f"{Path(name).stem}.{_FORBIDDEN.sub('-', label)}{number}.png"
+                write_photo(target, _color(colorizer, photo.pixels, saturation, sample), photo)
+                targets.append(str(target))
+            return targets
 
-    @staticmethod
-    def _write(target: Path, photo: Photo, colorizer: Colorizer, saturation: float) -> str:
-        write_photo(target, colorizer.colorize(photo.pixels, saturation=saturation), photo)
-        return str(target)
+
+def _color(colorizer: Colorizer, image: _Picture, saturation: float, sample: int) -> _Picture:
+    """Colour an image; of a model with a noise input, return the colouring of that number, from 1 on."""
+    samples = sample if colorizer.noise_channels else 1
+    return colorizer.colorize(image, saturation=saturation, samples=samples)[-1]
 
 
 @contextmanager
@@ -134,14 +152,14 @@ def _refusal(error: InputError) -> str:
     return f'<p class="refused" role="alert">{html.escape(str(error))}</p>'
 
 
-def launch(studio: Studio, *, host: str, port: int, max_megabytes: int) -> Any:
+def launch(studio: Studio, *, host: str, port: int) -> Any:
     """Serve the page from a thread, and nothing else that gradio could; return the `gradio.Blocks`, to be closed."""
     page = _page(studio)
     page.queue(max_size=_WAITING, api_open=False)
     page.launch(
         server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
-        max_file_size=f"{max_megabytes}mb",
+        max_file_size=f"{_LARGEST * studio.max_megabytes}mb",
         theme=gr.themes.Soft(
             primary_hue="teal",
             secondary_hue="teal",
@@ -209,24 +227,33 @@ def _page(studio: Studio) -> Any:
             saturation = gr.Slider(
                 0, 2, value=1, step=0.05, label="Saturation", info="0 is grey, 1 what the models say", min_width=280
             )
+            sample = gr.Slider(
+                1,
+                _SAMPLES,
+                value=1,
+                step=1,
+                label="Colouring",
+                info="One guess of several",
+                min_width=200,
+                visible=any(colorizer.noise_channels for colorizer in studio.colorizers.values()),
+            )
             make = gr.Button("Make PNGs of full size", variant="primary", min_width=260, elem_id="make")
         files = gr.Files(label="Coloured, full size: click a size to download", interactive=False, visible=False)
-        shown = [current, caption, files, *sliders]
-        page.load(lambda value: studio.show(examples[0], value), saturation, shown, **alone, api_name=False)
-        upload.upload(studio.show, [upload, saturation], shown, **alone, api_name="show").then(
+        shown, knobs = [current, caption, files, *sliders], [saturation, sample]
+        page.load(lambda *values: studio.show(examples[0], *values), knobs, shown, **alone, api_name=False)
+        upload.upload(studio.show, [upload, *knobs], shown, **alone, api_name="show").then(
             None, None, upload, js="() => null"
         )
         thumbnails.click(
-            lambda index, value: studio.show(examples[index], value),
-            [thumbnails, saturation],
+            lambda index, *values: studio.show(examples[index], *values),
+            [thumbnails, *knobs],
             shown,
             **alone,
             api_name=False,
         )
-        saturation.change(
-            studio.show, [current, saturation], shown, **alone, trigger_mode="always_last", api_name=False
-        )
-        make.click(studio.write, [current, saturation], [files, caption], **alone, api_name="write")
+        for knob in knobs:
+            knob.change(studio.show, [current, *knobs], shown, **alone, trigger_mode="always_last", api_name=False)
+        make.click(studio.write, [current, *knobs], [files, caption], **alone, api_name="write")
     return page
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import sys
 import time
 from collections.abc import Iterator
@@ -58,6 +59,9 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     Ctrl-C. `quiet` is for all processes but the first: they come to the same end, without words and a little later,
     since a launcher kills the others as soon as one of them exits.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # in a file or pipe, Windows' code page knows no Δ
+            stream.reconfigure(errors="backslashreplace")
     try:
         yield
         return

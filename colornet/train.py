@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tyro
 
-from colornet.config import PRESETS, TrainConfig, check_config, check_init, differences, load_config
+from colornet.config import PRESETS, TrainConfig, check_config, check_init, differences, levels_for, load_config
 from colornet.data.check import KNOWN_DATASETS, check_dataset
 from colornet.errors import InputError, LostProcessError, PreemptedError, exiting_on_errors
 
@@ -72,9 +72,19 @@ def _is_lost_connection(error: RuntimeError) -> bool:
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
     """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss."""
+    # Nothing stands for levels that follow the size of the images, unless a preset has its own or the user names some.
+    presets = {
+        name: (about, dataclasses.replace(preset, multipliers=() if preset.residual else preset.multipliers))
+        for name, (about, preset) in PRESETS.items()
+    }
     config: TrainConfig = tyro.extras.overridable_config_cli(
-        PRESETS, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
+        presets, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
     )
+    if not config.multipliers:
+        run = Path(config.run_dir)
+        going_on = config.resume == "auto" and (run / "config.json").is_file()
+        levels = load_config(run).multipliers if going_on else levels_for(config.image_size)
+        config = dataclasses.replace(config, multipliers=levels)
     if config.init_from is not None:
         config = dataclasses.replace(config, init_from=str(Path(config.init_from).expanduser().absolute()))
     folder = Path(config.data).expanduser()

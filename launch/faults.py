@@ -126,9 +126,9 @@ def note_phases(path: Path) -> Callable[[], None]:
 
     def noting(method: Callable[..., None], phase: str) -> Callable[..., None]:
         def wrapper(trainer: Trainer, *arguments: Any) -> None:
-            path.write_text(phase)
+            path.write_text(phase, encoding="utf-8")
             method(trainer, *arguments)
-            path.write_text("between")
+            path.write_text("between", encoding="utf-8")
 
         return wrapper
 

@@ -126,7 +126,7 @@ class Training:
             self.wait_for_checkpoint()
             self.began = time.monotonic()  # what is timed is how long the event keeps the training
         if event == "slow":
-            worker = int(Path(f"/proc/{last.pid}/task/{last.pid}/children").read_text().split()[0])
+            worker = int(Path(f"/proc/{last.pid}/task/{last.pid}/children").read_text(encoding="utf-8").split()[0])
             os.kill(worker, signal.SIGSTOP)
             time.sleep(self.config.pause)
             os.kill(worker, signal.SIGCONT)

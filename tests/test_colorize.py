@@ -248,3 +248,17 @@ def test_help_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Expect modest colours of a model that was trained on CIFAR-10, 32-pixel images of ten kinds" in text
     for option in ("--out", "--model", "--saturation", "--compare", "--force", "--cpu"):
         assert option in text
+
+
+def test_names_that_differ_in_case_are_one_file_where_the_system_says_so(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, name in (("one", "Mill.png"), ("two", "mill.png")):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(photo(20, 30)).save(tmp_path / folder / name)
+    config = ColorizeConfig((tmp_path / "one", tmp_path / "two"), tmp_path / "out", model=str(run))
+    assert len(check(config)) == 2
+    for system in ("darwin", "win32"):
+        monkeypatch.setattr("colornet.colorize.sys.platform", system)
+        with pytest.raises(InputError, match="would both become"):
+            check(config)

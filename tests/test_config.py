@@ -16,6 +16,7 @@ from colornet import cli, train
 from colornet.compose import compose_trainer
 from colornet.config import FREE_ON_RESUME, PRESETS, TrainConfig, check_config, differences, load_config
 from colornet.errors import InputError
+from colornet.train import parse
 from tests.conftest import small
 
 
@@ -71,6 +72,26 @@ def test_values_that_no_run_could_use(changes: dict[str, Any], words: str) -> No
     with pytest.raises(InputError) as caught:
         check_config(dataclasses.replace(TrainConfig(), **changes))
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("size", "levels"),
+    [(16, 3), (32, 3), (48, 3), (64, 4), (96, 4), (100, 3), (128, 5), (256, 6)],
+)
+def test_depth_follows_the_size_unless_it_is_given(size: int, levels: int) -> None:
+    options = ["ae", "--image-size", str(size)]
+    multipliers = parse(options).multipliers
+    assert multipliers == ((1, 2, 4) + 3 * (4,))[:levels]
+    check_config(parse(options))
+    assert parse([*options, "--multipliers", "1", "2"]).multipliers == (1, 2)
+    assert parse(["seed-ae", "--image-size", str(size)]).multipliers == PRESETS["seed-ae"][1].multipliers
+
+
+def test_a_run_that_goes_on_keeps_its_depth(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(TrainConfig(image_size=64))))
+    options = ["ae", "--image-size", "64", "--run-dir", str(tmp_path)]
+    assert parse([*options, "--resume", "auto"]).multipliers == (1, 2, 4)
+    assert parse(options).multipliers == (1, 2, 4, 4)
 
 
 def test_batch_that_the_processes_cannot_share() -> None:

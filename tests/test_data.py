@@ -661,7 +661,7 @@ def test_sample_needs_no_network_and_is_always_the_same(cache: Path) -> None:
 def test_sample_blocks_belong_to_one_part_and_never_mix(monkeypatch: pytest.MonkeyPatch, image_size: int) -> None:
     """Every block painted in a colour of its own: a patch must have one colour, a colour one part."""
     painted, number = [], 0
-    for photo in sample._photos():
+    for photo in sample.sample_photos().values():
         rows, columns = photo.height // (3 * image_size), photo.width // (3 * image_size)
         blocks = np.arange(number, number + rows * columns).reshape(rows, columns)
         number += rows * columns
@@ -670,7 +670,7 @@ def test_sample_blocks_belong_to_one_part_and_never_mix(monkeypatch: pytest.Monk
             blocks, np.ones((3 * image_size,) * 2, int)
         )
         painted.append(Image.fromarray(np.stack((pixels % 256, pixels // 256, 0 * pixels), -1).astype(np.uint8)))
-    monkeypatch.setattr(sample, "_photos", lambda: painted)
+    monkeypatch.setattr(sample, "sample_photos", lambda: dict(enumerate(painted)))
     owners = []
     for part in parts(load_dataset("sample", image_size=image_size)):
         corner = part[:, :, :1, :1]

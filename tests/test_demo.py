@@ -20,6 +20,7 @@ from PIL import Image
 
 from colornet.demo import DemoConfig, check
 from colornet.errors import InputError
+from colornet.inference import Colorizer
 from tests.test_inference import lightness, photo, save_run
 
 # gradio must reach nobody: whatever connects to another address ends the server.
@@ -114,6 +115,11 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_server_goes_on(
 
 def test_large_uploads_are_refused(client: Client, tmp_path: Path) -> None:
     (tmp_path / "large.jpg").write_bytes(bytes(2 * 2**20))
+    caption, _, *pictures = client.predict(handle_file(tmp_path / "large.jpg"), 1, api_name="/show")
+    sentence = "large.jpg cannot be coloured: its file has more than 1 MB, the limit."
+    assert caption == f'<p class="refused" role="alert">{sentence}</p>'
+    assert pictures == 2 * [{"__type__": "update"}]  # what was shown stays
+    (tmp_path / "large.jpg").write_bytes(bytes(5 * 2**20))
     with pytest.raises(Exception, match=r"413|exceed|[Ll]arge"):
         client.predict(handle_file(tmp_path / "large.jpg"), 1, api_name="/show")
 
@@ -141,6 +147,26 @@ def test_only_this_machine_may_come(port: int) -> None:
         assert json.load(answer)["analytics_enabled"] is False
     with pytest.raises(OSError, match="refused"):  # another of the machine's own addresses
         socket.create_connection(("127.0.0.2", port), timeout=5)
+
+
+def test_models_with_noise_show_and_write_several_colourings(run: Path, tmp_path: Path) -> None:
+    from colornet.demo_page import Studio  # here, as it brings gradio itself
+
+    noisy = save_run(tmp_path / "noisy", noise_channels=4)
+    colorizers = {name: Colorizer.load(folder, "cpu") for name, folder in (("tiny", run), ("C:\\noisy", noisy))}
+    studio = Studio(colorizers, tmp_path, 10**6, 1, released=False)
+    path = str(tmp_path / "mill.png")
+    Image.fromarray(photo(40, 60)).save(path)
+    first, second = (studio.show(path, 1, sample)[-2:] for sample in (1, 2))
+    assert np.array_equal(first[0][1], second[0][1])
+    assert not np.array_equal(first[1][1], second[1][1])
+    assert np.array_equal(studio.show(path, 1)[-1][1], first[1][1])
+    files = studio.write(path, 1, 2)[0].value
+    names = [Path(file["path"]).name for file in files]
+    assert names == ["mill.tiny.png", "mill.C--noisy.2.png"]  # a name that Windows takes
+    for file, shown in zip(files, second, strict=True):
+        with Image.open(file["path"]) as image:
+            assert np.array_equal(np.asarray(image.convert("RGB")), np.asarray(shown[1]))
 
 
 def test_mistakes_are_found_before_anything_is_loaded(run: Path) -> None:

@@ -187,7 +187,7 @@ def test_torchrun_goes_on_by_itself_after_the_loss_of_a_process(jobs: Jobs, whol
     )
     try:
         wait_for_checkpoint(run_dir)
-        workers = Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text().split()
+        workers = Path(f"/proc/{agent.pid}/task/{agent.pid}/children").read_text(encoding="utf-8").split()
         os.kill(int(workers[-1]), signal.SIGKILL)
         _, errors = agent.communicate(timeout=PATIENCE)
     finally:

@@ -455,3 +455,13 @@ def test_memory_that_is_not_enough_is_said(capsys: pytest.CaptureFixture[str]) -
 def test_printable_keeps_text_and_escapes_control() -> None:
     assert printable("Größe 5 µm – 'x'") == "Größe 5 µm – 'x'"
     assert printable("a\nb\x1b[2J\udcff\u202e") == r"a\nb\x1b[2J\udcff\u202e"
+
+
+def test_tables_can_be_written_where_the_code_page_lacks_their_letters() -> None:
+    """A file or pipe on Windows; a comparison must not end on the Δ of its table."""
+    program = (
+        "from colornet.errors import exiting_on_errors\nwith exiting_on_errors(quiet=False):\n    print('Größe, ΔE00')"
+    )
+    environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)
+    assert (result.returncode, result.stdout.strip()) == (0, "Größe, ".encode("cp1252") + rb"\u0394E00")

@@ -45,6 +45,26 @@ def test_quickstart_trains_compares_and_leaves_earlier_results_alone(checkout: P
     assert [path.name for path in (checkout / "runs" / "quickstart").iterdir()] == ["comparison.txt"]
 
 
+def test_own_photographs_train_a_model_that_colours_others(tmp_path: Path) -> None:
+    out = tmp_path / "own"
+    options = ["--max-steps", "2", "--width", "8", "--discriminator-width", "8", "--eval-every", "40", "--cpu"]
+    command = [sys.executable, str(LAUNCH / "own_photos.py"), "--out", str(out), "--", *options]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(LAUNCH.parent)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    config = json.loads((out / "cgan" / "config.json").read_text(encoding="utf-8"))
+    assert (config["image_size"], config["multipliers"]) == (64, [1, 2, 4, 4])
+    record = json.loads((out / "comparison" / "comparison.json").read_text(encoding="utf-8"))
+    assert (record["data"]["name"], record["data"]["images"]) == ("photos", 40)
+    for right in (out / "right").iterdir():
+        with Image.open(right) as photo, Image.open(out / "coloured" / right.name) as coloured:
+            assert coloured.size == photo.size
+    with Image.open(out / "own-data.jpg") as picture:
+        assert picture.height == 3 * 256
+    again = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert (again.returncode, "exists already" in again.stderr) == (2, True)
+
+
 def test_quickstart_checks_options_before_it_launches(checkout: Path) -> None:
     result = quickstart(checkout, "--epochs", "0")
     assert result.returncode == 2

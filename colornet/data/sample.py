@@ -16,7 +16,7 @@ from colornet.data.images import fit_square, to_chw
 from colornet.data.split import Parts
 from colornet.errors import InputError
 
-__all__ = ["load_sample"]
+__all__ = ["load_sample", "sample_photos"]
 
 _BLOCK = 3  # side of a block in units of image_size; a patch is 1, 2 or 3 units wide
 _EVERY = 6  # of this many blocks one is for validation and one for test
@@ -29,7 +29,7 @@ def load_sample(image_size: int) -> Parts:
     Each photograph is divided into disjoint square blocks, a block belongs to one part, and every patch lies within a
     block: nothing leaks from one part to another. Raises InputError where the photographs are too small.
     """
-    photos = _photos()
+    photos = list(sample_photos().values())
     if _count_blocks(photos, image_size) < _EVERY:
         largest = next(size for size in range(image_size, 0, -1) if _count_blocks(photos, size) >= _EVERY)
         raise InputError(
@@ -49,11 +49,12 @@ def load_sample(image_size: int) -> Parts:
     return Parts(train, validation, test)
 
 
-def _photos() -> list[Image.Image]:
+def sample_photos() -> dict[str, Image.Image]:
+    """Return the five colour photographs that come with scikit-image, 300 to 512 pixels on their shorter side."""
     # These are in scikit-image's wheel, so its downloader has nothing to do.
-    left, _, _ = skimage.data.stereo_motorcycle()
-    others = (skimage.data.astronaut(), skimage.data.coffee(), skimage.data.chelsea(), skimage.data.rocket())
-    return [Image.fromarray(pixels) for pixels in (*others, left)]
+    others = {name: getattr(skimage.data, name)() for name in ("astronaut", "coffee", "chelsea", "rocket")}
+    photos = others | {"motorcycle": skimage.data.stereo_motorcycle()[0]}
+    return {name: Image.fromarray(pixels) for name, pixels in photos.items()}
 
 
 def _count_blocks(photos: list[Image.Image], image_size: int) -> int:
