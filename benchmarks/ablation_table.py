@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["format_table"]
+__all__ = ["COSTS", "VALUES", "format_table", "table_rows"]
 
 # Heading: key of a value, factor, decimals.
 VALUES = {
@@ -25,17 +25,22 @@ COSTS = ("images, k", "G, M", "D, M", "MFLOP/image", "s")
 def format_table(record: dict[str, Any]) -> str:
     """Lay out a record of `ablate` as a table in Markdown, grouped by question; mean ± standard deviation of seeds."""
     lines: list[list[str]] = [["question", "variant", *VALUES, *COSTS]]
-    groups = {"no model": list(record["floors"]), **record["questions"]}
-    for question, names in groups.items():
-        rows = [row for name in names if (row := _row(record, name)) is not None]
-        # A question of which only the baseline, which it names first, was trained is none.
-        if question != "no model" and [row[0] for row in rows] in ([], names[:1]):
-            continue
+    for question, rows in table_rows(record):
         lines += [[question if index == 0 else "", *row] for index, row in enumerate(rows)]
     width = len(lines[0])
     lines = [[*line, *["–"] * (width - len(line))] for line in lines]
     rule = ["---"] * 2 + ["---:"] * (width - 2)
     return "\n".join("| " + " | ".join(line) + " |" for line in (lines[0], rule, *lines[1:]))
+
+
+def table_rows(record: dict[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
+    """Yield every question with its rows, the name of a variant and its cells; those that need no model come first."""
+    groups = {"no model": list(record["floors"]), **record["questions"]}
+    for question, names in groups.items():
+        rows = [row for name in names if (row := _row(record, name)) is not None]
+        # A question of which only the baseline, which it names first, was trained is none.
+        if question == "no model" or [row[0] for row in rows] not in ([], names[:1]):
+            yield question, rows
 
 
 def _row(record: dict[str, Any], name: str) -> list[str] | None:

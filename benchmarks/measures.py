@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from benchmarks.bootstrap import SHARES
 from benchmarks.columns import DISTINCT
 from benchmarks.duplicates import near_duplicates
+from benchmarks.hue import color_scores
 from benchmarks.inception import INCEPTION_SHA256, INCEPTION_URL, load_inception
 from benchmarks.perceptual import load_lpips
 from benchmarks.quality import QualityConfig
@@ -29,14 +30,9 @@ from colornet.features import evaluator_card, load_evaluator
 from colornet.files import replacing
 from colornet.metrics import image_metrics, summarize
 
-__all__ = ["BOOTSTRAPPED", "FEWEST_IMAGES", "Measures", "Scores", "bootstrap"]
-
-BOOTSTRAPPED = ("accuracy", "cf", "delta_cf", "delta_cf_image", "psnr", "psnr_pooled", "ssim", "l1", "ciede2000",
-                "lightness", "lpips", "nazeri_2", "nazeri_5")  # fmt: skip
-"""Columns that are functions of per-image values, for which resampling the images gives an interval."""
+__all__ = ["FEWEST_IMAGES", "Measures", "Scores"]
 
 FEWEST_IMAGES = 4  # or else precision and recall have no third neighbour
-_RESAMPLES = 1000
 _ROBUSTNESS = ("fd_cifar10_v1_mean", "fd_cifar10_v1_rec601")
 _DISTANCES = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
 
@@ -122,7 +118,8 @@ class Measures:
     def _image_scores(self, pairs: Tensor) -> dict[str, Tensor]:
         output, truth = pairs.chunk(2, dim=1)  # (n, 3, H, W) each
         features, logits = self.evaluator.measure(output)
-        return {**image_metrics(output, truth), "features": features, "class": logits.argmax(1)}
+        described = {**image_metrics(output, truth), **color_scores(output, truth)}
+        return {**described, "features": features, "class": logits.argmax(1)}
 
     def _own_features(self, images: Tensor) -> dict[str, Tensor]:
         return {"features": self.evaluator.features(images)}
@@ -206,9 +203,15 @@ def _column_values(per_image: Mapping[str, Tensor]) -> dict[str, float | None]:
         **{name: summary[name] for name in names},
         "accuracy": 100 * per_image["right"].mean().item() if "right" in per_image else None,
         "lpips": per_image["lpips"].mean().item() if "lpips" in per_image else None,
-        "nazeri_2": 100 * per_image["nazeri_2"].mean().item(),
-        "nazeri_5": 100 * per_image["nazeri_5"].mean().item(),
+        **{name: per_image[name].mean().item() for name in ("mean_a", "mean_b", "chroma")},
+        **{name: 100 * per_image[name].mean().item() for name in SHARES},
+        "sepia_of_colored": _ratio(per_image["sepia"], per_image["colored"]),
     }
+
+
+def _ratio(part: Tensor, whole: Tensor) -> float | None:
+    """Return a share of a share over all images, per cent; None where there is no whole."""
+    return 100 * (part.sum() / whole.sum()).item() if whole.any() else None
 
 
 def _own(columns: Sequence[str]) -> list[str]:
@@ -232,37 +235,3 @@ def _distances(features: Tensor, references: Mapping[str, Tensor], suffix: str) 
 def _fd(suffix: str) -> str:
     """Name the Fréchet distance on the features that a suffix stands for: "" is Inception's."""
     return f"fd{suffix}" if suffix else "fid"
-
-
-def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float, float]]:
-    """Return the 95 % intervals of the columns that follow from per-image values, over resampled images.
-
-    The values of several members (seeds) are averaged image by image: the interval tells what other test images would
-    change, the standard deviation over the members what other seeds would.
-    """
-    capped = [{**member, "psnr": member["psnr"].clamp(max=100)} for member in members]
-    joint = {name: torch.stack([member[name].double() for member in capped]).mean(0) for name in _RESAMPLED
-             if all(name in member for member in capped)}  # fmt: skip
-    delta = [member["cf"] - member["cf_truth"] for member in members]
-    joint["delta_cf"] = torch.stack(delta).mean(0)
-    joint["delta_cf_image"] = torch.stack(delta).abs().mean(0)
-    count = len(joint["cf"])
-    drawn = torch.randint(count, (_RESAMPLES, count), generator=torch.Generator().manual_seed(0))
-    weights = torch.zeros(_RESAMPLES, count).scatter_add_(1, drawn, torch.ones(_RESAMPLES, count)).double() / count
-    means = {name: weights @ values for name, values in joint.items()}  # (_RESAMPLES,) each
-    mse = torch.stack([member["mse"].double() for member in members])  # (members, N), each of which has its own dB
-    means["psnr_pooled"] = -10 * (weights @ mse.T).log10().mean(1)
-    for name in ("right", "nazeri_2", "nazeri_5"):
-        if name in means:
-            means[name] = means[name] * 100
-    if "right" in means:
-        means["accuracy"] = means.pop("right")
-    intervals = {}
-    for name, resampled in means.items():
-        low, high = resampled.quantile(torch.tensor((0.025, 0.975), dtype=torch.float64)).tolist()
-        if math.isfinite(low) and math.isfinite(high):
-            intervals[name] = (low, high)
-    return intervals
-
-
-_RESAMPLED = ("psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "right", "lpips", "nazeri_2", "nazeri_5")

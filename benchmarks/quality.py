@@ -39,6 +39,8 @@ class QualityConfig:
     write_inputs: Path | None = None  # write the grey inputs as CLASS/NNNN.png to this new folder, and stop
     inception_weights: Path | None = None  # weights of torch-fidelity's Inception (default: downloaded once)
     lpips_weights: Path | None = None  # AlexNet weights for LPIPS (default: downloaded once)
+    samples: int = 4  # colourings of an image whose differences are measured, of models with a noise input
+    sample_images: int = 1000  # images, evenly spaced over the set, for that
     robustness: bool = False  # colour from other greys, too: the mean of the channels and Rec. 601
     inception: Literal["auto", "on", "off"] = "auto"  # measure FID and KID; auto: on GPUs, a CPU takes hours
     lpips: Literal["auto", "on", "off"] = "auto"  # measure LPIPS; auto: on GPUs
@@ -75,9 +77,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def check(config: QualityConfig) -> list[Group]:
     """Raise `InputError` for whatever would stop the comparison; return the rows that the runs make."""
-    for name in ("batch_size", "features_batch"):
-        if getattr(config, name) < 1:
-            raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}: it must be at least 1.")
+    for name, least in (("batch_size", 1), ("features_batch", 1), ("samples", 2), ("sample_images", 1)):
+        if getattr(config, name) < least:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}: it must be at least {least}.")
     if config.write_inputs is None and not config.runs and not config.images:
         raise InputError("Nothing is named to compare: give the folder of at least one run, or --images.")
     if config.data is None and not config.runs:

@@ -15,7 +15,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.columns import COLUMNS, DISTINCT, HEADLINE
+from benchmarks.diversity import format_diversity, measure_diversity, summarize_diversity
 from benchmarks.exchange import gray_images, read_images, write_images
+from benchmarks.failures import CATEGORIES, failures_of
+from benchmarks.hue import color_histograms
 from benchmarks.measures import FEWEST_IMAGES, Measures
 from benchmarks.quality import Group, QualityConfig
 from benchmarks.rows import Kind, reference_rows
@@ -76,6 +79,10 @@ def compare(config: QualityConfig, groups: Sequence[Group]) -> None:
     if config.out is None:
         return
     pictures = choose_pictures(results, dataset, classes)
+    planes, failures = {}, failures_of(results, measures.classes)
+    for result, row in zip(results, rows, strict=True):
+        planes[result.name], hues = color_histograms(result.pixels)
+        row |= {"hues": hues.tolist(), "failures": failures.get(result.name)}
     record = {
         "kind": "quality",
         "protocol": PROTOCOL,
@@ -92,12 +99,18 @@ def compare(config: QualityConfig, groups: Sequence[Group]) -> None:
         "evaluators": measures.evaluators,
         "columns": {name: {**dataclasses.asdict(column), "reason": reasons[name]} for name, column in COLUMNS.items()},
         "rows": rows,
+        "failure_categories": CATEGORIES,
         "pictures": {"file": "quality.safetensors", "rule": pictures[0], "labels": list(pictures[1])},
     }
-    write_pictures(config.out, results, list(pictures[1].values()))
+    worst = {
+        name: [[image["position"] for image in images] for images in found["lists"].values()]
+        for name, found in failures.items()
+    }
+    write_pictures(config.out, results, list(pictures[1].values()), planes, worst)
     write_json(config.out / "quality.json", record)
     with replacing(config.out / "quality.md") as path:
-        path.write_text(f"{format_table(rows, reasons, tuple(COLUMNS))}\n\n{second}", encoding="utf-8")
+        tables = [format_table(rows, reasons, tuple(COLUMNS)), second.rstrip(), *format_diversity(rows)]
+        path.write_text("\n\n".join(tables) + "\n", encoding="utf-8")
     print(f"\nWritten to {config.out}: quality.json, quality.md, quality.png, quality.safetensors")
 
 
@@ -171,7 +184,7 @@ def _measure_group(
         inputs[f"{group.name}, own grey"] = ("unranked", _images_themselves)
     results = []
     for name, (kind, gray) in inputs.items():
-        scores, kept, runs = [], torch.empty(0), {}
+        scores, kept, runs, diverse = [], torch.empty(0), {}, []
         for index, run in enumerate(group.members):
             bar.set_postfix_str(run.name)
             run_config, generator = load_run(run)
@@ -184,6 +197,11 @@ def _measure_group(
             if config.robustness and kind == "model":
                 scores[-1].values.update(
                     {name: measures.frechet(colorize(other)) for name, other in OTHER_GRAYS.items()}
+                )
+            if run_config.noise_channels and kind == "model":
+                space, counts = color_space(run_config), (config.samples, config.sample_images)
+                diverse.append(
+                    measure_diversity(generator, space, images, accelerator, *counts, batch_size=config.batch_size)
                 )
             kept = kept if index else pixels
             runs[run.resolve().name if run.resolve().name not in runs else str(run)] = {
@@ -198,7 +216,7 @@ def _measure_group(
             }
             if kind == "model":
                 bar.update()
-        results.append(Result(name, kind, _about(runs, kind), scores, kept, runs))
+        results.append(Result(name, kind, _about(runs, kind), scores, kept, runs, summarize_diversity(diverse)))
     return results
 
 

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from einops import rearrange
 from safetensors.torch import save_file
 from torch import Tensor
 
+from benchmarks.bootstrap import BOOTSTRAPPED, bootstrap
 from benchmarks.columns import COLUMNS, DISTINCT
-from benchmarks.measures import BOOTSTRAPPED, Scores, bootstrap
+from benchmarks.measures import Scores
 from benchmarks.rows import Kind
-from colornet.color import rgb_to_lab, to_float
 from colornet.comparison import draw
 from colornet.data import Dataset
 from colornet.files import replacing
@@ -24,7 +23,6 @@ from colornet.provenance import finite_or_none
 
 __all__ = ["Result", "choose_pictures", "format_table", "summarize_result", "write_pictures"]
 
-AB_BINS = 64  # of the histograms, from -110 to 110
 PER_CLASS = 1  # images of each class in the pictures
 
 
@@ -38,6 +36,7 @@ class Result:
     scores: list[Scores]
     pixels: Tensor  # of the first member, uint8 (N, 3, H, W)
     runs: dict[str, dict[str, Any]]
+    diversity: dict[str, Any] | None = None  # of a model that sees noise
 
 
 def summarize_result(result: Result, results: Sequence[Result]) -> dict[str, Any]:
@@ -58,8 +57,17 @@ def summarize_result(result: Result, results: Sequence[Result]) -> dict[str, Any
         "members": list(result.runs),
         "values": values,
         "distinct": distinct,
+        "cf_quantiles": _quantiles(result.scores[0].per_image["cf"]),
+        "diversity": result.diversity,
         "runs": result.runs,
     }
+
+
+def _quantiles(values: Tensor) -> dict[str, float]:
+    """Return what a box plot shows of per-image values (N,): the 5, 25, 50, 75 and 95 % quantiles."""
+    shares = (0.05, 0.25, 0.5, 0.75, 0.95)
+    found = values.double().quantile(torch.tensor(shares, dtype=torch.float64)).tolist()
+    return {f"{share:.0%}": value for share, value in zip(shares, found, strict=True)}
 
 
 def _over_members(members: Sequence[dict[str, float | None]], columns: Iterable[str]) -> dict[str, Any]:
@@ -138,28 +146,31 @@ def choose_pictures(results: Sequence[Result], dataset: Dataset, classes: Tensor
     return f"{rule}, then the best and the worst of each model by the mean ΔE00 of its first seed.", chosen
 
 
-def write_pictures(out: Path, results: Sequence[Result], positions: list[int]) -> None:
-    """Write the pictures at these positions and histograms of all images, for `report` and to look at."""
-    tensors: dict[str, Tensor] = {}
+def write_pictures(
+    out: Path,
+    results: Sequence[Result],
+    positions: list[int],
+    planes: Mapping[str, Tensor],
+    failures: Mapping[str, Sequence[Sequence[int]]],
+) -> None:
+    """Write pictures and what is known of every image, for `report` and to look at.
+
+    `planes` are the rows' histograms in the a*b* plane, `failures` the positions of a model's worst images, list by
+    list: they are kept as grey, output and truth.
+    """
+    tensors: dict[str, Tensor] = {f"ab/{name}": plane for name, plane in planes.items()}
     pictured: dict[str, Tensor] = {}
+    pixels = {result.name: result.pixels for result in results}
     for result in results:
         if result.kind == "model" or result.name in ("grey", "real"):
             pictured[result.name] = result.pixels[positions]
-        tensors[f"ab/{result.name}"] = _ab_histogram(result.pixels)
         tensors[f"cf/{result.name}"] = result.scores[0].per_image["cf"].float()
     pictured["real"] = pictured.pop("real")  # the last row
-    tensors |= {f"pictures/{name}": pixels.contiguous() for name, pixels in pictured.items()}
+    tensors |= {f"pictures/{name}": shown.contiguous() for name, shown in pictured.items()}
+    for name, lists in failures.items():
+        versions = [pixels[version][torch.tensor(lists)] for version in ("grey", name, "real")]
+        tensors[f"failures/{name}"] = torch.stack(versions, dim=2)  # (lists, n, 3, 3, H, W)
     with replacing(out / "quality.safetensors") as path:
         save_file(tensors, path)
     with replacing(out / "quality.png") as path:
         draw(pictured).save(path)
-
-
-def _ab_histogram(images: Tensor) -> Tensor:
-    """Count the pixels of uint8 images (N, 3, H, W) by a*b*: int64 (64, 64), rows b*, columns a*, -110 to 110."""
-    counts = torch.zeros(AB_BINS**2, dtype=torch.int64)
-    for batch in images.split(500):
-        ab = rearrange(rgb_to_lab(to_float(batch))[:, 1:], "n two h w -> two (n h w)")
-        a, b = ((ab + 110) / 220 * AB_BINS).long().clamp(0, AB_BINS - 1)
-        counts += torch.bincount(b * AB_BINS + a, minlength=AB_BINS**2)
-    return counts.unflatten(0, (AB_BINS, AB_BINS))

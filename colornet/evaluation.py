@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 import torch
 from accelerate import Accelerator
 from einops import rearrange, repeat
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 from colornet.color import ColorSpace, to_float, to_gray, to_uint8
@@ -21,7 +21,7 @@ Colorize = Callable[[Tensor], Tensor]
 
 
 def colorize_with(
-    network: nn.Module,
+    network: Callable[[Tensor], Tensor],
     space: ColorSpace,
     accelerator: Accelerator,
     *,

@@ -25,9 +25,11 @@ from torch import Tensor
 
 from benchmarks import measures as measures_module
 from benchmarks import quality
+from benchmarks.bootstrap import BOOTSTRAPPED, SHARES, bootstrap
 from benchmarks.columns import COLUMNS, DISTINCT, HEADLINE
 from benchmarks.exchange import gray_images, read_images, write_images
-from benchmarks.measures import BOOTSTRAPPED, Measures, bootstrap
+from benchmarks.hue import color_scores
+from benchmarks.measures import Measures
 from benchmarks.quality import QualityConfig, group_runs
 from benchmarks.rows import reference_rows
 from benchmarks.tabulation import format_table
@@ -245,6 +247,34 @@ def test_pictures_and_histograms(comparison: Comparison) -> None:
         assert picture.height == 4 * 16 * 3
 
 
+def test_colors_and_failures_of_every_row(comparison: Comparison) -> None:
+    """Of the truth and of grey what must be so; failures of the models alone that keep the lightness of the input."""
+    rows = comparison.rows
+    for row in rows.values():
+        low, first, median, third, high = row["cf_quantiles"].values()
+        assert low <= first <= median <= third <= high
+        assert (row["failures"] is not None) == (row["name"] == "ae")
+        assert row["diversity"] is None
+    real = {name: value["mean"] for name, value in rows["real"]["values"].items() if value}
+    assert sum(rows["real"]["hues"]) == pytest.approx(real["colored"] / 100 * 21 * 16 * 16)
+    assert sum(rows["real"]["hues"][4:9]) == pytest.approx(real["sepia"] / 100 * 21 * 16 * 16, rel=0.02)
+    assert real["sepia_of_colored"] == pytest.approx(100 * real["sepia"] / real["colored"])
+    assert rows["grey"]["values"]["sepia"]["mean"] == 0
+    assert rows["grey"]["values"]["sepia_of_colored"] is None  # of nothing
+    failures = rows["ae"]["failures"]
+    assert failures["counted"] == sum(failures["counts"].values()) == sum(failures["all"].values()) == 21
+    assert failures["counts"].keys() == comparison.record["failure_categories"].keys()
+    saved = load_file(comparison.out / "quality.safetensors")
+    shown = saved["failures/ae"]  # (lists, n, versions, 3, H, W)
+    assert shown.shape == (2, 10, 3, 3, 16, 16)
+    worst = failures["lists"]["largest ΔE00"]
+    assert [image["ciede2000"] for image in worst] == sorted((i["ciede2000"] for i in worst), reverse=True)
+    found = image_metrics(shown[0, :, 1], shown[0, :, 2])
+    assert found["ciede2000"].tolist() == pytest.approx([image["ciede2000"] for image in worst])
+    assert found["cf_truth"].tolist() == pytest.approx([image["cf_truth"] for image in worst])
+    assert "class" not in worst[0]  # not CIFAR-10's
+
+
 def test_tables_on_the_terminal_and_in_the_file(comparison: Comparison) -> None:
     whole = (comparison.out / "quality.md").read_text().splitlines()
     assert whole[0].count(" | ") == len(COLUMNS)
@@ -405,16 +435,20 @@ def test_intervals_are_those_of_a_mean() -> None:
 
 def test_intervals_contain_what_the_table_shows() -> None:
     """For real per-image values, and where one of two members reproduces images that the other does not."""
-    members = [image_metrics(output, photos()) for output in (gray_floor(photos()), photos().roll(1, 3))]
+    outputs = (gray_floor(photos()), photos().roll(1, 3))
+    members = [{**image_metrics(output, photos()), **color_scores(output, photos())} for output in outputs]
     members[1]["psnr"][:20] = math.inf
     intervals = bootstrap(members)
     summaries = [summarize(member) for member in members]
     assert intervals.keys() == set(BOOTSTRAPPED) - {"accuracy", "lpips"}
-    for name in set(intervals) - {"nazeri_2", "nazeri_5"}:
+    described = {"mean_a", "mean_b", "chroma"}
+    for name in set(intervals) - {*SHARES} - described:
         low, high = intervals[name]
         assert low < statistics.mean(summary[name] for summary in summaries) < high, name
-    low, high = intervals["nazeri_5"]
-    assert low < 100 * statistics.mean(member["nazeri_5"].mean().item() for member in members) < high
+    for name in ("nazeri_5", "colored", "sepia", *described):
+        low, high = intervals[name]
+        factor = 100 if name in SHARES else 1
+        assert low < factor * statistics.mean(member[name].mean().item() for member in members) < high, name
     accuracy = bootstrap([drawn(1000)])["accuracy"]
     assert accuracy[0] < 100 * drawn(1000)["right"].mean() < accuracy[1]
     assert bootstrap([drawn(50)]) == bootstrap([drawn(50)])

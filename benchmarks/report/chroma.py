@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import matplotlib as mpl
@@ -13,10 +14,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from benchmarks.report.plots import INK, NEUTRAL, RULE, STYLE, svg
+from benchmarks.report.plots import INK, NEUTRAL, RULE, STYLE, blank, shortened, svg
 from colornet.color import lab_to_rgb
 
-__all__ = ["chroma_limit", "chroma_map", "distribution"]
+__all__ = ["Box", "boxes", "chroma_limit", "chroma_map", "distribution", "hue_profile"]
 
 Array = NDArray[Any]
 
@@ -25,6 +26,19 @@ _AB_EDGE = 110.0  # histograms reach from −110 to 110
 _AB_LIGHTNESS = 65.0  # L* in which they are drawn
 _AB_FAINTEST = 1e-5  # share of the pixels that is still shown
 _AB_ENCLOSED = 0.9  # share of the truth's pixels within its outline
+
+_MEDIUM = 350  # width of plots that the page shows three in a row
+_SEPIA = (40, 90)  # degrees of hue, as benchmarks/hue.py counts them
+_HUE_CHROMA = 42.0  # C* in which bars of hues are drawn
+
+
+@dataclass(frozen=True)
+class Box:
+    """What a box plot shows of a row: its 5, 25, 50, 75 and 95 % quantiles."""
+
+    name: str
+    quantiles: list[float]
+    color: str
 
 
 @mpl.rc_context(STYLE)
@@ -73,6 +87,42 @@ def chroma_map(counts: Array, truth: Array | None, limit: float, label: str) -> 
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="a*", ylabel="b*")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5, symmetric=True))
+    return svg(figure, label)
+
+
+@mpl.rc_context(STYLE)
+def boxes(rows: Sequence[Box], label: str) -> str:
+    """Draw a horizontal box for every row, and the median of the first, the real images, as a line through all."""
+    figure, axes = blank(_MEDIUM, 52 + 26 * len(rows))
+    for place, row in enumerate(rows):
+        low, first, median, third, high = row.quantiles
+        axes.plot((low, high), (place, place), color=row.color, linewidth=1.2, solid_capstyle="butt")
+        axes.barh(place, third - first, left=first, height=0.56, color=row.color, alpha=0.45)
+        axes.plot((median, median), (place - 0.28, place + 0.28), color=row.color, linewidth=2.2, solid_capstyle="butt")
+    axes.axvline(rows[0].quantiles[2], color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
+    axes.set_yticks(range(len(rows)), [shortened(row.name) for row in rows])
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    axes.set(xlim=(0, None), xlabel="CF")
+    axes.spines["bottom"].set_visible(False)
+    return svg(figure, label)
+
+
+@mpl.rc_context(STYLE)
+def hue_profile(shares: Sequence[float], truth: Sequence[float], limit: float, label: str) -> str:
+    """Draw the shares of pixels by hue, bars in their own colours, below the outline of the real images'."""
+    figure, axes = blank(_MEDIUM, 190)
+    edges = np.linspace(0, 360, len(shares) + 1)
+    hue = torch.from_numpy(np.deg2rad((edges[:-1] + edges[1:]) / 2)).float()
+    lab = torch.stack((torch.full_like(hue, _AB_LIGHTNESS), _HUE_CHROMA * hue.cos(), _HUE_CHROMA * hue.sin()))
+    bars = lab_to_rgb(lab[:, None]).squeeze(1).T.numpy()  # (bins, 3)
+    axes.axvspan(*_SEPIA, color=NEUTRAL, alpha=0.22, linewidth=0)
+    percent = 100 * np.minimum(shares, limit)
+    axes.bar(edges[:-1], percent, width=np.diff(edges), align="edge", color=bars.tolist())
+    axes.stairs(100 * np.minimum(truth, limit), edges, color=INK, linewidth=1.2)
+    axes.set(xlim=(0, 360), ylim=(0, 105 * limit), xlabel="hue, degrees", ylabel="% of pixels")
+    axes.set_xticks(range(0, 361, 90))
     return svg(figure, label)
 
 

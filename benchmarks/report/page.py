@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
+from benchmarks.report.ablation import ablation_section
 from benchmarks.report.parts import Colors, Section, listed
 from benchmarks.report.provenance import provenance_section
 from benchmarks.report.quality import quality_section
 from benchmarks.report.results import Result, Results
+from benchmarks.report.scaling import scaling_section
 from benchmarks.report.speed_quality import speed_quality_section
 from benchmarks.report.speedrun import speedrun_section
 from benchmarks.report.tables import escape_markdown
@@ -39,9 +41,11 @@ def sections_of(results: Results) -> list[Section]:
     devices = by_device(results.throughput)
     found = [
         *(quality_section(result, colors) for result in results.quality),
-        training_section(results.runs, colors),
+        *(ablation_section(result) for result in results.ablation),
+        training_section(results, colors),
         *(speedrun_section(result, colors) for result in results.speedrun),
         *(throughput_section(device, measured) for device, measured in devices.items()),
+        *(scaling_section(result) for result in results.scaling),
         speed_quality_section(results.quality, devices, colors),
         provenance_section(results),
     ]
@@ -156,6 +160,17 @@ figcaption { margin-bottom: .3rem; font-size: .88rem; font-weight: 600; overflow
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { font-family: inherit !important; font-variant-numeric: tabular-nums; }
 svg image { image-rendering: pixelated; }
+.failures {
+  display: grid; gap: 1.25rem 1.5rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 216px), 1fr));
+  margin: .5rem 0 1.25rem;
+}
+.failures img { display: block; width: 100%; max-width: 288px; height: auto; image-rendering: pixelated; }
+.failures figcaption { margin: .4rem 0 0; font-size: .82rem; font-weight: 400; line-height: 1.4; }
+.failures figcaption span { display: block; color: var(--muted); }
+details { margin: .75rem 0; padding: .6rem .9rem; border: 1px solid var(--rule); border-radius: 6px; }
+summary { cursor: pointer; font-weight: 600; font-size: .95rem; overflow-wrap: anywhere; }
+.verdicts { max-width: 46rem; margin: 0 0 1.25rem; padding-left: 1.2rem; }
+.verdicts li { margin: .25rem 0; }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin: 0 0 1rem; padding: 0; list-style: none; }
 .legend i { display: inline-block; width: 1.4em; height: 3px; margin-right: .5em; vertical-align: middle; }
 @media print { .scroll { overflow: visible; } }

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import Image
 
 from benchmarks.report import plots
 from benchmarks.report.results import Record, Results, without_seed
@@ -19,6 +26,7 @@ __all__ = [
     "definitions",
     "figure",
     "grid",
+    "image_html",
     "legend",
     "listed",
     "measured_on",
@@ -105,6 +113,13 @@ def figure(title: str, *drawings: str) -> str:
 def grid(figures: Iterable[str], kind: str = "") -> str:
     """Set figures beside each other: three in a row, two if `wide`, four if `small`."""
     return f'<div class="plots {kind}">{"".join(figures)}</div>'
+
+
+def image_html(image: NDArray[np.uint8], description: str) -> str:
+    """Embed a uint8 image (3, H, W) pixel by pixel."""
+    buffer = BytesIO()
+    Image.fromarray(rearrange(image, "c h w -> h w c")).save(buffer, format="png")
+    return f'<img alt="{escape(description)}" src="data:image/png;base64,{b64encode(buffer.getvalue()).decode()}">'
 
 
 def legend(colors: Mapping[str, str]) -> str:

@@ -32,9 +32,11 @@ __all__ = [
     "Curve",
     "Point",
     "bars",
+    "blank",
     "curves",
     "race",
     "scatter",
+    "shortened",
     "svg",
 ]
 
@@ -105,7 +107,7 @@ class Point:
 @mpl.rc_context(STYLE)
 def bars(rows: Sequence[Bar], truth: tuple[float, str] | None, label: str) -> str:
     """Draw horizontal bars, whiskers of one standard deviation, and the real images' (value, text) as a line."""
-    figure, axes = _figure(_WIDE, 52 + 23 * len(rows))
+    figure, axes = blank(_WIDE, 52 + 23 * len(rows))
     places = range(len(rows))
     axes.barh(places, [row.mean for row in rows], height=0.62, color=[row.color for row in rows])
     for place, row in zip(places, rows, strict=True):
@@ -113,7 +115,7 @@ def bars(rows: Sequence[Bar], truth: tuple[float, str] | None, label: str) -> st
             axes.errorbar(row.mean, place, xerr=row.sd, color=INK, elinewidth=1, capsize=2.5, capthick=1)
         axes.annotate(row.text, (1, place), (8, 0), xycoords=("axes fraction", "data"), textcoords="offset points",
                       va="center")  # fmt: skip
-    axes.set_yticks(places, [_short(row.name) for row in rows])
+    axes.set_yticks(places, [shortened(row.name) for row in rows])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
@@ -127,9 +129,9 @@ def bars(rows: Sequence[Bar], truth: tuple[float, str] | None, label: str) -> st
 
 
 @mpl.rc_context(STYLE)
-def curves(lines: Sequence[Curve], x_label: str, label: str) -> str:
-    """Draw the curves of all runs for one tag."""
-    figure, axes = _figure(_WIDTH, 220)
+def curves(lines: Sequence[Curve], x_label: str, label: str, mark: tuple[float, str] | None = None) -> str:
+    """Draw the curves of all runs for one tag; `mark` is a place on the x axis and what it is called."""
+    figure, axes = blank(_WIDTH, 220)
     for line in lines:
         x, y = _thinned(line.x, line.y)
         if line.dashed:
@@ -140,13 +142,18 @@ def curves(lines: Sequence[Curve], x_label: str, label: str) -> str:
     axes.grid(axis="y")
     axes.set_xlabel(x_label)
     axes.margins(x=0.02)
+    if mark is not None:
+        place, text = mark
+        axes.axvline(place, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.annotate(text, (place, 1), (3, -2), xycoords=("data", "axes fraction"), textcoords="offset points",
+                      va="top", fontsize=10)  # fmt: skip
     return svg(figure, label)
 
 
 @mpl.rc_context(STYLE)
 def race(lines: Sequence[Curve], target: float, text: str, x_label: str, label: str) -> str:
     """Draw errors that fall to a target, on logarithmic axes; a large dot is where a curve first is at or below it."""
-    figure, axes = _figure(_WIDE, 320)
+    figure, axes = blank(_WIDE, 320)
     for line in lines:
         axes.plot(line.x, line.y, color=line.color, linewidth=1.3, alpha=0.85, marker="o", markersize=2.5)
         there = np.flatnonzero(line.y <= target)[:1]
@@ -167,10 +174,10 @@ def race(lines: Sequence[Curve], target: float, text: str, x_label: str, label: 
 @mpl.rc_context(STYLE)
 def scatter(points: Sequence[Point], x_label: str, y_label: str, label: str) -> str:
     """Draw named points in axes that begin at 0."""
-    figure, axes = _figure(_WIDE, 320)
+    figure, axes = blank(_WIDE, 320)
     for point in points:
         axes.scatter(point.x, point.y, s=70, color=point.color, zorder=3)
-        axes.annotate(_short(point.name), (point.x, point.y), (0, 9), textcoords="offset points", ha="center")
+        axes.annotate(shortened(point.name), (point.x, point.y), (0, 9), textcoords="offset points", ha="center")
     axes.grid()
     farthest, highest = max(point.x for point in points), max(point.y for point in points)
     axes.set(xlim=(0, 1.15 * farthest), ylim=(0, 1.15 * highest), xlabel=x_label, ylabel=y_label)
@@ -186,12 +193,13 @@ def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
     return np.array(thin_x), np.array(thin_y)
 
 
-def _short(name: str) -> str:
+def shortened(name: str) -> str:
     """Shorten a name, which may be a path, to its end, such that it leaves room for what it names."""
     return name if len(name) <= _NAME_LENGTH else "…" + name[1 - _NAME_LENGTH :]
 
 
-def _figure(width: int, height: int) -> tuple[Figure, Axes]:
+def blank(width: int, height: int) -> tuple[Figure, Axes]:
+    """Make a figure of that many CSS pixels with axes that fill it."""
     figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
     return figure, figure.add_subplot()
 

@@ -14,7 +14,7 @@ __all__ = ["provenance_section"]
 def provenance_section(results: Results) -> Section:
     """List the origin of every file that the page shows, and how far the runs went whose curves it draws."""
     html, markdown = [], []
-    for result in (*results.quality, *results.speedrun, *results.throughput):
+    for result in (*results.quality, *results.ablation, *results.speedrun, *results.throughput, *results.scaling):
         known = origin(result.record)
         html.append(f"<h4><code>{escape(str(result.path))}</code></h4>{definitions('origin', known)}")
         lines = [f"- {name}: {escape_markdown(text)}" for name, text in known.items()]

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from html import escape
-from io import BytesIO
 
 import numpy as np
-from einops import rearrange
-from numpy.typing import NDArray
-from PIL import Image
 
 from benchmarks.report import chroma, plots
+from benchmarks.report.cast import cast_html
+from benchmarks.report.diversity import diversity_html, diversity_table
+from benchmarks.report.failures import failures_html, failures_table
 from benchmarks.report.parts import (
     Colors,
     Section,
     definitions,
     figure,
     grid,
+    image_html,
     listed,
     measured_on,
     note,
@@ -75,7 +74,11 @@ def quality_section(result: Result, colors: Colors) -> Section:
         "At a glance": bars_html(record, colors, source),
         "All numbers": f"{note(_TABLES_READING)}{shown_tables}<h4>Definitions</h4>{definitions('columns', abouts)}",
         "Colours": colors_html(record, result.tensors, colors, source),
+        "Sepia, or merely pale?": cast_html(record, colors, source),
+        "Several colourings of an image": diversity_html(record),
+        "Where they fail": failures_html(record, result.tensors),
     }
+    tables += [table for table in (diversity_table(record), failures_table(record)) if table is not None]
     shown = "".join(f"<h3>{heading}</h3>{html}" for heading, html in parts.items() if html)
     summary = summarize(record)
     markdown = [
@@ -108,13 +111,6 @@ def pictures_html(record: Record, tensors: Tensors) -> str:
         table = f'<table class="pictures"><thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>'
         blocks.append(f'<div class="scroll" tabindex="0">{table}</div>')
     return note(f"Chosen by rule: {pictures['rule']}") + "".join(blocks)
-
-
-def image_html(image: NDArray[np.uint8], description: str) -> str:
-    """Embed a uint8 image (3, H, W) pixel by pixel."""
-    buffer = BytesIO()
-    Image.fromarray(rearrange(image, "c h w -> h w c")).save(buffer, format="png")
-    return f'<img alt="{escape(description)}" src="data:image/png;base64,{b64encode(buffer.getvalue()).decode()}">'
 
 
 def bars_html(record: Record, colors: Colors, source: str) -> str:

@@ -16,6 +16,7 @@ Part = Literal["values", "distinct"]  # of a row: over all images, or without th
 _FAMILIES = {
     "Distance between the distributions of images": re.compile(r"(fid|kid|fd|e|precision|recall)(_|$)"),
     "Colourfulness and recognisability": re.compile(r"cf$|delta_cf|accuracy"),
+    "Colours, and whether they are sepia": re.compile(r"(mean_a|mean_b|chroma|colored|sepia)"),
     "Closeness to the one true image": re.compile(""),
 }
 _KIND_NAMES = {

@@ -43,6 +43,16 @@ _REQUIRED: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
         ("data", "target", "gray", "seed_pipeline", "ours", "runs", "median", "commit", "date", "device"),
         {"runs": ("seed", "reached", "reason", "seconds", "ratio", "images", "parameters", "curve")},
     ),
+    "scaling": (
+        ("points", "link", "models", "data", "commit", "date", "device"),
+        {
+            "points": ("preset", "processes", "images", "bucket_mb", "seconds", "images_per_second",
+                       "weak_efficiency", "strong_efficiency"),
+            "models": ("preset", "gradient_bytes", "compute", "hidden_share", "predictions",
+                       "images_for_90_percent"),
+        },
+    ),
+    "ablation": (("data", "questions", "floors", "variants", "runs", "failures", "commit", "date", "device"), {}),
 }  # fmt: skip
 
 
@@ -76,6 +86,8 @@ class Results:
     quality: list[Result]
     throughput: list[Result]
     speedrun: list[Result]
+    scaling: list[Result]
+    ablation: list[Result]
     runs: list[Run]
 
 
