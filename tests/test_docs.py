@@ -14,6 +14,7 @@ import pytest
 from benchmarks.ablation import AblationConfig
 from benchmarks.ablation_table import format_table
 from benchmarks.evaluator import EvaluatorConfig
+from benchmarks.inference import InferenceConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
 from benchmarks.report import ReportConfig
@@ -124,7 +125,14 @@ def test_results_say_where_they_come_from() -> None:
         if rows:
             assert record["evaluators"]["cifar10_v1"]["sha256"] == evaluator_card("v1")["sha256"], path.name
         runs = [run for row in rows for run in row["runs"].values()] or list(record.get("runs", {}).values())
-        assert runs or record["kind"] in ("throughput", "speedrun", "scaling", "evaluator-validation", "reliability")
+        assert runs or record["kind"] in (
+            "throughput",
+            "speedrun",
+            "scaling",
+            "inference",
+            "evaluator-validation",
+            "reliability",
+        )
         for run in runs:
             assert all(start["commit"] for start in run["training"])
 
@@ -145,6 +153,7 @@ def test_options_exist(page: str) -> None:
         DemoConfig,
         QualityConfig,
         ThroughputConfig,
+        InferenceConfig,
         SpeedrunConfig,
         ScalingConfig,
         ReportConfig,
