@@ -9,6 +9,7 @@ from importlib import import_module
 COMMANDS = {
     "quality": "compare runs on held-out images: FID, our own distances, colourfulness and the rest",
     "throughput": "time training steps and inference against the seed project's pipeline",
+    "inference": "time the colouring of small images in batches against a loop over them",
     "scaling": "time training on more and more processes and predict even more of them",
     "speedrun": "time our training until it reaches the error of the seed project's autoencoder",
     "report": "make a page and tables of the results",

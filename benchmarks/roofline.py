@@ -13,8 +13,8 @@ it and written once by whatever makes it:
 
 Activations, weights and gradients of layers have the bytes of the row's precision. Left out, as if they were free: the
 input side, the loss, biases, statistics, the conversion of weights to the precision. A layer's pass takes the longer of
-its arithmetic at the measured rate of matrix products and its bytes at the measured bandwidth of copies; passes follow
-one another.
+its arithmetic at the measured rate of matrix products or convolutions, whichever is higher, and its bytes at the
+measured bandwidth of copies; passes follow one another.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def _groups(row: dict[str, Any], bandwidth: float) -> str:
     precision = "fp32" if row["precision"] == "no" else row["precision"]
     compiled = ", compiled" if row["compile"] else ""
     lines = [
-        f"Roofline of {row['preset']}, batch {row['batch_size']}, {precision}{compiled}: matrix products at "
+        f"Roofline of {row['preset']}, batch {row['batch_size']}, {precision}{compiled}: arithmetic at "
         f"{_number(row['peak'], 1e9)} GFLOP/s, copies at {_number(bandwidth, 1e9)} GB/s",
         f"{'':30}{'GFLOP':>12}{'GB':>12}{'ms':>12}{'share':>9}",
     ]

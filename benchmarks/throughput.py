@@ -250,7 +250,7 @@ def _line(cells: list[str], widths: list[int]) -> str:
 
 def _notes(record: dict[str, Any], reasons: list[str]) -> str:
     peaks = ", ".join(f"{name} {_digits(flops, 1e9)} GFLOP/s" for name, flops in record["peak"].items())
-    notes = [f"MFU: share of the measured peak of a matrix product ({peaks})."]
+    notes = [f"MFU: share of the measured peak of matrix products and convolutions ({peaks})."]
     if seed := record["seed_pipeline"]:
         slowest, fastest = min(seed["segments"]), max(seed["segments"])
         notes.append(

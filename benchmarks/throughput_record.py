@@ -47,7 +47,8 @@ METHOD = {
     "flops_per_image": "torch.utils.flop_counter over one real step of the uncompiled networks in fp32: convolutions "
     "and matrix products, forward and backward, a multiply-add counted as two, attention as plain matrix products",
     "mfu": "achieved_flops over the peak of the row's data type, which is the fastest of some products of large square "
-    "matrices at the start of this run; tf32 where the convolutions of an fp32 row may use it",
+    "matrices and of some 3×3 convolutions of 256 channels at the start of this run; tf32 where the convolutions of an "
+    "fp32 row may use it",
     "peak_memory_bytes": "torch.cuda.max_memory_allocated since before the networks were built, less what was "
     "allocated then; on a CPU the peak resident memory, VmHWM, of a fresh process that makes two such steps on random "
     "images, Python and libraries included",
@@ -58,6 +59,8 @@ METHOD = {
     "parameters": "of the generator",
     "seed_pipeline": "a segment of its steps is timed before the first row and after every row, each after "
     f"{SEED_WARMUP} steps that are not; segments holds images/s of each, from its median step",
+    "freed_memory": "on a CPU, what colornet.allocator says holds for the whole process, as in training, and so "
+    "for the seed pipeline, too",
     "ratio_to_seed": "images_per_second over seed_images_per_second, which comes from the median step of the two "
     "segments right before and right after the row; the seed pipeline trains, in rows of inference too",
 }

@@ -51,6 +51,8 @@ class Colorizer:
         multiple: what both sides of it are multiples of.
         device: where the network is.
         noise_channels: length of the noise that the network takes as a second argument, 0 if it takes none.
+        bf16: let autocast compute the network in bf16, where the device has instructions for it: faster, and colours
+            that differ by a level or two of 255.
         name: what messages call the model.
     """
 
@@ -63,6 +65,7 @@ class Colorizer:
         multiple: int,
         device: str | torch.device,
         noise_channels: int = 0,
+        bf16: bool = False,
         name: str = "this one",
     ) -> None:
         self.network = network
@@ -71,16 +74,21 @@ class Colorizer:
         self.multiple = multiple
         self.device = torch.device(device)
         self.noise_channels = noise_channels
+        self.bf16 = bf16
         self.name = name
 
     @classmethod
-    def load(cls, model: str | os.PathLike[str], device: str | torch.device | None = None) -> Colorizer:
+    def load(
+        cls, model: str | os.PathLike[str], device: str | torch.device | None = None, *, bf16: bool = False
+    ) -> Colorizer:
         """Load a released model, "ae" or "cgan", or that of a run folder, onto a device (default: the GPU if any).
 
-        An ONNX file that `colornet export` wrote runs in onnxruntime, on the CPU. Raises `InputError` for a model that
-        is not there or cannot be used.
+        An ONNX file that `colornet export` wrote runs in onnxruntime, on the CPU, in fp32. Raises `InputError` for a
+        model that is not there or cannot be used.
         """
         if (path := find_onnx(model)) is not None:
+            if bf16:
+                raise InputError(f"Model '{path}' computes in fp32: load it without bf16, or a run folder with it.")
             return cls._load_onnx(path, device or "cpu")
         config, network = load_run(find_model(model))
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -91,6 +99,7 @@ class Colorizer:
             multiple=2 ** (len(config.multipliers) - 1),
             device=device,
             noise_channels=config.noise_channels,
+            bf16=bf16,
             name=os.fspath(model),
         )
 
@@ -198,7 +207,8 @@ class Colorizer:
         condition, _ = self.space.encode(small)
         # The network's own noise, where it is given none, is that of sample 0.
         noise = [fixed_noise(condition, self.noise_channels, sample)] if sample else []
-        color = self.network(condition.contiguous(memory_format=torch.channels_last), *noise)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
+            color = self.network(condition.contiguous(memory_format=torch.channels_last), *noise).float()
         if isinstance(self.space, LabSpace):
             return color.contiguous() * 110  # undecoded: what sRGB cannot show is decided at full resolution
         return rgb_to_lab(self.space.decode(condition, color))[:, 1:].contiguous()

@@ -15,6 +15,7 @@ from benchmarks.ablation import AblationConfig
 from benchmarks.ablation_table import format_table
 from benchmarks.evaluator import EvaluatorConfig
 from benchmarks.photos import PhotosConfig
+from benchmarks.inference import InferenceConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
 from benchmarks.report import ReportConfig
@@ -132,6 +133,7 @@ def test_results_say_where_they_come_from() -> None:
             "evaluator-validation",
             "reliability",
             "photos",
+            "inference",
         )
         for run in runs:
             assert all(start["commit"] for start in run["training"])
@@ -154,6 +156,7 @@ def test_options_exist(page: str) -> None:
         QualityConfig,
         PhotosConfig,
         ThroughputConfig,
+        InferenceConfig,
         SpeedrunConfig,
         ScalingConfig,
         ReportConfig,

@@ -49,6 +49,7 @@ def _small_peak() -> Iterator[None]:
     """Multiply small matrices for the peak: what is tested is its place in the record."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(arithmetic.PEAK_SIDE, "cpu", 128)
+        patch.setitem(arithmetic.PEAK_CONVOLUTION, "cpu", (2, 16, 8))
         patch.setitem(arithmetic.COPY_NUMBERS, "cpu", 2**16)
         yield
 
@@ -160,6 +161,24 @@ def test_peaks_are_those_of_the_rows_and_of_the_seed_pipeline() -> None:
     assert list(peaks) == ["fp32", "bf16"]
     assert min(peaks.values()) > 0
     assert torch.backends.cuda.matmul.allow_tf32 == before
+
+
+def test_peak_is_the_better_of_product_and_convolution(monkeypatch: pytest.MonkeyPatch) -> None:
+    for product, convolution in ((3.0, 5.0), (5.0, 3.0)):
+        monkeypatch.setattr(arithmetic, "matmul_peak", lambda *_, found=product: found)
+        monkeypatch.setattr(arithmetic, "convolution_peak", lambda *_, found=convolution: found)
+        assert measure_peaks(["no"], CPU) == {"fp32": 5.0}
+
+
+def test_peak_of_a_convolution_counts_as_torch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    counted: list[int] = []
+
+    def count(step: arithmetic.Step, *_: object) -> list[float]:
+        counted.append(arithmetic.flops_of(step))
+        return [0.5, 0.25]
+
+    monkeypatch.setattr(arithmetic, "time_steps", count)
+    assert arithmetic.convolution_peak("bf16", CPU) == counted[0] / 0.25
 
 
 def test_epoch_is_as_long_as_that_of_cifar10() -> None:

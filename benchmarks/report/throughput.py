@@ -24,13 +24,13 @@ __all__ = ["throughput_section"]
 
 _TIPS = {
     "ms a step": "Median, and in brackets the 10th and the 90th percentile.",
-    "MFU": "Share of the device's measured peak of matrix products.",
+    "MFU": "Share of the device's measured peak of arithmetic.",
     "compile s": "The first step of a compiled network, compilation included.",
     "× seed": "Images a second relative to the seed project's pipeline, measured in the same run.",
 }
 _ROOFLINE_READING = (
     "Of a step of training, by kind of layer: each pass of a layer takes the longer of its arithmetic at the measured "
-    "rate of matrix products and its bytes at the measured {bandwidth} of copies, and passes follow one another. Set "
+    "rate of arithmetic and its bytes at the measured {bandwidth} of copies, and passes follow one another. Set "
     "apart: the step as it was measured."
 )
 _BATCH_READING = "The largest batch that a step of training fits into memory with."
@@ -54,7 +54,7 @@ def throughput_tables(record: Record) -> Iterator[tuple[Table, str]]:
     peaks = (record.get("peak") or {}).items()
     unit, flops = flops_unit(record)
     measured = listed([f"{format_number(peak / flops, 1)} {unit} in {name}" for name, peak in peaks])
-    reading = f"Measured peak of matrix products: {measured}." if measured else ""
+    reading = f"Measured peak of matrix products and convolutions: {measured}." if measured else ""
     if (record.get("options") or {}).get("activation_checkpointing"):
         reading += " Activations are checkpointed: less memory, more time."
     yield images_table(record), reading.strip()

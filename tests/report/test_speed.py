@@ -66,7 +66,7 @@ def test_throughput_is_beside_the_seed_pipeline(page: str, markdown: str) -> Non
     assert lines["seed-cgan", "train"]["images/s"] == "–"
     assert lines["seed-cgan", "train"]["peak memory"] == "–<sup>1</sup>"
     assert "<sup>1</sup> Does not fit in memory." in table
-    assert "Measured peak of matrix products: 610.0 TFLOP/s in bf16." in page
+    assert "Measured peak of matrix products and convolutions: 610.0 TFLOP/s in bf16." in page
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,89 @@
+"""The benchmark of colouring small images: every way colours the same, and the record says what was measured."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from benchmarks import inference, inference_record
+from benchmarks.inference import InferenceConfig
+from benchmarks.inference_record import Way, build_ways, describe, time_in_turns
+from colornet.inference import Colorizer
+
+CPU = torch.device("cpu")
+
+
+def images(count: int) -> Tensor:
+    ramp = torch.linspace(0, 255, 32).expand(count, 1, 32, 32)
+    shift = torch.arange(count)[:, None, None, None] * 5
+    return ((ramp + shift) / 2).to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
+
+
+def test_ways_colour_alike() -> None:
+    ways = build_ways(InferenceConfig(batch_sizes=(4,)), CPU)
+    assert [(w.name, w.precision, w.batch_size) for w in ways] == [
+        ("loop", "no", 1), ("eager", "no", 4), ("Colorizer", "no", 4), ("Colorizer", "bf16", 4),
+    ]  # fmt: skip
+    loop, eager, fp32, bf16 = (way.run(images(6)).int() for way in ways)
+    assert (loop - eager).abs().max() <= 1
+    assert (loop - loop.float().mean(1, keepdim=True)).abs().max() > 5  # there are colours
+    assert (bf16 - fp32).abs().max() <= 4
+    assert (bf16 - fp32).abs().float().mean() < 0.2
+    # Colorizer keeps the lightness of what sRGB cannot show, the plain way clips it: few pixels differ.
+    assert ((loop - fp32).abs().amax(1) <= 1).float().mean() > 0.9
+
+
+def test_bf16_is_computed_and_returned_as_float() -> None:
+    seen: list[torch.dtype] = []
+    colorizer = Colorizer.load("cgan", CPU, bf16=True)
+    assert isinstance(colorizer.network, torch.nn.Module)
+    colorizer.network.register_forward_hook(lambda *call: seen.append(call[2].dtype))
+    assert colorizer.colorize(images(1).float() / 255).dtype == torch.float32
+    assert seen == [torch.bfloat16]
+
+
+def test_ways_take_turns_over_all_images() -> None:
+    order: list[tuple[str, int]] = []
+
+    def noting(name: str) -> Way:
+        return Way(name, "no", 4, lambda batch: (order.append((name, len(batch))), batch)[1])
+
+    speeds = time_in_turns([noting("a"), noting("b")], images(6), 2, CPU)
+    assert speeds.shape == (2, 2)
+    assert order == [("a", 4), ("a", 2), ("b", 4), ("b", 2)] * 3
+    row = describe(noting("b"), speeds[:, 1], speeds[:, 0])
+    assert row["ratio_to_loop"] == pytest.approx((speeds[:, 1] / speeds[:, 0]).mean())
+
+
+def test_record_and_table(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "a.json"
+    options = ["--data", str(folder), "--images", "3", "--batch-sizes", "2", "--passes", "1", "--cpu"]
+    inference.main([*options, "--out", str(out)])
+    record = json.loads(out.read_text())
+    assert record["kind"] == "inference"
+    assert record["data"]["images"] == 3
+    assert record["method"] == inference_record.METHOD
+    assert record["rows"][0]["ratio_to_loop"] == 1
+    assert record["difference"]["largest"] <= 4
+    assert "| Colorizer | bf16 | 2 |" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        inference.main([*options, "--out", str(out)])
+    assert "exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--images", "0"], "--images is 0: it must be at least 1"),
+        (["--batch-sizes", "0"], "--batch-sizes is 0: it must be at least 1"),
+        (["--model", "cgna"], "neither a released one"),
+    ],
+)
+def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        inference.main(options)
+    assert words in capsys.readouterr().err
