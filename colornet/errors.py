@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,7 +60,8 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     since a launcher kills the others as soon as one of them exits.
     """
     try:
-        yield
+        with _leaving_full_disks_to_the_main_thread():
+            yield
         return
     except SystemExit:  # of the parser of options, which has spoken
         if quiet:
@@ -92,6 +94,22 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     else:
         print(printable(message), file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+@contextmanager
+def _leaving_full_disks_to_the_main_thread() -> Iterator[None]:
+    """Print no traceback where TensorBoard's thread finds the disk full: its next call raises the same error again."""
+    before = threading.excepthook
+
+    def speak(arguments: threading.ExceptHookArgs) -> None:
+        if not (isinstance(arguments.exc_value, OSError) and arguments.exc_value.errno in _FULL_DISK):
+            before(arguments)
+
+    threading.excepthook = speak
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def out_of_memory(error: Exception) -> bool:
