@@ -200,17 +200,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # machines are removed after it as after Ctrl-C
     torch.set_num_threads(1)
     with exiting_on_errors(quiet=False), tempfile.TemporaryDirectory(prefix="colornet-machines-") as folder:
-        root = Path(folder)
+        out = config.out and Path(config.out).resolve()
+        os.chdir(folder)  # the commands that the results hold name runs by relative paths
+        root = Path()
         os.environ |= {"COLORNET_DATA": str(root / "cache"), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
         os.environ["TMPDIR"] = folder  # of the launchers
         with network(config.machines, config.tcp_retries, root) as machines:
             sys.stdout.write(LINE.format("launcher", "event", "exit codes", "weights"))
             rows = observe(config, machines, root)
-    if config.out:
+    if out:
         results: dict[str, Any] = {"kind": "machines", "data": "sample", "preset": config.preset, "options": SMALL}
         results |= {"machines": config.machines, "processes": config.processes, "tcp_retries": config.tcp_retries}
         results |= {"pause": config.pause, "steps": config.steps, **provenance(torch.device("cpu")), "runs": rows}
-        write_json(Path(config.out), results)
+        write_json(out, results)
     sys.exit(not all(row["bit_identical"] and row.get("same_scores", True) for row in rows.values()))
 
 
