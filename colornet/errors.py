@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -63,7 +64,8 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
         if isinstance(stream, io.TextIOWrapper):  # in a file or pipe, Windows' code page knows no Δ
             stream.reconfigure(errors="backslashreplace")
     try:
-        yield
+        with _leaving_full_disks_to_the_main_thread():
+            yield
         return
     except SystemExit:  # of the parser of options, which has spoken
         if quiet:
@@ -96,6 +98,22 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     else:
         print(printable(message), file=sys.stderr, flush=True)
     sys.exit(code)
+
+
+@contextmanager
+def _leaving_full_disks_to_the_main_thread() -> Iterator[None]:
+    """Print no traceback where TensorBoard's thread finds the disk full: its next call raises the same error again."""
+    before = threading.excepthook
+
+    def speak(arguments: threading.ExceptHookArgs) -> None:
+        if not (isinstance(arguments.exc_value, OSError) and arguments.exc_value.errno in _FULL_DISK):
+            before(arguments)
+
+    threading.excepthook = speak
+    try:
+        yield
+    finally:
+        threading.excepthook = before
 
 
 def out_of_memory(error: Exception) -> bool:

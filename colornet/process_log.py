@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 __all__ = ["process_log"]
@@ -27,7 +27,7 @@ def process_log(folder: Path, rank: int, patience: float) -> Iterator[Callable[[
     stderr. A hang is no error here: a process that waits for a lost one is ended by its launcher or by a time-out.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(folder / f"rank-{rank}.log", encoding="utf-8", errors="backslashreplace")
+    handler = _LogFile(folder / f"rank-{rank}.log", encoding="utf-8", errors="backslashreplace")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     level = _logger.level
     _logger.addHandler(handler)
@@ -44,6 +44,18 @@ def process_log(folder: Path, rank: int, patience: float) -> Iterator[Callable[[
         _logger.setLevel(level)
         _logger.removeHandler(handler)
         handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """Leaves out what a full disk does not take, where logging would print a traceback: the run itself says it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's name
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):  # what could not be written is tried once more
+            super().close()
 
 
 class _Clock:

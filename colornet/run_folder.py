@@ -46,12 +46,15 @@ class RunFolder:
             path.write_bytes(save(weights, metadata={"format": "pt", "step": str(state["step"])}))
         save_checkpoint(self.checkpoints, state["step"], state, keep)
 
-    def full_disk(self, step: int, error: OSError) -> str:
-        """Say what to do where the disk took no checkpoint."""
-        free = shutil.disk_usage(self.path).free / 2**20
+    def refused(self, what: str, error: OSError) -> str:
+        """Say what to do where the disk did not take something."""
+        try:
+            free = f"{shutil.disk_usage(self.path).free / 2**20:,.1f} MiB free there"
+        except OSError:
+            free = "its disk cannot be asked for room"
         return (
-            f"The checkpoint of step {step} cannot be written to {self.checkpoints}: {error.strerror}, "
-            f"{free:,.1f} MiB free there. Older checkpoints are whole: make room and go on with --resume auto."
+            f"{what} cannot be written to {self.path}: {error.strerror or error}, {free}. "
+            "Older checkpoints are whole: make room, or the folder writable, and go on with --resume auto."
         )
 
     def load(self, config: TrainConfig, fingerprint: str) -> dict[str, Any] | None:

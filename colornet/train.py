@@ -23,8 +23,8 @@ __all__ = ["check", "main", "parse", "train"]
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
-    # Every rank comes to the same conclusions; one of them says so.
-    quiet = os.environ.get("RANK", "0") != "0"
+    # Every process comes to the same conclusions; one of each machine, whose files may differ, says so.
+    quiet = os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")) != "0"
     console = logging.StreamHandler()
     console.setLevel(logging.CRITICAL if quiet else logging.WARNING)
     logging.basicConfig(format="%(message)s", handlers=[console])
@@ -42,15 +42,17 @@ def train(config: TrainConfig) -> None:
     # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
     from colornet.compose import compose_trainer
 
-    trainer = compose_trainer(config)
+    trainer = None
     try:
+        trainer = compose_trainer(config)
         trainer.fit()
     except RuntimeError as error:
         if not _is_lost_connection(error):
             raise
+        where = f"at step {trainer.step}" if trainer is not None else "before its first step"
         raise LostProcessError(
-            f"Process {trainer.accelerator.process_index} stops at step {trainer.step}, because another one has ended "
-            "or cannot be reached; --resume auto goes on from the last checkpoint."
+            f"Process {os.environ.get('RANK', '0')} stops {where}, because another one has ended or cannot be reached; "
+            "--resume auto goes on from the last checkpoint."
         ) from error
     # DDP goes before its process group. The other way round, the group is torn down by DDP's destructor, which holds
     # Python's lock while it waits for a gloo thread that may want it (a deadlock at exit, seen with torch 2.11).

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, broadcast_object_list
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -99,13 +99,16 @@ class Trainer:
             if self.accelerator.num_processes > 2:
                 self.rehearse()
             resumed = self.config.resume == "auto" and self.resume()
-            if self.accelerator.is_main_process:
-                self.describe("resuming" if resumed else "starting")
+            self.check_common_step()
+            self.write_once("The configuration", lambda: self.describe("resuming" if resumed else "starting"))
             if self.step == self.last_step:
                 return
             logs, rank = self.folder.path / "logs", self.accelerator.process_index
-            with process_log(logs, rank, self.config.hang_timeout) as alive:
-                self.train(StopVote(asked, self.accelerator.num_processes), alive)
+            try:
+                with process_log(logs, rank, self.config.hang_timeout) as alive:
+                    self.train(StopVote(asked, self.accelerator.num_processes), alive)
+            except OSError as error:  # of the curves, samples and logs: of the rest, `write_once` takes care
+                raise InputError(self.folder.refused(f"What step {self.step} has to show", error)) from error
         if self.accelerator.is_main_process and self.step == self.last_step:
             write_model_card(self.folder.path)
 
@@ -249,21 +252,34 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""
         self.check_finite()
-        problem = None
-        if self.accelerator.is_main_process:
-            try:
-                self.write()
-            except OSError as error:
-                problem = self.folder.full_disk(self.step, error)
-        (problem,) = broadcast_object_list([problem])  # all processes end alike, none waits for the first
-        if problem is not None:
-            raise InputError(problem)
+        self.write_once(f"The checkpoint of step {self.step}", self.write)
         logger.info("The checkpoint of step %d is written.", self.step)
 
     def write(self) -> None:
         """Write the files of `save`; raise `OSError` where the disk takes no more."""
         state = training_state(self.accelerator, self.objective, self.ema)
         self.folder.save({"step": self.step, "data": self.dataset.fingerprint, **state}, self.config.keep_checkpoints)
+
+    def write_once(self, what: str, write: Callable[[], None]) -> None:
+        """Let the first process write something; where the disk does not take it, all of them end alike."""
+        problem = None
+        if self.accelerator.is_main_process:
+            try:
+                write()
+            except OSError as error:
+                problem = self.folder.refused(what, error)
+        (problem,) = broadcast_object_list([problem])  # none is left waiting for the first
+        if problem is not None:
+            raise InputError(problem)
+
+    def check_common_step(self) -> None:
+        """Stop every process if one of them found another checkpoint, or none, under the same name."""
+        steps = gather_object([self.step])
+        if len(set(steps)) > 1:
+            raise InputError(
+                f"The processes would go on from different steps ({', '.join(map(str, steps))}): "
+                f"--run-dir {self.folder.path} must be the same folder for all of them, on a disk that they share."
+            )
 
     def resume(self) -> bool:
         """Load the newest good checkpoint of the run folder; return whether there was one."""

@@ -39,7 +39,7 @@ PORT = "29500"
 LINE = "{:<12}{:<8}{:<44}{}\n"  # of the table
 
 Launcher = Literal["accelerate", "torchrun"]
-Event = Literal["none", "stop", "slow", "flap", "cut"]
+Event = Literal["none", "stop", "slow", "flap", "cut", "kill", "restart"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,8 @@ class MachinesConfig:
     machines: int = 2  # network namespaces
     processes: int = 1  # on each of them
     launchers: tuple[Launcher, ...] = ("accelerate", "torchrun")  # what starts the processes
-    events: tuple[Event, ...] = ("none", "stop", "slow", "flap", "cut")  # stop: --max-steps; cut: the cable, for good
+    # stop: --max-steps; cut: the cable, for good; kill: a process; restart: the same, and torchrun starts it again
+    events: tuple[Event, ...] = ("none", "stop", "slow", "flap", "cut", "kill", "restart")
     pause: float = 10  # seconds for which slow stops a process and flap cuts the cable
     tcp_retries: int = 15  # net.ipv4.tcp_retries2 of the machines: when a silent connection is given up
     patience: float = 1300  # seconds after which a training is ended that neither ends nor fails
@@ -67,13 +68,13 @@ class Training:
         self.jobs: list[subprocess.Popen[bytes]] = []
         self.starts: list[dict[str, Any]] = []
 
-    def command(self, rank: int, steps: int) -> list[str]:
+    def command(self, rank: int, steps: int, restarts: int) -> list[str]:
         """Say what is typed on a machine."""
         count = len(self.machines)
         if self.launcher == "torchrun":
             launcher = ["torch.distributed.run", "--nnodes", str(count), "--nproc-per-node", str(self.world // count)]
             launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{self.machines[0].address}:{PORT}"]
-            launcher += ["--rdzv-id", self.run_dir.name]
+            launcher += ["--rdzv-id", self.run_dir.name, "--max-restarts", str(restarts)]
         else:
             file = LAUNCH / "accelerate" / "multi_machine.yaml"
             launcher = ["accelerate.commands.launch", "--config_file", str(file), "--num_processes", str(self.world)]
@@ -82,12 +83,12 @@ class Training:
         program = ["-m", "colornet.train", self.config.preset, *SMALL.split(), "--max-steps", str(steps)]
         return [sys.executable, "-m", *launcher, *program, "--run-dir", str(self.run_dir)]
 
-    def start(self, steps: int) -> None:
+    def start(self, steps: int, restarts: int = 0) -> None:
         """Start the launcher on every machine."""
         self.began = time.monotonic()
         self.logs = [self.run_dir.with_suffix(f".{len(self.starts)}.{rank}.txt") for rank in range(len(self.machines))]
         self.jobs = [
-            machine.start(self.command(rank, steps), log)
+            machine.start(self.command(rank, steps, restarts), log)
             for rank, (machine, log) in enumerate(zip(self.machines, self.logs, strict=True))
         ]
 
@@ -121,12 +122,14 @@ class Training:
         if event == "stop":
             self.start(STOP)
             self.finish()
-        self.start(self.config.steps)
-        if event in ("slow", "flap", "cut"):
+        self.start(self.config.steps, restarts=3 if event == "restart" else 0)
+        if event not in ("none", "stop"):
             self.wait_for_checkpoint()
             self.began = time.monotonic()  # what is timed is how long the event keeps the training
-        if event == "slow":
             worker = int(Path(f"/proc/{last.pid}/task/{last.pid}/children").read_text(encoding="utf-8").split()[0])
+        if event in ("kill", "restart"):
+            os.kill(worker, signal.SIGKILL)
+        if event == "slow":
             os.kill(worker, signal.SIGSTOP)
             time.sleep(self.config.pause)
             os.kill(worker, signal.SIGCONT)
@@ -136,7 +139,7 @@ class Training:
             time.sleep(self.config.pause)
             last.connect(True)
         self.finish()
-        if event == "cut":
+        if event in ("cut", "kill"):
             last.connect(True)
             self.start(self.config.steps)
             self.finish()
@@ -151,6 +154,8 @@ def observe(config: MachinesConfig, machines: Sequence[Machine], root: Path) -> 
     rows: dict[str, Any] = {}
     for launcher in config.launchers:
         for event in config.events:
+            if (launcher, event) == ("accelerate", "restart"):  # its launch file asks for none
+                continue
             training = Training(config, machines, launcher, root / f"{launcher}-{event}")
             training.train(event)
             row: dict[str, Any] = {"launcher": launcher, "event": event, "starts": training.starts}
@@ -195,17 +200,19 @@ def main() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # machines are removed after it as after Ctrl-C
     torch.set_num_threads(1)
     with exiting_on_errors(quiet=False), tempfile.TemporaryDirectory(prefix="colornet-machines-") as folder:
-        root = Path(folder)
+        out = config.out and Path(config.out).resolve()
+        os.chdir(folder)  # the commands that the results hold name runs by relative paths
+        root = Path()
         os.environ |= {"COLORNET_DATA": str(root / "cache"), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
         os.environ["TMPDIR"] = folder  # of the launchers
         with network(config.machines, config.tcp_retries, root) as machines:
             sys.stdout.write(LINE.format("launcher", "event", "exit codes", "weights"))
             rows = observe(config, machines, root)
-    if config.out:
+    if out:
         results: dict[str, Any] = {"kind": "machines", "data": "sample", "preset": config.preset, "options": SMALL}
         results |= {"machines": config.machines, "processes": config.processes, "tcp_retries": config.tcp_retries}
         results |= {"pause": config.pause, "steps": config.steps, **provenance(torch.device("cpu")), "runs": rows}
-        write_json(Path(config.out), results)
+        write_json(out, results)
     sys.exit(not all(row["bit_identical"] and row.get("same_scores", True) for row in rows.values()))
 
 

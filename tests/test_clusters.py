@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -193,6 +194,32 @@ def test_kubernetes_manifests_agree_with_themselves(kubernetes: dict[str, Any]) 
     assert int(variables["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"]) < pod["terminationGracePeriodSeconds"]
     assert {mount["name"] for mount in container["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
     assert variables["COLORNET_DATA"].startswith("/shared/")
+
+
+def test_kubernetes_types_hold_every_field() -> None:
+    """A dry run without a cluster: kubectl reads the Job into its own types, which leave out what they do not know."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    file = ROOT / "launch/kubernetes/job.yaml"
+    command = ["kubectl", "set", "env", "--local", "-f", str(file), "ADDED=1", "-o", "json"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 0, result.stderr
+    (job,) = (part for part in yaml.safe_load_all(file.read_text()) if part["kind"] == "Job")
+    assert_holds(json.loads(result.stdout), job, "job")
+
+
+def assert_holds(found: Any, expected: Any, where: str) -> None:
+    """Compare, but for what `found` has beyond `expected`; quantities may be written as text."""
+    if isinstance(expected, dict):
+        for key, value in expected.items():
+            assert key in found, f"{where}.{key}"
+            assert_holds(found[key], value, f"{where}.{key}")
+    elif isinstance(expected, list):
+        assert len(found) >= len(expected), where
+        for index, value in enumerate(expected):
+            assert_holds(found[index], value, f"{where}[{index}]")
+    else:
+        assert str(found) == str(expected), where
 
 
 @pytest.mark.parametrize("index", [0, 1])

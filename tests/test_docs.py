@@ -20,6 +20,7 @@ from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
 from benchmarks.report import ReportConfig
 from benchmarks.scaling import ScalingConfig
+from benchmarks.scaling_report import format_tables
 from benchmarks.speedrun import SpeedrunConfig
 from benchmarks.throughput import ThroughputConfig
 from benchmarks.validate import ValidateConfig
@@ -114,6 +115,41 @@ def test_evaluators_are_shown_as_they_were_validated() -> None:
         assert values == [f"{evaluators[name]['rows'][row]:.3f}" for name in ("v1", "dev")]
     for name in ("v1", "dev"):
         assert evaluators[name]["card"]["sha256"] == evaluator_card(name)["sha256"]
+
+
+def test_kills_are_shown_as_they_were_counted() -> None:
+    runs = json.loads((ROOT / "benchmarks" / "results" / "reliability-kills.json").read_text())["runs"]
+    for run in runs.values():
+        phases = [run["killed_during"].get(phase, 0) for phase in ("step", "evaluation", "checkpoint", "between")]
+        values = [run["processes"], run["kills"], *phases, run["runs"], run["bit_identical"]]
+        assert f"| {' | '.join(map(str, values))} |" in PAGES["docs/reliability.md"]
+
+
+def test_machines_are_shown_as_they_ended() -> None:
+    shown = re.findall(r"^\| \d+ \| (?:accelerate|torchrun) \|.*$", PAGES["docs/reliability.md"], re.MULTILINE)
+    ended = []
+    for path in (ROOT / "benchmarks" / "results").glob("reliability-machines-*.json"):
+        record = json.loads(path.read_text())
+        for run in record["runs"].values():
+            first = run["starts"][0]
+            values = [record["machines"], run["launcher"], run["event"], record["tcp_retries"]]
+            values += [round(max(first["seconds"])), ", ".join(map(str, first["codes"])), len(run["starts"])]
+            ended.append(f"| {' | '.join(map(str, values))} | {'equal' if run['bit_identical'] else 'different'} |")
+    assert sorted(shown) == sorted(ended)
+
+
+def test_scaling_is_shown_as_it_was_measured() -> None:
+    for path in (ROOT / "benchmarks" / "results").glob("scaling-*.json"):
+        table = format_tables(json.loads(path.read_text())).split("\n\n")[0]
+        assert (table in PAGES["benchmarks/README.md"]) == ("scaling-ethernet" not in path.name), path.name
+    shown = re.findall(r"^\| (ae|cgan) \| (here|Ethernet) \| (\d+) \| (.+) \| (.+) \|$", PAGES["docs/scaling.md"], re.M)
+    names = {"here": "scaling-cpu.json", "Ethernet": "scaling-ethernet.json"}
+    assert len(shown) >= 4
+    for preset, link, processes, *values in shown:
+        record = json.loads((ROOT / "benchmarks" / "results" / names[link]).read_text())
+        (model,) = (model for model in record["models"] if model["preset"] == preset)
+        (row,) = (row for row in model["images_for_90_percent"] if row["processes"] == int(processes))
+        assert values == ["none" if row[end] is None else f"{row[end]:,}" for end in ("high", "low")]
 
 
 def test_results_say_where_they_come_from() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -31,15 +34,18 @@ import faults
 
 torch.set_num_threads(1)
 
-def prepare(output, limit):
+def prepare(output, limit, apart):
+    if apart:
+        os.environ["LOCAL_RANK"] = "0"
+        os.chdir(f"{apart}/machine-{os.environ['RANK']}")
     for descriptor in (1, 2):
         os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
     if limit:  # bytes of a file; to write more fails as it does on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 for line in sys.stdin:
-    world, arguments, output, limit = json.loads(line)
-    children = faults.start(world, arguments, functools.partial(prepare, output, limit))
+    world, arguments, *how = json.loads(line)
+    children = faults.start(world, arguments, functools.partial(prepare, *how))
     print(json.dumps(children), flush=True)
     print(json.dumps(faults.finish(children)), flush=True)
 """
@@ -49,15 +55,13 @@ class Job:
     """Processes of one run; `codes` waits for them."""
 
     def __init__(
-        self, server: subprocess.Popen[str], world: int, run_dir: Path, options: list[str], limit: int
+        self, server: subprocess.Popen[str], world: int, arguments: list[str], output: Path, *how: Any
     ) -> None:
         assert server.stdin is not None
         assert server.stdout is not None
         self.replies = server.stdout
-        self.run_dir = run_dir
-        self.output = run_dir.with_suffix(".txt")
-        arguments = [*options, "--run-dir", str(run_dir), "--resume", "auto"]
-        server.stdin.write(json.dumps([world, arguments, str(self.output), limit]) + "\n")
+        self.output = output
+        server.stdin.write(json.dumps([world, arguments, str(output), *how]) + "\n")
         server.stdin.flush()
         self.processes: list[int] = json.loads(self.replies.readline())
 
@@ -82,8 +86,15 @@ class Jobs:
         often = "--epochs 12 --save-every 3 --log-every 5 --eval-every 6 --mixed-precision no"
         self.options = ["cgan", *small.split(), *often.split(), "--data", str(images)]
 
-    def start(self, world: int, run_dir: Path, *more: str, limit: int = 0) -> Job:
-        return Job(self.server, world, run_dir, [*self.options, *more], limit)
+    def start(
+        self, world: int, run_dir: Path, *more: str, output: Path | None = None, limit: int = 0, apart: str = ""
+    ) -> Job:
+        """Start processes; with `apart`, each works in its own folder machine-N of it, as if on a machine of its own.
+
+        `output` is the file of what they print, `limit` the bytes that a file may have.
+        """
+        arguments = [*self.options, *more, "--run-dir", str(run_dir), "--resume", "auto"]
+        return Job(self.server, world, arguments, output or run_dir.with_suffix(".txt"), limit, apart)
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +138,7 @@ def test_signal_to_one_process_stops_all_and_the_run_goes_on(
 ) -> None:
     run_dir = tmp_path / "run"
     job = jobs.start(2, run_dir)
-    wait_for_checkpoint(job.run_dir)
+    wait_for_checkpoint(run_dir)
     os.kill(job.processes[asked], number)
     assert job.codes() == [75, 75]
     (checkpoint, *_) = list_checkpoints(run_dir / "checkpoints")
@@ -145,8 +156,9 @@ def test_signal_to_one_process_stops_all_and_the_run_goes_on(
 
 @pytest.mark.parametrize("lost", [0, 1])
 def test_what_is_left_of_a_run_ends_with_a_sentence(lost: int, jobs: Jobs, tmp_path: Path) -> None:
-    job = jobs.start(2, tmp_path / "run")
-    wait_for_checkpoint(job.run_dir)
+    run_dir = tmp_path / "run"
+    job = jobs.start(2, run_dir)
+    wait_for_checkpoint(run_dir)
     os.kill(job.processes[lost], signal.SIGKILL)
     killed = time.monotonic()
     assert sorted(job.codes()) == [-signal.SIGKILL, 1]
@@ -164,7 +176,7 @@ def test_full_disk_leaves_the_older_checkpoint_whole(jobs: Jobs, whole: Path, tm
     full = jobs.start(2, run_dir, limit=200_000)
     assert full.codes() == [2, 2]
     (message,) = (line for line in full.output.read_text().splitlines() if line.startswith("error"))
-    assert f"The checkpoint of step 6 cannot be written to {run_dir / 'checkpoints'}: File too large" in message
+    assert f"The checkpoint of step 6 cannot be written to {run_dir}: File too large" in message
     assert " MiB free there" in message
     assert "Traceback" not in full.output.read_text()
     assert find_checkpoint(run_dir / "checkpoints") == older
@@ -172,6 +184,126 @@ def test_full_disk_leaves_the_older_checkpoint_whole(jobs: Jobs, whole: Path, tm
 
     assert jobs.start(2, run_dir).codes() == [0, 0]
     assert_same_result(run_dir, whole)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """Mount a disk of a few MiB, as only root may."""
+    path = tmp_path / "disk"
+    path.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=4m", "colornet-test", str(path)]
+    mounted = subprocess.run(command, capture_output=True, text=True, check=False)
+    if mounted.returncode:
+        pytest.skip(f"A disk of one's own cannot be mounted here: {mounted.stderr.strip()}")
+    yield path
+    subprocess.run(["umount", "-l", str(path)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Write zeros until the disk is full."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def test_disk_that_fills_up_ends_the_run_with_a_sentence(jobs: Jobs, whole: Path, disk: Path) -> None:
+    run_dir = disk / "run"
+    job = jobs.start(2, run_dir, output=disk.with_name("full.txt"))
+    wait_for_checkpoint(run_dir)
+    fill(disk / "ballast")
+    first, second = job.codes()
+    assert (first, second) in {(2, 2), (2, 1)}  # 1: the other was told that the first has gone
+    output = job.output.read_text()
+    assert f"cannot be written to {run_dir}: No space left on device, 0.0 MiB free there. Older" in output
+    assert "Traceback" not in output
+    (disk / "ballast").unlink()
+    assert jobs.start(2, run_dir, output=disk.with_name("room.txt")).codes() == [0, 0]
+    assert_same_result(run_dir, whole)
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+def test_disk_that_takes_nothing_ends_all_processes(fault: str, jobs: Jobs, whole: Path, disk: Path) -> None:
+    run_dir = disk / "run"
+    assert jobs.start(2, run_dir, "--max-steps", "5").codes() == [0, 0]
+    remount = ["mount", "-o", "remount", str(disk)]
+    if fault == "full":
+        fill(disk / "ballast")
+    else:
+        subprocess.run([*remount, "-r"], check=True)
+    job = jobs.start(2, run_dir, output=disk.with_name("refused.txt"))
+    assert job.codes() == [2, 2]
+    (message,) = (line for line in job.output.read_text().splitlines() if line.startswith("error"))
+    reason = "No space left on device" if fault == "full" else "Read-only file system"
+    assert f"error: The configuration cannot be written to {run_dir}: {reason}" in message
+    assert "Traceback" not in job.output.read_text()
+
+    if fault == "full":
+        (disk / "ballast").unlink()
+    else:
+        subprocess.run([*remount, "-w"], check=True)
+    assert jobs.start(2, run_dir).codes() == [0, 0]
+    assert_same_result(run_dir, whole)
+
+
+def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(jobs: Jobs, whole: Path, tmp_path: Path) -> None:
+    run_dir = tmp_path / "run"
+    assert jobs.start(2, run_dir, "--max-steps", "8").codes() == [0, 0]
+    newest, older = list_checkpoints(run_dir / "checkpoints")
+    os.truncate(newest / "state.pt", 1000)
+    job = jobs.start(2, run_dir)
+    assert job.codes() == [0, 0]
+    output = job.output.read_text()
+    assert output.count(f"The checkpoint {newest} is damaged (state.pt has 1000 of") == 1
+    assert f"resuming at step {int(older.name.removeprefix('step-'))} of 48" in output
+    assert_same_result(run_dir, whole)
+
+
+def test_a_slow_process_is_waited_for(jobs: Jobs, whole: Path, tmp_path: Path) -> None:
+    """It stands still for seconds; meanwhile each of the others notes where it waits."""
+    run_dir = tmp_path / "run"
+    job = jobs.start(2, run_dir, "--hang-timeout", "1")
+    wait_for_checkpoint(run_dir)
+    os.kill(job.processes[1], signal.SIGSTOP)
+    time.sleep(4)
+    os.kill(job.processes[1], signal.SIGCONT)
+    assert job.codes() == [0, 0]
+    assert "No step was finished for 1 s: where each process stands is in" in job.output.read_text()
+    log = (run_dir / "logs" / "rank-0.log").read_text()
+    assert "Timeout (0:00:01)!" in log
+    assert "trainer.py" in log
+    assert_same_result(run_dir, whole)
+
+
+def test_a_loss_that_is_not_a_number_ends_all_processes(jobs: Jobs, tmp_path: Path) -> None:
+    job = jobs.start(2, tmp_path / "run", "--lr", "1e30", "--lr-schedule", "constant")
+    assert job.codes() == [1, 1]
+    output = job.output.read_text()
+    assert output.count("error: The loss or its gradient is not finite since step") == 1
+    assert "Traceback" not in output
+    assert list_checkpoints(tmp_path / "run" / "checkpoints") == []
+
+
+def test_machines_that_share_no_folder_do_not_go_on(jobs: Jobs, tmp_path: Path) -> None:
+    first, second = (tmp_path / f"machine-{rank}" / "run" for rank in (0, 1))
+    for run_dir in (first, second):
+        run_dir.parent.mkdir()
+
+    def start(name: str, *more: str) -> tuple[list[int], str]:
+        job = jobs.start(2, Path("run"), *more, output=tmp_path / name, apart=str(tmp_path))
+        return sorted(job.codes()), job.output.read_text()
+
+    codes, _ = start("whole.txt", "--max-steps", "3")
+    assert codes == [0, 0]
+    codes, output = start("logs.txt")  # the second machine has no more of the run than its own log
+    assert codes == [1, 2]
+    assert "error: run is no run" in output
+    assert "error: Process 0 stops before its first step, because another one has ended" in output
+    assert "Traceback" not in output
+    shutil.copytree(first, second, dirs_exist_ok=True)
+    shutil.rmtree(second / "checkpoints")
+    codes, output = start("copy.txt")
+    assert codes == [2, 2]
+    assert output.count("error: The processes would go on from different steps (3, 0): --run-dir run must be") == 2
 
 
 def test_torchrun_goes_on_by_itself_after_the_loss_of_a_process(jobs: Jobs, whole: Path, tmp_path: Path) -> None:

@@ -112,8 +112,11 @@ NO_IMAGES: dict[str, bytes] = {
     "program.eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(%pipe%touch ran) (w) file closefile\n",
 }
 
-# Damage beside the pixels: these are shown.
+# A wrong name, or damage beside the pixels: these are shown.
 IMAGES: dict[str, bytes] = {
+    "jpeg.png": encoded("JPEG"),
+    "png.jpg": encoded("PNG"),
+    "webp.bmp": encoded("WEBP"),
     "followed.jpg": encoded("JPEG") + b"\0" * 1000 + zipped(),
     "exif.jpg": encoded("JPEG", exif=b"Exif\0\0" + os.urandom(64)),
     "profile.jpg": encoded("JPEG", icc_profile=b"no profile" * 20),
@@ -186,6 +189,18 @@ def test_any_bytes_are_an_image_or_an_os_error(
     except OSError:
         return
     assert image.mode == "RGB"
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.sampled_from(ENCODED), place=st.integers(0, 2000), inserted=st.binary(max_size=30))
+def test_any_bytes_are_a_photo_or_an_os_error(tmp_path: Path, data: bytes, place: int, inserted: bytes) -> None:
+    path = tmp_path / "image"
+    path.write_bytes(data[:place] + inserted + data[place:])
+    try:
+        photo = read_photo(path)
+    except OSError:
+        return
+    assert photo.pixels.ndim in (2, 3)
 
 
 @pytest.fixture
@@ -295,6 +310,18 @@ JSON = st.recursive(
 @given(changes=st.dictionaries(st.sampled_from(FIELDS), JSON, max_size=3))
 def test_any_configuration_is_valid_or_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
     (tmp_path / "config.json").write_text(json.dumps({**dataclasses.asdict(TrainConfig()), **changes}))
+    try:
+        config = load_config(tmp_path)
+    except InputError:
+        return
+    check_config(dataclasses.replace(config, num_processes=None, accumulation_steps=1))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(place=st.integers(0, 1500), removed=st.integers(0, 40), inserted=st.binary(max_size=8))
+def test_any_bytes_are_a_configuration_or_refused(tmp_path: Path, place: int, removed: int, inserted: bytes) -> None:
+    text = json.dumps(dataclasses.asdict(TrainConfig())).encode()
+    (tmp_path / "config.json").write_bytes(text[:place] + inserted + text[place + removed :])
     try:
         config = load_config(tmp_path)
     except InputError:
