@@ -14,6 +14,7 @@ import pytest
 from benchmarks.ablation import AblationConfig
 from benchmarks.ablation_table import format_table
 from benchmarks.evaluator import EvaluatorConfig
+from benchmarks.growth import GrowthConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
 from benchmarks.report import ReportConfig
@@ -30,7 +31,7 @@ from colornet.features import evaluator_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = ("clusters", "demo", "export", "protocol", "reliability", "scaling")
+DOCS = ("clusters", "demo", "export", "performance", "protocol", "reliability", "scaling")
 PAGES = {
     page: (ROOT / page).read_text(encoding="utf-8")
     for page in ("README.md", "benchmarks/README.md", *(f"docs/{name}.md" for name in DOCS))
@@ -124,7 +125,14 @@ def test_results_say_where_they_come_from() -> None:
         if rows:
             assert record["evaluators"]["cifar10_v1"]["sha256"] == evaluator_card("v1")["sha256"], path.name
         runs = [run for row in rows for run in row["runs"].values()] or list(record.get("runs", {}).values())
-        assert runs or record["kind"] in ("throughput", "speedrun", "scaling", "evaluator-validation", "reliability")
+        assert runs or record["kind"] in (
+            "throughput",
+            "speedrun",
+            "scaling",
+            "growth",
+            "evaluator-validation",
+            "reliability",
+        )
         for run in runs:
             assert all(start["commit"] for start in run["training"])
 
@@ -147,6 +155,7 @@ def test_options_exist(page: str) -> None:
         ThroughputConfig,
         SpeedrunConfig,
         ScalingConfig,
+        GrowthConfig,
         ReportConfig,
         EvaluatorConfig,
         ValidateConfig,

@@ -76,7 +76,7 @@ def test_images_may_be_streamed_in_part_of_a_run(
 ) -> None:
     whole = small("ae", folder, tmp_path / "whole")
     compose_trainer(whole).fit()
-    assert "streamed" not in capsys.readouterr().out
+    assert "streamed to the device" not in capsys.readouterr().out
     parts = dataclasses.replace(whole, run_dir=str(tmp_path / "parts"), resume="auto")
     compose_trainer(dataclasses.replace(parts, max_steps=4)).fit()
     compose_trainer(dataclasses.replace(parts, max_steps=14, device_budget=0)).fit()
