@@ -146,8 +146,12 @@ def run_round(
 def settled(config: TrainConfig, device: torch.device) -> TrainConfig:
     """Return a configuration with nothing left on `auto`."""
     on_gpu = device.type == "cuda"
-    compiled = "on" if config.compile == "on" or (config.compile == "auto" and on_gpu) else "off"
-    return dataclasses.replace(config, mixed_precision=choose_precision(config), compile=compiled, cpu=not on_gpu)
+    values: dict[str, Any] = {
+        "mixed_precision": choose_precision(config),
+        "compile": "on" if config.compile == "on" or (config.compile == "auto" and on_gpu) else "off",
+        "cpu": not on_gpu,
+    }
+    return dataclasses.replace(config, **values)
 
 
 def take_turn(trainer: Trainer, point: Point, options: GrowthConfig, path: Path) -> dict[str, Any]:
