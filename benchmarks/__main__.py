@@ -11,6 +11,7 @@ COMMANDS = {
     "throughput": "time training steps and inference against the seed project's pipeline",
     "inference": "time the colouring of small images in batches against a loop over them",
     "scaling": "time training on more and more processes and predict even more of them",
+    "growth": "time training of wider networks, with larger batches, on more images than memory holds",
     "speedrun": "time our training until it reaches the error of the seed project's autoencoder",
     "report": "make a page and tables of the results",
     "ablation": "train variants of the recipe and compare them on the validation images",

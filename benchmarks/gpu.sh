@@ -14,6 +14,7 @@
 #   batch-PRESET      its largest batch, with and without activation checkpointing
 #   speedrun     the seed's autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
 #   scaling      training on all GPUs of the machine, and what to expect of more
+#   growth       training against width, batch and number of images, in memory and streamed; 15 GB of disk for a while
 #   ablation     variants of the recipe on validation images, one seed; repeat until all are finished
 #   quality      all trained runs on the test images, with the evaluators as shipped
 #   report       one page of it all
@@ -23,7 +24,7 @@ cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
 stages=("${@:-evaluators train validate seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
-    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan speedrun scaling ablation quality report}")
+    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan speedrun scaling growth ablation quality report}")
 python=${COLORNET_PYTHON:-python3}
 limit=${STAGE_SECONDS:-460} # of a training stage; repeat the stage where that was too short
 epochs=${EPOCHS:-16}
@@ -112,6 +113,12 @@ for stage in ${stages[*]}; do
             # shellcheck disable=SC2086  # numbers
             [ -e "$work/scaling.json" ] || timeout "$limit" "$python" -m benchmarks scaling --data "$data" \
                 --processes $gpus --batch-sizes 256 512 1024 "${link[@]}" --out "$work/scaling.json"
+            ;;
+        growth)
+            [ -e "$work/growth.json" ] || timeout "$limit" "$python" -m benchmarks growth --data "$data" --width 64 \
+                --batch-size 256 --widths 32 64 128 --batch-sizes 128 256 1024 --rounds 2 \
+                --scratch "$work/growth" --out "$work/growth.json"
+            rm -rf "$work/growth"
             ;;
         ablation)
             timeout "$limit" "$python" -m benchmarks ablation --data "$data" --epochs "${ABLATION_EPOCHS:-4}" --jobs 6 \

@@ -92,6 +92,7 @@ class TrainConfig:
     save_every: int = 1000  # steps between checkpoints; one more is written after each evaluation
     keep_checkpoints: int = 2  # how many of the newest checkpoints are kept
     hang_timeout: float = 600.0  # seconds without a step after which each process logs where it stands; 0: never
+    device_budget: float | None = None  # GiB of a device for training images, more are streamed (default: 1/4 of free)
     profile: bool = False  # trace five early steps into RUN_DIR/profile; opens in Perfetto or chrome://tracing
     dry_run: bool = False  # check everything, print the configuration, train nothing
 
@@ -156,6 +157,7 @@ FREE_ON_RESUME = frozenset(
         "compile",
         "activation_checkpointing",
         "cpu",
+        "device_budget",
         "num_processes",
         "run_dir",
         "resume",
@@ -207,6 +209,8 @@ def _check_values(config: TrainConfig) -> None:
         _require(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
     _check_game(config)
     _require(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
+    budget = config.device_budget
+    _require(budget is None or 0 <= budget < math.inf, config, "device_budget", "a number of GiB of at least 0")
     _require(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
     _require(config.shift < config.image_size, config, "shift", "below --image-size")
     levels = config.multipliers

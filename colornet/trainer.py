@@ -78,6 +78,7 @@ class Trainer:
             accumulation_steps=config.accumulation_steps,
             rank=accelerator.process_index,
             world_size=accelerator.num_processes,
+            device_budget=config.device_budget,
         )
         self.generator = accelerator.unwrap_model(objective.generator)
         evaluator = load_evaluator("dev").to(accelerator.device)
@@ -188,7 +189,8 @@ class Trainer:
             f"  {self.accelerator.num_processes} process(es) on {device.type}, "
             f"precision {self.accelerator.mixed_precision}, batch {config.batch_size}\n"
             f"  data {self.dataset.name}: {len(self.dataset.train):,} training and {len(self.dataset.validation):,} "
-            f"validation images of {config.image_size}×{config.image_size} pixels\n"
+            f"validation images of {config.image_size}×{config.image_size} pixels"
+            f"{', streamed to the device' if self.loader.streamed else ''}\n"
             f"  parameters: {sizes}",
             flush=True,
         )

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import logging
 import os
 import pickle
+import resource
+import struct
 import subprocess
 import sys
 import tarfile
+import weakref
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.error import URLError
 
@@ -21,11 +26,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
+from safetensors.torch import load_file
 from torchvision.datasets import CIFAR10
 
 import colornet.data
 from colornet.data import Dataset, check_dataset, default_cache_dir, folder, load_dataset, sample
-from colornet.data.images import open_rgb
+from colornet.data.images import open_rgb, to_chw
+from colornet.data.mapped import map_images, read_ahead
+from colornet.data.stream import stream
 from colornet.errors import InputError
 
 Pixels = NDArray[np.uint8]
@@ -511,14 +519,74 @@ def test_a_damaged_cache_is_rebuilt(
     assert path.read_bytes()[1000:] == whole[1000:]
 
 
-def test_a_failed_write_leaves_nothing_behind(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: object, **__: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("colornet.data.cache.save_file", full)
-    with pytest.raises(InputError, match=r"cannot be written .*No space left.* --cache-dir or COLORNET_DATA"):
-        load_dataset(str(photos), image_size=32, cache_dir=cache)
+@pytest.mark.parametrize("images", [15, 30])  # of 30: it is full while they are decoded, or when they are stored
+def test_a_full_disk_leaves_nothing_behind(photos: Path, cache: Path, images: int) -> None:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (images * 3072 + 8, before[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot be written \(File too large\).* --cache-dir or COLORNET_DATA"):
+            load_dataset(str(photos), image_size=32, cache_dir=cache)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list((cache / "decoded").iterdir())
+    assert len(load_dataset(str(photos), image_size=32, cache_dir=cache).train) == 24
+
+
+def test_a_disk_that_will_be_full_is_named_before_anything_is_decoded(
+    photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder, "open_rgb", None)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100_000_000))
+    with pytest.raises(InputError, match=r"\(0\.2 GB are needed for decoding and 0\.1 GB are free\)"):
+        load_dataset(str(photos), image_size=1024, cache_dir=cache)
+
+
+def test_images_lie_in_their_file_and_cannot_be_changed(photos: Path, cache: Path) -> None:
+    images = load_dataset(str(photos), image_size=32, cache_dir=cache).train
+    (path,) = (cache / "decoded").iterdir()
+    assert load_file(path)["train"].equal(images)  # it is a safetensors file to others, too
+    first = images.data_ptr()
+    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if path.name in line]
+    assert any(int(m[0].split("-")[0], 16) <= first < int(m[0].split("-")[1], 16) and m[1] == "r--s" for m in maps)
+
+
+def test_a_file_may_be_larger_than_memory(tmp_path: Path) -> None:
+    path, count = tmp_path / "large.safetensors", 2**40 // 3072  # a terabyte, nearly all of which is a hole
+    size = count * 3072
+    header = json.dumps({"train": {"dtype": "U8", "shape": [count, 3, 32, 32], "data_offsets": [0, size]}}).encode()
+    with path.open("wb") as file:
+        file.write(struct.pack("<Q", len(header)) + header)
+        file.seek(size - 1, os.SEEK_CUR)
+        file.write(b"\x07")
+    images = map_images(path)["train"]
+    assert images.shape == (count, 3, 32, 32)
+    assert images[-1].sum() == 7
+    chosen = np.array([count - 1, 5, count - 1])
+    read_ahead(images, chosen)
+    (batch,) = stream(images, chosen[None], torch.device("cpu"))
+    assert batch.flatten(1).sum(1).tolist() == [7, 0, 7]
+
+
+@pytest.mark.parametrize("side", [8, 64])  # files decoded by one thread and by several
+def test_decoding_holds_few_images_in_memory(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, side: int
+) -> None:
+    monkeypatch.setattr(folder, "_PIECE", 3 * side**2)  # as if one of them were large: one a task
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    write_images(tmp_path / "many", noise(60, side))
+    alive, counts = set[int](), []
+
+    def watched(image: Image.Image) -> Pixels:
+        pixels = to_chw(image).copy()
+        alive.add(id(pixels))
+        weakref.finalize(pixels, alive.discard, id(pixels))
+        counts.append(len(alive))
+        return pixels
+
+    monkeypatch.setattr(folder, "to_chw", watched)
+    dataset = load_dataset(str(tmp_path / "many"), image_size=side, cache_dir=cache)
+    assert torch.equal(dataset.test, torch.from_numpy(noise(60, side).transpose(0, 3, 1, 2)[9::10].copy()))
+    assert max(counts) <= 8
 
 
 def test_an_unwritable_cache_is_named_before_anything_is_decoded(

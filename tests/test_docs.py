@@ -14,8 +14,9 @@ import pytest
 from benchmarks.ablation import AblationConfig
 from benchmarks.ablation_table import format_table
 from benchmarks.evaluator import EvaluatorConfig
-from benchmarks.photos import PhotosConfig
+from benchmarks.growth import GrowthConfig
 from benchmarks.inference import InferenceConfig
+from benchmarks.photos import PhotosConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
 from benchmarks.report import ReportConfig
@@ -33,7 +34,7 @@ from colornet.features import evaluator_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = ("clusters", "demo", "export", "own-data", "protocol", "questions", "reliability", "scaling")
+DOCS = sorted(path.stem for path in (ROOT / "docs").glob("*.md"))
 PAGES = {
     page: (ROOT / page).read_text(encoding="utf-8")
     for page in ("README.md", "benchmarks/README.md", *(f"docs/{name}.md" for name in DOCS))
@@ -170,6 +171,7 @@ def test_results_say_where_they_come_from() -> None:
             "reliability",
             "photos",
             "inference",
+            "growth",
         )
         for run in runs:
             assert all(start["commit"] for start in run["training"])
@@ -195,6 +197,7 @@ def test_options_exist(page: str) -> None:
         InferenceConfig,
         SpeedrunConfig,
         ScalingConfig,
+        GrowthConfig,
         ReportConfig,
         EvaluatorConfig,
         ValidateConfig,

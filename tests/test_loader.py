@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from itertools import product
 from typing import Any
 
@@ -12,6 +14,7 @@ from torch import Tensor
 
 from colornet.data import DeviceLoader
 from colornet.data.loader import random_flip, random_shift
+from colornet.data.stream import AHEAD, stream
 from colornet.errors import InputError
 
 CPU = torch.device("cpu")
@@ -74,6 +77,56 @@ def test_start_gives_the_rest_of_the_epoch(images: Tensor) -> None:
         rest = steps(images, shift=1, epoch=2, world_size=2, rank=1, start=start)
         assert len(rest) == 6 - start
         assert all(torch.equal(a, b) for a, b in zip(rest, whole[start:], strict=True))
+
+
+@pytest.mark.parametrize("start", [0, 4])
+@pytest.mark.parametrize(("world_size", "accumulation_steps"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_streaming_changes_no_batch(images: Tensor, start: int, world_size: int, accumulation_steps: int) -> None:
+    for epoch, rank in product((0, 1), range(world_size)):
+        options: dict[str, Any] = {
+            "shift": 2, "noise_channels": 3, "rank": rank, "world_size": world_size,
+            "accumulation_steps": accumulation_steps,
+        }  # fmt: skip
+        resident, streamed = loader(images, **options), loader(images, device_budget=0, **options)
+        assert (resident.streamed, streamed.streamed) == (False, True)
+        batches = list(resident.epoch(epoch, start)), list(streamed.epoch(epoch, start))
+        for ours, theirs in zip(*batches, strict=True):
+            assert len(ours) == accumulation_steps
+            assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+        noises = resident.noise(3) or [], streamed.noise(3) or []
+        assert all(torch.equal(a, b) for a, b in zip(*noises, strict=True))
+
+
+def test_only_what_exceeds_the_budget_is_streamed(images: Tensor) -> None:
+    exactly = images.nbytes / 2**30
+    assert not loader(images, device_budget=exactly).streamed
+    assert loader(images, device_budget=exactly * 0.99).streamed
+    assert not loader(images).streamed  # a CPU works on them where they are
+
+
+def test_batches_are_gathered_ahead_but_not_too_far(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    gathered: list[list[int]] = []
+    monkeypatch.setattr("colornet.data.stream.read_ahead", lambda _, rows: gathered.append(rows.tolist()))
+    order = np.arange(52).reshape(26, 2)
+    batches = stream(images, order, CPU)
+    for number in range(10):
+        next(batches)
+        deadline = time.monotonic() + 10
+        while len(gathered) < number + 1 + AHEAD and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert sorted(gathered) == order[: number + 1 + AHEAD].tolist()
+    batches.close()
+    assert not any(thread.name.startswith("batches") for thread in threading.enumerate())
+    assert len(gathered) <= 10 + AHEAD
+
+
+def test_what_fails_in_the_background_is_raised(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    def damaged(*_: object) -> None:
+        raise OSError("a bad sector")
+
+    monkeypatch.setattr("colornet.data.stream.read_ahead", damaged)
+    with pytest.raises(OSError, match="a bad sector"):
+        next(loader(images, device_budget=0).epoch(0))
 
 
 def test_seed_and_epoch_alone_decide(images: Tensor) -> None:

@@ -71,6 +71,20 @@ def test_resumed_run_equals_an_uninterrupted_one_to_the_last_bit(
     assert len(moved) > 10
 
 
+def test_images_may_be_streamed_in_part_of_a_run(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = small("ae", folder, tmp_path / "whole")
+    compose_trainer(whole).fit()
+    assert "streamed to the device" not in capsys.readouterr().out
+    parts = dataclasses.replace(whole, run_dir=str(tmp_path / "parts"), resume="auto")
+    compose_trainer(dataclasses.replace(parts, max_steps=4)).fit()
+    compose_trainer(dataclasses.replace(parts, max_steps=14, device_budget=0)).fit()
+    assert "of 16×16 pixels, streamed to the device\n" in capsys.readouterr().out
+    compose_trainer(parts).fit()
+    assert_same(state(tmp_path / "whole"), state(tmp_path / "parts"))
+
+
 def test_resumed_run_shows_one_curve(folder: Path, tmp_path: Path) -> None:
     config = small("ae", folder, tmp_path / "run", resume="auto", save_every=5, log_every=1)
     trainer = compose_trainer(dataclasses.replace(config, max_steps=9))

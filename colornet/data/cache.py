@@ -1,4 +1,4 @@
-"""Decoded data sets on disk: one safetensors file each, written all at once or not at all."""
+"""Decoded data sets on disk: one safetensors file each, which is there as a whole or not at all."""
 
 from __future__ import annotations
 
@@ -6,23 +6,29 @@ import dataclasses
 import hashlib
 import json
 import logging
+import math
 import os
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 
 from colornet.data.listing import ImageFile
+from colornet.data.mapped import advise_random, map_images
 from colornet.data.split import Labels, Parts
 from colornet.errors import InputError
 from colornet.files import replacing
 
-__all__ = ["cache_key", "make_folder", "read_parts", "write_parts"]
+__all__ = ["PARTS", "cache_key", "make_folder", "not_writable", "read_parts", "write_parts"]
 
 _READER_VERSION = "2"  # raise it whenever the same files would decode, split or be stored differently
 
-_PARTS = ("train", "validation", "test")
+PARTS = ("train", "validation", "test")
 
 _logger = logging.getLogger("colornet.data")
 
@@ -45,26 +51,30 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise _not_writable(folder, error.strerror or "not possible") from error
+        raise not_writable(folder, error.strerror or "not possible") from error
     if not os.access(folder, os.W_OK):
-        raise _not_writable(folder, "no permission")
+        raise not_writable(folder, "no permission")
 
 
 def read_parts(path: Path) -> tuple[Parts, list[str]] | None:
     """Return a decoded data set and the names of files that were unreadable; nothing if missing or damaged.
 
-    The images are mapped into memory, not copied.
+    The images are mapped into memory, not copied, and may be more than it holds. Once they are compared with their
+    fingerprint, which reads all of them in turn, those for training are expected to be read in no order.
     """
     if not path.exists():
         return None
     try:
-        with safe_open(path, framework="pt") as file:
+        # This checks the header against the length of the file; labels are small and copied.
+        with safe_open(path, framework="np") as file:
             metadata = file.metadata()
-            parts = Parts(*(file.get_tensor(part) for part in _PARTS))
+            images = map_images(path)
+            parts = Parts(images["train"], images["validation"], images["test"])
             if classes := json.loads(metadata["classes"]):
-                labels = Labels(tuple(classes), *(file.get_tensor(f"labels/{part}") for part in _PARTS))
-                parts = dataclasses.replace(parts, labels=labels)
+                labels = (torch.from_numpy(file.get_tensor(f"labels/{part}")) for part in PARTS)
+                parts = dataclasses.replace(parts, labels=Labels(tuple(classes), *labels))
         if parts.fingerprint == metadata["fingerprint"]:
+            advise_random(parts.train)
             return parts, json.loads(metadata["unreadable"])
         problem = "its content changed"
     except (SafetensorError, OSError, KeyError, ValueError) as error:
@@ -73,26 +83,62 @@ def read_parts(path: Path) -> tuple[Parts, list[str]] | None:
     return None
 
 
-def write_parts(path: Path, name: str, parts: Parts, unreadable: list[str]) -> None:
-    """Store a decoded data set so that a reader finds all of it or nothing; raise InputError where that fails."""
-    tensors = {part: getattr(parts, part).contiguous() for part in _PARTS}
-    if parts.labels is not None:
-        tensors |= {f"labels/{part}": getattr(parts.labels, part) for part in _PARTS}
+def write_parts(
+    path: Path,
+    name: str,
+    shapes: dict[str, tuple[int, ...]],
+    images: Iterable[NDArray[np.uint8]],
+    labels: Labels | None,
+    unreadable: list[str],
+) -> None:
+    """Store a decoded data set so that a reader finds all of it or nothing; raise InputError where that fails.
+
+    `shapes` are those of the three parts, (N, 3, H, W) each; `images` yields what they hold, in the order of `PARTS`
+    and in pieces (n, 3, H, W), so that no more than a piece must be in memory.
+    """
     metadata = {
         "format": _READER_VERSION,
         "name": name,
-        "fingerprint": parts.fingerprint,
+        "fingerprint": "0" * 64,  # until there is something to take it of
         "unreadable": json.dumps(unreadable),
-        "classes": json.dumps(parts.labels.classes if parts.labels else []),
+        "classes": json.dumps(labels.classes if labels else []),
     }
+    stored = {} if labels is None else {f"labels/{part}": getattr(labels, part).numpy() for part in PARTS}
     try:
         with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata)
-    except (OSError, SafetensorError) as error:
-        raise _not_writable(path.parent, str(error)) from error
+            with temporary.open("wb") as file:
+                file.write(_header(metadata, stored, shapes))
+                for array in stored.values():
+                    file.write(array.data)
+                for piece in images:
+                    file.write(np.ascontiguousarray(piece).data)
+            written = map_images(temporary)
+            metadata["fingerprint"] = Parts(written["train"], written["validation"], written["test"]).fingerprint
+            del written  # Windows renames no file that is mapped
+            with temporary.open("r+b") as file:
+                file.write(_header(metadata, stored, shapes))
+    except OSError as error:
+        raise not_writable(path.parent, error.strerror or str(error)) from error
 
 
-def _not_writable(folder: Path, reason: str) -> InputError:
+def _header(
+    metadata: dict[str, str], labels: dict[str, NDArray[np.int64]], shapes: dict[str, tuple[int, ...]]
+) -> bytes:
+    """Return what a safetensors file begins with: the length of a JSON, and the JSON with all tensors' places."""
+    header: dict[str, Any] = {"__metadata__": metadata}
+    offset = 0
+    tensors = [(name, "I64", array.shape, array.nbytes) for name, array in labels.items()]
+    tensors += [(part, "U8", shapes[part], math.prod(shapes[part])) for part in PARTS]
+    for name, dtype, shape, size in tensors:
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": (offset, offset + size)}
+        offset += size
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # labels, of 8 bytes each, come first: all tensors are aligned
+    return struct.pack("<Q", len(text)) + text
+
+
+def not_writable(folder: Path, reason: str) -> InputError:
+    """Return the error of a folder of the cache that takes no file, for `reason`."""
     return InputError(
         f"Cache folder '{folder}' cannot be written ({reason}): choose another with --cache-dir or COLORNET_DATA."
     )

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
+import itertools
 import logging
 import os
+import shutil
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from colornet.data.cache import cache_key, make_folder, read_parts, write_parts
+from colornet.data.cache import PARTS, cache_key, make_folder, not_writable, read_parts, write_parts
 from colornet.data.images import fit_square, open_rgb, to_chw
 from colornet.data.listing import ImageFile, list_images, part_folders
 from colornet.data.split import Labels, Parts, split_train, split_whole
@@ -23,6 +29,7 @@ __all__ = ["load_folder"]
 
 _NAMES_SHOWN = 5
 _FILES_PER_TASK = 16
+_PIECE = 2**22  # bytes of images that are worked on at a time
 _SMALL_FILE = 8192  # bytes; below it threads only wait for Python's lock: 16 of them take 3 times as long as one
 
 _logger = logging.getLogger("colornet.data")
@@ -41,8 +48,10 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     cached = read_parts(path)
     if cached is None:
         make_folder(path.parent)  # before the work, not after it
-        cached = _decode_parts(folder, sources, image_size, progress)
-        write_parts(path, folder.resolve().name, *cached)
+        _store(path, folder, sources, image_size, progress)
+        cached = read_parts(path)
+        if cached is None:
+            raise not_writable(path.parent, "what was written there is not what is read")
     parts, unreadable = cached
     if unreadable:
         names = ", ".join(unreadable[:_NAMES_SHOWN]) + (", …" if len(unreadable) > _NAMES_SHOWN else "")
@@ -52,71 +61,111 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     return parts
 
 
-def _decode_parts(
-    folder: Path, sources: dict[str, list[ImageFile]], image_size: int, progress: bool
-) -> tuple[Parts, list[str]]:
-    images: dict[str, Tensor] = {}
-    names: dict[str, list[str]] = {}
-    unreadable: list[str] = []
-    below = part_folders(folder)
-    for part, files in sources.items():
-        images[part], failed = _decode(folder, files, image_size, progress)
-        if len(failed) == len(files):
-            raise InputError(f"Folder '{folder}' is no data set: none of its {len(files)} {part} images can be read.")
-        unreadable += failed
-        lost = set(failed)
-        names[part] = [file.name.removeprefix(below[part] + "/") for file in files if file.name not in lost]
-    parts = _split(images, folder)
-    return dataclasses.replace(parts, labels=_labels(names, folder)), unreadable
+def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_size: int, progress: bool) -> None:
+    """Decode a folder into a file of the cache, with no more in memory than a few images of each thread.
+
+    The parts depend on which files can be read, so the images go to a nameless file first: the system forgets it even
+    if this process is killed.
+    """
+    files = [file for listed in sources.values() for file in listed]
+    _check_room(path.parent, 2 * len(files) * 3 * image_size**2)
+    try:
+        with TemporaryFile(dir=path.parent) as scratch:
+            readable = _decode(folder, files, image_size, progress, scratch)
+            scratch.flush()
+            names: dict[str, list[str]] = {}
+            found = iter(readable)
+            for part, listed in sources.items():
+                names[part] = [file.name for file, good in zip(listed, found, strict=False) if good]
+                if not names[part]:
+                    raise InputError(
+                        f"Folder '{folder}' is no data set: none of its {len(listed)} {part} images can be read."
+                    )
+            places = _places(names, folder)
+            pixels = np.memmap(scratch, np.uint8, "r", shape=(sum(readable), 3, image_size, image_size))
+            shapes = {part: (len(getattr(places, part)), *pixels.shape[1:]) for part in PARTS}
+            labels = _labels(names, part_folders(folder), places)
+            unreadable = [file.name for file, good in zip(files, readable, strict=True) if not good]
+            name = folder.resolve().name
+            write_parts(path, name, shapes, _pieces(pixels, places), labels, unreadable)
+    except OSError as error:
+        raise not_writable(path.parent, error.strerror or str(error)) from error
 
 
-def _labels(names: dict[str, list[str]], folder: Path) -> Labels | None:
+def _check_room(cache: Path, size: int) -> None:
+    """Raise InputError where a disk will be full before the images are decoded."""
+    free = shutil.disk_usage(cache).free
+    if size > free:
+        raise not_writable(cache, f"{size / 1e9:,.1f} GB are needed for decoding and {free / 1e9:,.1f} GB are free")
+
+
+def _pieces(pixels: NDArray[np.uint8], places: Parts) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images (N, 3, H, W) of the parts one after the other, some of them at a time."""
+    count = max(_PIECE // pixels[0].nbytes, 1)
+    for part in PARTS:
+        for chosen in getattr(places, part).split(count):
+            yield pixels[chosen.numpy()]
+
+
+def _places(names: dict[str, list[str]], folder: Path) -> Parts:
+    """Return which images the three parts hold, int64 (N,) each: positions in the list of all that can be read."""
+    positions: dict[str, Tensor] = {}
+    first = 0
+    for source, listed in names.items():
+        positions[source] = torch.arange(first, first + len(listed))
+        first += len(listed)
+    if "all" in positions:
+        return split_whole(positions["all"], f"Folder '{folder}'")
+    if "validation" in positions:
+        return Parts(positions["train"], positions["validation"], positions["test"])
+    train, validation = split_train(positions["train"], f"Folder '{folder / 'train'}'")
+    return Parts(train, validation, positions["test"])
+
+
+def _labels(names: dict[str, list[str]], below: dict[str, str], places: Parts) -> Labels | None:
     """Take the first folder of every path within its part as the image's class; None unless all images have one."""
-    folders = {part: [name.rpartition("/")[0].partition("/")[0] for name in listed] for part, listed in names.items()}
-    classes = sorted({name for listed in folders.values() for name in listed})
+    paths = [name.removeprefix(below[source] + "/") for source, listed in names.items() for name in listed]
+    folders = [path.rpartition("/")[0].partition("/")[0] for path in paths]
+    classes = sorted(set(folders))
     if "" in classes:
         return None
-    positions = {part: torch.tensor([classes.index(name) for name in listed]) for part, listed in folders.items()}
-    labels = _split(positions, folder)
-    return Labels(tuple(classes), labels.train, labels.validation, labels.test)
+    numbers = {name: number for number, name in enumerate(classes)}
+    labels = torch.tensor([numbers[name] for name in folders])
+    return Labels(tuple(classes), labels[places.train], labels[places.validation], labels[places.test])
 
 
-def _split(images: dict[str, Tensor], folder: Path) -> Parts:
-    """Make three parts of the images (N, 3, H, W), or of the labels (N,), of the parts that the folder has."""
-    if "all" in images:
-        return split_whole(images["all"], f"Folder '{folder}'")
-    if "validation" in images:
-        return Parts(images["train"], images["validation"], images["test"])
-    train, validation = split_train(images["train"], f"Folder '{folder / 'train'}'")
-    return Parts(train, validation, images["test"])
+def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: bool, output: IO[bytes]) -> list[bool]:
+    """Decode files and write those that can be read to `output`, (3, image_size, image_size) each; return which."""
 
-
-def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: bool) -> tuple[Tensor, list[str]]:
-    """Decode files to (N, 3, image_size, image_size) and return the names of those that cannot be."""
-    pixels = np.empty((len(files), 3, image_size, image_size), np.uint8)
-
-    def decode(index: int) -> bool:
+    def decode(file: ImageFile) -> NDArray[np.uint8] | None:
         try:
             # Twice the size is left to the resampling filter; decoding more of a large JPEG changes nothing visible.
-            image = open_rgb(folder / files[index].name, shorter_side=2 * image_size)
+            image = open_rgb(folder / file.name, shorter_side=2 * image_size)
         except OSError:
-            return False
-        pixels[index] = to_chw(fit_square(image, image_size))
-        return True
+            return None
+        return np.ascontiguousarray(to_chw(fit_square(image, image_size)))
 
-    def decode_many(start: int) -> list[bool]:
-        return [decode(index) for index in range(start, min(start + _FILES_PER_TASK, len(files)))]
+    def decode_many(start: int) -> list[NDArray[np.uint8] | None]:
+        return [decode(file) for file in files[start : start + step]]
 
+    # As many images as are worth a task's overhead, but not more than a few megabytes.
+    step = min(max(_PIECE // (3 * image_size**2), 1), _FILES_PER_TASK)
     small = sum(file.size for file in files) < _SMALL_FILE * len(files)
+    workers = 1 if small else os.cpu_count() or 1
+    starts = iter(range(0, len(files), step))
     readable: list[bool] = []
     # Threads, not processes: Pillow decodes photographs without the lock, and CUDA does not survive a fork.
     with (
-        ThreadPoolExecutor(1 if small else os.cpu_count()) as pool,
+        ThreadPoolExecutor(workers) as pool,
         tqdm(total=len(files), desc="Decoding", unit="images", disable=None if progress else True) as bar,
     ):
-        for done in pool.map(decode_many, range(0, len(files), _FILES_PER_TASK)):
-            readable += done
-            bar.update(len(done))
-    if not all(readable):
-        pixels = pixels[readable]
-    return torch.from_numpy(pixels), [file.name for file, done in zip(files, readable, strict=True) if not done]
+        pending = deque(pool.submit(decode_many, start) for start in itertools.islice(starts, 2 * workers))
+        while pending:
+            decoded = pending.popleft().result()
+            pending.extend(pool.submit(decode_many, start) for start in itertools.islice(starts, 1))
+            for pixels in decoded:
+                readable.append(pixels is not None)
+                if pixels is not None:
+                    output.write(pixels.data)
+            bar.update(len(decoded))
+    return readable

@@ -1,26 +1,34 @@
-"""Batches of images that live on the device: shuffled, shared out between processes and augmented there."""
+"""Batches of images on the device: shuffled, shared out between processes and augmented there."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from colornet.data.stream import stream
 from colornet.errors import InputError
 
 __all__ = ["DeviceLoader", "random_flip", "random_shift"]
 
+_Number = TypeVar("_Number", bound=np.generic)
+
 
 class DeviceLoader:
-    """Batches of a data set that lives on the device.
+    """Batches of a data set that lives on the device, or in CPU memory and is streamed to it.
 
     `images` is uint8 (N, 3, H, W); `batch_size` counts the images of one optimisation step over all processes and
     micro-batches. Order and augmentations are drawn for the whole job from (seed, epoch), then shared out: neither the
     number of processes nor that of micro-batches changes what a step sees. So is the noise of `noise`, of
     `noise_channels` numbers an image.
+
+    Images that occupy more than `device_budget`, in GiB, are streamed; that changes no batch. Without a budget it is a
+    quarter of the memory that is free on a GPU now. A CPU needs none: it works on the images where they are.
 
     Raises InputError where batch size, processes, micro-batches, shift and images do not go together.
     """
@@ -38,6 +46,7 @@ class DeviceLoader:
         accumulation_steps: int = 1,
         rank: int = 0,
         world_size: int = 1,
+        device_budget: float | None = None,
     ) -> None:
         _check_batch(len(images), batch_size, world_size, accumulation_steps)
         if not 0 <= shift < min(images.shape[-2:]):
@@ -46,7 +55,9 @@ class DeviceLoader:
             )
         if seed < 0:
             raise InputError(f"Seed {seed} is negative: give 0 or more.")
-        self.images = images.to(device)
+        self.device = device
+        self.streamed = images.nbytes > (_free_quarter(device) if device_budget is None else device_budget * 2**30)
+        self.images = images if self.streamed else images.to(device)
         self.batch_size = batch_size
         self.seed = seed
         self.flip = flip
@@ -64,11 +75,10 @@ class DeviceLoader:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Tensor]]:
         """Yield this process's micro-batches of every step from `start`: `accumulation_steps` uint8 (b, 3, H, W) each.
 
-        b = batch_size / (world_size * accumulation_steps). No step waits for the device or copies to it.
+        b = batch_size / (world_size * accumulation_steps). No step waits for the device.
         """
         order, flags, offsets = self._draw(epoch)
-        for step in range(start, len(self)):
-            batch = self.images.index_select(0, order[step])  # (batch_size / world_size, 3, H, W)
+        for step, batch in enumerate(self._batches(order[start:]), start):  # (batch_size / world_size, 3, H, W)
             if self.flip:
                 batch = random_flip(batch, flags[step])
             if self.shift:
@@ -87,24 +97,36 @@ class DeviceLoader:
             # A stream of its own: order and augmentations are what they are without noise.
             rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, 1)))
             drawn = rng.standard_normal((len(self.images), self.noise_channels), dtype=np.float32)
-            self.drawn_noise = epoch, self._share(drawn)  # (steps, batch_size / world_size, C)
+            self.drawn_noise = epoch, self._upload(drawn)  # (steps, batch_size / world_size, C)
         return list(self.drawn_noise[1][place].chunk(self.accumulation_steps))
 
-    def _draw(self, epoch: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Draw an epoch and upload this process's share: order and flips (steps, batch), offsets (steps, batch, 2)."""
+    def _batches(self, order: NDArray[np.int64]) -> Iterator[Tensor]:
+        if self.streamed:
+            return stream(self.images, order, self.device)
+        rows = torch.from_numpy(order).to(self.device)
+        return (self.images.index_select(0, rows[step]) for step in range(len(rows)))
+
+    def _draw(self, epoch: int) -> tuple[NDArray[np.int64], Tensor, Tensor]:
+        """Draw an epoch and return this process's share: order and flips (steps, batch), offsets (steps, batch, 2).
+
+        All but the order are on the device.
+        """
         # Torch's CPU generator would use only 32 bits of a seed; numpy's [seed, epoch] takes [2**32, 0] for [0, 1].
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
         count = len(self.images)
         order = rng.permutation(count)
         flags = rng.random(count) < 0.5
         offsets = rng.integers(-self.shift, self.shift, size=(count, 2), endpoint=True)
-        return self._share(order), self._share(flags), self._share(offsets)
+        return self._share(order), self._upload(flags), self._upload(offsets)
 
-    def _share(self, drawn: NDArray[np.generic]) -> Tensor:
+    def _upload(self, drawn: NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(self._share(drawn)).to(self.device)
+
+    def _share(self, drawn: NDArray[_Number]) -> NDArray[_Number]:
         steps = len(self)
         used = drawn[: steps * self.batch_size]
         shares = used.reshape(steps, self.world_size, self.batch_size // self.world_size, *drawn.shape[1:])
-        return torch.from_numpy(np.ascontiguousarray(shares[:, self.rank])).to(self.images.device)
+        return np.ascontiguousarray(shares[:, self.rank])
 
 
 def random_flip(images: Tensor, flags: Tensor) -> Tensor:
@@ -126,6 +148,11 @@ def _reflected(offsets: Tensor, side: int) -> Tensor:
     """Return where each position (N, side) of an axis comes from once it moved by offsets (N,)."""
     source = torch.arange(side, device=offsets.device) - offsets[:, None]  # (N, side), some out of range
     return (side - 1) - ((side - 1) - source.abs()).abs()
+
+
+def _free_quarter(device: torch.device) -> float:
+    """Return how many bytes of images a device takes: the networks' activations need the rest."""
+    return torch.cuda.mem_get_info(device)[0] / 4 if device.type == "cuda" else math.inf
 
 
 def _check_batch(count: int, batch_size: int, world_size: int, accumulation_steps: int) -> None:
