@@ -37,6 +37,7 @@ class ThroughputConfig:
     precisions: tuple[Literal["auto", "no", "bf16", "fp16"], ...] = ("auto",)  # mixed precision; auto: as in training
     compile: tuple[Literal["auto", "on", "off"], ...] = ("auto",)  # torch.compile; auto: on for GPUs
     width: int | None = None  # channels of the first level of every network, also of the seed pipeline's
+    seed_width: int | None = None  # channels of the seed pipeline's first level, if not those of --width (its own: 64)
     blocks: int | None = None  # blocks per level of the residual generators
     activation_checkpointing: bool = False  # compute the generators' activations twice instead of keeping them
     steps: int = 30  # timed steps of each row
@@ -121,7 +122,7 @@ def check(config: ThroughputConfig) -> None:
     for name in ("presets", "batch_sizes", "precisions", "compile"):
         if not getattr(config, name):
             raise InputError(f"{_option(name)} is empty: name at least one.")
-    for name, least in (("width", 1), ("blocks", 1), ("steps", 1), ("warmup", 0), ("seed_steps", 1),
+    for name, least in (("width", 1), ("seed_width", 1), ("blocks", 1), ("steps", 1), ("warmup", 0), ("seed_steps", 1),
                         ("batch_granularity", 1)):  # fmt: skip
         value = getattr(config, name)
         if value is not None and value < least:

@@ -84,7 +84,7 @@ def measure(options: ThroughputConfig) -> dict[str, Any]:
     release()
     seed = None
     if options.seed_pipeline:
-        width = options.width or PRESETS["seed-ae"][1].width
+        width = options.seed_width or options.width or PRESETS["seed-ae"][1].width
         seed = SeedPipeline(dataset.train, width=width, device=device)
 
     outcomes, segments = time_interleaved(cases, dataset, seed, options)

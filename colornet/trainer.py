@@ -6,6 +6,7 @@ It never asks which objective it runs, and nothing in the per-step path waits fo
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import math
 from collections.abc import Callable
@@ -130,7 +131,7 @@ class Trainer:
         logger.info("Process %d of %d on %s begins at step %d.", *where, self.step)
         steps_per_epoch = len(self.loader)
         log = RunLog(self.folder.path, self.config, self.step) if accelerator.is_main_process else None
-        profiler = StepProfiler(self.folder.path / "profile") if self.config.profile and log is not None else None
+        profiler = self.start_profiler() if self.config.profile and log is not None else None
         bar = self.progress_bar()
         self.values.start_clock(self.step)
         try:
@@ -178,6 +179,16 @@ class Trainer:
             dynamic_ncols=True,
             disable=None if self.accelerator.is_main_process else True,  # None: quiet when not on a terminal
         )
+
+    def start_profiler(self) -> StepProfiler:
+        """Start to trace early steps into the run folder."""
+        about = {
+            **provenance(self.accelerator.device),
+            "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
+            "config": dataclasses.asdict(self.config),
+            "precision": self.accelerator.mixed_precision,
+        }
+        return StepProfiler(self.folder.path / "profile", about)
 
     def describe(self, verb: str) -> None:
         """Say what is about to run, and write it into the run folder."""

@@ -45,7 +45,7 @@ ALLOWED = {
     "histograms": ["color"],
     "logs": ["config", "files", "histograms", "provenance"],
     "validation": ["classifier", "data", "distances", "evaluation", "metrics"],
-    "profiling": ["files"],
+    "profiling": ["files", "provenance"],
     "state": ["objectives"],
     "steps": [],
     "run_folder": ["checkpoint", "config", "errors", "files", "provenance"],

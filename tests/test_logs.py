@@ -225,8 +225,14 @@ def test_profile_leaves_a_trace_and_the_same_weights(
     plain, watched = (load_file(tmp_path / name / "model.safetensors") for name in ("plain", "profiled"))
     assert [key for key, value in plain.items() if not torch.equal(value, watched[key])] == []
     assert not (tmp_path / "plain/profile").exists()
-    (trace,) = (tmp_path / "profiled/profile").iterdir()
-    assert trace.name == "step-00000017.json.gz"
+    listed, trace = sorted((tmp_path / "profiled/profile").iterdir())
+    assert (listed.name, trace.name) == ("operations-00000017.json", "step-00000017.json.gz")
+    record = json.loads(listed.read_text())
+    assert (record["steps"], record["config"]["profile"]) == (5, True)
+    assert record.keys() >= {"command", "commit", "versions", "device", "data", "date"}
+    assert sum(row["share"] for row in record["operations"]) == pytest.approx(1)
+    milliseconds = [row["ms_per_step"] for row in record["operations"]]
+    assert milliseconds == sorted(milliseconds, reverse=True)
     names = [event.get("name", "") for event in json.loads(gzip.decompress(trace.read_bytes()))["traceEvents"]]
     assert len({name for name in names if name.startswith("ProfilerStep#")}) == 5
     table = capsys.readouterr().out.partition("profile of 5 steps")[2]

@@ -260,6 +260,16 @@ def test_seed_pipeline_is_timed_between_the_rows(measured: dict[str, Any]) -> No
     assert seed["flops_per_image"] == pytest.approx(3 * seed_cgan["flops_per_image"], rel=0.02)
 
 
+def test_seed_pipeline_may_keep_its_width_beside_smaller_networks(folder: Path, tmp_path: Path) -> None:
+    options = ["--presets", "ae", "--batch-sizes", "2", "--data", str(folder), "--seed-width", "16"]
+    throughput.main([*options, "--out", str(tmp_path / "a.json"), *TINY])
+    record = json.loads((tmp_path / "a.json").read_text())
+    assert (record["seed_pipeline"]["width"], [row["width"] for row in record["rows"]]) == (16, [8, 8])
+    assert record["seed_pipeline"]["parameters"] == count_parameters(
+        SeedPipeline(images(2), width=16, device=CPU).network
+    )
+
+
 def test_table_reads_as_text(measured: dict[str, Any]) -> None:
     table = format_table(measured)
     lines = [line for line in table.splitlines() if line.startswith("|")]
@@ -430,6 +440,7 @@ def test_record_holds_largest_batch_and_memory(
         (["--steps", "0"], "--steps is 0: it must be at least 1"),
         (["--warmup", "-1"], "--warmup is -1"),
         (["--width", "0"], "--width is 0"),
+        (["--seed-width", "0"], "--seed-width is 0"),
         (["--image-size", "24", "--presets", "ae"], "the seed pipeline needs a multiple of 16"),
         (["--image-size", "30"], "--image-size is 30: it must be a multiple of 4"),
         (["--data", "sampel"], "did you mean 'sample'?"),
