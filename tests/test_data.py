@@ -546,7 +546,8 @@ def test_images_lie_in_their_file_and_cannot_be_changed(photos: Path, cache: Pat
     (path,) = (cache / "decoded").iterdir()
     assert load_file(path)["train"].equal(images)  # it is a safetensors file to others, too
     first = images.data_ptr()
-    maps = [line.split() for line in Path("/proc/self/maps").read_text().splitlines() if path.name in line]
+    lines = Path("/proc/self/maps").read_text(encoding="utf-8").splitlines()
+    maps = [line.split() for line in lines if path.name in line]
     assert any(int(m[0].split("-")[0], 16) <= first < int(m[0].split("-")[1], 16) and m[1] == "r--s" for m in maps)
 
 
