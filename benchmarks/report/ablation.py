@@ -15,7 +15,7 @@ from benchmarks.report.tables import Cell, Line, Table, escape_markdown, format_
 
 __all__ = ["ablation_section", "ablation_tables"]
 
-_WIDTH = 530  # of plots that the page shows two in a row
+_WIDTH = 350  # of plots that the page shows three in a row
 _READING = (
     "e of each variant, lower is better: 0 is real, 1 is grey. A dot a run, a line their mean; the band is the first "
     "variant, the baseline of the question, from its lowest to its highest seed, or a dashed line where it has one. "
@@ -39,7 +39,7 @@ def ablation_section(result: Result) -> Section:
         for question, names in asked(record).items()
     ]
     tables = ablation_tables(record)
-    drawn = note(_READING) + grid(plots, "wide") if plots else ""
+    drawn = note(_READING) + grid(plots) if plots else ""
     notes = note(record.get("notes", ""))
     shown = "".join(f"<h4>{escape(table.title)}</h4>{table_html(table)}" for table in tables)
     html = f'<p class="summary">{escape(summary)}</p>{source_of(result.path)}{drawn}<h3>All variants</h3>{notes}{shown}'
