@@ -40,8 +40,8 @@ def described_record() -> Record:
     for name, pairwise in (("ae", 0.2), ("cgan", 6.25)):
         row = next(row for row in record["rows"] if row["name"] == name)
         known = {"pairwise": pairwise, "ciede2000": 11.0, "best_ciede2000": 9.5, "psnr": 23.0, "best_psnr": 24.5}
-        values = {key: {"mean": value, "sd": None, "members": [value]} for key, value in known.items()}
-        row["diversity"] = {"samples": 4, "images": 1000, "values": values}
+        found = {key: {"mean": value, "sd": None, "members": [value]} for key, value in known.items()}
+        row["diversity"] = {"samples": 4, "images": 1000, "values": found}
         row["failures"] = failures(name)
     return record
 

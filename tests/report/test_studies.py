@@ -14,6 +14,7 @@ from benchmarks.report.training import steps_per_epoch
 from benchmarks.scaling import ScalingConfig
 from benchmarks.scaling_model import Compute, Link
 from benchmarks.scaling_record import add_efficiency, describe_link, describe_models
+from benchmarks.scaling_run import SMALL
 from tests.report.records import ORIGIN, Outline, Record, make, table_after, write_json
 
 COMPUTE, LINK = Compute(0.002, 1e-4), Link(2e-5, 1e9)
@@ -53,7 +54,7 @@ def scaling_record() -> Record:
             if processes > 1:
                 summed = LINK.all_reduce(processes, size)
                 seconds |= {"compute": alone, "communication": summed / 2, "step": alone + summed / 2}
-                seconds |= {"all_reduce": summed, "small_all_reduce": LINK.all_reduce(processes, 4)}
+                seconds |= {"all_reduce": summed, "small_all_reduce": LINK.all_reduce(processes, SMALL)}
             points.append({"preset": "ae", "processes": processes, "images": images, "bucket_mb": 25.0,
                            "gradient_bytes": size, "seconds": seconds,
                            "images_per_second": processes * images / seconds["step"]})  # fmt: skip
