@@ -17,7 +17,7 @@ from benchmarks.scaling_record import add_efficiency, describe_link, describe_mo
 from benchmarks.scaling_run import SMALL
 from tests.report.records import ORIGIN, Outline, Record, make, table_after, write_json
 
-COMPUTE, LINK = Compute(0.002, 1e-4), Link(2e-5, 1e9)
+COMPUTE, LINK = Compute(0.002, 1e-4), Link(2e-5, 2.5e9)
 
 
 def ablation_record() -> Record:
@@ -113,7 +113,7 @@ def test_scaling_has_its_points_its_link_and_what_is_predicted(scaled: tuple[str
     assert cells[5] == f"{1000 * point['seconds']['step']:.1f}"
     assert cells[9:] == [f"{100 * point['weak_efficiency']:.0f} %", f"{100 * point['strong_efficiency']:.0f} %"]
     assert [cell.strip() for cell in lines[3].split("|")[1:-1]][-1] == "–"  # no process had 128 images alone
-    assert "Link, measured: 20 µs a message, 1.00 GB/s." in page
+    assert "Link, measured: 20 µs a message, 2.50 GB/s." in page
     ninety = table_after(markdown, "ae: images a process from which 90 % efficiency is predicted")
     for row in record["models"][0]["images_for_90_percent"]:
         assert ninety[str(row["processes"])]["nothing hidden"].replace(",", "") == str(row["low"] or "none")
