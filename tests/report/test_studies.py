@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ablation_table import format_table
+from benchmarks.report.plots import NEUTRAL
 from benchmarks.report.results import Run
 from benchmarks.report.training import steps_per_epoch
 from benchmarks.scaling import ScalingConfig
@@ -33,6 +34,7 @@ def ablation_record() -> Record:
         name: {"preset": "ae", "runs": [r for r in runs if r[:-2] == name], "parameters": {"generator": 140_000}}
         for name in ("ae", "ae-l2", "ae-<b>")
     }
+    variants["ae-l2"]["options"] = {"reconstruction_loss": "mse"}
     data = {"name": "cifar10-jpeg", "split": "validation", "images": 5000, "image_size": 32}
     questions = {"Loss": ["ae", "ae-l2", "ae-huber"], "Name": ["ae", "ae-<b>"], "Never": ["cgan", "cgan-bce"]}
     floors = {"grey": run(1.0)["values"] | {"fd_cifar10_dev": 0.8}}
@@ -90,6 +92,8 @@ def test_ablation_draws_every_run_by_question(ablated: tuple[str, str]) -> None:
     drawings = re.findall(r'aria-label="e by variant, [^"]*".*?</svg>', page, re.DOTALL)
     assert [len(re.findall(r"<use [^>]*fill: #[^>]*>", drawing)) for drawing in drawings] == [4, 3]
     assert "0.650" in drawings[0]
+    grays = [len(re.findall(rf"<use [^>]*fill: {NEUTRAL}", drawing)) for drawing in drawings]
+    assert grays == [2, 3]  # runs of baselines; in the second plot both variants are presets without changes
     assert (
         "3 variants of the recipe, 1 to 2 seeds each, on the 5,000 validation images of cifar10-jpeg. 1 failed." in page
     )
