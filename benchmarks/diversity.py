@@ -78,6 +78,7 @@ def measure_diversity(
     network: UNet,
     space: ColorSpace,
     images: Tensor,
+    ranked: Tensor,
     accelerator: Accelerator,
     samples: int,
     sample_images: int,
@@ -86,11 +87,12 @@ def measure_diversity(
 ) -> dict[str, Any]:
     """Colour evenly spaced ones of uint8 images (N, 3, H, W) several times, each time with other noise, and compare.
 
-    The first sample is the colouring that the ranking sees.
+    `ranked` (N, 3, H, W) are the colourings that the ranking sees: those of sample 0, the noise that a network without
+    any given makes itself.
     """
-    some = images[evenly_spaced(len(images), sample_images)]
-    colored = []
-    for sample in range(samples):
+    positions = evenly_spaced(len(images), sample_images)
+    some, colored = images[positions], [ranked[positions]]
+    for sample in range(1, samples):
 
         def color(condition: Tensor, sample: int = sample) -> Tensor:
             predicted: Tensor = network(condition, fixed_noise(condition, network.noise_channels, sample))

@@ -27,7 +27,7 @@ CATEGORIES = {
     "no colour where the truth has it": f"Mean C* of the output below {COLORED:g}, of the truth {_PLAINLY:g} or more.",
     "wrong hue": f"The mean angle between the hues of output and truth, weighed by their chroma, is {_WRONG_HUE:g}° or "
     "more.",
-    "truth unusually colourful": f"The truth's CF is above the {_UNUSUAL:.0%} quantile of all true images.",
+    "truth unusually colourful": f"The truth's CF is above the {100 * _UNUSUAL:g} % quantile of all true images.",
     "too much colour": f"Mean C* of the output more than {_FACTOR:g} times the truth's.",
     "too little colour": f"Mean C* of the truth more than {_FACTOR:g} times the output's.",
     "none of these": "Hue and strength are about right on average: the colours lie in the wrong places.",

@@ -201,7 +201,9 @@ def _measure_group(
             if run_config.noise_channels and kind == "model":
                 space, counts = color_space(run_config), (config.samples, config.sample_images)
                 diverse.append(
-                    measure_diversity(generator, space, images, accelerator, *counts, batch_size=config.batch_size)
+                    measure_diversity(
+                        generator, space, images, pixels, accelerator, *counts, batch_size=config.batch_size
+                    )
                 )
             kept = kept if index else pixels
             runs[run.resolve().name if run.resolve().name not in runs else str(run)] = {

@@ -1,8 +1,8 @@
 """Make one page of results: `python -m benchmarks report DIR… --out DIR`.
 
-Reads the JSON files of `quality`, `throughput` and `speedrun` and the curves of runs wherever they lie below the given
-folders, and writes `report.html`, a page that needs no other file and no network, and `report.md`, its tables in
-Markdown.
+Reads the JSON files of `quality`, `ablation`, `speedrun`, `throughput` and `scaling` and the curves of runs wherever
+they lie below the given folders, and writes `report.html`, a page that needs no other file and no network, and
+`report.md`, its tables in Markdown.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from html import escape
+from itertools import pairwise
 
 import matplotlib as mpl
 
@@ -15,10 +16,10 @@ from benchmarks.report.tables import Cell, Line, Table, escape_markdown, format_
 
 __all__ = ["ablation_section", "ablation_tables"]
 
-_WIDTH = 530  # of plots that the page shows two in a row
+_WIDTH = 350  # of plots that the page shows three in a row
 _READING = (
-    "e of each variant, lower is better: 0 is real, 1 is grey. A dot a run, a line their mean; the band is the first "
-    "variant, the baseline of the question, from its lowest to its highest seed, or a dashed line where it has one. "
+    "e of each variant, lower is better: 0 is real, 1 is grey. A dot a run, a line their mean. Grey: a baseline, with "
+    "which those below it compare, and a band from its lowest to its highest seed, or a dashed line where it has one. "
     "A difference that is no larger than the spread of seeds says nothing."
 )
 _TIPS = {
@@ -39,7 +40,7 @@ def ablation_section(result: Result) -> Section:
         for question, names in asked(record).items()
     ]
     tables = ablation_tables(record)
-    drawn = note(_READING) + grid(plots, "wide") if plots else ""
+    drawn = note(_READING) + grid(plots) if plots else ""
     notes = note(record.get("notes", ""))
     shown = "".join(f"<h4>{escape(table.title)}</h4>{table_html(table)}" for table in tables)
     html = f'<p class="summary">{escape(summary)}</p>{source_of(result.path)}{drawn}<h3>All variants</h3>{notes}{shown}'
@@ -83,18 +84,25 @@ def ablation_tables(record: Record) -> list[Table]:
     return tables
 
 
+def is_plain(variant: Record) -> bool:
+    """Tell whether a variant is its preset without changes."""
+    return not {"options", "factors", "init_from"} & variant.keys()
+
+
 @mpl.rc_context(STYLE)
 def draw_question(record: Record, names: list[str], label: str) -> str:
-    """Draw the e of all runs of some variants, the first of which is the baseline."""
+    """Draw the e of all runs of some variants, each below its baseline: the first, or a preset without changes."""
     values = {name: [record["runs"][run]["values"]["e"] for run in record["variants"][name]["runs"]] for name in names}
     figure, axes = blank(_WIDTH, 52 + 24 * len(names))
-    base = values[names[0]]
-    if len(base) > 1:
-        axes.axvspan(min(base), max(base), color=NEUTRAL, alpha=0.25, linewidth=0)
-    else:
-        axes.axvline(base[0], color=INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
-    for place, (name, found) in enumerate(values.items()):
-        color = NEUTRAL if name == names[0] else PALETTE[0]
+    bases = [place for place, name in enumerate(names) if place == 0 or is_plain(record["variants"][name])]
+    for first, end in pairwise([*bases, len(names)]):
+        base, rows = values[names[first]], (first - 0.5, end - 0.5)
+        if len(base) > 1:
+            axes.barh(sum(rows) / 2, max(base) - min(base), end - first, min(base), color=NEUTRAL, alpha=0.25)
+        else:
+            axes.plot((base[0], base[0]), rows, color=INK, linewidth=0.8, linestyle=(0, (4, 2)), zorder=0)
+    for place, found in enumerate(values.values()):
+        color = NEUTRAL if place in bases else PALETTE[0]
         mean = statistics.mean(found)
         axes.plot((mean, mean), (place - 0.3, place + 0.3), color=color, linewidth=2)
         axes.plot(found, [place] * len(found), "o", color=color, markersize=5, alpha=0.85)

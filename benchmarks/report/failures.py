@@ -17,8 +17,9 @@ __all__ = ["failures_html", "failures_table"]
 _E = "e_cifar10_v1"
 _READING = (
     "Grey, output and truth of the test images with the largest mean ΔE00, and of those whose colourfulness CF is most "
-    "above the truth's; of a model with several runs, the first. An image is of the first kind in the list whose rule "
-    "it meets. Models that draw the lightness anew are left out: their ΔE00 is not of colour alone."
+    "above the truth's, which stands in brackets; of a model with several runs, the first. An image is of the first "
+    "kind in the list whose rule it meets. Models that draw the lightness anew are left out: their ΔE00 is not of "
+    "colour alone."
 )
 _COUNTS_READING = "Kinds among the {counted:,} images with the largest ΔE00, and, in brackets, among all, per cent."
 
@@ -54,7 +55,7 @@ def failures_html(record: Record, tensors: Tensors) -> str:
                 f'<h4>{escape(title)}</h4><div class="failures">{"".join(map(_example, examples, pictures))}</div>'
                 for (title, examples), pictures in zip(row["failures"]["lists"].items(), images, strict=True)
             )
-            opened = " open" if row is best else ""
+            opened = ' open=""' if row is best else ""
             shown += f"<details{opened}><summary>{escape(row['name'])}</summary>{lists}</details>"
     counted = note(_COUNTS_READING.format(counted=rows[0]["failures"]["counted"]))
     rules = definitions("columns", record["failure_categories"])
@@ -67,8 +68,8 @@ def _example(example: Record, versions: NDArray[np.uint8]) -> str:
     cf = [format_number(example[key], 0) for key in ("cf", "cf_truth")]
     facts = [
         f"ΔE00 {format_number(example['ciede2000'], 1)}",
-        f"CF {cf[0]}, truth {cf[1]}",
-        f"hues {format_number(example['hue_error'], 0)}° apart",
+        f"CF {cf[0]} ({cf[1]})",
+        f"hue {format_number(example['hue_error'], 0)}° off",
     ]
     picture = image_html(np.concatenate([*versions], axis=2), f"{name}, test image {example['position']}")
     lines = "".join(f"<span>{escape(text)}</span>" for text in (" · ".join(facts), _seen(example)) if text)

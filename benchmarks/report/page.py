@@ -161,7 +161,7 @@ svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { font-family: inherit !important; font-variant-numeric: tabular-nums; }
 svg image { image-rendering: pixelated; }
 .failures {
-  display: grid; gap: 1.25rem 1.5rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 216px), 1fr));
+  display: grid; gap: 1.25rem 1.5rem; grid-template-columns: repeat(auto-fill, minmax(min(100%, 224px), 1fr));
   margin: .5rem 0 1.25rem;
 }
 .failures img { display: block; width: 100%; max-width: 288px; height: auto; image-rendering: pixelated; }

@@ -7,7 +7,7 @@ from html import escape
 import numpy as np
 
 from benchmarks.report import chroma, plots
-from benchmarks.report.cast import cast_html
+from benchmarks.report.cast import cast_html, cast_table
 from benchmarks.report.diversity import diversity_html, diversity_table
 from benchmarks.report.failures import failures_html, failures_table
 from benchmarks.report.parts import (
@@ -78,7 +78,9 @@ def quality_section(result: Result, colors: Colors) -> Section:
         "Several colourings of an image": diversity_html(record),
         "Where they fail": failures_html(record, result.tensors),
     }
-    tables += [table for table in (diversity_table(record), failures_table(record)) if table is not None]
+    tables += [
+        table for table in (cast_table(record), diversity_table(record), failures_table(record)) if table is not None
+    ]
     shown = "".join(f"<h3>{heading}</h3>{html}" for heading, html in parts.items() if html)
     summary = summarize(record)
     markdown = [

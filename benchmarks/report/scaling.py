@@ -24,7 +24,7 @@ from benchmarks.report.tables import (
 
 __all__ = ["scaling_section", "scaling_tables"]
 
-_WIDTH = 530  # of plots that the page shows two in a row
+_WIDTH = 350  # of plots that the page shows three in a row
 _READING = (
     "Efficiency over the processes. Weak: as many images a process; strong: as many in all. Dots are measured; a band "
     "is what the model says, from nothing of the exchange of gradients hidden by the backward pass to as much as can "
@@ -52,7 +52,7 @@ def scaling_section(result: Result) -> Section:
         for model in record["models"]
         for kind in ("weak", "strong")
     ]
-    drawn = note(_READING) + grid(plots, "wide") if plots else ""
+    drawn = note(_READING) + grid(plots) if plots else ""
     html, markdown = [], [f"{escape_markdown(source)}: {escape_markdown(summary)}"]
     for table, reading in scaling_tables(record):
         html.append(f"<h4>{escape(table.title)}</h4>{note(reading) if reading else ''}{table_html(table)}")
@@ -126,7 +126,7 @@ def _point(point: Record) -> list[str]:
 @mpl.rc_context(STYLE)
 def draw_efficiency(record: Record, model: Record, kind: str, source: str) -> str:
     """Draw the weak or strong efficiencies of a preset in per cent, measured and predicted."""
-    figure, axes = blank(_WIDTH, 300)
+    figure, axes = blank(_WIDTH, 250)
     counts = sorted({point["processes"] for point in model["predictions"]})
     for color, images in zip(PALETTE, sorted({point["images"] for point in model["predictions"]}), strict=False):
         predicted = [point[kind] for point in model["predictions"] if point["images"] == images]

@@ -25,14 +25,14 @@ CASTS = {  # chroma, sepia of all pixels, sepia of the coloured ones
 def described_record() -> Record:
     """Add to a result of quality what it says of colours, samples and failures."""
     record = quality_record()
-    names = ("mean_a", "mean_b", "chroma", "sepia", "sepia_of_colored")
+    names = ("mean_a", "mean_b", "colored", "chroma", "sepia", "sepia_of_colored")
     for name in names:
         about = {"label": name, "decimals": 1, "better": None, "about": f"What {name} is.", "reason": None}
         record["columns"] = record["columns"] | {name: about}
     record["failure_categories"] = CATEGORIES
     for row in record["rows"]:
         chroma, *sepia = CASTS.get(row["name"], (0.0, 0.0, 0.0))
-        values = dict(zip(names, (1.5, -2.5, chroma, *sepia), strict=True))
+        values = dict(zip(names, (1.5, -2.5, 60.0, chroma, *sepia), strict=True))
         row["values"] |= {name: {"mean": value, "sd": None, "interval": None} for name, value in values.items()}
         row["hues"] = [int(1000 * chroma)] * 36
         row["cf_quantiles"] = dict(zip(("5%", "25%", "50%", "75%", "95%"), (1.0, 9.0, 20.0, 31.0, 60.0), strict=True))
@@ -40,8 +40,8 @@ def described_record() -> Record:
     for name, pairwise in (("ae", 0.2), ("cgan", 6.25)):
         row = next(row for row in record["rows"] if row["name"] == name)
         known = {"pairwise": pairwise, "ciede2000": 11.0, "best_ciede2000": 9.5, "psnr": 23.0, "best_psnr": 24.5}
-        values = {key: {"mean": value, "sd": None, "members": [value]} for key, value in known.items()}
-        row["diversity"] = {"samples": 4, "images": 1000, "values": values}
+        found = {key: {"mean": value, "sd": None, "members": [value]} for key, value in known.items()}
+        row["diversity"] = {"samples": 4, "images": 1000, "values": found}
         row["failures"] = failures(name)
     return record
 
@@ -77,14 +77,15 @@ def test_parts_are_there_with_their_data_and_not_without(described: tuple[str, s
 
 
 def test_a_model_is_called_pale_and_sepia_by_its_numbers(described: tuple[str, str]) -> None:
-    said = dict(re.findall(r"<li>([\w-]+): ([^<]*)</li>", described[0]))
-    assert said["ae"].startswith("pale (mean C* 7.0, real 14.0) and more sepia than they")
-    assert "70.0 % are sepia, real 45.0 %" in said["ae"]
-    assert said["cgan"].startswith("about as strong as the real ones (mean C* 13.0, real 14.0) and no more sepia")
-    assert said["seed-ae"].startswith("too strong (mean C* 22.0, real 14.0) and less sepia than they")
-    assert "Mean a*, b*: 1.5, −2.5" in said["cgan"]
-    assert len(re.findall(r'aria-label="Hues of ', described[0])) == 4  # the truth and the models
-    assert len(re.findall(r'aria-label="Boxes of colourfulness', described[0])) == 1
+    page, markdown = described
+    shown = table_after(markdown, "### Sepia, or merely pale?")
+    assert {name: line["beside the truth"] for name, line in shown.items()} == {
+        "real": "", "ae": "pale and more sepia", "cgan": "like the truth", "seed-ae": "too strong and less sepia",
+    }  # fmt: skip
+    assert shown["ae"]["sepia\\_of\\_colored"] == "70.0"
+    assert (shown["cgan"]["chroma"], shown["cgan"]["mean\\_b"]) == ("13.0", "−2.5")
+    assert len(re.findall(r'aria-label="Hues of ', page)) == 4  # the truth and the models
+    assert len(re.findall(r'aria-label="Boxes of colourfulness', page)) == 1
 
 
 def test_several_colorings_are_unranked_and_a_deaf_model_is_named(described: tuple[str, str]) -> None:
@@ -104,10 +105,13 @@ def test_worst_images_say_why(described: tuple[str, str]) -> None:
     assert [*shown] == [*CATEGORIES]
     assert shown["wrong hue"] == {"ae": "80.0 (100.0)", "cgan": "100.0 (100.0)"}
     assert "ship: wrong hue" in page
-    assert "ΔE00 41.3 · CF 12, truth 95 · hues 104° apart" in page
+    assert "ΔE00 41.3 · CF 12 (95) · hue 104° off" in page
     assert "seen as truck, the truth as ship" in page
     assert "seen as frog, as the truth is" in page
-    assert [*re.findall(r"<details( open)?><summary>(\w+)", page)] == [("", "ae"), (" open", "cgan")]  # the lower e
+    assert [*re.findall(r"<details( open|)[^>]*><summary>(\w+)", page)] == [
+        ("", "ae"),
+        (" open", "cgan"),
+    ]  # the lower e
     assert page.count('alt="ship, test image 7"') == 2
     Outline(page)
 

@@ -9,14 +9,16 @@ from pathlib import Path
 import pytest
 
 from benchmarks.ablation_table import format_table
+from benchmarks.report.plots import NEUTRAL
 from benchmarks.report.results import Run
 from benchmarks.report.training import steps_per_epoch
 from benchmarks.scaling import ScalingConfig
 from benchmarks.scaling_model import Compute, Link
 from benchmarks.scaling_record import add_efficiency, describe_link, describe_models
+from benchmarks.scaling_run import SMALL
 from tests.report.records import ORIGIN, Outline, Record, make, table_after, write_json
 
-COMPUTE, LINK = Compute(0.002, 1e-4), Link(2e-5, 1e9)
+COMPUTE, LINK = Compute(0.002, 1e-4), Link(2e-5, 2.5e9)
 
 
 def ablation_record() -> Record:
@@ -32,6 +34,7 @@ def ablation_record() -> Record:
         name: {"preset": "ae", "runs": [r for r in runs if r[:-2] == name], "parameters": {"generator": 140_000}}
         for name in ("ae", "ae-l2", "ae-<b>")
     }
+    variants["ae-l2"]["options"] = {"reconstruction_loss": "mse"}
     data = {"name": "cifar10-jpeg", "split": "validation", "images": 5000, "image_size": 32}
     questions = {"Loss": ["ae", "ae-l2", "ae-huber"], "Name": ["ae", "ae-<b>"], "Never": ["cgan", "cgan-bce"]}
     floors = {"grey": run(1.0)["values"] | {"fd_cifar10_dev": 0.8}}
@@ -53,7 +56,7 @@ def scaling_record() -> Record:
             if processes > 1:
                 summed = LINK.all_reduce(processes, size)
                 seconds |= {"compute": alone, "communication": summed / 2, "step": alone + summed / 2}
-                seconds |= {"all_reduce": summed, "small_all_reduce": LINK.all_reduce(processes, 4)}
+                seconds |= {"all_reduce": summed, "small_all_reduce": LINK.all_reduce(processes, SMALL)}
             points.append({"preset": "ae", "processes": processes, "images": images, "bucket_mb": 25.0,
                            "gradient_bytes": size, "seconds": seconds,
                            "images_per_second": processes * images / seconds["step"]})  # fmt: skip
@@ -89,6 +92,8 @@ def test_ablation_draws_every_run_by_question(ablated: tuple[str, str]) -> None:
     drawings = re.findall(r'aria-label="e by variant, [^"]*".*?</svg>', page, re.DOTALL)
     assert [len(re.findall(r"<use [^>]*fill: #[^>]*>", drawing)) for drawing in drawings] == [4, 3]
     assert "0.650" in drawings[0]
+    grays = [len(re.findall(rf"<use [^>]*fill: {NEUTRAL}", drawing)) for drawing in drawings]
+    assert grays == [2, 3]  # runs of baselines; in the second plot both variants are presets without changes
     assert (
         "3 variants of the recipe, 1 to 2 seeds each, on the 5,000 validation images of cifar10-jpeg. 1 failed." in page
     )
@@ -112,7 +117,7 @@ def test_scaling_has_its_points_its_link_and_what_is_predicted(scaled: tuple[str
     assert cells[5] == f"{1000 * point['seconds']['step']:.1f}"
     assert cells[9:] == [f"{100 * point['weak_efficiency']:.0f} %", f"{100 * point['strong_efficiency']:.0f} %"]
     assert [cell.strip() for cell in lines[3].split("|")[1:-1]][-1] == "–"  # no process had 128 images alone
-    assert "Link, measured: 20 µs a message, 1.00 GB/s." in page
+    assert "Link, measured: 20 µs a message, 2.50 GB/s." in page
     ninety = table_after(markdown, "ae: images a process from which 90 % efficiency is predicted")
     for row in record["models"][0]["images_for_90_percent"]:
         assert ninety[str(row["processes"])]["nothing hidden"].replace(",", "") == str(row["low"] or "none")
