@@ -15,8 +15,6 @@ from accelerate import Accelerator
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
-from torch.distributed.distributed_c10d import PrefixStore
-from torch.distributed.rendezvous import rendezvous
 from torch.optim import Adam
 
 from colornet.allocator import keep_freed_memory
@@ -31,6 +29,7 @@ from colornet.objectives import Adversarial, Objective, Reconstruction
 from colornet.optimization import update
 from colornet.provenance import images_before
 from colornet.released import check_release
+from colornet.rendezvous import join
 from colornet.trainer import Trainer
 
 __all__ = [
@@ -152,8 +151,8 @@ def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
 def compose_trainer(config: TrainConfig) -> Trainer:
     """Start the processes' common work and put together everything a run needs; `fit` of the result trains."""
     launched = int(os.environ.get("WORLD_SIZE", "1"))
-    if launched > 1 and os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") != "0":
-        _join_after_restart("nccl" if torch.cuda.is_available() and not config.cpu else "gloo")
+    if launched > 1 and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
+        join("nccl" if torch.cuda.is_available() and not config.cpu else "gloo")
     accelerator = Accelerator(mixed_precision=choose_precision(config), cpu=config.cpu)
     if accelerator.num_processes != launched:
         raise InputError(
@@ -170,16 +169,6 @@ def compose_trainer(config: TrainConfig) -> Trainer:
         )
 
     return build_trainer(config, accelerator, dataset)
-
-
-def _join_after_restart(backend: str) -> None:
-    """Connect processes that torchrun has restarted, by entries of its store that belong to this attempt.
-
-    The store outlives them, and torch (2.14) would find the addresses of the dead in it.
-    """
-    store, rank, world_size = next(rendezvous("env://"))
-    attempt = PrefixStore(f"attempt-{os.environ['TORCHELASTIC_RESTART_COUNT']}", store)
-    torch.distributed.init_process_group(backend, store=attempt, rank=rank, world_size=world_size)
 
 
 def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Dataset) -> Trainer:
