@@ -38,6 +38,7 @@ def record(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     out = tmp_path_factory.mktemp("speedrun") / "new" / "record.json"
     options = ["--seed-epochs", "1", "--seeds", "2", "--epochs", "60", "--eval-steps", "5", "--lr", "3e-3"]
     speedrun.main([*options, "--data", str(folder), "--out", str(out), *TINY])
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     found: dict[str, Any] = json.loads(out.read_text())
     return found
 
@@ -215,6 +216,7 @@ def test_rehearsal_changes_nothing_but_the_clock(folder: Path, monkeypatch: pyte
         (["--lr", "nan"], "--lr is nan"),
         (["--data", "sampel"], "did you mean 'sample'?"),
         (["--mixed-precision", "fp16", "--cpu"], "--mixed-precision fp16 needs a GPU"),
+        (["--data", "sample", "--out", "race.png"], "--out race.png is the name of the plot"),
     ],
 )
 def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
