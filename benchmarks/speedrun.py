@@ -131,7 +131,8 @@ def format_result(record: dict[str, Any]) -> str:
         f"{_seconds(seed['seconds_to_target'])}",
         *(_run_line(run, target["mse"]) for run in record["runs"]),
         f"median of {len(record['runs'])}: {_seconds(record['median']['seconds'])}, "
-        + ("no ratio" if ratio is None else f"the seed pipeline takes {ratio:.2f} times as long"),
+        + ("no ratio" if ratio is None else f"the seed pipeline takes {ratio:.2f} times as long")
+        + (f", {cpu_ratio:.2f} times by the processor's time" if (cpu_ratio := record["median"]["cpu_ratio"]) else ""),
         "",
         record["gray"]["note"],
         "Seconds of training alone: evaluation and compilation are in the JSON, apart.",
