@@ -17,9 +17,12 @@ from benchmarks.evaluator import EvaluatorConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
 from benchmarks.report import ReportConfig
+from benchmarks.report.speedrun import speedrun_table
+from benchmarks.report.tables import table_markdown
 from benchmarks.scaling import ScalingConfig
 from benchmarks.speedrun import SpeedrunConfig
 from benchmarks.throughput import ThroughputConfig
+from benchmarks.throughput import format_table as format_throughput
 from benchmarks.validate import ValidateConfig
 from colornet.colorize import ColorizeConfig
 from colornet.config import PRESETS, TrainConfig
@@ -30,7 +33,7 @@ from colornet.features import evaluator_card
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = ("clusters", "demo", "export", "protocol", "reliability", "scaling")
+DOCS = ("clusters", "demo", "export", "performance", "protocol", "reliability", "scaling")
 PAGES = {
     page: (ROOT / page).read_text(encoding="utf-8")
     for page in ("README.md", "benchmarks/README.md", *(f"docs/{name}.md" for name in DOCS))
@@ -114,6 +117,28 @@ def test_evaluators_are_shown_as_they_were_validated() -> None:
         assert evaluators[name]["card"]["sha256"] == evaluator_card(name)["sha256"]
 
 
+def test_races_and_profiles_are_shown_as_they_were_measured() -> None:
+    for path in (ROOT / "benchmarks" / "results").glob("*.json"):
+        record = json.loads(path.read_text())
+        if record.get("kind") == "speedrun":
+            assert table_markdown(speedrun_table(record)) in PAGES["benchmarks/README.md"], path.name
+        elif record.get("kind") == "throughput" and record["options"].get("seed_width"):
+            assert format_throughput(record).split("\n\n")[1] in PAGES["docs/performance.md"], path.name
+        elif record.get("kind") == "profile":
+            assert profile_table(record) in PAGES["docs/performance.md"], path.name
+
+
+def profile_table(record: dict[str, Any]) -> str:
+    """Lay out the ten most expensive operations of a profile."""
+    rows = [
+        f"| `{row['name']}` | {row['ms_per_step']:.1f} | {row['share']:.1%} | {row['calls_per_step']:.0f} |"
+        for row in record["operations"][:10]
+    ]
+    return "\n".join(
+        [f"| {record['unit']} | ms a step | share | calls a step |", "| --- | ---: | ---: | ---: |", *rows]
+    )
+
+
 def test_results_say_where_they_come_from() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
         record = json.loads(path.read_text())
@@ -123,8 +148,10 @@ def test_results_say_where_they_come_from() -> None:
         rows = record["rows"] if record.get("kind") == "quality" else []
         if rows:
             assert record["evaluators"]["cifar10_v1"]["sha256"] == evaluator_card("v1")["sha256"], path.name
-        runs = [run for row in rows for run in row["runs"].values()] or list(record.get("runs", {}).values())
-        assert runs or record["kind"] in ("throughput", "speedrun", "scaling", "evaluator-validation", "reliability")
+        own = record.get("runs", {}) if record.get("kind") != "speedrun" else {}  # a race's runs are its own
+        runs = [run for row in rows for run in row["runs"].values()] or list(own.values())
+        kinds = ("throughput", "speedrun", "scaling", "evaluator-validation", "reliability", "profile")
+        assert runs or record["kind"] in kinds
         for run in runs:
             assert all(start["commit"] for start in run["training"])
 
