@@ -59,7 +59,7 @@ class SpeedrunConfig:
     eval_batch_size: int = 500  # images per step of evaluation
     cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
     cpu: bool = False  # work on the CPU even where there is a GPU
-    out: Path | None = None  # JSON file for the result; must not exist yet
+    out: Path | None = None  # JSON file for the result, with a plot beside it; must not exist yet
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        from benchmarks.speedrun_plot import draw
         from benchmarks.speedrun_race import race
         from colornet.provenance import write_json
 
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(format_result(record), flush=True)
         if config.out is not None:
             write_json(config.out, record)
-            print(f"\nWritten to {config.out}")
+            print(f"\nWritten to {config.out} and {draw(record, config.out.with_suffix('.png'))}")
 
 
 def our_config(config: SpeedrunConfig) -> TrainConfig:
@@ -108,6 +109,10 @@ def check(config: SpeedrunConfig) -> None:
     check_config(our_config(config))
     check_dataset(config.data)
     check_out(config.out)
+    if config.out is not None:
+        if config.out.suffix == ".png":
+            raise InputError(f"--out {config.out} is the name of the plot: give that of the JSON file.")
+        check_out(config.out.with_suffix(".png"))
 
 
 # Result
@@ -126,7 +131,8 @@ def format_result(record: dict[str, Any]) -> str:
         f"{_seconds(seed['seconds_to_target'])}",
         *(_run_line(run, target["mse"]) for run in record["runs"]),
         f"median of {len(record['runs'])}: {_seconds(record['median']['seconds'])}, "
-        + ("no ratio" if ratio is None else f"the seed pipeline takes {ratio:.2f} times as long"),
+        + ("no ratio" if ratio is None else f"the seed pipeline takes {ratio:.2f} times as long")
+        + (f", {cpu_ratio:.2f} times by the processor's time" if (cpu_ratio := record["median"]["cpu_ratio"]) else ""),
         "",
         record["gray"]["note"],
         "Seconds of training alone: evaluation and compilation are in the JSON, apart.",

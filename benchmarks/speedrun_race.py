@@ -38,6 +38,8 @@ METHOD = {
     "target": "of the seed pipeline after its last epoch, in evaluation mode; nothing is chosen by it",
     "seconds": "wall clock of training, the device waited for, without loading the data, building the networks and "
     "evaluating; both sides made a step before that is not timed and not kept",
+    "cpu_seconds": "processor time of the same blocks, all threads, and cpu_ratio that of these: what else runs on the "
+    "machine makes it hardly longer; None on a GPU",
     "seconds_to_target": "of the seed pipeline: until its first epoch that ended at or below the target",
     "evaluation_seconds": "time of all evaluations, which is in no other number",
     "compile_seconds": "time of the step that is not timed, where the networks are compiled; None where they are not. "
@@ -57,20 +59,23 @@ GRAY = {
 
 
 class Stopwatch:
-    """Seconds that pass while it runs, the work of the device included."""
+    """Seconds that pass while it runs, the work of the device included, and on a CPU those that this process works."""
 
     def __init__(self, device: torch.device) -> None:
         self.device = device
         self.seconds = 0.0
+        self.cpu_seconds: float | None = 0.0 if device.type == "cpu" else None
 
     @contextmanager
     def running(self) -> Iterator[None]:
         """Count the time of a block; what the device was asked for before is waited for first."""
         self._wait()
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         yield
         self._wait()
         self.seconds += time.perf_counter() - started
+        if self.cpu_seconds is not None:
+            self.cpu_seconds += time.process_time() - worked
 
     def _wait(self) -> None:
         if self.device.type == "cuda":
@@ -105,8 +110,9 @@ def race(options: SpeedrunConfig) -> dict[str, Any]:
     for number in range(options.seeds):
         run = run_ours(dataclasses.replace(config, seed=number), dataset, held_out, target, options)
         release()
-        runs.append({**run, "ratio": seed["seconds_to_target"] / run["seconds"] if run["reached"] else None})
+        runs.append({**run, **_ratios(seed, run)})
     seconds = statistics.median([run["seconds"] if run["reached"] else math.inf for run in runs])
+    cpu_ratio = statistics.median([run["cpu_ratio"] or 0.0 for run in runs])
     changed = {
         field.name: getattr(config, field.name)
         for field in dataclasses.fields(TrainConfig)
@@ -138,7 +144,20 @@ def race(options: SpeedrunConfig) -> dict[str, Any]:
             "tf32": tf32_setting(config.mixed_precision, device),
         },
         "runs": runs,
-        "median": {"seconds": finite_or_none(seconds), "ratio": seed["seconds_to_target"] / seconds or None},
+        "median": {
+            "seconds": finite_or_none(seconds),
+            "ratio": seed["seconds_to_target"] / seconds or None,
+            "cpu_ratio": cpu_ratio or None,
+        },
+    }
+
+
+def _ratios(seed: dict[str, Any], run: dict[str, Any]) -> dict[str, float | None]:
+    """Relate the times of both sides, by the clock and by the processor; None where a run did not get there."""
+    clocks = {"ratio": "seconds", "cpu_ratio": "cpu_seconds"}
+    return {
+        name: seed[f"{clock}_to_target"] / run[clock] if run["reached"] and run[clock] else None
+        for name, clock in clocks.items()
     }
 
 
@@ -161,7 +180,7 @@ def run_seed(options: SpeedrunConfig, train: Tensor, held_out: Tensor, device: t
     colorize = colorize_with(pipeline.network, RgbSpace(), accelerator)
     steps = -(-len(train) // SEED_BATCH_SIZE)  # its loader keeps the ragged last batch
     training, evaluation = Stopwatch(device), Stopwatch(device)
-    curve: list[dict[str, float]] = []
+    curve: list[dict[str, Any]] = []
     with tqdm(total=options.seed_epochs * len(train), desc="seed", unit="img", unit_scale=True, disable=None) as bar:
         for epoch in range(1, options.seed_epochs + 1):
             for step in range(steps):
@@ -174,8 +193,10 @@ def run_seed(options: SpeedrunConfig, train: Tensor, held_out: Tensor, device: t
                 pipeline.network.eval()
                 mse = held_out_mse(colorize, held_out, device, batch_size=options.eval_batch_size)
                 pipeline.network.train()
-            curve.append({"epoch": epoch, "images": epoch * len(train), "seconds": training.seconds, "mse": mse})
+            times = {"seconds": training.seconds, "cpu_seconds": training.cpu_seconds}
+            curve.append({"epoch": epoch, "images": epoch * len(train), **times, "mse": mse})
             bar.set_postfix_str(f"MSE {mse:.5f}")
+    there = next(point for point in curve if point["mse"] <= mse)
     return {
         "seed": 0,
         "epochs": options.seed_epochs,
@@ -186,7 +207,9 @@ def run_seed(options: SpeedrunConfig, train: Tensor, held_out: Tensor, device: t
         "parameters": count_parameters(pipeline.network),
         "images": options.seed_epochs * len(train),
         "seconds": training.seconds,
-        "seconds_to_target": next(point["seconds"] for point in curve if point["mse"] <= mse),
+        "cpu_seconds": training.cpu_seconds,
+        "seconds_to_target": there["seconds"],
+        "cpu_seconds_to_target": there["cpu_seconds"],
         "evaluation_seconds": evaluation.seconds,
         "curve": curve,
     }
@@ -202,7 +225,7 @@ def run_ours(
     rehearsal, training, evaluation = Stopwatch(device), Stopwatch(device), Stopwatch(device)
     with rehearsal.running():
         trainer.rehearse()
-    curve: list[dict[str, float]] = []
+    curve: list[dict[str, Any]] = []
     reached, reason = False, None
     total, batch = trainer.last_step, config.batch_size
     batches = itertools.chain.from_iterable(map(trainer.loader.epoch, range(config.epochs)))
@@ -217,7 +240,8 @@ def run_ours(
                     trainer.check_finite()
                     mse = held_out_mse(colorize, held_out, device, batch_size=config.eval_batch_size)
                 images = trainer.step * batch
-                curve.append({"step": trainer.step, "images": images, "seconds": training.seconds, "mse": mse})
+                times = {"seconds": training.seconds, "cpu_seconds": training.cpu_seconds}
+                curve.append({"step": trainer.step, "images": images, **times, "mse": mse})
                 bar.update((trainer.step - before) * batch)
                 bar.set_postfix_str(f"MSE {mse:.5f}, target {target:.5f}")
                 reached = mse <= target
@@ -230,6 +254,7 @@ def run_ours(
         "reached": reached,
         "reason": reason,
         "seconds": training.seconds,
+        "cpu_seconds": training.cpu_seconds,
         "steps": trainer.step,
         "images": trainer.step * batch,
         "parameters": count_parameters(trainer.generator),

@@ -185,7 +185,7 @@ class Trainer:
         about = {
             **provenance(self.accelerator.device),
             "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
-            "config": dataclasses.asdict(self.config),
+            "config": {**dataclasses.asdict(self.config), "data": Path(self.config.data).name},
             "precision": self.accelerator.mixed_precision,
         }
         return StepProfiler(self.folder.path / "profile", about)

@@ -20,10 +20,13 @@ from benchmarks.photos import PhotosConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
 from benchmarks.report import ReportConfig
+from benchmarks.report.speedrun import speedrun_table
+from benchmarks.report.tables import table_markdown
 from benchmarks.scaling import ScalingConfig
 from benchmarks.scaling_report import format_tables
 from benchmarks.speedrun import SpeedrunConfig
 from benchmarks.throughput import ThroughputConfig
+from benchmarks.throughput import format_table as format_throughput
 from benchmarks.validate import ValidateConfig
 from colornet.colorize import ColorizeConfig
 from colornet.config import PRESETS, TrainConfig
@@ -154,6 +157,28 @@ def test_scaling_is_shown_as_it_was_measured() -> None:
         assert values == ["none" if row[end] is None else f"{row[end]:,}" for end in ("high", "low")]
 
 
+def test_races_and_profiles_are_shown_as_they_were_measured() -> None:
+    for path in (ROOT / "benchmarks" / "results").glob("*.json"):
+        record = json.loads(path.read_text())
+        if record.get("kind") == "speedrun":
+            assert table_markdown(speedrun_table(record)) in PAGES["benchmarks/README.md"], path.name
+        elif record.get("kind") == "throughput" and record["options"].get("seed_width"):
+            assert format_throughput(record).split("\n\n")[1] in PAGES["docs/performance.md"], path.name
+        elif record.get("kind") == "profile":
+            assert profile_table(record) in PAGES["docs/performance.md"], path.name
+
+
+def profile_table(record: dict[str, Any]) -> str:
+    """Lay out the ten most expensive operations of a profile."""
+    rows = [
+        f"| `{row['name']}` | {row['ms_per_step']:.1f} | {row['share']:.1%} | {row['calls_per_step']:.0f} |"
+        for row in record["operations"][:10]
+    ]
+    return "\n".join(
+        [f"| {record['unit']} | ms a step | share | calls a step |", "| --- | ---: | ---: | ---: |", *rows]
+    )
+
+
 def test_results_say_where_they_come_from() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
         record = json.loads(path.read_text())
@@ -163,10 +188,13 @@ def test_results_say_where_they_come_from() -> None:
         rows = record["rows"] if record.get("kind") == "quality" else []
         if rows:
             assert record["evaluators"]["cifar10_v1"]["sha256"] == evaluator_card("v1")["sha256"], path.name
-        runs = [run for row in rows for run in row["runs"].values()] or list(record.get("runs", {}).values())
+        # A race has runs of its own, and what measures the program or the machine has none.
+        own = {} if record.get("kind") == "speedrun" else record.get("runs", {})
+        runs = [run for row in rows for run in row["runs"].values()] or list(own.values())
         assert runs or record["kind"] in (
             "throughput",
             "speedrun",
+            "profile",
             "scaling",
             "evaluator-validation",
             "reliability",

@@ -38,6 +38,7 @@ def record(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     out = tmp_path_factory.mktemp("speedrun") / "new" / "record.json"
     options = ["--seed-epochs", "1", "--seeds", "2", "--epochs", "60", "--eval-steps", "5", "--lr", "3e-3"]
     speedrun.main([*options, "--data", str(folder), "--out", str(out), *TINY])
+    assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     found: dict[str, Any] = json.loads(out.read_text())
     return found
 
@@ -70,6 +71,13 @@ def test_stopwatch_counts_what_runs_while_it_runs() -> None:
             time.sleep(0.01)
         time.sleep(0.05)
     assert 0.02 <= watch.seconds < 0.05 + 0.05
+    assert watch.cpu_seconds is not None
+    assert 0 <= watch.cpu_seconds < 0.02  # what sleeps does not work
+    with watch.running():
+        until = time.process_time() + 0.02
+        while time.process_time() < until:
+            pass
+    assert watch.cpu_seconds >= 0.02
 
 
 def test_learning_rate_of_the_seed_falls_after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +159,9 @@ def test_runs_stop_at_the_first_evaluation_at_the_target(record: dict[str, Any])
         assert run["seconds"] == last["seconds"] > 0
         assert (run["evaluation_seconds"] > 0, run["compile_seconds"]) == (True, None)
         assert run["ratio"] == pytest.approx(record["seed_pipeline"]["seconds_to_target"] / run["seconds"])
+        cpu_ratio = record["seed_pipeline"]["cpu_seconds_to_target"] / run["cpu_seconds"]
+        assert run["cpu_ratio"] == pytest.approx(cpu_ratio)
+        assert run["cpu_seconds"] == last["cpu_seconds"]
 
 
 def test_median_is_over_the_seeds(record: dict[str, Any]) -> None:
@@ -158,6 +169,7 @@ def test_median_is_over_the_seeds(record: dict[str, Any]) -> None:
     assert record["median"]["seconds"] == pytest.approx(sum(seconds) / 2)
     expected = record["seed_pipeline"]["seconds_to_target"] / record["median"]["seconds"]
     assert record["median"]["ratio"] == pytest.approx(expected)
+    assert record["median"]["cpu_ratio"] == pytest.approx(sum(run["cpu_ratio"] for run in record["runs"]) / 2)
 
 
 def test_text_says_the_same(record: dict[str, Any]) -> None:
@@ -180,7 +192,7 @@ def test_what_is_not_reached_has_no_ratio(folder: Path, monkeypatch: pytest.Monk
     record = race(options)
     (run,) = record["runs"]
     assert (run["reached"], run["ratio"], run["steps"]) == (False, None, 2)
-    assert record["median"] == {"seconds": None, "ratio": None}
+    assert record["median"] == {"seconds": None, "ratio": None, "cpu_ratio": None}
     assert record["target"].items() >= {"split": "test", "images": 21}.items()
     assert record["gray"]["same"] is False
     text = format_result(record)
@@ -215,6 +227,7 @@ def test_rehearsal_changes_nothing_but_the_clock(folder: Path, monkeypatch: pyte
         (["--lr", "nan"], "--lr is nan"),
         (["--data", "sampel"], "did you mean 'sample'?"),
         (["--mixed-precision", "fp16", "--cpu"], "--mixed-precision fp16 needs a GPU"),
+        (["--data", "sample", "--out", "race.png"], "--out race.png is the name of the plot"),
     ],
 )
 def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,11 +61,13 @@ def summarize(record: Record) -> str:
     preset, reached = record["ours"]["preset"], sum(run["reached"] for run in runs)
     comes = f"Ours ({preset}) comes down to the error of the seed project's autoencoder in"
     loop = f"the seed project's own loop takes {_digits(seed['seconds_to_target'])} s"
+    cpu_ratio = median.get("cpu_ratio")  # earlier results have none
+    by_processor = f", by the processor's time {format_number(cpu_ratio, 2)} times" if cpu_ratio else ""
     if median["ratio"]:
         missing = "" if reached == len(runs) else f", of which {reached} got there"
         outcome = (
             f"{comes} {_digits(median['seconds'])} s of training, the median of {_runs(len(runs))}{missing}; {loop}, "
-            f"{format_number(median['ratio'], 2)} times as long."
+            f"{format_number(median['ratio'], 2)} times as long{by_processor}."
         )
     else:
         outcome = f"{comes} {reached} of {_runs(len(runs))}: there is no median time and no ratio; {loop}."

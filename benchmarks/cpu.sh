@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# Our speed and quality beside those of the seed project's own network, on one CPU core, in stages that can be repeated:
+#
+#   bash benchmarks/cpu.sh DATA WORK [STAGE ...]     DATA: a folder of CIFAR-10 images, or cifar10
+#
+# WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
+#   seed-ae      the seed project's autoencoder at its own width, one epoch
+#   ae           ours, small, three seeds of one epoch
+#   quality      both on the test images, from the same grey
+#   throughput   our training against the seed pipeline at its own width, with rooflines
+#   profile      which operations a step of ours is made of, in fp32 and bf16
+#   speedrun     one epoch of the seed pipeline, then ours until its error is as low: chosen on validation images
+# Results are WORK/*.json and WORK/quality/. Half an hour for each epoch of the seed's, minutes for the rest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=$1 work=$2
+shift 2
+stages=("${@:-seed-ae ae quality throughput profile speedrun}")
+python=${COLORNET_PYTHON:-python3}
+runs=$work/runs
+mkdir -p "$work"
+export OMP_NUM_THREADS=1
+
+train() { # PRESET NAME [OPTION ...]
+    local preset=$1 name=$2
+    shift 2
+    "$python" -m colornet.train "$preset" --data "$data" --cpu --batch-size 64 --epochs 1 --resume auto \
+        --run-dir "$runs/$name" "$@"
+}
+
+for stage in ${stages[*]}; do
+    echo "== $stage"
+    case $stage in
+        seed-ae) train seed-ae seed-ae-full-0 --mixed-precision auto ;; # its preset's fp32 takes twice as long
+        ae) for seed in 0 1 2; do train ae "ae-$seed" --width 16 --blocks 1 --seed "$seed"; done ;;
+        quality)
+            [ -e "$work/quality/quality.json" ] || "$python" -m benchmarks quality "$runs"/ae-? "$runs/seed-ae-full-0" \
+                --data "$data" --cpu --out "$work/quality"
+            ;;
+        throughput)
+            [ -e "$work/throughput.json" ] || "$python" -m benchmarks throughput --presets ae --width 16 --blocks 1 \
+                --seed-width 64 --batch-sizes 64 --precisions no bf16 --compile off --roofline --data "$data" \
+                --seed-steps 5 --cpu --out "$work/throughput.json"
+            ;;
+        profile)
+            for precision in no bf16; do
+                [ -e "$runs/profile-$precision" ] || train ae "profile-$precision" --width 16 --blocks 1 \
+                    --mixed-precision "$precision" --profile --max-steps 17
+                cp "$runs/profile-$precision"/profile/operations-*.json "$work/profile-$precision.json"
+            done
+            ;;
+        speedrun)
+            [ -e "$work/speedrun.json" ] || "$python" -m benchmarks speedrun --split test --data "$data" --cpu \
+                --seed-epochs 1 --seeds 5 --width 16 --blocks 1 --batch-size 64 --mixed-precision no --epochs 4 \
+                --lr 2e-3 --lr-schedule constant --warmup-steps 10 --out "$work/speedrun.json"
+            ;;
+        *)
+            echo "error: there is no stage '$stage'; this file's first lines name them." >&2
+            exit 2
+            ;;
+    esac
+done
