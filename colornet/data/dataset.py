@@ -17,6 +17,7 @@ __all__ = ["Dataset", "load_dataset"]
 class Dataset:
     """Square RGB images in three disjoint parts, uint8 (N, 3, H, W) each, in CPU memory.
 
+    Those of a folder are mapped from the cache's file, may be more than memory holds, and must not be written to.
     `labels` is None where the images are not sorted into classes.
 
     `name` is "cifar10", "sample" or the folder's name; `fingerprint` is a sha256 of all pixels and tells whether two
