@@ -15,20 +15,21 @@ from torch import Tensor, nn
 from colornet.compose import compose_trainer
 from tests.conftest import small
 
-# Rounding to bf16 is 2 ** -9 of a value at most; it adds up over a dozen layers. Relative to the size of the whole:
-# difference of a loss, distance of the gradients of a network.
-TOLERANCES = {"no": (1e-5, 1e-4), "bf16": (2e-2, 5e-2)}
+# Rounding to bf16 is 2 ** -9 of a value at most; it adds up over a dozen layers, and the discriminator's gradient is a
+# difference between real and fake that is smaller than either. Difference of a loss, distance of the gradients of a
+# network, relative to their size.
+TOLERANCES = {"no": (1e-5, 1e-4), "bf16": (2e-2, 0.15)}
 
 
 def step(preset: str, folder: Path, run_dir: Path, **changes: Any) -> tuple[dict[str, float], dict[str, Tensor]]:
     """Make one step; return the losses, and the gradient of each network as one vector."""
     AcceleratorState._reset_state()
     trainer = compose_trainer(small(preset, folder, run_dir, max_grad_norm=None, **changes))
-    if changes["compile"] == "off":
+    head = trainer.generator.get_parameter("head.2.weight")  # zero, it would hide what is below it
+    nn.init.normal_(head, std=0.05, generator=torch.Generator().manual_seed(0))
+    if not changes:  # the plain one; after the random numbers, which follow the order in memory
         for network in trainer.objective.networks.values():
             network.to(memory_format=torch.contiguous_format)
-    head = trainer.generator.get_parameter("head.2.weight")
-    nn.init.normal_(head, std=0.05, generator=torch.Generator().manual_seed(0))  # zero, it would hide what is below it
     (images,) = next(trainer.loader.epoch(0))
     gradients: dict[str, Tensor] = {}
 
@@ -66,8 +67,8 @@ def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("preset", ["ae", "cgan"])
 def test_bf16_step_is_that_of_fp32(preset: str, folder: Path, tmp_path: Path) -> None:
-    plain = step(preset, folder, tmp_path / "fp32", compile="off")
-    bf16 = step(preset, folder, tmp_path / "bf16", compile="off", mixed_precision="bf16")
+    plain = step(preset, folder, tmp_path / "fp32")
+    bf16 = step(preset, folder, tmp_path / "bf16", mixed_precision="bf16")
     assert_alike(bf16, plain, "bf16")
     assert bf16[0] != plain[0]
 
@@ -75,6 +76,6 @@ def test_bf16_step_is_that_of_fp32(preset: str, folder: Path, tmp_path: Path) ->
 @pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize(("preset", "precision"), [("ae", "no"), ("cgan", "bf16")])
 def test_compiled_step_is_the_plain_one(preset: str, precision: str, folder: Path, tmp_path: Path) -> None:
-    plain = step(preset, folder, tmp_path / "plain", compile="off")
+    plain = step(preset, folder, tmp_path / "plain")
     compiled = step(preset, folder, tmp_path / "compiled", compile="on", mixed_precision=precision)
     assert_alike(compiled, plain, precision)
