@@ -73,6 +73,8 @@ def test_bf16_step_is_that_of_fp32(preset: str, folder: Path, tmp_path: Path) ->
     assert bf16[0] != plain[0]
 
 
+# The compiler itself looks at the gradient of what enters a network, here of the generator's output.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf Tensor:UserWarning")
 @pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize(("preset", "precision"), [("ae", "no"), ("cgan", "bf16")])
 def test_compiled_step_is_the_plain_one(preset: str, precision: str, folder: Path, tmp_path: Path) -> None:
