@@ -55,7 +55,7 @@ class Way:
 def build_ways(options: InferenceConfig, device: torch.device) -> list[Way]:
     """Load the model for each way, the loop first."""
     config, network = load_run(find_model(options.model))
-    plain = eager(copy.deepcopy(network).to(device, memory_format=torch.contiguous_format), color_space(config))
+    plain = eager(copy.deepcopy(network).to(device).to(memory_format=torch.contiguous_format), color_space(config))
     colorizers = {name: Colorizer.load(options.model, device, bf16=name == "bf16") for name in ("no", "bf16")}
     ways = [Way("loop", "no", 1, plain)]
     for size in options.batch_sizes:

@@ -31,7 +31,7 @@ def count_parameters(network: nn.Module) -> int:
 class GroupNorm(nn.GroupNorm):
     """Group normalisation in the precision of its weights, whatever that of its input: (N, C, H, W) → (N, C, H, W).
 
-    Autocast does this by itself on GPUs, not on CPUs, whose bf16 kernel is slow backwards: 20 times for 16 channels.
+    Autocast does this by itself on GPUs, not on CPUs, whose bf16 kernel is many times as slow backwards.
     """
 
     def forward(self, x: Tensor) -> Tensor:

@@ -32,24 +32,27 @@ class GuidedUpsampler:
     """
 
     def __init__(self, lightness: Tensor, color: Tensor, size: tuple[int, int]) -> None:
+        self.height = size[0]
+        self.unscaled = color if color.shape[-2:] == size else None
+        if self.unscaled is not None:  # nothing is missing
+            return
         guide = lightness / 100
         mean_guide, mean_color = _box(guide), _box(color)
         variance = _box(guide * guide) - mean_guide**2
         covariance = _box(guide * color) - mean_guide * mean_color  # (N, 2, h, w)
         slope = _box(covariance / (variance.clamp(min=0) + _EPSILON))  # (N, 2, h, w)
-        if color.shape[-2:] == size:
-            slope = torch.zeros_like(slope)  # nothing is missing, but strips of the full L* may round differently
         window = 2 * _RADIUS + 1
         highest = F.max_pool2d(color, window, 1, _RADIUS)  # (N, 2, h, w)
         lowest = -F.max_pool2d(-color, window, 1, _RADIUS)  # (N, 2, h, w)
         maps = torch.cat((color, slope, lowest, highest, guide), dim=1)  # (N, 9, h, w)
         self.maps = F.interpolate(maps, (maps.shape[-2], size[1]), mode="bilinear")  # (N, 9, h, W)
-        self.height = size[0]
 
     def rows(self, first: int, lightness: Tensor) -> Tensor:
         """Return the rows of the result from `first` on for which L* is given: (N, 1, R, W) to (N, 2, R, W)."""
-        small = self.maps.shape[-2]
         count = lightness.shape[-2]
+        if self.unscaled is not None:
+            return self.unscaled[..., first : first + count, :]  # (N, 2, R, W)
+        small = self.maps.shape[-2]
         # Bilinear along the height, with the pixel centres of F.interpolate; there, rows cannot be had one by one.
         position = (torch.arange(first, first + count, device=lightness.device) + 0.5) * (small / self.height) - 0.5
         position = position.clamp(0, small - 1)

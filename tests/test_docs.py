@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
 import statistics
@@ -108,6 +109,37 @@ def test_tables_are_those_of_the_committed_results(page: str, name: str, lines: 
         assert values == expected_cells(record, label, headings), f"{page}: {label}"
         checked += 1
     assert checked >= 3
+
+
+def digits(value: float, unit: float = 1) -> str:
+    value /= unit
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def throughput_cells(row: dict[str, Any], headings: list[str]) -> list[str]:
+    """Say what the row of a table must show of a row of `throughput`."""
+    step, memory, ratio = row["step_ms"], row.get("peak_memory_bytes"), row.get("ratio_to_seed")
+    shown_as = {
+        "preset": row["preset"],
+        "mode": row["mode"],
+        "precision": "fp32" if row["precision"] == "no" else row["precision"],
+        "images/s": digits(row["images_per_second"]),
+        "step, ms (p10–p90)": f"{digits(step['median'])} ({digits(step['p10'])}–{digits(step['p90'])})",
+        "share of the matrix peak": f"{100 * row['mfu']:.1f} %",  # before convolutions were part of the peak
+        "share of the measured peak": f"{100 * row['mfu']:.1f} %",
+        "memory, MiB": digits(memory, 2**20) if memory else "–",
+        "× seed pipeline": f"{ratio:.2f}" if ratio else "–",
+    }
+    return [shown_as[heading] for heading in headings]
+
+
+def test_speed_is_shown_as_it_was_measured() -> None:
+    record = json.loads((ROOT / "benchmarks" / "results" / "cifar10-jpeg-cpu-throughput.json").read_text())
+    seed = {**record["seed_pipeline"], "preset": "seed pipeline", "mode": "train", "ratio_to_seed": 1.0}
+    text = PAGES["benchmarks/README.md"]
+    lines = itertools.takewhile(lambda line: line.startswith("|"), text[text.index("| preset | mode") :].splitlines())
+    heading, _, *rows = map(cells, lines)
+    assert rows == [throughput_cells(row, heading) for row in [seed, *record["rows"]]]
 
 
 def test_evaluators_are_shown_as_they_were_validated() -> None:
