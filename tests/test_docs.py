@@ -14,6 +14,7 @@ import pytest
 from benchmarks.ablation import AblationConfig
 from benchmarks.ablation_table import format_table
 from benchmarks.evaluator import EvaluatorConfig
+from benchmarks.photo_tables import format_tables as format_photo_tables
 from benchmarks.photos import PhotosConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
@@ -102,6 +103,18 @@ def test_tables_are_those_of_the_committed_results(page: str, name: str, lines: 
         assert values == expected_cells(record, label, headings), f"{page}: {label}"
         checked += 1
     assert checked >= 3
+
+
+def test_photographs_are_shown_as_they_were_measured() -> None:
+    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-photos.json").read_text(encoding="utf-8"))
+    for table in format_photo_tables(record).values():
+        assert table in PAGES["benchmarks/README.md"]
+    peaks = {round(one["megapixels"]): one["peak_memory_bytes"] / 2**30 for one in record["memory"]}
+    text = " ".join(PAGES["docs/questions.md"].split())
+    assert f"of 12 megapixels peaks at {peaks[12]:.1f} GiB, one of 50 at {peaks[50]:.1f} GiB" in text
+    moved = {model: rows["gamma 0.8"]["moved_photos"] for model, rows in record["scans"].items()}
+    assert f"({moved['cgan']:.1f} for a gamma of 0.8; {moved['ae']:.1f} for `ae`)" in text
+    assert f"({record['scans']['cgan']['noise σ 5']['moved_photos']:.1f} ΔE00 for the cGAN" in text
 
 
 def test_evaluators_are_shown_as_they_were_validated() -> None:
