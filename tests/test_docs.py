@@ -17,6 +17,7 @@ from benchmarks.ablation_table import format_table
 from benchmarks.evaluator import EvaluatorConfig
 from benchmarks.growth import GrowthConfig
 from benchmarks.inference import InferenceConfig
+from benchmarks.photo_tables import format_tables as format_photo_tables
 from benchmarks.photos import PhotosConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
@@ -140,6 +141,18 @@ def test_speed_is_shown_as_it_was_measured() -> None:
     lines = itertools.takewhile(lambda line: line.startswith("|"), text[text.index("| preset | mode") :].splitlines())
     heading, _, *rows = map(cells, lines)
     assert rows == [throughput_cells(row, heading) for row in [seed, *record["rows"]]]
+
+
+def test_photographs_are_shown_as_they_were_measured() -> None:
+    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-photos.json").read_text(encoding="utf-8"))
+    for table in format_photo_tables(record).values():
+        assert table in PAGES["benchmarks/README.md"]
+    peaks = {round(one["megapixels"]): one["peak_memory_bytes"] / 2**30 for one in record["memory"]}
+    text = " ".join(PAGES["docs/questions.md"].split())
+    assert f"of 12 megapixels peaks at {peaks[12]:.1f} GiB, one of 50 at {peaks[50]:.1f} GiB" in text
+    moved = {model: rows["gamma 0.8"]["moved_photos"] for model, rows in record["scans"].items()}
+    assert f"({moved['cgan']:.1f} for a gamma of 0.8; {moved['ae']:.1f} for `ae`)" in text
+    assert f"({record['scans']['cgan']['noise σ 5']['moved_photos']:.1f} ΔE00 for the cGAN" in text
 
 
 def test_evaluators_are_shown_as_they_were_validated() -> None:
