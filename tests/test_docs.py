@@ -16,6 +16,7 @@ from benchmarks.ablation import AblationConfig
 from benchmarks.ablation_table import format_table
 from benchmarks.evaluator import EvaluatorConfig
 from benchmarks.growth import GrowthConfig
+from benchmarks.growth_report import format_tables as format_growth
 from benchmarks.inference import InferenceConfig
 from benchmarks.photo_tables import format_tables as format_photo_tables
 from benchmarks.photos import PhotosConfig
@@ -249,6 +250,12 @@ def test_results_say_where_they_come_from() -> None:
         )
         for run in runs:
             assert all(start["commit"] for start in run["training"])
+
+
+def test_growth_is_shown_as_it_was_measured() -> None:
+    for path in (ROOT / "benchmarks" / "results").glob("*growth.json"):
+        tables = [line for line in format_growth(json.loads(path.read_text())).splitlines() if line.startswith("|")]
+        assert set(tables) <= set(PAGES["benchmarks/README.md"].splitlines()), path.name
 
 
 @pytest.mark.parametrize("page", PAGES)
