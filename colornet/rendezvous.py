@@ -6,8 +6,7 @@ import time
 import uuid
 
 import torch
-from torch.distributed import Store
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from colornet.errors import LostProcessError
@@ -43,7 +42,7 @@ def agree_on_start(store: Store, rank: int, world_size: int) -> str:
         store.add(f"joined-{start}", 1)
         return start
     start = uuid.uuid4().hex
-    deadline = time.monotonic() + store.timeout.total_seconds()
+    deadline = time.monotonic() + store.timeout.total_seconds()  # type: ignore[attr-defined]  # torch does not type it
     while store.add(f"joined-{start}", 0) < world_size - 1:  # a question may still be that of a process before
         if time.monotonic() > deadline:
             raise LostProcessError("Process 0 stops before its first step, because another one has not come.")

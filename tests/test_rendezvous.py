@@ -6,7 +6,7 @@ import datetime
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from torch.distributed import TCPStore
+from torch.distributed import TCPStore  # type: ignore[attr-defined]  # torch exports it without saying so
 
 from colornet.errors import LostProcessError
 from colornet.rendezvous import agree_on_start
