@@ -28,12 +28,12 @@ def join(backend: str) -> None:
     )
 
 
-def agree_on_start(store: Store, rank: int, world_size: int) -> str:
+def agree_on_start(store: Store, rank: int, world_size: int, patience: float = 1800) -> str:
     """Return a name that the processes of one start share, and those of no other start.
 
     The first process chooses it. Each of the others asks for it under a name of its own, so that no answer is one to a
     process before it. `TORCHELASTIC_RESTART_COUNT` is no such name: each machine counts for itself, and one that merely
-    follows the restart of another counts none.
+    follows the restart of another counts none. The first waits `patience` seconds for the others.
     """
     if rank > 0:
         question = uuid.uuid4().hex
@@ -42,7 +42,7 @@ def agree_on_start(store: Store, rank: int, world_size: int) -> str:
         store.add(f"joined-{start}", 1)
         return start
     start = uuid.uuid4().hex
-    deadline = time.monotonic() + store.timeout.total_seconds()  # type: ignore[attr-defined]  # torch does not type it
+    deadline = time.monotonic() + patience
     while store.add(f"joined-{start}", 0) < world_size - 1:  # a question may still be that of a process before
         if time.monotonic() > deadline:
             raise LostProcessError("Process 0 stops before its first step, because another one has not come.")

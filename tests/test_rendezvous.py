@@ -6,14 +6,14 @@ import datetime
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from torch.distributed import TCPStore  # type: ignore[attr-defined]  # torch exports it without saying so
+from torch._C._distributed_c10d import TCPStore
 
 from colornet.errors import LostProcessError
 from colornet.rendezvous import agree_on_start
 
 
-def client(server: TCPStore, seconds: float = 60) -> TCPStore:
-    timeout = datetime.timedelta(seconds=seconds)
+def client(server: TCPStore) -> TCPStore:
+    timeout = datetime.timedelta(seconds=60)
     return TCPStore("127.0.0.1", server.port, is_master=False, timeout=timeout, wait_for_workers=False)
 
 
@@ -43,4 +43,4 @@ def test_what_a_dead_process_asked_is_not_taken_for_a_question_of_its_successor(
 
 def test_the_first_does_not_wait_for_ever(server: TCPStore) -> None:
     with pytest.raises(LostProcessError, match="another one has not come"):
-        agree_on_start(client(server, 0.3), 0, 2)
+        agree_on_start(client(server), 0, 2, patience=0.3)
