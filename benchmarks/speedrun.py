@@ -54,6 +54,7 @@ class SpeedrunConfig:
 
     # Both
     data: str = "cifar10"  # cifar10, sample, or a folder of images
+    training_images: int | None = None  # train on so many of them, evenly spaced: a smaller race (default: all)
     image_size: int = 32  # side of the square images, pixels
     split: Literal["validation", "test"] = "validation"  # test is for a final figure: choose nothing by it
     eval_batch_size: int = 500  # images per step of evaluation
@@ -99,8 +100,8 @@ def check(config: SpeedrunConfig) -> None:
     """Raise `InputError` for whatever would stop the race, without importing torch or touching a file."""
     if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
         raise InputError(f"{processes} processes were launched: the race is held in one, start it without them.")
-    for name in ("seeds", "eval_steps", "seed_epochs", "seed_width", "eval_batch_size"):
-        if (value := getattr(config, name)) < 1:
+    for name in ("seeds", "eval_steps", "seed_epochs", "seed_width", "eval_batch_size", "training_images"):
+        if (value := getattr(config, name)) is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')} is {value}: it must be at least 1.")
     if config.image_size % SEED_FACTOR:
         raise InputError(f"--image-size is {config.image_size}: the seed's network needs a multiple of {SEED_FACTOR}.")
@@ -126,7 +127,8 @@ def format_result(record: dict[str, Any]) -> str:
         f"Race on {record['device']}: {record['data']['name']}, {images}, images of "
         f"{record['options']['image_size']}×{record['options']['image_size']} pixels",
         "",
-        f"seed pipeline, {seed['epochs']} epochs, width {seed['width']}, seed {seed['seed']}: MSE "
+        f"seed pipeline, {seed['epochs']} epochs of {record['data']['training_images']:,} images, "
+        f"width {seed['width']}, seed {seed['seed']}: MSE "
         f"{seed['curve'][-1]['mse']:.5f} in {_seconds(seed['seconds'])}; at or below it for the first time after "
         f"{_seconds(seed['seconds_to_target'])}",
         *(_run_line(run, target["mse"]) for run in record["runs"]),

@@ -100,6 +100,14 @@ def race(options: SpeedrunConfig) -> dict[str, Any]:
     held_out: Tensor = getattr(dataset, options.split)
     if not len(held_out):
         raise InputError(f"--data {options.data} has no {options.split} images: choose the other --split.")
+    if options.training_images is not None:
+        if options.training_images > len(dataset.train):
+            raise InputError(
+                f"--training-images is {options.training_images}: --data {options.data} has {len(dataset.train)}."
+            )
+        # Evenly spaced, since a data set may be sorted by class.
+        chosen = torch.arange(options.training_images) * len(dataset.train) // options.training_images
+        dataset = dataclasses.replace(dataset, train=dataset.train[chosen], labels=None)
     if config.batch_size > len(dataset.train):
         raise InputError(f"--batch-size is {config.batch_size}: it must be at most {len(dataset.train)}, the images.")
 

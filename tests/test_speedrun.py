@@ -19,6 +19,7 @@ from benchmarks.seed_pipeline import SeedPipeline
 from benchmarks.speedrun import SpeedrunConfig, format_result, our_config
 from benchmarks.speedrun_race import Stopwatch, held_out_mse, race, run_seed
 from colornet.config import PRESETS
+from colornet.errors import InputError
 from colornet.evaluation import colorize_with
 from colornet.metrics import image_metrics
 from colornet.trainer import Trainer
@@ -34,10 +35,10 @@ def images(count: int) -> Tensor:
 
 @pytest.fixture(scope="module")
 def record(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Race on 54 images: one epoch of the seed's network leaves a mark that ours passes within 60."""
+    """Race on 50 of 54 images: one epoch of the seed's network leaves a mark that ours passes within 60."""
     out = tmp_path_factory.mktemp("speedrun") / "new" / "record.json"
     options = ["--seed-epochs", "1", "--seeds", "2", "--epochs", "60", "--eval-steps", "5", "--lr", "3e-3"]
-    speedrun.main([*options, "--data", str(folder), "--out", str(out), *TINY])
+    speedrun.main([*options, "--training-images", "50", "--data", str(folder), "--out", str(out), *TINY])
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     found: dict[str, Any] = json.loads(out.read_text())
     return found
@@ -132,7 +133,7 @@ def test_evaluation_leaves_the_seed_in_training(monkeypatch: pytest.MonkeyPatch)
 def test_record_says_where_it_comes_from_and_what_was_raced(record: dict[str, Any]) -> None:
     assert record["kind"] == "speedrun"
     assert record.keys() >= {"command", "commit", "date", "device", "machine", "versions", "data", "method", "options"}
-    assert record["data"]["training_images"] == 54
+    assert record["data"]["training_images"] == 50
     assert record["target"].items() >= {"split": "validation", "images": 6}.items()
     assert record["gray"]["same"] is True
     assert record["gray"]["ours"] == record["gray"]["seed_pipeline"] == "channel mean, not rounded"
@@ -143,7 +144,7 @@ def test_record_says_where_it_comes_from_and_what_was_raced(record: dict[str, An
 def test_target_is_where_the_seed_ended(record: dict[str, Any]) -> None:
     seed = record["seed_pipeline"]
     assert record["target"]["mse"] == seed["curve"][-1]["mse"]
-    assert (seed["images"], seed["epochs"], len(seed["curve"])) == (54, 1, 1)
+    assert (seed["images"], seed["epochs"], len(seed["curve"])) == (50, 1, 1)
     assert seed["seconds"] == seed["seconds_to_target"] == seed["curve"][-1]["seconds"]
 
 
@@ -227,6 +228,7 @@ def test_rehearsal_changes_nothing_but_the_clock(folder: Path, monkeypatch: pyte
         (["--lr", "nan"], "--lr is nan"),
         (["--data", "sampel"], "did you mean 'sample'?"),
         (["--mixed-precision", "fp16", "--cpu"], "--mixed-precision fp16 needs a GPU"),
+        (["--data", "sample", "--training-images", "0"], "--training-images is 0: it must be at least 1"),
         (["--data", "sample", "--out", "race.png"], "--out race.png is the name of the plot"),
     ],
 )
@@ -243,6 +245,11 @@ def test_batch_larger_than_the_data_is_refused_before_the_seed_trains(
     with pytest.raises(SystemExit, match="2"):
         speedrun.main(["--data", str(folder), *TINY, "--batch-size", "55"])
     assert "--batch-size is 55: it must be at most 54" in capsys.readouterr().err
+
+
+def test_more_images_than_there_are_cannot_train(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"--training-images is 55: --data .* has 54"):
+        race(SpeedrunConfig(data=str(folder), image_size=16, training_images=55, batch_size=8, cpu=True))
 
 
 def test_existing_file_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
