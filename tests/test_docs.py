@@ -144,6 +144,14 @@ def test_speed_is_shown_as_it_was_measured() -> None:
     assert rows == [throughput_cells(row, heading) for row in [seed, *record["rows"]]]
 
 
+def test_inference_is_shown_as_it_was_measured() -> None:
+    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-inference.json").read_text(encoding="utf-8"))
+    for row in record["rows"]:
+        precision = "fp32" if row["precision"] == "no" else row["precision"]
+        speed = f"{row['images_per_second']['median']:,.0f} | {row['ratio_to_loop']:.2f}"
+        assert f"| {row['way']} | {precision} | {row['batch_size']} | {speed} |" in PAGES["benchmarks/README.md"]
+
+
 def test_photographs_are_shown_as_they_were_measured() -> None:
     record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-photos.json").read_text(encoding="utf-8"))
     for table in format_photo_tables(record).values():
