@@ -30,7 +30,8 @@ from torch import Tensor, nn
 from benchmarks.timing import COUNTED_IMAGES, Case, counted, start_accelerator
 from colornet.compose import build_trainer
 from colornet.data import Dataset
-from colornet.models import Attention, DCGANDiscriminator, PatchDiscriminator, ResnetBlock, UNet, count_parameters
+from colornet.discriminators import DCGANDiscriminator, PatchDiscriminator
+from colornet.models import Attention, ResnetBlock, UNet, count_parameters
 
 __all__ = ["GROUPS", "Pass", "bound", "trace"]
 

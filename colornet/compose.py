@@ -22,9 +22,10 @@ from colornet.checkpoint import list_checkpoints
 from colornet.color import ColorSpace, LabSpace, RgbSpace
 from colornet.config import TrainConfig, check_init, load_config
 from colornet.data import Dataset, load_dataset
+from colornet.discriminators import DCGANDiscriminator, PatchDiscriminator
 from colornet.errors import InputError
 from colornet.losses import BCE, HINGE, RECONSTRUCTION_LOSSES
-from colornet.models import DCGANDiscriminator, PatchDiscriminator, UNet
+from colornet.models import UNet
 from colornet.objectives import Adversarial, Objective, Reconstruction
 from colornet.optimization import update
 from colornet.provenance import images_before

@@ -60,7 +60,10 @@ RUN_BY = {
     "benchmarks speedrun": "test_speedrun.py::test_record_says_where_it_comes_from_and_what_was_raced",
     "benchmarks scaling": "test_scaling.py::test_two_real_processes",
     "benchmarks scaling --compute": "test_scaling.py::test_steps_of_another_device_are_taken_from_throughput",
-    "benchmarks report": "test_report.py::test_page_shows_all_parts",
+    "benchmarks inference": "test_inference_speed.py::test_record_and_table",
+    "benchmarks ablation": "test_ablation.py::test_every_row_has_its_values_costs_and_origin",
+    "benchmarks growth": "test_growth.py::test_a_real_measurement",
+    "benchmarks report": "report/test_page.py::test_page_shows_all_parts",
     "benchmarks photos": "test_photo_study.py::test_small_study_end_to_end",
 }
 

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from colornet.compose import build_discriminator, build_generator
 from colornet.config import PRESETS
-from colornet.models import DCGANDiscriminator, GroupNorm, PatchDiscriminator, UNet, count_parameters
+from colornet.discriminators import DCGANDiscriminator, PatchDiscriminator
+from colornet.models import GroupNorm, UNet, count_parameters
 from colornet.noise import fixed_noise
 
 
