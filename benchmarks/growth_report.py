@@ -112,7 +112,7 @@ def _draw_sizes(axes: Axes, points: list[dict[str, Any]], title: str) -> None:
         if cold:
             axes.plot(*zip(*cold, strict=True), marker, color="white", markeredgecolor=f"C{number}")
     axes.set_xscale("log")
-    axes.set(title=title, xlabel="training images (hollow: nothing in the page cache)")
+    axes.set(title=title, xlabel="training images (hollow: cold file)")
     axes.legend(fontsize="small", loc="lower left")
 
 
