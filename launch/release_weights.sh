@@ -23,7 +23,8 @@ train() { # PRESET [OPTION ...]
 }
 
 train ae
-train cgan --init-from "$work/ae"
+# The hinge loss, which was the preset's when the released weights were made.
+train cgan --init-from "$work/ae" --adversarial-loss hinge
 if [ ! -e "$work/quality/quality.json" ]; then
     "$python" -m benchmarks quality "$work/ae" "$work/cgan" --data "$data" --out "$work/quality"
 fi
