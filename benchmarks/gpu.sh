@@ -13,6 +13,7 @@
 #   roofline-PRESET   the step at large batches against the least time of its layers; ae, cgan, seed-ae or seed-cgan
 #   batch-PRESET      its largest batch, with and without activation checkpointing
 #   speedrun     the seed's autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
+#   distributed  DDP over NCCL with compiled networks in bf16 on all GPUs, one rank where there is one: 200 steps each
 #   scaling      training on all GPUs of the machine, and what to expect of more
 #   growth       training against width, batch and number of images, in memory and streamed; 15 GB of disk for a while
 #   ablation     variants of the recipe on validation images, one seed; repeat until all are finished
@@ -24,7 +25,7 @@ cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
 stages=("${@:-evaluators train validate seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
-    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan speedrun scaling growth ablation quality report}")
+    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan speedrun distributed scaling growth ablation quality report}")
 python=${COLORNET_PYTHON:-python3}
 limit=${STAGE_SECONDS:-460} # of a training stage; repeat the stage where that was too short
 epochs=${EPOCHS:-16}
@@ -105,6 +106,13 @@ for stage in ${stages[*]}; do
             [ -e "$work/speedrun.json" ] || timeout "$limit" "$python" -m benchmarks speedrun --data "$data" \
                 --seed-epochs "${SEED_EPOCHS:-20}" --seeds 5 --epochs "${RACE_EPOCHS:-10}" --batch-size 512 --lr 2e-3 \
                 --eval-steps 44 --out "$work/speedrun.json"
+            ;;
+        distributed)
+            for preset in ae cgan; do
+                timeout "$((limit / 2))" "$python" -m torch.distributed.run --nproc-per-node gpu -m colornet.train \
+                    "$preset" --data "$data" --max-steps 200 --compile on --mixed-precision bf16 --resume auto \
+                    --run-dir "$work/distributed/$preset" 2>&1 | tee "$work/distributed-$preset.log"
+            done
             ;;
         scaling)
             gpus=$("$python" -c "import torch; print(*range(1, torch.cuda.device_count() + 1))")
