@@ -36,10 +36,11 @@ def format_table(record: dict[str, Any]) -> str:
 def table_rows(record: dict[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
     """Yield every question with its rows, the name of a variant and its cells; those that need no model come first."""
     groups = {"no model": list(record["floors"]), **record["questions"]}
+    baselines = {names[0] for names in record["questions"].values()}  # a question names its own first
     for question, names in groups.items():
         rows = [row for name in names if (row := _row(record, name)) is not None]
-        # A question of which only the baseline, which it names first, was trained is none.
-        if question == "no model" or [row[0] for row in rows] not in ([], names[:1]):
+        # A question of which only baselines were trained is none.
+        if question == "no model" or not {row[0] for row in rows} <= baselines:
             yield question, rows
 
 
