@@ -8,7 +8,6 @@ gone on with: the same command may be given again, with more seeds or variants, 
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import tyro
 
+from benchmarks.checks import check_alone
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
@@ -81,8 +81,7 @@ def check(config: AblationConfig) -> tuple[dict[str, Any], list[Run], set[str]]:
 
     Return the plan, all its runs, origins first, and the variants that are to be trained.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("An ablation starts processes itself: start it without a launcher.")
+    check_alone("an ablation starts its own")
     if config.jobs < 1:
         raise InputError(f"--jobs is {config.jobs}: it must be at least 1.")
     if not config.seeds or len(set(config.seeds)) < len(config.seeds):

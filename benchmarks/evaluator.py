@@ -9,7 +9,6 @@ CIFAR-10 in 3.29 Seconds on a Single GPU") without its tricks for the last secon
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Literal
 
 import tyro
 
+from benchmarks.checks import check_alone
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
@@ -60,8 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def check(config: EvaluatorConfig) -> None:
     """Raise `InputError` for whatever would stop the training."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("An evaluator is trained by one process: start it without a launcher.")
+    check_alone("an evaluator is trained in one")
     if config.epochs <= 0 or not 0 <= config.wrong < 1:
         raise InputError("--epochs must be above 0, and --wrong at least 0 and below 1.")
     if not (0 <= config.cutout < SIZE and 0 <= config.shift < SIZE):

@@ -7,7 +7,6 @@ data sets of several sizes, each in memory and streamed from a file, in turns.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Literal
 
 import tyro
 
-from benchmarks.throughput import check_out, sized_preset
+from benchmarks.checks import check_alone, check_out, option
+from benchmarks.throughput import sized_preset
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
@@ -85,17 +85,16 @@ def train_config(config: GrowthConfig, width: int, batch_size: int) -> TrainConf
 
 def check(config: GrowthConfig) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
-    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
-        raise InputError(f"{processes} processes were launched: growth is measured in one, start it without them.")
+    check_alone("growth is measured in one")
     if config.preset not in PRESETS:
         raise InputError(f"--preset is {config.preset!r}: it must be one of {', '.join(PRESETS)}.")
     for name in ("widths", "batch_sizes", "sizes"):
         values = getattr(config, name)
         if not values or min(values) < 1:
-            raise InputError(f"{_option(name)} is {values}: name one or more, above 0.")
+            raise InputError(f"{option(name)} is {values}: name one or more, above 0.")
     for name, least in (("width", 1), ("batch_size", 1), ("rounds", 1), ("steps", 1), ("warmup", 1), ("blocks", 1)):
         if (value := getattr(config, name)) is not None and value < least:
-            raise InputError(f"{_option(name)} is {value}: it must be at least {least}.")
+            raise InputError(f"{option(name)} is {value}: it must be at least {least}.")
     if config.images not in config.sizes:
         raise InputError(f"--images is {config.images}: it must be one of --sizes {config.sizes}.")
     if max(config.batch_sizes) > config.images or config.batch_size > min(config.sizes):
@@ -110,12 +109,4 @@ def check(config: GrowthConfig) -> None:
     check_dataset(config.data)
     if config.scratch is not None and config.scratch.exists() and not config.scratch.is_dir():
         raise InputError(f"--scratch {config.scratch} is a file: choose a folder.")
-    check_out(config.out)
-    if config.out is not None:
-        if config.out.suffix == ".png":
-            raise InputError(f"--out {config.out} is the name of the plot: give that of the JSON file.")
-        check_out(config.out.with_suffix(".png"))
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
+    check_out(config.out, plot=True)

@@ -6,7 +6,6 @@ how far the colours in bf16 are from those in fp32.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.throughput import check_out
+from benchmarks.checks import check_alone, check_out
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 from colornet.released import find_model
@@ -54,8 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def check(config: InferenceConfig) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise InputError("Several processes were launched: inference is measured in one, start it without them.")
+    check_alone("inference is measured in one")
     if not config.batch_sizes:
         raise InputError("--batch-sizes is empty: name at least one.")
     for name, value in (("images", config.images), ("batch-sizes", min(config.batch_sizes)), ("passes", config.passes)):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import hashlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.inference import InferenceConfig
+from benchmarks.stopwatch import Stopwatch
 from colornet.allocator import keep_freed_memory
 from colornet.color import ColorSpace, to_float, to_uint8
 from colornet.compose import color_space, load_run
@@ -112,17 +112,11 @@ def time_in_turns(ways: list[Way], images: Tensor, passes: int, device: torch.de
     speeds = np.empty((passes + 1, len(ways)))
     for turn in tqdm(range(passes + 1), unit="turn", disable=None):
         for index, way in enumerate(ways):
-            _wait(device)
-            start = time.perf_counter()
-            way.run(images)
-            _wait(device)
-            speeds[turn, index] = len(images) / (time.perf_counter() - start)
+            watch = Stopwatch(device)
+            with watch.running():
+                way.run(images)
+            speeds[turn, index] = len(images) / watch.seconds
     return speeds[1:]
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize()
 
 
 def describe(way: Way, speeds: np.ndarray[Any, Any], loop: np.ndarray[Any, Any]) -> dict[str, Any]:

@@ -9,13 +9,13 @@ prints its tables; benchmarks/README.md says what they show.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from benchmarks.checks import check_alone
 from colornet.colorize import check_model
 from colornet.config import load_config
 from colornet.data.check import check_dataset
@@ -54,8 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def check(config: PhotosConfig) -> dict[str, Path]:
     """Raise `InputError` for whatever would stop the measurement; return the folders of the models by name."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("Photographs are measured by one process: start it without a launcher.")
+    check_alone("photographs are measured in one")
     # The smallest photograph has 300 pixels on its shorter side.
     for name, least, most in (("sizes", 16, 300), ("scales", 8, 256), ("megapixels", 0.1, 1000)):
         for value in getattr(config, name):

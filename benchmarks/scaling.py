@@ -7,7 +7,6 @@ strong scaling those of all. docs/scaling.md explains the model.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,8 @@ from typing import Literal
 
 import tyro
 
-from benchmarks.throughput import EPOCH_IMAGES, check_out, check_presets, sized_preset
+from benchmarks.checks import check_alone, check_out, option
+from benchmarks.throughput import EPOCH_IMAGES, check_presets, sized_preset
 from colornet.config import TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
@@ -86,19 +86,18 @@ def train_config(config: ScalingConfig, preset: str, images: int, processes: int
 
 def check(config: ScalingConfig) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
-    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
-        raise InputError(f"{processes} processes were launched: scaling starts its own, start it without them.")
+    check_alone("scaling starts its own")
     check_presets(config.presets)
     for name in ("presets", "processes", "batch_sizes", "bucket_mb", "predict"):
         values = getattr(config, name)
         if not values or (name != "presets" and min(values) <= 0):
-            raise InputError(f"--{name.replace('_', '-')} is {values}: name one or more, above 0.")
+            raise InputError(f"{option(name)} is {values}: name one or more, above 0.")
     for name, least in (("rounds", 1), ("steps", 1), ("warmup", 1), ("threads", 1)):
         if (value := getattr(config, name)) is not None and value < least:
             raise InputError(f"--{name} is {value}: it must be at least {least}.")
     for name in ("link_bandwidth", "link_latency"):
         if (value := getattr(config, name)) is not None and not value > 0:
-            raise InputError(f"--{name.replace('_', '-')} is {value}: it must be above 0.")
+            raise InputError(f"{option(name)} is {value}: it must be above 0.")
     most = max(config.processes)
     for preset in config.presets:
         for images in config.batch_sizes:
@@ -110,8 +109,4 @@ def check(config: ScalingConfig) -> None:
     if config.mixed_precision == "fp16" and config.cpu:
         raise InputError("--mixed-precision fp16 needs a GPU: choose bf16, no or auto.")
     check_dataset(config.data)
-    check_out(config.out)
-    if config.out is not None:
-        if config.out.suffix == ".png":
-            raise InputError(f"--out {config.out} is the name of the plot: give that of the JSON file.")
-        check_out(config.out.with_suffix(".png"))
+    check_out(config.out, plot=True)

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import tyro
 
-from benchmarks.throughput import SEED_FACTOR, check_out
+from benchmarks.checks import check_alone, check_out, option
+from benchmarks.throughput import SEED_FACTOR
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
@@ -98,22 +99,17 @@ def our_config(config: SpeedrunConfig) -> TrainConfig:
 
 def check(config: SpeedrunConfig) -> None:
     """Raise `InputError` for whatever would stop the race, without importing torch or touching a file."""
-    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
-        raise InputError(f"{processes} processes were launched: the race is held in one, start it without them.")
+    check_alone("the race is held in one")
     for name in ("seeds", "eval_steps", "seed_epochs", "seed_width", "eval_batch_size", "training_images"):
         if (value := getattr(config, name)) is not None and value < 1:
-            raise InputError(f"--{name.replace('_', '-')} is {value}: it must be at least 1.")
+            raise InputError(f"{option(name)} is {value}: it must be at least 1.")
     if config.image_size % SEED_FACTOR:
         raise InputError(f"--image-size is {config.image_size}: the seed's network needs a multiple of {SEED_FACTOR}.")
     if config.mixed_precision == "fp16" and config.cpu:
         raise InputError("--mixed-precision fp16 needs a GPU: choose bf16, no or auto.")
     check_config(our_config(config))
     check_dataset(config.data)
-    check_out(config.out)
-    if config.out is not None:
-        if config.out.suffix == ".png":
-            raise InputError(f"--out {config.out} is the name of the plot: give that of the JSON file.")
-        check_out(config.out.with_suffix(".png"))
+    check_out(config.out, plot=True)
 
 
 # Result

@@ -6,9 +6,6 @@ import dataclasses
 import itertools
 import math
 import statistics
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,7 @@ from tqdm import tqdm
 from benchmarks.arithmetic import tf32_setting
 from benchmarks.seed_pipeline import SEED_BATCH_SIZE, SeedPipeline
 from benchmarks.speedrun import SpeedrunConfig, our_config
+from benchmarks.stopwatch import Stopwatch
 from benchmarks.timing import release, start_accelerator
 from colornet.color import RgbSpace
 from colornet.compose import build_trainer, choose_precision
@@ -29,7 +27,7 @@ from colornet.evaluation import Colorize, colorize_with
 from colornet.models import count_parameters
 from colornet.provenance import finite_or_none, provenance
 
-__all__ = ["Stopwatch", "held_out_mse", "race", "run_ours", "run_seed"]
+__all__ = ["held_out_mse", "race", "run_ours", "run_seed"]
 
 _SEED = PRESETS["seed-ae"][1]
 
@@ -56,30 +54,6 @@ GRAY = {
     "lab": "Not the same grey: the seed's network sees the unrounded mean of the channels, ours L* at 8 bits, which "
     "its output keeps; the MSE of grey itself is lower with the mean.",
 }
-
-
-class Stopwatch:
-    """Seconds that pass while it runs, the work of the device included, and on a CPU those that this process works."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds = 0.0
-        self.cpu_seconds: float | None = 0.0 if device.type == "cpu" else None
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        """Count the time of a block; what the device was asked for before is waited for first."""
-        self._wait()
-        started, worked = time.perf_counter(), time.process_time()
-        yield
-        self._wait()
-        self.seconds += time.perf_counter() - started
-        if self.cpu_seconds is not None:
-            self.cpu_seconds += time.process_time() - worked
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
 
 
 def race(options: SpeedrunConfig) -> dict[str, Any]:

@@ -16,12 +16,13 @@ from typing import Any, Literal
 
 import tyro
 
+from benchmarks.checks import check_alone, check_out, option
 from benchmarks.roofline_table import format_rooflines
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
-__all__ = ["EPOCH_IMAGES", "SEED_FACTOR", "ThroughputConfig", "check", "check_out", "check_presets", "format_table",
+__all__ = ["EPOCH_IMAGES", "SEED_FACTOR", "ThroughputConfig", "check", "check_presets", "format_table",
            "main", "parse", "preset_config", "sized_preset"]  # fmt: skip
 
 EPOCH_IMAGES = 45_000  # training images of CIFAR-10: other data is repeated to have as many, so epochs are as long
@@ -116,17 +117,16 @@ def check_presets(presets: Sequence[str]) -> None:
 
 def check(config: ThroughputConfig) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
-    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
-        raise InputError(f"{processes} processes were launched: throughput is measured in one, start it without them.")
+    check_alone("throughput is measured in one")
     check_presets(config.presets)
     for name in ("presets", "batch_sizes", "precisions", "compile"):
         if not getattr(config, name):
-            raise InputError(f"{_option(name)} is empty: name at least one.")
+            raise InputError(f"{option(name)} is empty: name at least one.")
     for name, least in (("width", 1), ("seed_width", 1), ("blocks", 1), ("steps", 1), ("warmup", 0), ("seed_steps", 1),
                         ("batch_granularity", 1)):  # fmt: skip
         value = getattr(config, name)
         if value is not None and value < least:
-            raise InputError(f"{_option(name)} is {value}: it must be at least {least}.")
+            raise InputError(f"{option(name)} is {value}: it must be at least {least}.")
     for size in config.batch_sizes:
         if not 1 <= size <= EPOCH_IMAGES:
             raise InputError(f"--batch-sizes names {size}: it must be at least 1 and at most {EPOCH_IMAGES:,}.")
@@ -144,21 +144,6 @@ def check(config: ThroughputConfig) -> None:
             raise InputError("--memory-limit is for --find-batch only: add that or leave it out.")
     check_dataset(config.data)
     check_out(config.out)
-
-
-def check_out(out: Path | None) -> None:
-    """Raise `InputError` for a file that exists already or cannot be written."""
-    if out is None:
-        return
-    if out.exists():
-        raise InputError(f"--out {out} exists already: choose another name or remove it.")
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise InputError(f"--out {out} cannot be written to {parent}: choose a folder that you may write to.")
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
 
 
 # Table

@@ -7,13 +7,13 @@ A good evaluator's distance grows with each, puts nonsense behind honest colouri
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
+from benchmarks.checks import check_alone, option
 from colornet.config import load_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
@@ -48,12 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def check(config: ValidateConfig) -> None:
     """Raise `InputError` for whatever would stop the validation."""
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise InputError("Evaluators are validated by one process: start it without a launcher.")
+    check_alone("evaluators are validated in one")
     for name in ("batch_size", "images"):
         value = getattr(config, name)
         if value is not None and value < 2:
-            raise InputError(f"--{name.replace('_', '-')} is {value}: it must be at least 2.")
+            raise InputError(f"{option(name)} is {value}: it must be at least 2.")
     check_dataset(config.data)
     for run in config.runs:
         load_config(run)

@@ -51,8 +51,8 @@ class Colorizer:
         multiple: what both sides of it are multiples of.
         device: where the network is.
         noise_channels: length of the noise that the network takes as a second argument, 0 if it takes none.
-        bf16: let autocast compute the network in bf16, where the device has instructions for it: faster, and colours
-            that differ by a level or two of 255.
+        bf16: let autocast compute the network in bf16: faster where the device has instructions for it, with colours
+            that differ a little (`python -m benchmarks inference` says by how much).
         name: what messages call the model.
     """
 

@@ -17,7 +17,8 @@ from torch import Tensor
 from benchmarks import speedrun, speedrun_race
 from benchmarks.seed_pipeline import SeedPipeline
 from benchmarks.speedrun import SpeedrunConfig, format_result, our_config
-from benchmarks.speedrun_race import Stopwatch, held_out_mse, race, run_seed
+from benchmarks.speedrun_race import held_out_mse, race, run_seed
+from benchmarks.stopwatch import Stopwatch
 from colornet.config import PRESETS
 from colornet.errors import InputError
 from colornet.evaluation import colorize_with
