@@ -38,11 +38,11 @@ def table_rows(record: dict[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
     groups = {"no model": list(record["floors"]), **record["questions"]}
     baselines = {names[0] for names in record["questions"].values()}  # a question names its own first
     for question, names in groups.items():
-        rows = [row for name in names if (row := _row(record, name)) is not None]
+        rows = {name: row for name in names if (row := _row(record, name)) is not None}
         # A question of which only baselines were trained is none, unless it is about them.
         variants = set(names) - baselines
-        if question == "no model" or (len(rows) > 1 and (not variants or variants & {row[0] for row in rows})):
-            yield question, rows
+        if question == "no model" or (len(rows) > 1 and (not variants or variants & rows.keys())):
+            yield question, list(rows.values())
 
 
 def _row(record: dict[str, Any], name: str) -> list[str] | None:
