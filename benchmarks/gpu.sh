@@ -13,7 +13,7 @@
 #   roofline-PRESET   the step at large batches against the least time of its layers; ae, cgan, seed-ae or seed-cgan
 #   batch-PRESET      its largest batch, with and without activation checkpointing
 #   speedrun     the seed's autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
-#   distributed  DDP over NCCL with compiled networks in bf16 on all GPUs, one rank where there is one: 200 steps each
+#   distributed  DDP with compiled networks in bf16: over NCCL on all GPUs, 200 steps; two processes on one GPU over gloo
 #   scaling      training on all GPUs of the machine, and what to expect of more
 #   growth       training against width, batch and number of images, in memory and streamed; 15 GB of disk for a while
 #   ablation     variants of the recipe on validation images, one seed; repeat until all are finished
@@ -108,10 +108,19 @@ for stage in ${stages[*]}; do
                 --eval-steps 44 --out "$work/speedrun.json"
             ;;
         distributed)
+            first=${CUDA_VISIBLE_DEVICES:-0}
             for preset in ae cgan; do
                 timeout "$((limit / 2))" "$python" -m torch.distributed.run --nproc-per-node gpu -m colornet.train \
                     "$preset" --data "$data" --max-steps 200 --compile on --mixed-precision bf16 --resume auto \
                     --run-dir "$work/distributed/$preset" 2>&1 | tee "$work/distributed-$preset.log"
+                # Two processes share the first GPU, over gloo, and one sees the same batches.
+                for processes in 1 2; do
+                    CUDA_VISIBLE_DEVICES=${first%%,*} timeout "$((limit / 4))" "$python" \
+                        -m torch.distributed.run --nproc-per-node "$processes" -m colornet.train "$preset" --data "$data" \
+                        --max-steps 100 --compile on --mixed-precision bf16 --resume auto \
+                        --run-dir "$work/distributed/$preset-shared-$processes" 2>&1 |
+                        tee "$work/distributed-$preset-shared-$processes.log"
+                done
             done
             ;;
         scaling)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
+from accelerate.utils import InitProcessGroupKwargs
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import nn
@@ -43,6 +45,8 @@ __all__ = [
     "compose_trainer",
     "load_run",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 def choose_precision(config: TrainConfig) -> str:
@@ -151,15 +155,7 @@ def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
 
 def compose_trainer(config: TrainConfig) -> Trainer:
     """Start the processes' common work and put together everything a run needs; `fit` of the result trains."""
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    if launched > 1 and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
-        join("nccl" if torch.cuda.is_available() and not config.cpu else "gloo")
-    accelerator = Accelerator(mixed_precision=choose_precision(config), cpu=config.cpu)
-    if accelerator.num_processes != launched:
-        raise InputError(
-            f"{launched} processes were launched and each of them would train alone: on CPUs, add --cpu "
-            "(launch/accelerate/multi_cpu.yaml)."
-        )
+    accelerator = _start(config)
     # The first process of a machine downloads or decodes, the others find what it cached.
     with accelerator.local_main_process_first():
         dataset = load_dataset(
@@ -170,6 +166,32 @@ def compose_trainer(config: TrainConfig) -> Trainer:
         )
 
     return build_trainer(config, accelerator, dataset)
+
+
+def _start(config: TrainConfig) -> Accelerator:
+    """Connect the processes: over NCCL on GPUs, over gloo on CPUs and where GPUs are shared, which NCCL refuses."""
+    launched = int(os.environ.get("WORLD_SIZE", "1"))
+    gpus = 0 if config.cpu else torch.cuda.device_count()
+    shared = 0 < gpus < int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if launched > 1 and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
+        join("nccl" if gpus and not shared else "gloo")
+    accelerator = Accelerator(
+        mixed_precision=choose_precision(config),
+        cpu=config.cpu,
+        kwargs_handlers=[InitProcessGroupKwargs(backend="gloo")] if shared else [],
+    )
+    if shared and accelerator.is_local_main_process:
+        logger.warning(
+            "%s processes share %d of this machine's GPUs and talk through its memory: start one per GPU to be fast.",
+            os.environ["LOCAL_WORLD_SIZE"],
+            gpus,
+        )
+    if accelerator.num_processes != launched:
+        raise InputError(
+            f"{launched} processes were launched and each of them would train alone: on CPUs, add --cpu "
+            "(launch/accelerate/multi_cpu.yaml)."
+        )
+    return accelerator
 
 
 def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Dataset) -> Trainer:

@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +17,13 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
+from colornet import compose
 from colornet.checkpoint import list_checkpoints, load_checkpoint
 from colornet.classifier import CIFAR10_CLASSES
 from colornet.compose import compose_trainer
 from colornet.config import load_config
 from colornet.evaluation import colorize_with
+from tests.conftest import small
 
 LAUNCH = Path(__file__).parent.parent / "launch" / "accelerate"
 COUNTS = (1, 2, 3, 4)  # of processes
@@ -134,6 +137,46 @@ def test_wrong_number_of_processes_is_refused(folder: Path, tmp_path: Path) -> N
     assert result.returncode != 0
     assert result.stderr.count("--num-processes 4 was asked for but 2 are running") == 1
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "processes", "cpu", "backend"),
+    [(2, 2, False, None), (1, 2, False, "gloo"), (2, 5, False, "gloo"), (0, 2, False, None), (1, 2, True, None)],
+)
+def test_processes_that_share_a_gpu_talk_over_gloo(
+    gpus: int,
+    processes: int,
+    cpu: bool,
+    backend: str | None,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What Accelerate is asked for: None leaves it the choice, which is NCCL on GPUs."""
+    asked: list[str | None] = []
+
+    class ConnectedError(Exception):
+        pass
+
+    class Connection:
+        is_local_main_process = True
+        num_processes = processes
+
+        def __init__(self, kwargs_handlers: list[Any], **_: Any) -> None:
+            asked.append(kwargs_handlers[0].backend if kwargs_handlers else None)
+
+        def local_main_process_first(self) -> None:
+            raise ConnectedError
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(compose, "Accelerator", Connection)
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    with pytest.raises(ConnectedError):
+        compose_trainer(small("ae", folder, tmp_path / "run", cpu=cpu))
+    assert asked == [backend]
+    assert (f"{processes} processes share {gpus} of" in caplog.text) == (backend == "gloo")
 
 
 # Forks the processes of one run after the other from a process that has imported everything; see launch/faults.py.
