@@ -30,8 +30,8 @@ PLAN = Path(__file__).with_name("ablation.json")
 class AblationConfig:
     """Which variants are trained and at which size; what is None is as in their presets."""
 
-    out: Path  # folder of the runs and their logs, of ablation.json and ablation.md
-    plan: Path = PLAN  # JSON file of variants and questions (default: benchmarks/ablation.json)
+    out: Path  # folder of the runs and their logs, of ablation.json, ablation.md and curves.png
+    plan: Path = PLAN  # JSON file of variants and questions (default: benchmarks/ablation.json; precision.json, too)
     only: tuple[str, ...] = ()  # train these variants (default: all); the table has whatever is finished
     seeds: tuple[int, ...] = (0,)  # seeds, each a run of every variant
     jobs: int = 1  # trainings side by side, of one CPU thread each

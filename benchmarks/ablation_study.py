@@ -20,6 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.ablation import AblationConfig, Run
+from benchmarks.ablation_curves import draw
 from benchmarks.ablation_table import format_table
 from benchmarks.arithmetic import flops_of
 from benchmarks.rows import reference_rows
@@ -60,7 +61,8 @@ def ablate(config: AblationConfig, plan: dict[str, Any], runs: list[Run], wanted
     table = format_table(record)
     with replacing(config.out / "ablation.md") as path:
         path.write_text(table + "\n", encoding="utf-8")
-    print(f"{table}\n\nWritten to {config.out}: ablation.json, ablation.md")
+    draw(record, config.out / "curves.png")
+    print(f"{table}\n\nWritten to {config.out}: ablation.json, ablation.md, curves.png")
 
 
 def _problem(config: AblationConfig, run: Run) -> Path:
@@ -187,17 +189,20 @@ def _floors(config: AblationConfig, accelerator: Accelerator) -> tuple[dict[str,
 
 
 def read_run(run_dir: Path) -> dict[str, Any]:
-    """Read of a finished run what it measured last, what it has seen, how long its steps took, and its origin."""
+    """Read of a finished run what it measured last, what it has seen, how its loss fell, its time and its origin."""
     config = load_config(run_dir)
     records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     last = next(record for record in reversed(records) if "validation/psnr" in record)
     values = {n.removeprefix("validation/"): v for n, v in last.items() if n.startswith("validation/")}
     own = last["step"] * config.batch_size
     seconds, step = 0.0, 0
+    curve: dict[str, list[float]] = {"images": [], "loss/reconstruction": []}
     for record in records:
         if rate := record.get("speed/images_per_second"):
             seconds += (record["step"] - step) * config.batch_size / rate
             step = record["step"]
+            curve["images"].append(step * config.batch_size)
+            curve["loss/reconstruction"].append(record["loss/reconstruction"])
     paths = {n: Path(v).name for n in ("data", "run_dir", "init_from", "cache_dir") if (v := getattr(config, n))}
     return {
         "config": {**dataclasses.asdict(config), **paths},
@@ -206,6 +211,7 @@ def read_run(run_dir: Path) -> dict[str, Any]:
         "images_seen_itself": own,
         "seconds": seconds,
         "values": values,
+        "curve": curve,
     }
 
 

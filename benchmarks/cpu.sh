@@ -9,13 +9,14 @@
 #   quality      both on the test images, from the same grey
 #   throughput   our training against the seed pipeline at its own width, with rooflines
 #   profile      which operations a step of ours is made of, in fp32 and bf16
+#   precision    the curves of ae and cgan in fp32, bf16 and compiled, two seeds each
 #   speedrun     one epoch of the seed pipeline, then ours until its error is as low: chosen on validation images
-# Results are WORK/*.json and WORK/quality/. Half an hour for each epoch of the seed's, minutes for the rest.
+# Results are WORK/*.json, WORK/quality/ and WORK/precision/. Half an hour for each epoch of the seed's, minutes for the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
-stages=("${@:-seed-ae ae quality throughput profile speedrun}")
+stages=("${@:-seed-ae ae quality throughput profile precision speedrun}")
 python=${COLORNET_PYTHON:-python3}
 runs=$work/runs
 mkdir -p "$work"
@@ -48,6 +49,10 @@ for stage in ${stages[*]}; do
                     --mixed-precision "$precision" --profile --max-steps 17
                 cp "$runs/profile-$precision"/profile/operations-*.json "$work/profile-$precision.json"
             done
+            ;;
+        precision)
+            "$python" -m benchmarks ablation --plan benchmarks/precision.json --data "$data" --cpu --seeds 0 1 --epochs 1 \
+                --width 16 --discriminator-width 16 --blocks 1 --batch-size 64 --out "$work/precision"
             ;;
         speedrun)
             [ -e "$work/speedrun.json" ] || "$python" -m benchmarks speedrun --split test --data "$data" --cpu \

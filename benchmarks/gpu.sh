@@ -12,6 +12,7 @@
 #   throughput   training and inference of all presets against the seed pipeline
 #   roofline-PRESET   the step at large batches against the least time of its layers; ae, cgan, seed-ae or seed-cgan
 #   batch-PRESET      its largest batch, with and without activation checkpointing
+#   precision    the curves of ae and cgan in fp32, bf16 and compiled, two seeds each; repeat until all are finished
 #   speedrun     the seed's autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
 #   distributed  DDP with compiled networks in bf16: over NCCL on all GPUs, 200 steps; two processes on one GPU over gloo
 #   scaling      training on all GPUs of the machine, and what to expect of more
@@ -25,7 +26,7 @@ cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
 stages=("${@:-evaluators train validate seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
-    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan speedrun distributed scaling growth ablation quality report}")
+    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan precision speedrun distributed scaling growth ablation quality report}")
 python=${COLORNET_PYTHON:-python3}
 limit=${STAGE_SECONDS:-460} # of a training stage; repeat the stage where that was too short
 epochs=${EPOCHS:-16}
@@ -101,6 +102,10 @@ for stage in ${stages[*]}; do
                     --presets "${stage#batch-}" --batch-sizes 64 --precisions bf16 --compile off --steps 5 --warmup 1 \
                     --no-seed-pipeline --find-batch --batch-granularity 512 "--$option" --out "$out"
             done
+            ;;
+        precision)
+            timeout "$limit" "$python" -m benchmarks ablation --plan benchmarks/precision.json --data "$data" --seeds 0 1 \
+                --epochs 2 --jobs 6 --out "$work/precision" || echo "not finished: repeat the stage"
             ;;
         speedrun)
             [ -e "$work/speedrun.json" ] || timeout "$limit" "$python" -m benchmarks speedrun --data "$data" \

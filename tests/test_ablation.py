@@ -57,6 +57,16 @@ def test_variants_differ_from_their_preset_in_what_they_say_only(folder: Path, t
         assert changed - {"run_dir", "eval_every"} == said
 
 
+def test_plan_of_precisions_changes_nothing_else(folder: Path, tmp_path: Path) -> None:
+    _, runs, wanted = check(configured(folder, tmp_path, plan=PLAN.with_name("precision.json")))
+    configs = {run.variant: run.config for run in runs}
+    assert configs.keys() == wanted
+    for name, config in configs.items():
+        plain = dataclasses.replace(configs[f"{name.partition('-')[0]}-fp32"], run_dir=config.run_dir)
+        assert dataclasses.replace(config, mixed_precision="no", compile="auto") == plain
+    assert len({(c.objective, c.mixed_precision, c.compile) for c in configs.values()}) == len(configs) == 6
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
@@ -137,9 +147,11 @@ def test_every_row_has_its_values_costs_and_origin(study: tuple[Path, list[str]]
     assert warm["training_seconds"] > warm["seconds"] > 0
     assert record["floors"]["grey"]["e"] == 1
     assert {"nonsense, gradient", "data set's mean ab"} < record["floors"].keys()
-    logged = json.loads((out / "runs/cgan-0/metrics.jsonl").read_text().splitlines()[-1])
+    *_, trained, logged = map(json.loads, (out / "runs/cgan-0/metrics.jsonl").read_text().splitlines())
     assert cgan["values"]["fd_cifar10_dev"] == logged["validation/fd_cifar10_dev"]
     assert cgan["values"]["e"] == logged["validation/fd_cifar10_dev"] / record["floors"]["grey"]["fd_cifar10_dev"]
+    assert cgan["curve"] == {"images": [96], "loss/reconstruction": [trained["loss/reconstruction"]]}
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert str(out) not in json.dumps([run["config"] for run in record["runs"].values()])
 
 
