@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import configparser
 import itertools
+import json
+import os
 import re
 import runpy
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -212,6 +215,46 @@ def _start(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     else:
         assert words[0] == "colornet"
         cli.main(words[1:])
+
+
+@pytest.mark.parametrize("script", ["benchmarks/gpu.sh", "benchmarks/cpu.sh"])
+def test_programs_accept_what_the_stages_of_a_script_ask_for(
+    script: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of work that no CI can do: all of its commands, noted by a Python that only writes them down."""
+    noted, python = tmp_path / "noted.jsonl", tmp_path / "python"
+    python.write_text(
+        f"#!{sys.executable}\nimport json, sys\nprint('1 2')  # GPUs, where it is asked for them\n"
+        f"with open({str(noted)!r}, 'a') as file: file.write(json.dumps(sys.argv[1:]) + '\\n')\n"
+    )
+    python.chmod(0o755)
+    work = tmp_path / "work"
+    for run in ("ae-0", "cgan-0", "profile-no/profile", "profile-bf16/profile"):
+        (work / "runs" / run).mkdir(parents=True)
+    for precision in ("no", "bf16"):
+        (work / f"runs/profile-{precision}/profile/operations-0.json").touch()
+    command = ["bash", str(ROOT / script), "cifar10", str(work)]
+    result = subprocess.run(
+        command, env=os.environ | {"COLORNET_PYTHON": str(python)}, capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    stages = re.findall(r"^#   ([\w-]+) {2,}", (ROOT / script).read_text(encoding="utf-8"), re.MULTILINE)
+    ran = re.findall(r"^== ([\w-]+)$", result.stdout, re.MULTILINE)
+    assert {stage.removesuffix("-PRESET") for stage in stages} <= {*ran, *(name.split("-")[0] for name in ran)}
+    asked = {tuple(json.loads(line)) for line in noted.read_text().splitlines()}
+    commands = [["python", *words] for words in sorted(asked) if words[0] == "-m"]
+    for index, words in enumerate(commands):
+        if words[2] == "torch.distributed.run":
+            launched = LAUNCHERS["torchrun"]().parse_args(words[3:])
+            assert (launched.module, launched.training_script) == (True, "colornet.train")
+            commands[index] = ["colornet", "train", *launched.training_script_args]
+        elif words[2] == "colornet.train":
+            check_config(train.parse(words[3:]))
+    assert len(commands) > len(ran)
+    request.getfixturevalue("parse_only")
+    for words in commands:
+        with pytest.raises(Parsed):
+            _start(words, monkeypatch)
 
 
 def test_a_mistyped_option_is_found(parse_only: None, monkeypatch: pytest.MonkeyPatch) -> None:
