@@ -8,6 +8,7 @@ gone on with: the same command may be given again, with more seeds or variants, 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -97,17 +98,23 @@ def check(config: AblationConfig) -> tuple[dict[str, Any], list[Run], set[str]]:
     wanted |= {origin for name in wanted if (origin := variants[name].get("init_from"))}
     origins_first = sorted(variants, key=lambda name: "init_from" in variants[name])  # else in the order of the plan
     # Seed by seed: a table of one seed is there before the second begins.
-    runs = []
+    runs: list[Run] = []
+    left_out: dict[str, InputError] = {}
     for seed in config.seeds:
         for name in origins_first:
             try:
                 run = _run(config, name, variants[name], seed)
                 check_config(run.config)
-            except InputError:  # half of one epoch, for example
-                if config.train and name in wanted:
+            except InputError as error:  # half of one epoch, for example
+                if config.train and config.only and name in wanted:
                     raise
+                left_out[name] = error
             else:
                 runs.append(run)
+    if not runs:
+        raise next(iter(left_out.values()))
+    if config.train and (missing := sorted(wanted & left_out.keys())):
+        print(f"Not trained: {', '.join(missing)}. {left_out[missing[0]]}", file=sys.stderr)
     return plan, runs, wanted
 
 

@@ -73,7 +73,8 @@ def test_plan_of_precisions_changes_nothing_else(folder: Path, tmp_path: Path) -
         ({"jobs": 0}, "--jobs is 0"),
         ({"seeds": (1, 1)}, "--seeds needs numbers that are all different"),
         ({"only": ("cgann",)}, "--only cgann is no variant of"),
-        ({"epochs": 3}, "ae-half: 0.5 × --epochs 3 is no whole number"),
+        ({"epochs": 3, "only": ("ae-half",)}, "ae-half: 0.5 × --epochs 3 is no whole number"),
+        ({"epochs": 3, "only": ("cgan-warm",)}, "ae-half: 0.5 × --epochs 3 is no whole number"),
         ({"batch_size": 0}, "--batch-size is 0"),
         ({"data": "nowhere"}, "neither"),
         ({"plan": Path("nowhere.json")}, "--plan nowhere.json cannot be read"),
@@ -85,12 +86,18 @@ def test_mistakes(changes: dict[str, Any], words: str, folder: Path, tmp_path: P
         check(AblationConfig(out=tmp_path, **values))
 
 
-def test_variants_that_are_not_asked_for_may_be_impossible(folder: Path, tmp_path: Path) -> None:
-    for changes in ({"only": ("ae", "cgan-bce")}, {"train": False}):
+def test_variants_that_are_impossible_are_named_and_left_out(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = "Not trained: ae-half, cgan-hinge-warm, cgan-warm. ae-half: 0.5 × --epochs 1 is no whole number"
+    for changes, words in (({}, said), ({"only": ("ae", "cgan-bce")}, ""), ({"train": False}, "")):
         _, runs, _ = check(configured(folder, tmp_path, epochs=1, **changes))
         names = {run.variant for run in runs}
         assert {"ae", "cgan-bce"} < names
         assert not {"ae-half", "cgan-warm"} & names
+        printed = capsys.readouterr().err
+        assert printed.startswith(words)
+        assert bool(printed) == bool(words)
 
 
 @pytest.mark.parametrize(
