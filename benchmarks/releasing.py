@@ -21,7 +21,7 @@ from colornet.compose import color_space, load_run
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
-from colornet.model_card import last_validation, model_card
+from colornet.model_card import model_card, validations
 from colornet.models import UNet
 from colornet.provenance import images_before, provenance, read_provenance, write_json
 
@@ -179,7 +179,7 @@ def _card(
         config.run_dir,
         config,
         starts,
-        last_validation(run),
+        (validations(run) or [{}])[-1],
         load=config.run_dir,
         about_data=about,
         more="\n\n".join((*_results(record["test"]), _limits(config, dataset, starts), _file(record))),

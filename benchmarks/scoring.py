@@ -29,6 +29,7 @@ from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
 from colornet.evaluation import colorize_all, colorize_with
 from colornet.files import replacing
+from colornet.model_card import validations
 from colornet.models import UNet, count_parameters
 from colornet.provenance import images_before, provenance, read_provenance, write_json
 
@@ -214,6 +215,7 @@ def _measure_group(
                 },
                 "parameters": count_parameters(generator.requires_grad_(True)),
                 "images_seen": _images_seen(run, run_config.batch_size),
+                "validation": _curve(run, run_config.batch_size),
                 "training": read_provenance(run),
             }
             if kind == "model":
@@ -246,3 +248,13 @@ def _about(runs: dict[str, dict[str, Any]], kind: Kind) -> str:
 def _images_seen(run: Path, batch_size: int) -> int:
     with safe_open(run / "model.safetensors", framework="pt") as file:
         return int((file.metadata() or {}).get("step", 0)) * batch_size + images_before(run)
+
+
+def _curve(run: Path, batch_size: int) -> list[dict[str, float]]:
+    """Read what a run measured on the validation images while it trained, beside the images that it had seen."""
+    before = images_before(run)
+    return [
+        {"images": record["step"] * batch_size + before}
+        | {name.removeprefix("validation/"): v for name, v in record.items() if name.startswith("validation/")}
+        for record in validations(run)
+    ]

@@ -10,7 +10,7 @@ from colornet.config import TrainConfig, load_config
 from colornet.files import replacing
 from colornet.provenance import read_provenance
 
-__all__ = ["last_validation", "model_card", "write_model_card"]
+__all__ = ["model_card", "validations", "write_model_card"]
 
 # What the card says of the last evaluation on the validation images.
 MEASURES = {
@@ -27,16 +27,17 @@ MEASURES = {
 def write_model_card(run_dir: Path) -> None:
     """Write the card of a run from what its folder holds: configuration, origin, last validation."""
     config = load_config(run_dir)
-    card = model_card(run_dir.name, config, read_provenance(run_dir) or [], last_validation(run_dir))
+    last = (validations(run_dir) or [{}])[-1]
+    card = model_card(run_dir.name, config, read_provenance(run_dir) or [], last)
     with replacing(run_dir / "README.md") as path:
         path.write_text(card, encoding="utf-8")
 
 
-def last_validation(run_dir: Path) -> dict[str, Any]:
-    """Return the record of a run's last evaluation, empty where there was none."""
-    lines = (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = (record for record in map(json.loads, reversed(lines)) if "validation/cf" in record)
-    return next(records, {})
+def validations(run_dir: Path) -> list[dict[str, Any]]:
+    """Return the records of a run's evaluations in their order; none where only its model was passed on."""
+    path = run_dir / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [record for record in map(json.loads, lines) if "validation/cf" in record]
 
 
 def model_card(

@@ -161,6 +161,8 @@ def test_seeds_are_one_row_with_the_deviation_of_its_members(comparison: Compari
     assert [run["config"]["seed"] for run in row["runs"].values()] == [0, 1]
     assert all(run["images_seen"] == 6 * 8 for run in row["runs"].values())
     assert all(run["training"][0]["versions"]["torch"] for run in row["runs"].values())
+    assert [point["images"] for point in row["runs"]["ae-0"]["validation"]][-1] == 6 * 8
+    assert all(point.keys() >= {"fd_cifar10_dev", "cf", "psnr"} for point in row["runs"]["ae-0"]["validation"])
     for name in ("fd_cifar10_v1", "e_cifar10_v1", "kid_cifar10_v1_train", "psnr", "cf"):
         value = row["values"][name]
         assert len(set(value["members"])) == 2
