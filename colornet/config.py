@@ -321,9 +321,12 @@ def _check_types(config: TrainConfig) -> None:
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """Describe the fields, other than those free on resume, in which two configurations differ, with both values."""
-    return [
-        f"--{field.name.replace('_', '-')} was {getattr(old, field.name)} and is {getattr(new, field.name)}"
-        for field in dataclasses.fields(TrainConfig)
-        if field.name not in FREE_ON_RESUME and getattr(old, field.name) != getattr(new, field.name)
-    ]
+    """Describe the fields, other than those free on resume, in which two configurations differ, with both values.
+
+    A data set is the same wherever its folder lies; whether it holds the same images shows when they are read.
+    """
+    names = (field.name for field in dataclasses.fields(TrainConfig) if field.name not in FREE_ON_RESUME)
+    changed = [name for name in names if getattr(old, name) != getattr(new, name)]
+    if Path(old.data).name == Path(new.data).name:
+        changed = [name for name in changed if name != "data"]
+    return [f"--{name.replace('_', '-')} was {getattr(old, name)} and is {getattr(new, name)}" for name in changed]

@@ -108,6 +108,12 @@ def test_differences_name_field_and_both_values() -> None:
     assert {field.name for field in dataclasses.fields(TrainConfig)} >= FREE_ON_RESUME
 
 
+def test_a_data_set_is_the_same_wherever_it_lies() -> None:
+    old = TrainConfig(data="here/photos")
+    assert differences(old, dataclasses.replace(old, data="/elsewhere/photos", lr=0.5)) == ["--lr was 0.001 and is 0.5"]
+    assert differences(old, TrainConfig(data="here/prints")) == ["--data was here/photos and is here/prints"]
+
+
 def test_a_run_may_go_on_with_activation_checkpointing() -> None:
     old = TrainConfig()
     assert differences(old, dataclasses.replace(old, activation_checkpointing=True)) == []
