@@ -16,9 +16,10 @@ import tyro
 
 from benchmarks.checks import check_alone, check_out, option
 from benchmarks.throughput import sized_preset
-from colornet.config import PRESETS, TrainConfig, check_config
+from colornet.config import TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
+from colornet.presets import PRESETS
 
 __all__ = ["GrowthConfig", "main", "train_config"]
 

@@ -17,9 +17,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from colornet.config import FREE_ON_RESUME, PRESETS, TrainConfig, load_config
+from colornet.config import FREE_ON_RESUME, TrainConfig, load_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
+from colornet.presets import PRESETS
 from colornet.released import RELEASED, find_model
 
 __all__ = ["Group", "QualityConfig", "check", "group_runs", "main"]

@@ -18,8 +18,8 @@ from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 
-from colornet.config import PRESETS
 from colornet.models import UNet
+from colornet.presets import PRESETS
 
 __all__ = ["SEED_BATCH_SIZE", "PerImageDataset", "SeedPipeline", "gray_one_by_one"]
 

@@ -18,9 +18,10 @@ import tyro
 
 from benchmarks.checks import check_alone, check_out, option
 from benchmarks.throughput import SEED_FACTOR
-from colornet.config import PRESETS, TrainConfig, check_config
+from colornet.config import TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
+from colornet.presets import PRESETS
 
 __all__ = ["SpeedrunConfig", "check", "format_result", "main", "our_config"]
 

@@ -20,11 +20,12 @@ from benchmarks.stopwatch import Stopwatch
 from benchmarks.timing import release, start_accelerator
 from colornet.color import RgbSpace
 from colornet.compose import build_trainer, choose_precision
-from colornet.config import PRESETS, TrainConfig
+from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import DivergedError, InputError
 from colornet.evaluation import Colorize, colorize_with
 from colornet.models import count_parameters
+from colornet.presets import PRESETS
 from colornet.provenance import finite_or_none, provenance
 
 __all__ = ["held_out_mse", "race", "run_ours", "run_seed"]

@@ -18,9 +18,10 @@ import tyro
 
 from benchmarks.checks import check_alone, check_out, option
 from benchmarks.roofline_table import format_rooflines
-from colornet.config import PRESETS, TrainConfig, check_config
+from colornet.config import TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
+from colornet.presets import PRESETS
 
 __all__ = ["EPOCH_IMAGES", "SEED_FACTOR", "ThroughputConfig", "check", "check_presets", "format_table",
            "main", "parse", "preset_config", "sized_preset"]  # fmt: skip

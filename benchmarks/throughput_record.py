@@ -28,9 +28,9 @@ from benchmarks.timing import (
     time_interleaved,
 )
 from colornet.compose import build_generator
-from colornet.config import PRESETS
 from colornet.data import Dataset, load_dataset
 from colornet.models import count_parameters
+from colornet.presets import PRESETS
 from colornet.provenance import provenance
 
 __all__ = ["describe_data", "measure"]

@@ -19,7 +19,6 @@ from colornet.errors import InputError
 
 __all__ = [
     "FREE_ON_RESUME",
-    "PRESETS",
     "TrainConfig",
     "check_config",
     "check_init",
@@ -96,57 +95,6 @@ class TrainConfig:
     profile: bool = False  # trace five early steps into RUN_DIR/profile; opens in Perfetto or chrome://tracing
     dry_run: bool = False  # check everything, print the configuration, train nothing
 
-
-_SEED = TrainConfig(
-    # The seed project's own description, kept where it is not what one would choose today (docs: README, "Presets").
-    flip=False,
-    color_space="rgb",
-    width=64,
-    multipliers=(1, 2, 4, 8, 16),
-    residual=False,
-    attention=False,
-    reconstruction_loss="mse",
-    epochs=20,
-    batch_size=64,
-    lr_schedule="exponential",
-    warmup_steps=0,
-    max_grad_norm=None,
-    ema_decay=0.0,
-    mixed_precision="no",
-    run_dir="runs/seed-ae",
-)
-
-PRESETS: dict[str, tuple[str, TrainConfig]] = {
-    "ae": ("Our autoencoder: residual U-Net, from L* to a*b*, L1 loss.", TrainConfig()),
-    "cgan": (
-        "Our conditional GAN: the same U-Net against a spectral-norm patch discriminator, cross-entropy and L1.",
-        TrainConfig(
-            objective="adversarial",
-            reconstruction_weight=20.0,
-            lr=4e-4,
-            discriminator_lr=4e-4,
-            beta1=0.5,
-            max_grad_norm=None,
-            run_dir="runs/cgan",
-        ),
-    ),
-    "seed-ae": ("The seed project's autoencoder: plain U-Net, from grey to RGB, MSE.", _SEED),
-    "seed-cgan": (
-        "The seed project's conditional GAN: the same U-Net against a DCGAN discriminator, BCE and L1.",
-        dataclasses.replace(
-            _SEED,
-            objective="adversarial",
-            discriminator="dcgan",
-            reconstruction_loss="l1",
-            reconstruction_weight=100.0,
-            adversarial_loss="bce",
-            lr=2e-4,
-            beta1=0.5,
-            lr_schedule="constant",
-            run_dir="runs/seed-cgan",
-        ),
-    ),
-}
 
 # A resumed run may differ in these fields: they say where and how it runs, not what it computes.
 FREE_ON_RESUME = frozenset(

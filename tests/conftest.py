@@ -12,7 +12,8 @@ import pytest
 import torch
 from PIL import Image
 
-from colornet.config import PRESETS, TrainConfig
+from colornet.config import TrainConfig
+from colornet.presets import PRESETS
 
 # Tests run two of them side by side at times; more threads than that only wait for each other.
 torch.set_num_threads(1)

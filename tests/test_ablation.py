@@ -19,8 +19,8 @@ from benchmarks.ablation_study import training_flops
 from benchmarks.ablation_table import format_table
 from benchmarks.arithmetic import flops_of
 from colornet.compose import build_generator
-from colornet.config import PRESETS
 from colornet.errors import InputError
+from colornet.presets import PRESETS
 from tests.conftest import small
 
 

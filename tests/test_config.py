@@ -14,8 +14,9 @@ import pytest
 
 from colornet import cli, train
 from colornet.compose import compose_trainer
-from colornet.config import FREE_ON_RESUME, PRESETS, TrainConfig, check_config, differences, load_config
+from colornet.config import FREE_ON_RESUME, TrainConfig, check_config, differences, load_config
 from colornet.errors import InputError
+from colornet.presets import PRESETS
 from colornet.train import parse
 from tests.conftest import small
 

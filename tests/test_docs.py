@@ -32,11 +32,12 @@ from benchmarks.throughput import ThroughputConfig
 from benchmarks.throughput import format_table as format_throughput
 from benchmarks.validate import ValidateConfig
 from colornet.colorize import ColorizeConfig
-from colornet.config import PRESETS, TrainConfig
+from colornet.config import TrainConfig
 from colornet.demo import DemoConfig
 from colornet.evaluate import EvaluateConfig
 from colornet.export import ExportConfig
 from colornet.features import evaluator_card
+from colornet.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from colornet.compose import build_discriminator, build_generator
-from colornet.config import PRESETS
 from colornet.discriminators import DCGANDiscriminator, PatchDiscriminator
 from colornet.models import GroupNorm, UNet, count_parameters
 from colornet.noise import fixed_noise
+from colornet.presets import PRESETS
 
 
 def conv(in_channels: int, out_channels: int, side: int, bias: bool = True) -> int:

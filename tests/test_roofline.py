@@ -13,8 +13,8 @@ from benchmarks.arithmetic import copy_bandwidth
 from benchmarks.roofline import GROUPS, Pass, bound, trace
 from benchmarks.roofline_table import format_rooflines
 from benchmarks.timing import COUNTED_IMAGES, Case, count_flops
-from colornet.config import PRESETS
 from colornet.data import Dataset
+from colornet.presets import PRESETS
 
 CPU = torch.device("cpu")
 SIDE = 16

@@ -19,10 +19,10 @@ from benchmarks.seed_pipeline import SeedPipeline
 from benchmarks.speedrun import SpeedrunConfig, format_result, our_config
 from benchmarks.speedrun_race import held_out_mse, race, run_seed
 from benchmarks.stopwatch import Stopwatch
-from colornet.config import PRESETS
 from colornet.errors import InputError
 from colornet.evaluation import colorize_with
 from colornet.metrics import image_metrics
+from colornet.presets import PRESETS
 from colornet.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -22,9 +22,9 @@ from benchmarks.arithmetic import measure_peaks, peak_name, tf32_setting, time_s
 from benchmarks.seed_pipeline import PerImageDataset, SeedPipeline, gray_one_by_one
 from benchmarks.throughput import ThroughputConfig, format_table
 from benchmarks.timing import Case, count_flops, plan, repeat_to_epoch
-from colornet.config import PRESETS
 from colornet.data import Dataset
 from colornet.models import count_parameters
+from colornet.presets import PRESETS
 from colornet.trainer import Trainer
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
