@@ -14,6 +14,7 @@ import pytest
 
 from benchmarks.ablation import AblationConfig
 from benchmarks.ablation_table import format_table
+from benchmarks.diversity import format_diversity
 from benchmarks.evaluator import EvaluatorConfig
 from benchmarks.growth import GrowthConfig
 from benchmarks.growth_report import format_tables as format_growth
@@ -23,6 +24,7 @@ from benchmarks.photos import PhotosConfig
 from benchmarks.quality import QualityConfig
 from benchmarks.release import ReleaseConfig
 from benchmarks.report import ReportConfig
+from benchmarks.report.cast import cast_table
 from benchmarks.report.speedrun import speedrun_table
 from benchmarks.report.tables import table_markdown
 from benchmarks.scaling import ScalingConfig
@@ -112,6 +114,33 @@ def test_tables_are_those_of_the_committed_results(page: str, name: str, lines: 
         assert values == expected_cells(record, label, headings), f"{page}: {label}"
         checked += 1
     assert checked >= 3
+
+
+def test_casts_and_colourings_are_shown_as_they_were_measured() -> None:
+    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-quality.json").read_text(encoding="utf-8"))
+    cast = cast_table(record)
+    assert cast is not None
+    assert table_markdown(cast) in PAGES["benchmarks/README.md"]
+    for part in format_diversity(record["rows"]):
+        assert part in PAGES["benchmarks/README.md"]
+    assert epochs_table(record) in PAGES["docs/recipes.md"]
+
+
+def epochs_table(record: dict[str, Any]) -> str:
+    """Lay out how the validation of the released models went, every fourth epoch and at the end."""
+    (ae,), (cgan,) = (row["runs"].values() for row in record["rows"] if row["name"] in ("ae-released", "cgan-released"))
+    lines = [
+        "| epochs | FD dev, AE | CF, AE | PSNR, AE | FD dev, cGAN | CF, cGAN | PSNR, cGAN |",
+        "| ---: |" + " ---: |" * 6,
+    ]
+    last = ae["validation"][-1]["images"]
+    for points in zip(ae["validation"], cgan["validation"], strict=True):
+        assert points[0]["images"] == points[1]["images"]
+        epochs = round(points[0]["images"] / last * ae["config"]["epochs"])
+        if epochs in (2, 4, 8, 12, 16, 20, ae["config"]["epochs"]):
+            values = [f"{p['fd_cifar10_dev']:.3f} | {p['cf']:.1f} | {p['psnr']:.2f}" for p in points]
+            lines.append(f"| {epochs} | {' | '.join(values)} |")
+    return "\n".join(lines)
 
 
 def digits(value: float, unit: float = 1) -> str:
