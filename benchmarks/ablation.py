@@ -79,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def check(config: AblationConfig) -> tuple[dict[str, Any], list[Run], set[str]]:
-    """Raise `InputError` for whatever would stop the ablation.
+    """Raise `InputError` for whatever would stop the ablation; name on stderr what it has to leave out.
 
     Return the plan, all its runs, origins first, and the variants that are to be trained.
     """

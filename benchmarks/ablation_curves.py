@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from colornet.files import replacing
@@ -20,25 +19,24 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     """Draw the reconstruction loss of all runs over the images seen, as PNG; return `path`.
 
     A colour is a variant and a line a run, so that seeds of one variant show how much apart two curves may be and
-    mean nothing.
+    mean nothing. Where no question is about what was trained, all of it shares a panel.
     """
     questions = {
         question: trained
         for question, names in record["questions"].items()
         if (trained := [name for name in names if name in record["variants"]])
-    }
+    } or {"All variants": list(record["variants"])}
     columns = min(len(questions), _COLUMNS)
     rows = -(-len(questions) // columns)
     figure = Figure(figsize=(1 + 4 * columns, 0.6 + 2.9 * rows), layout="constrained")
     panels = figure.subplots(rows, columns, squeeze=False).flat
-    colors = mpl.colormaps["tab10"].colors  # type: ignore[attr-defined]  # of a ListedColormap
     for (question, names), axes in zip(questions.items(), panels, strict=False):
         for number, name in enumerate(names):
             for index, run in enumerate(record["variants"][name]["runs"]):
                 curve = record["runs"][run]["curve"]
                 thousands = [images / 1e3 for images in curve["images"]]
                 label = name if index == 0 else "_"  # which a legend leaves out
-                axes.plot(thousands, curve[_LOSS], color=colors[number % 10], linewidth=1, alpha=0.8, label=label)
+                axes.plot(thousands, curve[_LOSS], color=f"C{number % 10}", linewidth=1, alpha=0.8, label=label)
         axes.set_title(question, fontsize="medium")
         axes.legend(fontsize="x-small")
         axes.grid(color="0.9", linewidth=0.5)

@@ -30,6 +30,7 @@ from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.features import evaluator_card, load_evaluator
 from colornet.files import replacing
+from colornet.model_card import validations
 from colornet.models import count_parameters
 from colornet.objectives import R1_INTERVAL
 from colornet.provenance import images_before, provenance, read_provenance, write_json
@@ -127,6 +128,11 @@ def _record(
     floors, data = _floors(config, accelerator)
     gray = floors["grey"]["fd_cifar10_dev"]
     read = {name: read_run(Path(run.config.run_dir)) for name, run in runs.items()}
+    if others := [name for name, run in read.items() if run["training"][-1]["data"] != data["fingerprint"]]:
+        raise InputError(
+            f"{others[0]} in {config.out} was trained on other images than those of --data {config.data}: restore "
+            "them, or choose another --out."
+        )
     for values in (*floors.values(), *(run["values"] for run in read.values())):
         values["e"] = values["fd_cifar10_dev"] / gray
     first = {run.variant: run.config for run in reversed(runs.values())}
@@ -192,7 +198,7 @@ def read_run(run_dir: Path) -> dict[str, Any]:
     """Read of a finished run what it measured last, what it has seen, how its loss fell, its time and its origin."""
     config = load_config(run_dir)
     records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    last = next(record for record in reversed(records) if "validation/psnr" in record)
+    last = validations(run_dir)[-1]
     values = {n.removeprefix("validation/"): v for n, v in last.items() if n.startswith("validation/")}
     own = last["step"] * config.batch_size
     seconds, step = 0.0, 0

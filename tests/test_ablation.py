@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import torch
 
 from benchmarks.__main__ import main
 from benchmarks.ablation import PLAN, AblationConfig, check, read_plan
+from benchmarks.ablation_curves import draw
 from benchmarks.ablation_study import training_flops
 from benchmarks.ablation_table import format_table
 from benchmarks.arithmetic import flops_of
@@ -160,6 +162,27 @@ def test_every_row_has_its_values_costs_and_origin(study: tuple[Path, list[str]]
     assert cgan["curve"] == {"images": [96], "loss/reconstruction": [trained["loss/reconstruction"]]}
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert str(out) not in json.dumps([run["config"] for run in record["runs"].values()])
+
+
+def test_what_no_question_is_about_is_drawn_together(study: tuple[Path, list[str]], tmp_path: Path) -> None:
+    record = json.loads((study[0] / "ablation.json").read_text())
+    path = draw({**record, "questions": {"Other": ["never"]}}, tmp_path / "curves.png")
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_images_may_move_but_not_change(
+    study: tuple[Path, list[str]], folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, arguments = study
+    moved = shutil.copytree(folder, tmp_path / folder.name)
+    arguments = [*arguments, "--no-train", "--data", str(moved)]  # the last one counts
+    main(arguments)
+    before = (out / "ablation.json").read_bytes()
+    next(path for path in sorted(moved.rglob("*.png"))).unlink()
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "was trained on other images than those of --data" in capsys.readouterr().err
+    assert (out / "ablation.json").read_bytes() == before
 
 
 def test_finished_runs_are_read_and_not_trained_again(
