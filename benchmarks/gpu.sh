@@ -26,7 +26,8 @@ cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
 stages=("${@:-evaluators train validate seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
-    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan precision speedrun distributed scaling growth ablation quality report}")
+    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan precision speedrun distributed scaling
+    growth ablation quality report}")
 python=${COLORNET_PYTHON:-python3}
 limit=${STAGE_SECONDS:-460} # of a training stage; repeat the stage where that was too short
 epochs=${EPOCHS:-16}
