@@ -69,11 +69,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         groups = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.scoring import compare, write_inputs
+        from colornet.evaluation import connected
 
-        if config.write_inputs is not None:
-            write_inputs(config, groups, config.write_inputs)
-        else:
-            compare(config, groups)
+        with connected(cpu=config.cpu) as accelerator:
+            if config.write_inputs is not None:
+                write_inputs(config, groups, config.write_inputs, accelerator)
+            else:
+                compare(config, groups, accelerator)
 
 
 def check(config: QualityConfig) -> list[Group]:

@@ -46,9 +46,8 @@ OTHER_GRAYS: dict[str, Gray] = {
 }
 
 
-def write_inputs(config: QualityConfig, groups: Sequence[Group], folder: Path) -> None:
+def write_inputs(config: QualityConfig, groups: Sequence[Group], folder: Path, accelerator: Accelerator) -> None:
     """Write the grey inputs of the protocol as CLASS/NNNN.png, for colourizers that are no colornet run."""
-    accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
     dataset = _load(config, groups, accelerator)
     images, classes = _part(dataset, config.split)
     if accelerator.is_main_process:
@@ -56,9 +55,8 @@ def write_inputs(config: QualityConfig, groups: Sequence[Group], folder: Path) -
         print(f"{len(images):,} grey {config.split} images of {dataset.name} written to {folder}.")
 
 
-def compare(config: QualityConfig, groups: Sequence[Group]) -> None:
+def compare(config: QualityConfig, groups: Sequence[Group], accelerator: Accelerator) -> None:
     """Measure every row, print the headline of the table and write everything to `config.out`."""
-    accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
     torch.backends.cudnn.benchmark = True  # the shapes never change
     dataset = _load(config, groups, accelerator)
     images, classes = _part(dataset, config.split)

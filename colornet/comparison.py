@@ -38,9 +38,8 @@ PICTURED = 16  # images in the picture
 SCALE = 3  # screen pixels per image pixel in it
 
 
-def compare(config: EvaluateConfig, run_configs: list[TrainConfig]) -> None:
+def compare(config: EvaluateConfig, run_configs: list[TrainConfig], accelerator: Accelerator) -> None:
     """Score the grey floor and every run, print the table and write everything to `config.out`."""
-    accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
     with accelerator.local_main_process_first():
         dataset = load_dataset(
             config.data or run_configs[0].data,

@@ -40,8 +40,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         configs = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from colornet.comparison import compare
+        from colornet.evaluation import connected
 
-        compare(config, configs)
+        with connected(cpu=config.cpu) as accelerator:
+            compare(config, configs, accelerator)
 
 
 def check(config: EvaluateConfig) -> list[TrainConfig]:

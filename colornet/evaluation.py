@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
@@ -13,11 +14,24 @@ from tqdm import tqdm
 from colornet.color import ColorSpace, to_float, to_gray, to_uint8
 from colornet.metrics import image_metrics
 
-__all__ = ["Colorize", "colorize_all", "colorize_with", "gather", "gray_floor", "map_images", "sample_grid", "score",
-           "shard"]  # fmt: skip
+__all__ = ["Colorize", "colorize_all", "colorize_with", "connected", "gather", "gray_floor", "map_images",
+           "sample_grid", "score", "shard"]  # fmt: skip
 
 Colorize = Callable[[Tensor], Tensor]
 """From true images, uint8 (N, 3, H, W), of which it sees the grey version only, to coloured ones of that kind."""
+
+
+@contextmanager
+def connected(*, cpu: bool) -> Iterator[Accelerator]:
+    """Connect the processes that were launched, for work in fp32, and part them at its end.
+
+    One that ends while it is connected is aborted at times, by threads of gloo's (torch 2.14: one end in eight).
+    """
+    accelerator = Accelerator(mixed_precision="no", cpu=cpu)
+    try:
+        yield accelerator
+    finally:
+        accelerator.end_training()
 
 
 def colorize_with(

@@ -123,6 +123,30 @@ def test_seed_cgan_trains_in_two_processes(folder: Path, tmp_path: Path) -> None
     assert "BatchNorm sees the images of one process only" in result.stdout
 
 
+PARTED_SCRIPT = """
+import torch.distributed as dist
+from colornet.evaluation import connected
+
+with connected(cpu=True) as accelerator:
+    assert dist.get_world_size() == accelerator.num_processes == 2
+assert not dist.is_initialized()
+try:
+    with connected(cpu=True):
+        raise ValueError("a mistake")
+except ValueError:
+    assert not dist.is_initialized()
+    print("parted")
+"""
+
+
+def test_processes_part_before_they_end(tmp_path: Path) -> None:
+    """Whatever happens: one that ends while it is connected is aborted by gloo's threads, one time in eight."""
+    (tmp_path / "rank.py").write_text(PARTED_SCRIPT)
+    result = launch([str(tmp_path / "rank.py")])
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("parted") == 2
+
+
 def test_processes_never_train_alone_side_by_side(folder: Path, tmp_path: Path) -> None:
     """Without --cpu, on a machine without GPUs: some versions of Accelerate leave the processes unconnected."""
     arguments = [argument for argument in options(folder, tmp_path / "run") if argument != "--cpu"]
