@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,38 +24,40 @@ from colornet.compose import choose_precision
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.data.loader import random_flip, random_shift
+from colornet.data.split import Labels
 from colornet.errors import InputError
 from colornet.files import replacing
 from colornet.provenance import provenance, write_json
 
-__all__ = ["ERROR_UNIT", "accuracy", "adjust_chroma", "color_error", "cut_out", "degrade", "train_evaluator",
-           "wrong_colors"]  # fmt: skip
+__all__ = ["ERROR_UNIT", "LossOf", "accuracy", "adjust_chroma", "color_error", "cut_out", "degrade", "fit_statistics",
+           "labelled_cifar10", "optimize", "train_evaluator", "wrong_colors"]  # fmt: skip
 
 SHIFT_LR = 64  # learning rate of normalisation's shifts, relative to the weights'
 AVERAGE_EVERY = 5  # steps
 DEGRADED = 0.25  # share of the images that are degraded
 ERROR_UNIT = 10.0  # of the errors of colour that the network learns, in units of CIELAB
 
+LossOf = Callable[[Tensor, Tensor, np.random.Generator], tuple[Tensor, dict[str, Tensor]]]
+"""From uint8 images (B, 3, H, W), their classes (B,) and chance to the loss, and numbers for the progress bar."""
+
 
 def train_evaluator(config: EvaluatorConfig) -> None:
     """Train on the training images and write the network, its accuracy and its origin to `config.out`."""
     precision = choose_precision(TrainConfig(mixed_precision=config.mixed_precision, cpu=config.cpu))
     device = torch.device("cuda" if torch.cuda.is_available() and not config.cpu else "cpu")
-    dataset = load_dataset(config.data, image_size=32, cache_dir=config.cache_dir, progress=True)
-    if dataset.labels is None or dataset.labels.classes != CIFAR10_CLASSES:
-        raise InputError(f"--data {config.data} is not sorted into the ten classes of CIFAR-10: give a copy of it.")
+    dataset, labels = labelled_cifar10(config.data, config.cache_dir)
     torch.manual_seed(config.seed)
     network = Cifar10Classifier(config.widths)
     network.fit_whitening(dataset.train[::9])
     network.to(device).to(memory_format=torch.channels_last)
     started = time.perf_counter()
-    _train(network, config, dataset, device, bf16=precision == "bf16")
+    _train(network, config, dataset.train.to(device), labels.train.to(device), bf16=precision == "bf16")
     seconds = time.perf_counter() - started
-    _fit_statistics(network, dataset.train.to(device))
+    fit_statistics(network, dataset.train.to(device))
     network.eval()
     network.fit_scales(dataset.train.to(device))
     scores = {
-        part: accuracy(network, getattr(dataset, part).to(device), getattr(dataset.labels, part).to(device))
+        part: accuracy(network, getattr(dataset, part).to(device), getattr(labels, part).to(device))
         for part in ("validation", "test")
     }
     print(", ".join(f"{part}: {value:.2%}" for part, value in scores.items()))
@@ -76,11 +78,32 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     write_json(file.with_suffix(".json"), record)
 
 
-def _train(
-    network: Cifar10Classifier, config: EvaluatorConfig, dataset: Dataset, device: torch.device, *, bf16: bool
-) -> None:
-    assert dataset.labels is not None
-    images, labels = dataset.train.to(device), dataset.labels.train.to(device)
+def labelled_cifar10(data: str, cache_dir: Path | None) -> tuple[Dataset, Labels]:
+    """Load the images of `--data` with their classes; raise `InputError` unless those are the ten of CIFAR-10."""
+    dataset = load_dataset(data, image_size=32, cache_dir=cache_dir, progress=True)
+    if dataset.labels is None or dataset.labels.classes != CIFAR10_CLASSES:
+        raise InputError(f"--data {data} is not sorted into the ten classes of CIFAR-10: give a copy of it.")
+    return dataset, dataset.labels
+
+
+def _train(network: Cifar10Classifier, config: EvaluatorConfig, images: Tensor, labels: Tensor, *, bf16: bool) -> None:
+    wrong = round(config.wrong * config.batch_size)
+
+    def loss_of(batch: Tensor, classes: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
+        shown = torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:]))
+        errors = color_error(shown, batch)
+        with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
+            class_logits, estimates = network(cut_out(degrade(shown, rng), config.cutout, rng))
+        loss = F.cross_entropy(class_logits[wrong:].float(), classes[wrong:], label_smoothing=config.label_smoothing)
+        loss = loss + F.smooth_l1_loss(estimates.float(), errors, beta=0.3)
+        right = (class_logits[wrong:].argmax(1) == classes[wrong:]).float().mean()
+        return loss, {"classes": right, "off": (estimates.float() - errors).abs().mean() * ERROR_UNIT}
+
+    optimize(network, config, images, labels, loss_of)
+
+
+def optimize(network: nn.Module, config: EvaluatorConfig, images: Tensor, labels: Tensor, loss_of: LossOf) -> None:
+    """Train a network by the evaluator's recipe on uint8 images (N, 3, H, W) and their classes (N,)."""
     steps = math.ceil(config.epochs * len(images) / config.batch_size)
     shifts: list[Tensor] = []
     others: list[Tensor] = []
@@ -95,19 +118,13 @@ def _train(
     optimizer = SGD(groups, lr=config.lr, momentum=0.85, nesterov=True)
     average = {name: value.clone() for name, value in network.state_dict().items() if value.is_floating_point()}
     rng = np.random.default_rng(config.seed)
-    wrong = round(config.wrong * config.batch_size)
     bar = tqdm(total=steps * config.batch_size, unit="img", unit_scale=True, desc=config.out.name, disable=None)
     for step, (batch, classes) in enumerate(_batches(images, labels, config, rng, steps)):
         # A triangle whose peak comes after a fifth of the steps.
         factor = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))
         for group in optimizer.param_groups:
             group["lr"] = group["peak"] * factor
-        shown = torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:]))
-        errors = color_error(shown, batch)
-        with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            class_logits, estimates = network(cut_out(degrade(shown, rng), config.cutout, rng))
-        loss = F.cross_entropy(class_logits[wrong:].float(), classes[wrong:], label_smoothing=config.label_smoothing)
-        loss = loss + F.smooth_l1_loss(estimates.float(), errors, beta=0.3)
+        loss, shown = loss_of(batch, classes, rng)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -115,14 +132,12 @@ def _train(
             _look_ahead(network, average, decay=0.95**AVERAGE_EVERY * (step / steps) ** 3)
         bar.update(config.batch_size)
         if step % 50 == 0:
-            right = (class_logits[wrong:].argmax(1) == classes[wrong:]).float().mean().item()
-            off = (estimates.float() - errors).abs().mean().item() * ERROR_UNIT
-            bar.set_postfix(loss=f"{loss.item():.3f}", classes=f"{right:.0%}", colours=f"±{off:.1f}")
+            bar.set_postfix({name: f"{value.item():.2f}" for name, value in {"loss": loss, **shown}.items()})
     bar.close()
 
 
 @torch.no_grad()
-def _look_ahead(network: Cifar10Classifier, average: dict[str, Tensor], decay: float) -> None:
+def _look_ahead(network: nn.Module, average: dict[str, Tensor], decay: float) -> None:
     """Move the average of the weights towards the network, and the network there (Zhang et al. 2019)."""
     for name, value in network.state_dict().items():
         if name in average:
@@ -130,7 +145,7 @@ def _look_ahead(network: Cifar10Classifier, average: dict[str, Tensor], decay: f
 
 
 @torch.no_grad()
-def _fit_statistics(network: Cifar10Classifier, images: Tensor, batch_size: int = 500) -> None:
+def fit_statistics(network: nn.Module, images: Tensor, batch_size: int = 500) -> None:
     """Set normalisation's statistics to those of uint8 images (N, 3, H, W) as they are, not spoiled or degraded."""
     for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
         norm.reset_running_stats()
