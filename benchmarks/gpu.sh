@@ -5,6 +5,7 @@
 #
 # WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
 #   evaluators   the networks that measure: cifar10-v1 with three seeds and cifar10-dev, from scratch
+#   ceiling      how colourful images were, told from their grey versions by a large network: no colourizer knows better
 #   train        ae and cgan at full width, three seeds each, side by side
 #   validate     whether the evaluators see colour, on validation images: before any of them is taken over
 #   seed-ae      the seed project's autoencoder, three seeds, as many images
@@ -25,7 +26,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
-stages=("${@:-evaluators train validate seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
+stages=("${@:-evaluators ceiling train validate seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
     roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan precision speedrun distributed scaling
     growth ablation quality report}")
 python=${COLORNET_PYTHON:-python3}
@@ -68,6 +69,10 @@ for stage in ${stages[*]}; do
                 --epochs 20 --seed 100 --out "$work/dev" &
             jobs+=($!)
             side_by_side
+            ;;
+        ceiling)
+            [ -e "$work/ceiling.json" ] || timeout "$limit" "$python" -m benchmarks ceiling --data "$data" \
+                --widths 128 512 512 --epochs 40 --out "$work/ceiling.json"
             ;;
         train)
             train ae
