@@ -64,6 +64,7 @@ RUN_BY = {
     "benchmarks scaling": "test_scaling.py::test_two_real_processes",
     "benchmarks scaling --compute": "test_scaling.py::test_steps_of_another_device_are_taken_from_throughput",
     "benchmarks inference": "test_inference_speed.py::test_record_and_table",
+    "benchmarks ceiling": "test_ceiling.py::test_what_lightness_tells_is_found",
     "benchmarks ablation": "test_ablation.py::test_every_row_has_its_values_costs_and_origin",
     "benchmarks growth": "test_growth.py::test_a_real_measurement",
     "benchmarks report": "report/test_page.py::test_page_shows_all_parts",

@@ -219,6 +219,13 @@ def test_evaluators_are_shown_as_they_were_validated() -> None:
         assert evaluators[name]["card"]["sha256"] == evaluator_card(name)["sha256"]
 
 
+def test_what_grey_tells_is_shown_as_it_was_measured() -> None:
+    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-ceiling.json").read_text(encoding="utf-8"))
+    for part, errors in record["splits"].items():
+        off = f"{errors['delta_cf_image_median']:.2f} | {errors['delta_cf_image']:.2f}"
+        assert f"\n| {part} | {off} | {100 * errors['accuracy']:.1f} |\n" in PAGES["docs/protocol.md"]
+
+
 def test_kills_are_shown_as_they_were_counted() -> None:
     runs = json.loads((ROOT / "benchmarks" / "results" / "reliability-kills.json").read_text())["runs"]
     for run in runs.values():
@@ -295,6 +302,7 @@ def test_results_say_where_they_come_from() -> None:
             "profile",
             "scaling",
             "evaluator-validation",
+            "ceiling",
             "reliability",
             "photos",
             "inference",
