@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -36,7 +37,8 @@ def format_table(record: dict[str, Any]) -> str:
 def table_rows(record: dict[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
     """Yield every question with its rows, the name of a variant and its cells; those that need no model come first."""
     groups = {"no model": list(record["floors"]), **record["questions"]}
-    baselines = {names[0] for names in record["questions"].values()}  # a question names its own first
+    first = Counter(names[0] for names in record["questions"].values())  # a question names its own baseline first
+    baselines = {name for name, questions in first.items() if questions > 1}
     for question, names in groups.items():
         rows = {name: row for name in names if (row := _row(record, name)) is not None}
         # A question of which only baselines were trained is none, unless it is about them.

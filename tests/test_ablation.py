@@ -18,7 +18,7 @@ from benchmarks.__main__ import main
 from benchmarks.ablation import PLAN, AblationConfig, check, read_plan
 from benchmarks.ablation_curves import draw
 from benchmarks.ablation_study import training_flops
-from benchmarks.ablation_table import format_table
+from benchmarks.ablation_table import format_table, table_rows
 from benchmarks.arithmetic import flops_of
 from colornet.compose import build_generator
 from colornet.errors import InputError
@@ -245,6 +245,25 @@ def test_table_groups_by_question_and_shows_the_spread_of_seeds() -> None:
     assert lines[5][:3] == ["|", "c (failed)", "–"]
     assert len(lines) == 6
     assert len({len(line) for line in lines}) == 1
+
+
+def test_questions_of_which_only_the_common_baselines_were_trained_are_left_out() -> None:
+    run = {"values": {"e": 0.5}, "images_seen": 1, "training_flops": 1.0, "training_seconds": 1.0}
+    record = {
+        "floors": {},
+        "questions": {
+            "Loss": ["gan", "hinge", "never"],
+            "Warm start": ["hinge", "warm"],
+            "AE": ["ae", "ae-l2"],
+            "Size": ["ae", "gan", "wide"],
+            "Kind": ["gan", "ae"],
+        },
+        "variants": {name: {"runs": [name], "parameters": {"generator": 1}} for name in ("gan", "hinge", "ae")},
+        "runs": dict.fromkeys(("gan", "hinge", "ae"), run),
+        "failures": {},
+    }
+    found = {question: [row[0] for row in rows] for question, rows in table_rows(record)}
+    assert found == {"no model": [], "Loss": ["gan", "hinge"], "Kind": ["gan", "ae"]}
 
 
 def test_training_costs_what_its_passes_cost(folder: Path, tmp_path: Path) -> None:
