@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from benchmarks.ablation_table import asked
 from colornet.files import replacing
 
 __all__ = ["draw"]
@@ -23,7 +24,7 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     """
     questions = {
         question: trained
-        for question, names in record["questions"].items()
+        for question, names in asked(record).items()
         if (trained := [name for name in names if name in record["variants"]])
     } or {"All variants": list(record["variants"])}
     columns = min(len(questions), _COLUMNS)

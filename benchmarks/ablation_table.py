@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["COSTS", "VALUES", "format_table", "table_rows"]
+__all__ = ["COSTS", "VALUES", "asked", "format_table", "table_rows"]
 
 # Heading: key of a value, factor, decimals.
 VALUES = {
@@ -36,26 +36,36 @@ def format_table(record: dict[str, Any]) -> str:
 
 def table_rows(record: dict[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
     """Yield every question with its rows, the name of a variant and its cells; those that need no model come first."""
-    groups = {"no model": list(record["floors"]), **record["questions"]}
+    for question, names in {"no model": list(record["floors"]), **asked(record)}.items():
+        yield question, [_row(record, name) for name in names]
+
+
+def asked(record: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the questions that can be answered with the variants that were tried: trained, or failed.
+
+    A question of which only the baselines were tried that others share is none, unless it is about them.
+    """
     first = Counter(names[0] for names in record["questions"].values())  # a question names its own baseline first
-    baselines = {name for name, questions in first.items() if questions > 1}
-    for question, names in groups.items():
-        rows = {name: row for name in names if (row := _row(record, name)) is not None}
-        # A question of which only baselines were trained is none, unless it is about them.
-        variants = set(names) - baselines
-        if question == "no model" or (len(rows) > 1 and (not variants or variants & rows.keys())):
-            yield question, list(rows.values())
+    shared = {name for name, questions in first.items() if questions > 1}
+    known = {*record["variants"], *(run.rpartition("-")[0] for run in record["failures"])}
+    tried = {question: [name for name in names if name in known] for question, names in record["questions"].items()}
+    return {
+        question: names
+        for question, names in tried.items()
+        if len(names) > 1 and (set(names) - shared or set(record["questions"][question]) <= shared)
+    }
 
 
-def _row(record: dict[str, Any], name: str) -> list[str] | None:
-    """Return the cells of a variant or floor, of a failed variant the name alone, None of one that was not trained."""
+def _row(record: dict[str, Any], name: str) -> list[str]:
+    """Return the cells of a variant or floor, of a failed variant the name alone."""
     if name in record["floors"]:
         members, costs = [record["floors"][name]], ["–"] * len(COSTS)
-    elif variant := record["variants"].get(name):
+    elif name in record["variants"]:
+        variant = record["variants"][name]
         runs = [record["runs"][run] for run in variant["runs"]]
         members, costs = [run["values"] for run in runs], _costs(variant, runs)
     else:
-        return [f"{name} (failed)"] if any(run.rpartition("-")[0] == name for run in record["failures"]) else None
+        return [f"{name} (failed)"]
     return [name, *(_shown([m.get(key) for m in members], *how) for key, *how in VALUES.values()), *costs]
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import matplotlib as mpl
 
-from benchmarks.ablation_table import COSTS, VALUES, table_rows
+from benchmarks.ablation_table import COSTS, VALUES, asked, table_rows
 from benchmarks.report.parts import Section, figure, grid, measured_on, note, source_of
 from benchmarks.report.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg
 from benchmarks.report.results import Record, Result
@@ -37,7 +37,7 @@ def ablation_section(result: Result) -> Section:
     summary = summarize(record)
     plots = [
         figure(question, draw_question(record, names, f"e by variant, {question}, {source}"))
-        for question, names in asked(record).items()
+        for question, names in answered(record).items()
     ]
     tables = ablation_tables(record)
     drawn = note(_READING) + grid(plots) if plots else ""
@@ -55,18 +55,19 @@ def summarize(record: Record) -> str:
     """Say how much was compared, on what, and where it comes from."""
     data, seeds = record["data"], {len(variant["runs"]) for variant in record["variants"].values()}
     spread = f"{min(seeds)} to {max(seeds)} seeds" if len(seeds) > 1 else f"{max(seeds)} seed{'s' * (max(seeds) > 1)}"
+    seen = {run["images_seen"] for run in record["runs"].values()}
+    images = f"after {min(seen):,} training images" if len(seen) == 1 else "after as many training images as listed"
     failed = f" {len(record['failures'])} failed." if record["failures"] else ""
     return (
-        f"{len(record['variants'])} variants of the recipe, {spread} each, on the {data['images']:,} {data['split']} "
-        f"images of {data['name']}.{failed} {measured_on(record)}"
+        f"{len(record['variants'])} variants of the recipe, {spread} each, {images}, on the {data['images']:,} "
+        f"{data['split']} images of {data['name']}.{failed} {measured_on(record)}"
     )
 
 
-def asked(record: Record) -> dict[str, list[str]]:
+def answered(record: Record) -> dict[str, list[str]]:
     """Return the questions that at least two trained variants answer, and these."""
     trained = {
-        question: [name for name in names if name in record["variants"]]
-        for question, names in record["questions"].items()
+        question: [name for name in names if name in record["variants"]] for question, names in asked(record).items()
     }
     return {question: names for question, names in trained.items() if len(names) > 1}
 

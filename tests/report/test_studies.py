@@ -95,7 +95,8 @@ def test_ablation_draws_every_run_by_question(ablated: tuple[str, str]) -> None:
     grays = [len(re.findall(rf"<use [^>]*fill: {NEUTRAL}", drawing)) for drawing in drawings]
     assert grays == [2, 3]  # runs of baselines; in the second plot both variants are presets without changes
     assert (
-        "3 variants of the recipe, 1 to 2 seeds each, on the 5,000 validation images of cifar10-jpeg. 1 failed." in page
+        "3 variants of the recipe, 1 to 2 seeds each, after 45,000 training images, on the 5,000 validation images of "
+        "cifar10-jpeg. 1 failed." in page
     )
     assert "<b>" not in page
 
