@@ -66,7 +66,7 @@ ALLOWED = {
     "inference": ["color", "compose", "errors", "noise", "onnx_network", "photos", "released",
                   "upsampling"],
     "train": ["compose", "config", "data", "errors", "presets"],
-    "evaluate": ["comparison", "config", "data", "errors"],
+    "evaluate": ["comparison", "config", "data", "errors", "evaluation"],
     "colorize": ["config", "data", "errors", "evaluation", "files", "inference", "onnx_network", "photos", "released"],
     "export": ["config", "errors", "exporters", "onnx_network", "released"],
     "demo_page": ["errors", "files", "inference", "photos"],
