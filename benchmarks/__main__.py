@@ -17,7 +17,7 @@ COMMANDS = {
     "ablation": "train variants of the recipe and compare them on the validation images",
     "photos": "measure on photographs: enlarging colours along edges, what spoiled scans cost, memory",
     "validate": "check that evaluators see colour: gain, hue, swapped colours, nonsense rows",
-    "ceiling": "train a network that tells from grey images how colourful they were: what no colourizer can know",
+    "ceiling": "train a network that tells from grey images how colourful they were, to read |ΔCF| by",
     "release": "make the folder of a released model from a finished run",
     "evaluator": "train the CIFAR-10 classifier behind fd_cifar10",
 }

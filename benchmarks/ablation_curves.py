@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.ablation_table import asked
+from benchmarks.ablation_table import answered
 from colornet.files import replacing
 
 __all__ = ["draw"]
@@ -20,13 +20,9 @@ def draw(record: dict[str, Any], path: Path) -> Path:
     """Draw the reconstruction loss of all runs over the images seen, as PNG; return `path`.
 
     A colour is a variant and a line a run, so that seeds of one variant show how much apart two curves may be and
-    mean nothing. Where no question is about what was trained, all of it shares a panel.
+    mean nothing. Where no question is answered by what was trained, all of it shares a panel.
     """
-    questions = {
-        question: trained
-        for question, names in asked(record).items()
-        if (trained := [name for name in names if name in record["variants"]])
-    } or {"All variants": list(record["variants"])}
+    questions = answered(record) or {"All variants": list(record["variants"])}
     columns = min(len(questions), _COLUMNS)
     rows = -(-len(questions) // columns)
     figure = Figure(figsize=(1 + 4 * columns, 0.6 + 2.9 * rows), layout="constrained")

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-__all__ = ["COSTS", "VALUES", "asked", "format_table", "table_rows"]
+__all__ = ["COSTS", "VALUES", "answered", "format_table", "table_rows"]
 
 # Heading: key of a value, factor, decimals.
 VALUES = {
@@ -36,11 +36,11 @@ def format_table(record: dict[str, Any]) -> str:
 
 def table_rows(record: dict[str, Any]) -> Iterator[tuple[str, list[list[str]]]]:
     """Yield every question with its rows, the name of a variant and its cells; those that need no model come first."""
-    for question, names in {"no model": list(record["floors"]), **asked(record)}.items():
+    for question, names in {"no model": list(record["floors"]), **_asked(record)}.items():
         yield question, [_row(record, name) for name in names]
 
 
-def asked(record: dict[str, Any]) -> dict[str, list[str]]:
+def _asked(record: dict[str, Any]) -> dict[str, list[str]]:
     """Return the questions that can be answered with the variants that were tried: trained, or failed.
 
     A question of which only the baselines were tried that others share is none, unless it is about them.
@@ -54,6 +54,14 @@ def asked(record: dict[str, Any]) -> dict[str, list[str]]:
         for question, names in tried.items()
         if len(names) > 1 and (set(names) - shared or set(record["questions"][question]) <= shared)
     }
+
+
+def answered(record: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the questions that at least two trained variants answer, and these."""
+    trained = {
+        question: [name for name in names if name in record["variants"]] for question, names in _asked(record).items()
+    }
+    return {question: names for question, names in trained.items() if len(names) > 1}
 
 
 def _row(record: dict[str, Any], name: str) -> list[str]:

@@ -1,8 +1,9 @@
 """How much of its colours a grey image tells: `python -m benchmarks ceiling --data FOLDER --out FILE.json`.
 
-Trains a network for nothing but two answers about an image whose lightness is all it sees: how colourful it was, and
-which of the ten classes it shows. What it cannot tell, no colourizer of its kind will: the colourfulness of what a
-deterministic colourizer makes is an answer to the first question, too. An upper bound of the least error, not a proof.
+Trains a network for two answers about an image whose lightness is all it sees: how colourful it was, and which of the
+ten classes it shows. The colourfulness of what a deterministic colourizer makes of a grey image is an answer to the
+first question, too, so its mean |ΔCF| is no less than the least error of any answer. One network's error is an upper
+bound of that least error, to read |ΔCF| by; it proves nothing about better networks.
 """
 
 from __future__ import annotations

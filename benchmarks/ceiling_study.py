@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmarks.ceiling import CeilingConfig
+from benchmarks.classifier_training import fit_statistics, labelled_cifar10, optimize
 from benchmarks.evaluator import EvaluatorConfig
-from benchmarks.evaluator_training import fit_statistics, labelled_cifar10, optimize
 from colornet.classifier import Cifar10Classifier
 from colornet.compose import choose_precision
 from colornet.config import TrainConfig
@@ -76,14 +76,15 @@ def study(config: CeilingConfig) -> None:
     }
     write_json(config.out, record)
     for part, errors in record["splits"].items():
-        off, median, right = errors.values()
-        print(f"{part}: |ΔCF| {off:.2f}, of one number for all {median:.2f}; classes {right:.1%}")
+        off, median = errors["delta_cf_image"], errors["delta_cf_image_median"]
+        print(f"{part}: |ΔCF| {off:.2f}, of one number for all {median:.2f}; classes {errors['accuracy']:.1%}")
     print(f"Written to {config.out}.")
 
 
 def _train(network: GrayReader, config: CeilingConfig, images: Tensor, labels: Tensor, *, bf16: bool) -> None:
-    options = {name: getattr(config, name) for name in ("out", "epochs", "batch_size", "lr", "seed")}
-    recipe = EvaluatorConfig(**options)
+    recipe = EvaluatorConfig(
+        out=config.out, epochs=config.epochs, batch_size=config.batch_size, lr=config.lr, seed=config.seed
+    )
 
     def loss_of(batch: Tensor, classes: Tensor, _: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
@@ -106,5 +107,8 @@ def _errors(network: GrayReader, images: Tensor, labels: Tensor, median: Tensor)
         right.append(((logits + mirrored).argmax(1) == classes).double())
         off.append(((answers + other_answers) / 2 - true).abs())
         off_median.append((median.to(true) - true).abs())
-    means = [torch.cat(values).mean().item() for values in (off, off_median, right)]
-    return dict(zip(("delta_cf_image", "delta_cf_image_median", "accuracy"), means, strict=True))
+    return {
+        "delta_cf_image": torch.cat(off).mean().item(),
+        "delta_cf_image_median": torch.cat(off_median).mean().item(),
+        "accuracy": torch.cat(right).mean().item(),
+    }

@@ -5,7 +5,7 @@
 #
 # WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
 #   evaluators   the networks that measure: cifar10-v1 with three seeds and cifar10-dev, from scratch
-#   ceiling      how colourful images were, told from their grey versions by a large network: no colourizer knows better
+#   ceiling      how colourful images were, told from their grey versions by a large network
 #   train        ae and cgan at full width, three seeds each, side by side
 #   validate     whether the evaluators see colour, on validation images: before any of them is taken over
 #   seed-ae      the seed project's autoencoder, three seeds, as many images

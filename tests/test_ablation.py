@@ -18,9 +18,8 @@ from benchmarks.__main__ import main
 from benchmarks.ablation import PLAN, AblationConfig, check, read_plan
 from benchmarks.ablation_curves import draw
 from benchmarks.ablation_study import training_flops
-from benchmarks.ablation_table import format_table, table_rows
+from benchmarks.ablation_table import answered, format_table, table_rows
 from benchmarks.arithmetic import flops_of
-from benchmarks.report.ablation import answered
 from colornet.compose import build_generator
 from colornet.errors import InputError
 from colornet.presets import PRESETS
@@ -265,7 +264,10 @@ def test_questions_of_which_only_the_common_baselines_were_trained_are_left_out(
     }
     found = {question: [row[0] for row in rows] for question, rows in table_rows(record)}
     assert found == {"no model": [], "Loss": ["gan", "hinge"], "Kind": ["gan", "ae"]}
-    assert answered(record) == {"Loss": ["gan", "hinge"], "Kind": ["gan", "ae"]}  # those that the report draws
+    assert answered(record) == {
+        "Loss": ["gan", "hinge"],
+        "Kind": ["gan", "ae"],
+    }  # report and curves
 
 
 def test_training_costs_what_its_passes_cost(folder: Path, tmp_path: Path) -> None:

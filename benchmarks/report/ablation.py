@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import matplotlib as mpl
 
-from benchmarks.ablation_table import COSTS, VALUES, asked, table_rows
+from benchmarks.ablation_table import COSTS, VALUES, answered, table_rows
 from benchmarks.report.parts import Section, figure, grid, measured_on, note, source_of
 from benchmarks.report.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg
 from benchmarks.report.results import Record, Result
@@ -62,14 +62,6 @@ def summarize(record: Record) -> str:
         f"{len(record['variants'])} variants of the recipe, {spread} each, {images}, on the {data['images']:,} "
         f"{data['split']} images of {data['name']}.{failed} {measured_on(record)}"
     )
-
-
-def answered(record: Record) -> dict[str, list[str]]:
-    """Return the questions that at least two trained variants answer, and these."""
-    trained = {
-        question: [name for name in names if name in record["variants"]] for question, names in asked(record).items()
-    }
-    return {question: names for question, names in trained.items() if len(names) > 1}
 
 
 def ablation_tables(record: Record) -> list[Table]:
