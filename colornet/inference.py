@@ -8,19 +8,18 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from colornet.color import ColorSpace, LabSpace, RgbSpace, lab_to_rgb, rgb_to_lab, to_uint8
+from colornet.color import ColorSpace, LabSpace, RgbSpace, lab_to_rgb, rgb_to_lab
 from colornet.compose import color_space, load_run
 from colornet.errors import InputError
 from colornet.noise import fixed_noise
 from colornet.onnx_network import OnnxNetwork, find_onnx
-from colornet.photos import to_image, to_photo
+from colornet.pictures import as_given, from_rgb, to_batch, to_rgb
 from colornet.released import find_model
 from colornet.upsampling import GuidedUpsampler
 
@@ -28,8 +27,6 @@ __all__ = ["Colorizer", "paled_to_rgb"]
 
 _Picture = TypeVar("_Picture", Image.Image, NDArray[Any], Tensor)
 
-_LEVELS = {torch.uint8: 255, torch.uint16: 65535, torch.float16: 1, torch.bfloat16: 1, torch.float32: 1,
-           torch.float64: 1}  # fmt: skip
 _STRIP = 2**18  # pixels of full resolution that are converted at a time: some 30 MB
 _FORWARD = 2**18  # pixels that the network sees at a time
 _LONGEST = 8  # what the network sees is at most this many times as long as short; longer panoramas are squeezed for it
@@ -154,7 +151,7 @@ class Colorizer:
         if samples is not None and samples > 1 and not self.noise_channels:
             raise ValueError(f"samples is {samples}, but the model {self.name!r} has no noise input and knows only 1")
         images: list[Any] = list(image) if isinstance(image, (list, tuple)) else [image]
-        inputs = [_to_batch(one) for one in images]
+        inputs = [to_batch(one) for one in images]
         batches = [pixels for pixels, _ in inputs]
         smalls = [self._reduce(batch) for batch in batches]
         results: list[Any] = [[] for _ in images]
@@ -163,7 +160,7 @@ class Colorizer:
             for place, ((pixels, alpha), small, color) in enumerate(zip(inputs, smalls, colors, strict=True)):
                 guide = rgb_to_lab(small)[:, :1]  # (N, 1, h, w)
                 upsampler = GuidedUpsampler(guide, color * saturation, (pixels.shape[-2], pixels.shape[-1]))
-                results[place].append(_as_given(images[place], self._join(pixels, upsampler), alpha))
+                results[place].append(as_given(images[place], self._join(pixels, upsampler), alpha))
         if samples is None:
             results = [colored for (colored,) in results]
         return results if isinstance(image, (list, tuple)) else results[0]
@@ -173,10 +170,10 @@ class Colorizer:
         height, width = pixels.shape[-2:]
         small = self._small_size(height, width)
         if small == (height, width):
-            return _to_rgb(pixels, self.device)
+            return to_rgb(pixels, self.device)
         # Along the rows first, strip by strip, then along the columns: the separable filter of training (Pillow's).
         strips = [
-            F.interpolate(_to_rgb(pixels[..., rows, :], self.device), (rows.stop - rows.start, small[1]),
+            F.interpolate(to_rgb(pixels[..., rows, :], self.device), (rows.stop - rows.start, small[1]),
                           mode="bicubic", antialias=True)
             for rows in _strips(pixels)
         ]  # fmt: skip
@@ -217,10 +214,10 @@ class Colorizer:
         """Give a batch (N, 1|3, H, W) its colours: (N, 3, H, W) of the same dtype, on the same device."""
         joined = pixels.new_empty((len(pixels), 3, *pixels.shape[-2:]))
         for rows in _strips(pixels):
-            lightness = rgb_to_lab(_to_rgb(pixels[..., rows, :], self.device))[:, :1]  # (N, 1, R, W)
+            lightness = rgb_to_lab(to_rgb(pixels[..., rows, :], self.device))[:, :1]  # (N, 1, R, W)
             color = upsampler.rows(rows.start, lightness)  # (N, 2, R, W)
             rgb = paled_to_rgb(torch.cat((lightness, color), dim=1))  # (N, 3, R, W)
-            joined[..., rows, :] = _from_float(rgb, pixels.dtype).to(pixels.device)
+            joined[..., rows, :] = from_rgb(rgb, pixels.dtype).to(pixels.device)
         return joined
 
 
@@ -248,54 +245,3 @@ def _strips(pixels: Tensor) -> Iterator[slice]:
     step = max(1, _STRIP // (count * width))
     for first in range(0, height, step):
         yield slice(first, min(first + step, height))
-
-
-def _to_rgb(pixels: Tensor, device: torch.device) -> Tensor:
-    """Return pixels (N, 1|3, R, W) of any dtype as sRGB (N, 3, R, W) in [0, 1], float32 on a device."""
-    values = pixels.contiguous().to(device).to(torch.float32) / _LEVELS[pixels.dtype]
-    return values.expand(-1, 3, -1, -1)
-
-
-def _from_float(rgb: Tensor, dtype: torch.dtype) -> Tensor:
-    if dtype == torch.uint8:
-        return to_uint8(rgb)
-    return rgb.mul(_LEVELS[dtype]).round().to(dtype) if dtype == torch.uint16 else rgb.to(dtype)
-
-
-def _to_batch(image: Any) -> tuple[Tensor, NDArray[np.uint8] | None]:
-    """Return an image of any kind as a batch (N, 1|3, H, W), a view where possible, and its transparency."""
-    alpha = None
-    if isinstance(image, Image.Image):
-        photo = to_photo(image)
-        image, alpha = photo.pixels, photo.alpha
-    if isinstance(image, np.ndarray):
-        if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
-            raise ValueError(f"an array must be (H, W), (H, W, 1) or (H, W, 3), not {image.shape}")
-        if image.dtype.name not in ("uint8", "uint16", "float16", "float32", "float64"):
-            raise TypeError(f"an array must be of uint8, uint16 or floats, not {image.dtype}")
-        # torch shares memory that is in the machine's order of bytes, writable and without negative strides.
-        image = torch.from_numpy(np.require(image, image.dtype.newbyteorder("="), ["C", "W"]))
-        batch = (image[..., None] if image.ndim == 2 else image).permute(2, 0, 1)[None]  # (1, 1|3, H, W)
-    elif isinstance(image, Tensor):
-        if image.ndim not in (3, 4) or image.shape[-3] not in (1, 3):
-            raise ValueError(f"a tensor must be (C, H, W) or (N, C, H, W) with C 1 or 3, not {tuple(image.shape)}")
-        batch = image if image.ndim == 4 else image[None]
-    else:
-        raise TypeError(f"an image must be a Pillow image, an array or a tensor, not {type(image).__name__}")
-    if batch.dtype not in _LEVELS:
-        raise TypeError(f"a tensor must be of uint8, uint16 or floats, not {batch.dtype}")
-    if not batch.numel():
-        raise ValueError(f"image has no pixels: its shape is {tuple(batch.shape)}")
-    if batch.is_floating_point():
-        low, high = (bound.item() for bound in batch.aminmax())
-        if not (low >= 0 and high <= 1):
-            raise ValueError(f"values of floats must be in [0, 1], not from {low} to {high}")
-    return batch, alpha
-
-
-def _as_given(original: Any, joined: Tensor, alpha: NDArray[np.uint8] | None) -> Any:
-    """Return a coloured batch (N, 3, H, W) as the kind of image that was given."""
-    if isinstance(original, Tensor):
-        return joined if original.ndim == 4 else joined[0]
-    array = np.ascontiguousarray(joined[0].permute(1, 2, 0).numpy())  # (H, W, 3)
-    return to_image(array, alpha) if isinstance(original, Image.Image) else array
