@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Our speed and quality beside those of the seed project's own network, on one CPU core, in stages that can be repeated:
+# Our speed and quality beside those of the original notebooks' own network, on one CPU core, in stages that can be repeated:
 #
 #   bash benchmarks/cpu.sh DATA WORK [STAGE ...]     DATA: a folder of CIFAR-10 images, or cifar10
 #
 # WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
-#   seed-ae      the seed project's autoencoder at its own width, one epoch
+#   notebook-ae      the original notebooks' autoencoder at its own width, one epoch
 #   ae           ours, small, three seeds of one epoch
-#   quality      both on the test images, from the same grey
-#   throughput   our training against the seed pipeline at its own width, with rooflines
+#   quality      both on the test images, from the same gray
+#   throughput   our training against the notebook pipeline at its own width, with rooflines
 #   profile      which operations a step of ours is made of, in fp32 and bf16
 #   precision    the curves of ae and cgan in fp32, bf16 and compiled, two seeds each
-#   speedrun     one epoch of the seed pipeline, then ours until its error is as low: chosen on validation images
-# Results are WORK/*.json, WORK/quality/ and WORK/precision/. Half an hour for each epoch of the seed's, minutes for the rest.
+#   speedrun     one epoch of the notebook pipeline, then ours until its error is as low: chosen on validation images
+# Results are WORK/*.json, WORK/quality/ and WORK/precision/. Half an hour for each epoch of the notebooks', minutes for the rest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
-stages=("${@:-seed-ae ae quality throughput profile precision speedrun}")
+stages=("${@:-notebook-ae ae quality throughput profile precision speedrun}")
 python=${COLORNET_PYTHON:-python3}
 runs=$work/runs
 mkdir -p "$work"
@@ -32,16 +32,16 @@ train() { # PRESET NAME [OPTION ...]
 for stage in ${stages[*]}; do
     echo "== $stage"
     case $stage in
-        seed-ae) train seed-ae seed-ae-full-0 --mixed-precision auto ;; # its preset's fp32 takes twice as long
+        notebook-ae) train notebook-ae notebook-ae-full-0 --mixed-precision auto ;; # its preset's fp32 takes twice as long
         ae) for seed in 0 1 2; do train ae "ae-$seed" --width 16 --blocks 1 --seed "$seed"; done ;;
         quality)
-            [ -e "$work/quality/quality.json" ] || "$python" -m benchmarks quality "$runs"/ae-? "$runs/seed-ae-full-0" \
+            [ -e "$work/quality/quality.json" ] || "$python" -m benchmarks quality "$runs"/ae-? "$runs/notebook-ae-full-0" \
                 --data "$data" --cpu --out "$work/quality"
             ;;
         throughput)
             [ -e "$work/throughput.json" ] || "$python" -m benchmarks throughput --presets ae --width 16 --blocks 1 \
-                --seed-width 64 --batch-sizes 64 --precisions no bf16 --compile off --roofline --data "$data" \
-                --seed-steps 5 --cpu --out "$work/throughput.json"
+                --notebook-width 64 --batch-sizes 64 --precisions no bf16 --compile off --roofline --data "$data" \
+                --notebook-steps 5 --cpu --out "$work/throughput.json"
             ;;
         profile)
             for precision in no bf16; do
@@ -51,12 +51,12 @@ for stage in ${stages[*]}; do
             done
             ;;
         precision)
-            "$python" -m benchmarks ablation --plan benchmarks/precision.json --data "$data" --cpu --seeds 0 1 --epochs 1 \
+            "$python" -m benchmarks ablation --plan benchmarks/ablation/precision.json --data "$data" --cpu --seeds 0 1 --epochs 1 \
                 --width 16 --discriminator-width 16 --blocks 1 --batch-size 64 --out "$work/precision"
             ;;
         speedrun)
             [ -e "$work/speedrun.json" ] || "$python" -m benchmarks speedrun --split test --data "$data" --cpu \
-                --seed-epochs 1 --seeds 5 --width 16 --blocks 1 --batch-size 64 --mixed-precision no --epochs 4 \
+                --notebook-epochs 1 --seeds 5 --width 16 --blocks 1 --batch-size 64 --mixed-precision no --epochs 4 \
                 --lr 2e-3 --lr-schedule constant --warmup-steps 10 --out "$work/speedrun.json"
             ;;
         *)

@@ -5,16 +5,16 @@
 #
 # WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
 #   evaluators   the networks that measure: cifar10-v1 with three seeds and cifar10-dev, from scratch
-#   ceiling      how colourful images were, told from their grey versions by a large network
+#   ceiling      how colorful images were, told from their gray versions by a large network
 #   train        ae and cgan at full width, three seeds each, side by side
-#   validate     whether the evaluators see colour, on validation images: before any of them is taken over
-#   seed-ae      the seed project's autoencoder, three seeds, as many images
-#   seed-cgan    its GAN, likewise
-#   throughput   training and inference of all presets against the seed pipeline
-#   roofline-PRESET   the step at large batches against the least time of its layers; ae, cgan, seed-ae or seed-cgan
+#   validate     whether the evaluators see color, on validation images: before any of them is taken over
+#   notebook-ae      the original notebooks' autoencoder, three seeds, as many images
+#   notebook-cgan    its GAN, likewise
+#   throughput   training and inference of all presets against the notebook pipeline
+#   roofline-PRESET   the step at large batches against the least time of its layers; ae, cgan, notebook-ae or notebook-cgan
 #   batch-PRESET      its largest batch, with and without activation checkpointing
 #   precision    the curves of ae and cgan in fp32, bf16 and compiled, two seeds each; repeat until all are finished
-#   speedrun     the seed's autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
+#   speedrun     the notebooks' autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
 #   distributed  DDP with compiled networks in bf16: over NCCL on all GPUs, 200 steps; two processes on one GPU over gloo
 #   scaling      training on all GPUs of the machine, and what to expect of more
 #   growth       training against width, batch and number of images, in memory and streamed; 15 GB of disk for a while
@@ -26,8 +26,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
-stages=("${@:-evaluators ceiling train validate seed-ae seed-cgan throughput roofline-ae roofline-cgan roofline-seed-ae
-    roofline-seed-cgan batch-ae batch-cgan batch-seed-ae batch-seed-cgan precision speedrun distributed scaling
+stages=("${@:-evaluators ceiling train validate notebook-ae notebook-cgan throughput roofline-ae roofline-cgan roofline-notebook-ae
+    roofline-notebook-cgan batch-ae batch-cgan batch-notebook-ae batch-notebook-cgan precision speedrun distributed scaling
     growth ablation quality report}")
 python=${COLORNET_PYTHON:-python3}
 limit=${STAGE_SECONDS:-460} # of a training stage; repeat the stage where that was too short
@@ -84,12 +84,12 @@ for stage in ${stages[*]}; do
                 --evaluators "$work"/v1-*/cifar10-v1.json "$work/dev/cifar10-dev.json" --runs "$runs"/{ae,cgan}-[0-9] \
                 --out "$work/validation"
             ;;
-        seed-ae | seed-cgan)
+        notebook-ae | notebook-cgan)
             train "$stage"
             side_by_side || tail -qn 1 "$work/$stage"*.log
             ;;
         throughput)
-            for preset in ae cgan seed-ae seed-cgan; do
+            for preset in ae cgan notebook-ae notebook-cgan; do
                 [ -e "$work/throughput-$preset.json" ] || "$python" -m benchmarks throughput --data "$data" \
                     --presets "$preset" --batch-sizes 64 256 1024 --precisions no bf16 --compile off on \
                     --out "$work/throughput-$preset.json"
@@ -106,16 +106,16 @@ for stage in ${stages[*]}; do
                 out=$work/$stage-$option.json
                 [ -e "$out" ] || timeout "$((limit / 2))" "$python" -m benchmarks throughput --data "$data" \
                     --presets "${stage#batch-}" --batch-sizes 64 --precisions bf16 --compile off --steps 5 --warmup 1 \
-                    --no-seed-pipeline --find-batch --batch-granularity 512 "--$option" --out "$out"
+                    --no-notebook-pipeline --find-batch --batch-granularity 512 "--$option" --out "$out"
             done
             ;;
         precision)
-            timeout "$limit" "$python" -m benchmarks ablation --plan benchmarks/precision.json --data "$data" --seeds 0 1 \
+            timeout "$limit" "$python" -m benchmarks ablation --plan benchmarks/ablation/precision.json --data "$data" --seeds 0 1 \
                 --epochs 2 --jobs 6 --out "$work/precision" || echo "not finished: repeat the stage"
             ;;
         speedrun)
             [ -e "$work/speedrun.json" ] || timeout "$limit" "$python" -m benchmarks speedrun --data "$data" \
-                --seed-epochs "${SEED_EPOCHS:-20}" --seeds 5 --epochs "${RACE_EPOCHS:-10}" --batch-size 512 --lr 2e-3 \
+                --notebook-epochs "${NOTEBOOK_EPOCHS:-20}" --seeds 5 --epochs "${RACE_EPOCHS:-10}" --batch-size 512 --lr 2e-3 \
                 --eval-steps 44 --out "$work/speedrun.json"
             ;;
         distributed)

@@ -10,11 +10,11 @@ from colornet import __version__, colorize, demo, evaluate, export, train
 __all__ = ["main"]
 
 COMMANDS = {
-    "train": (train.main, "train a colourizer; on several GPUs: accelerate launch -m colornet.train"),
+    "train": (train.main, "train a colorizer; on several GPUs: accelerate launch -m colornet.train"),
     "evaluate": (evaluate.main, "compare runs on held-out images"),
-    "colorize": (colorize.main, "colour photographs of any size"),
+    "colorize": (colorize.main, "color photographs of any size"),
     "export": (export.main, "write a model as one ONNX or pt2 file, checked against PyTorch"),
-    "demo": (demo.main, "colour photographs in the browser"),
+    "demo": (demo.main, "color photographs in the browser"),
 }
 
 

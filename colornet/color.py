@@ -1,4 +1,4 @@
-"""Conversions between sRGB, CIELAB and grey, and the two colour spaces in which a network can work.
+"""Conversions between sRGB, CIELAB and gray, and the two color spaces in which a network can work.
 
 Everything here is a pure function of tensors, computed in float32 or better whatever autocast says: under bf16 autocast
 Lab values are off by up to 3 units.
@@ -19,7 +19,7 @@ __all__ = ["ColorSpace", "Gray", "LabSpace", "RgbSpace", "lab_to_rgb", "lightnes
 Gray = Literal["lightness", "mean", "rec601"]
 
 # IEC 61966-2-1 primaries and the D65 white point (2° observer): the constants of scikit-image, our test's oracle.
-# XYZ is taken relative to white, so that grey maps to x = y = z. Plain floats: nothing to copy to a device.
+# XYZ is taken relative to white, so that gray maps to x = y = z. Plain floats: nothing to copy to a device.
 _PRIMARIES = np.array(((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227)))
 _WHITE = np.array((0.95047, 1.0, 1.08883))
 _XYZ_FROM_RGB: list[list[float]] = (_PRIMARIES / _WHITE[:, None]).tolist()
@@ -37,7 +37,7 @@ def to_float(images: Tensor) -> Tensor:
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Quantise images of any shape in [0, 1] to the nearest of 256 levels, clipping what lies outside."""
+    """Quantize images of any shape in [0, 1] to the nearest of 256 levels, clipping what lies outside."""
     return images.clamp(0, 1).mul(255).round().to(torch.uint8)
 
 
@@ -58,9 +58,9 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
 
 
 def lab_to_rgb(lab: Tensor) -> Tensor:
-    """Convert CIELAB (…, 3, H, W) under D65 to sRGB in [0, 1]; colours outside the gamut are clipped by channel.
+    """Convert CIELAB (…, 3, H, W) under D65 to sRGB in [0, 1]; colors outside the gamut are clipped by channel.
 
-    The inverse of `rgb_to_lab`: the round trip is exact for all 2²⁴ uint8 colours.
+    The inverse of `rgb_to_lab`: the round trip is exact for all 2²⁴ uint8 colors.
     """
     with torch.autocast(lab.device.type, enabled=False):
         lightness, a, b = _at_least_float32(lab).unbind(-3)
@@ -73,7 +73,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
 
 
 def to_gray(rgb: Tensor, kind: Gray = "lightness") -> Tensor:
-    """Make the grey version (…, 3, H, W) in [0, 1] of sRGB images (…, 3, H, W) in [0, 1].
+    """Make the gray version (…, 3, H, W) in [0, 1] of sRGB images (…, 3, H, W) in [0, 1].
 
     `lightness` keeps the CIELAB L* with a* = b* = 0, `mean` is the mean of the three channels, `rec601` is the luma
     0.299 R + 0.587 G + 0.114 B that PIL's mode L holds.
@@ -87,9 +87,9 @@ def to_gray(rgb: Tensor, kind: Gray = "lightness") -> Tensor:
 
 
 def lightness_input(rgb: Tensor) -> Tensor:
-    """Make the one input on which colourizers compare: the grey image (…, 3, H, W) whose L* has 8 bits.
+    """Make the one input on which colorizers compare: the gray image (…, 3, H, W) whose L* has 8 bits.
 
-    It is what a file with 8-bit L* holds of the sRGB images (…, 3, H, W) in [0, 1]; unquantised L* would identify most
+    It is what a file with 8-bit L* holds of the sRGB images (…, 3, H, W) in [0, 1]; unquantized L* would identify most
     RGB values exactly.
     """
     lightness = (rgb_to_lab(rgb)[..., :1, :, :] * 2.55).round() / 2.55
@@ -102,19 +102,19 @@ class ColorSpace(Protocol):
     color_channels: int
 
     def encode(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Split sRGB (N, 3, H, W) in [0, 1] into the grey condition (N, 1, H, W) and the colour (N, C, H, W)."""
+        """Split sRGB (N, 3, H, W) in [0, 1] into the gray condition (N, 1, H, W) and the color (N, C, H, W)."""
         ...
 
     def decode(self, gray: Tensor, color: Tensor) -> Tensor:
-        """Join condition and colour to sRGB (N, 3, H, W) in [0, 1]."""
+        """Join condition and color to sRGB (N, 3, H, W) in [0, 1]."""
         ...
 
 
 class LabSpace:
     """CIELAB: L* in, a*b* out. The lightness of the result is that of the input: structure is kept by construction.
 
-    The condition is L* at 8 bits, mapped to [-1, 1], since that is what a grey file holds; unquantised L* would
-    identify most RGB values exactly. Colour is a*b* / 110, within about ±1.
+    The condition is L* at 8 bits, mapped to [-1, 1], since that is what a gray file holds; unquantized L* would
+    identify most RGB values exactly. Color is a*b* / 110, within about ±1.
     """
 
     color_channels = 2
@@ -130,7 +130,7 @@ class LabSpace:
 
 
 class RgbSpace:
-    """RGB out of the mean of the channels, all in [0, 1]: what the seed project does."""
+    """RGB out of the mean of the channels, all in [0, 1]: what the original notebooks does."""
 
     color_channels = 3
 

@@ -1,9 +1,9 @@
-"""Colour photographs: `colornet colorize photos/ --out coloured/`.
+"""Color photographs: `colornet colorize photos/ --out colored/`.
 
-The coloured copies are as large as the photographs and have their lightness; JPEG, PNG, WebP and TIFF stay what they
-are, other formats become PNG. Transparency, EXIF and resolution are kept, colours are sRGB at 8 bits.
+The colored copies are as large as the photographs and have their lightness; JPEG, PNG, WebP and TIFF stay what they
+are, other formats become PNG. Transparency, EXIF and resolution are kept, colors are sRGB at 8 bits.
 
-Expect modest colours of a model that was trained on CIFAR-10, 32-pixel images of ten kinds of animals and vehicles: it
+Expect modest colors of a model that was trained on CIFAR-10, 32-pixel images of ten kinds of animals and vehicles: it
 sees a photograph at that size, and what it does not know stays pale or turns out wrong. For more, train on photographs
 like yours at 64 to 256 pixels: `colornet train cgan --data FOLDER --image-size 128`, then `--model runs/cgan`.
 """
@@ -24,9 +24,9 @@ from colornet.config import load_config
 from colornet.data.listing import iter_images
 from colornet.errors import InputError, exiting_on_errors, printable
 from colornet.files import replacing
-from colornet.onnx_network import find_onnx
-from colornet.photos import coloured_name, read_photo, to_image, write_photo
-from colornet.released import find_model
+from colornet.inference.onnx_model import find_onnx
+from colornet.inference.photos import colored_name, read_photo, to_image, write_photo
+from colornet.runs.pretrained import find_model
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,22 +38,22 @@ _COMPARED = 1024  # longer side of each half of a comparison, pixels
 
 @dataclass(frozen=True)
 class ColorizeConfig:
-    """Which photographs are coloured, and how."""
+    """Which photographs are colored, and how."""
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]  # image files, or folders of them with all that is below
-    out: Path  # folder of the coloured copies, named and sorted into folders as the photographs are
+    out: Path  # folder of the colored copies, named and sorted into folders as the photographs are
     model: str = "cgan"  # released model (cgan or ae), the folder of a run, or an exported ONNX file
-    saturation: float = 1.0  # factor on the chroma: 0 is grey, above 1 is more vivid than the model says
-    samples: int = 1  # colourings of each photograph, NAME.1.png, NAME.2.png, …, of a model with a noise input
-    compare: bool = False  # also write NAME.compare.png: grey and coloured side by side, 1024 pixels each
+    saturation: float = 1.0  # factor on the chroma: 0 is gray, above 1 is more vivid than the model says
+    samples: int = 1  # colorings of each photograph, NAME.1.png, NAME.2.png, …, of a model with a noise input
+    compare: bool = False  # also write NAME.compare.png: gray and colored side by side, 1024 pixels each
     force: bool = False  # overwrite what is in --out (photographs themselves are never overwritten)
     cpu: bool = False  # work on the CPU even where there is a GPU
 
 
 class Job(NamedTuple):
-    """A photograph, where its coloured copy goes, and where their comparison goes if there is to be one.
+    """A photograph, where its colored copy goes, and where their comparison goes if there is to be one.
 
-    Of several colourings, each of `samples` has a number in its name, and so has its comparison; none has `target`.
+    Of several colorings, each of `samples` has a number in its name, and so has its comparison; none has `target`.
     """
 
     source: Path
@@ -62,7 +62,7 @@ class Job(NamedTuple):
     samples: int = 1
 
     def outputs(self) -> list[tuple[Path, Path | None]]:
-        """List the files of each colouring and its comparison."""
+        """List the files of each coloring and its comparison."""
         if self.samples == 1:
             return [(self.target, self.comparison)]
         targets = [
@@ -72,7 +72,7 @@ class Job(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and colour; mistakes of the user end in one sentence and exit code 2.
+    """Parse the command line and color; mistakes of the user end in one sentence and exit code 2.
 
     Photographs that cannot be read or written are named at the end, when the others are done; the exit code is 1 then.
     """
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = tyro.cli(ColorizeConfig, args=arguments, prog="colornet colorize", description=__doc__)
         jobs = check(config)
         failures = _colorize(config, jobs)
-        print(printable(f"{len(jobs) - len(failures)} of {len(jobs)} coloured, in {config.out}."))
+        print(printable(f"{len(jobs) - len(failures)} of {len(jobs)} colored, in {config.out}."))
         for failure in failures:
             print(printable(f"error: {failure}"), file=sys.stderr)
         if failures:
@@ -102,7 +102,7 @@ def check(config: ColorizeConfig) -> list[Job]:
         noise_channels = load_config(check_model(config.model)).noise_channels
     if config.samples > 1 and not noise_channels:
         raise InputError(
-            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and knows 1 colouring: "
+            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and knows 1 coloring: "
             "train one with --noise-channels, or leave the option out."
         )
     _make_folder(config.out)
@@ -121,7 +121,7 @@ def check_model(name: str) -> Path:
 def _plan(config: ColorizeConfig) -> list[Job]:
     jobs = []
     for source, name in _find(config):
-        target = config.out / coloured_name(name)
+        target = config.out / colored_name(name)
         jobs.append(Job(source, target, _compared(target) if config.compare else None, config.samples))
     return list(dict.fromkeys(jobs))  # a photograph that is named twice is one
 
@@ -141,7 +141,7 @@ def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
             raise InputError(f"'{given}' does not exist: give image files or folders of them.")
         folder = given.resolve()
         if folder == out:
-            raise InputError(f"--out {config.out} is a folder of photographs to colour: choose another.")
+            raise InputError(f"--out {config.out} is a folder of photographs to color: choose another.")
         names = [Path(file.name) for file in iter_images(given)]
         if folder in out.parents:  # what an earlier call left there is no photograph
             names = [name for name in names if out not in (given / name).resolve().parents]
@@ -162,11 +162,11 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
             known = spelled.setdefault(_spelling(target), target)
             if known in made_of:
                 raise InputError(
-                    f"'{made_of[known]}' and '{job.source}' would both become '{target}': colour them in two calls "
+                    f"'{made_of[known]}' and '{job.source}' would both become '{target}': color them in two calls "
                     "with different --out."
                 )
             if target.resolve() in sources:
-                raise InputError(f"'{target}' is a photograph to colour: choose another --out, none is overwritten.")
+                raise InputError(f"'{target}' is a photograph to color: choose another --out, none is overwritten.")
             made_of[target] = job.source
     existing = [target for target in made_of if target.exists()]
     if existing and not config.force:
@@ -193,12 +193,12 @@ def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
     # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
     from tqdm import tqdm
 
-    from colornet.inference import Colorizer
+    from colornet.inference.colorizer import Colorizer
 
     colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
     failures = []
     # One by one: decoding and encoding take the time, and memory holds one photograph only. None: only on a terminal.
-    for job in tqdm(jobs, desc="Colouring", unit="photo", disable=None):
+    for job in tqdm(jobs, desc="Coloring", unit="photo", disable=None):
         try:
             photo = read_photo(job.source)
             colored = colorizer.colorize(photo.pixels, saturation=config.saturation, samples=job.samples)
@@ -212,10 +212,10 @@ def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
 
 
 def _compare(rgb: NDArray[Any], path: Path) -> None:
-    """Draw coloured pixels (H, W, 3) beside their grey version, which is that of the photograph."""
+    """Draw colored pixels (H, W, 3) beside their gray version, which is that of the photograph."""
     from torchvision.transforms.functional import pil_to_tensor, to_pil_image
 
-    from colornet.evaluation import gray_floor, sample_grid
+    from colornet.evaluation.loop import gray_floor, sample_grid
 
     colored = to_image(rgb, None)
     colored.thumbnail((_COMPARED, _COMPARED))

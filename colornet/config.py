@@ -44,24 +44,24 @@ class TrainConfig:
     width: int = 64  # channels of the generator's first level
     multipliers: tuple[int, ...] = (1, 2, 4)  # channels of each level, in widths; if not given, --image-size decides
     blocks: int = 2  # blocks per level of the generator
-    residual: bool = True  # residual blocks with GroupNorm; no: the seed project's convolutions with BatchNorm
+    residual: bool = True  # residual blocks with GroupNorm; no: the original notebooks' convolutions with BatchNorm
     attention: bool = True  # self-attention at the lowest level of the generator
-    norm: Literal["group", "batch", "none"] = "group"  # normalisation in residual blocks
-    noise_channels: int = 0  # random numbers an image that the generator sees beside grey; 0: it knows one colouring
+    norm: Literal["group", "batch", "none"] = "group"  # normalization in residual blocks
+    noise_channels: int = 0  # random numbers an image that the generator sees beside gray; 0: it knows one coloring
     discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, many logits; dcgan: BatchNorm, one
     discriminator_width: int = 64  # channels of the discriminator's first level
-    conditional: bool = True  # let the discriminator see the grey image, too
+    conditional: bool = True  # let the discriminator see the gray image, too
     init_from: str | None = None  # begin with the generator of this run (its model.safetensors), of the same shape
 
     # Objective
     objective: Literal["reconstruction", "adversarial"] = "reconstruction"  # train without or with a discriminator
-    reconstruction_loss: Literal["l1", "mse", "huber"] = "l1"  # distance between the predicted and the true colour
+    reconstruction_loss: Literal["l1", "mse", "huber"] = "l1"  # distance between the predicted and the true color
     reconstruction_weight: float = 1.0  # weight of that distance
     adversarial_loss: Literal["bce", "hinge"] = "bce"  # the game; bce: cross-entropy, non-saturating
-    r1_weight: float = 0.0  # weight of the gradient penalty on true colours, every 16th step; 0: none
-    diversity_weight: float = 0.0  # of how far noise moves the colours, up to a bound; needs --noise-channels; 0: none
+    r1_weight: float = 0.0  # weight of the gradient penalty on true colors, every 16th step; 0: none
+    diversity_weight: float = 0.0  # of how far noise moves the colors, up to a bound; needs --noise-channels; 0: none
 
-    # Optimisation
+    # Optimization
     epochs: int = 30  # passes over the training images; the horizon of the learning-rate schedule
     max_steps: int | None = None  # stop after this many steps, with a checkpoint; schedules stay those of --epochs
     batch_size: int = 256  # images per step, over all processes

@@ -1,6 +1,6 @@
-"""A page on this machine to colour photographs in a browser: `colornet demo`.
+"""A page on this machine to color photographs in a browser: `colornet demo`.
 
-Drop a photograph or pick an example: the page shows it in grey and as each model colours it, with a slider for the
+Drop a photograph or pick an example: the page shows it in gray and as each model colors it, with a slider for the
 saturation, and makes PNGs of full size to download. Nothing leaves the machine, and what was uploaded is deleted after
 an hour, at the latest when the server ends (Ctrl-C). It is an extra: `pip install "colornet[demo]"`.
 
@@ -26,7 +26,7 @@ import tyro
 
 from colornet.colorize import check_model
 from colornet.errors import InputError, exiting_on_errors, printable
-from colornet.released import RELEASED
+from colornet.runs.pretrained import RELEASED
 
 __all__ = ["DemoConfig", "check", "main"]
 
@@ -102,8 +102,8 @@ def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
         # gradio reads these when it is imported. It talks to nobody but its own page, which a proxy would only hide.
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
         # Imported only now: torch and gradio take seconds, which neither --help nor a mistake should cost.
-        from colornet.demo_page import Studio, launch
-        from colornet.inference import Colorizer
+        from colornet.inference.colorizer import Colorizer
+        from colornet.inference.demo_page import Studio, launch
 
         colorizers = {name: Colorizer.load(model, "cpu" if config.cpu else None) for name, model in models.items()}
         released = set(config.models) <= set(RELEASED)

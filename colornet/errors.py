@@ -56,7 +56,7 @@ class PreemptedError(Exception):
 def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     """Turn these errors, those of paths, disk and memory, and Ctrl-C into a sentence on stderr and an exit code.
 
-    2: the input, or a disk or memory that takes no more; 1: a run that diverged or lost a process; 75: pre-empted; 130:
+    2: the input, or a disk or memory that takes no more; 1: a run that diverged or lost a process; 75: preempted; 130:
     Ctrl-C. `quiet` is for all processes but the first: they come to the same end, without words and a little later,
     since a launcher kills the others as soon as one of them exits.
     """

@@ -26,7 +26,7 @@ class EvaluateConfig:
     split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
     out: Path | None = None  # folder for comparison.txt, comparison.json and comparison.png; must not hold them yet
     batch_size: int = 500  # images per process in a step
-    all_grays: bool = False  # measure the grey images of channel mean and Rec. 601 luma, too
+    all_grays: bool = False  # measure the gray images of channel mean and Rec. 601 luma, too
     cpu: bool = False  # work on the CPU even where there is a GPU
     cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
 
@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = tyro.cli(EvaluateConfig, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
         configs = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from colornet.comparison import compare
-        from colornet.evaluation import connected
+        from colornet.evaluation.compare import compare
+        from colornet.evaluation.loop import connected
 
         with connected(cpu=config.cpu) as accelerator:
             compare(config, configs, accelerator)

@@ -1,6 +1,6 @@
 """Export a model to one file that needs no colornet: `colornet export runs/cgan --out cgan.onnx`.
 
-The graph maps the grey condition (N, 1, H, W) to the colour (N, C, H, W), in float32, for any N, H and W; the last two
+The graph maps the gray condition (N, 1, H, W) to the color (N, C, H, W), in float32, for any N, H and W; the last two
 must be multiples of what training halves them by. What is written is read again and compared with PyTorch. ONNX runs in
 onnxruntime and in `colornet colorize --model FILE.onnx`; pt2 is for `torch.export.load`.
 """
@@ -16,8 +16,8 @@ import tyro
 
 from colornet.config import load_config
 from colornet.errors import InputError, exiting_on_errors, printable
-from colornet.onnx_network import require
-from colornet.released import find_model
+from colornet.inference.onnx_model import require
+from colornet.runs.pretrained import find_model
 
 __all__ = ["ExportConfig", "check", "main"]
 
@@ -38,12 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = tyro.cli(ExportConfig, args=arguments, prog="colornet export", description=__doc__)
         run = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from colornet.exporters import TOLERANCE, export
+        from colornet.inference.exporter import TOLERANCE, export
 
         difference = export(run, config.model, config.format, config.out)
         print(
             printable(
-                f"{config.out} is written. Read again, its colours differ from PyTorch's by at most {difference:.1e} "
+                f"{config.out} is written. Read again, its colors differ from PyTorch's by at most {difference:.1e} "
                 f"(allowed: {TOLERANCE:.0e})."
             )
         )
@@ -60,7 +60,7 @@ def check(config: ExportConfig) -> Path:
         raise InputError(f"--out {out} exists already: choose another name, or overwrite it with --force.")
     run = find_model(config.model)
     if load_config(run).noise_channels:
-        raise InputError(f"{config.model} sees noise beside the grey image, which no exported graph does: use the run.")
+        raise InputError(f"{config.model} sees noise beside the gray image, which no exported graph does: use the run.")
     if config.format == "onnx":
         require("onnx", "onnxscript", "onnxruntime")
     return run

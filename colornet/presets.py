@@ -1,4 +1,4 @@
-"""The four configurations that a training starts from: ours, and the seed project's as it describes itself."""
+"""The four configurations that a training starts from: ours, and the original notebooks' as it describes itself."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from colornet.config import TrainConfig
 __all__ = ["PRESETS"]
 
 _SEED = TrainConfig(
-    # The seed project's own description, kept where it is not what one would choose today (docs: README, "Presets").
+    # The original notebooks' own description, kept where one would choose otherwise today (docs: README, "Presets").
     flip=False,
     color_space="rgb",
     width=64,
@@ -24,7 +24,7 @@ _SEED = TrainConfig(
     max_grad_norm=None,
     ema_decay=0.0,
     mixed_precision="no",
-    run_dir="runs/seed-ae",
+    run_dir="runs/notebook-ae",
 )
 
 PRESETS: dict[str, tuple[str, TrainConfig]] = {
@@ -41,9 +41,9 @@ PRESETS: dict[str, tuple[str, TrainConfig]] = {
             run_dir="runs/cgan",
         ),
     ),
-    "seed-ae": ("The seed project's autoencoder: plain U-Net, from grey to RGB, MSE.", _SEED),
-    "seed-cgan": (
-        "The seed project's conditional GAN: the same U-Net against a DCGAN discriminator, BCE and L1.",
+    "notebook-ae": ("The original notebooks' autoencoder: plain U-Net, from gray to RGB, MSE.", _SEED),
+    "notebook-cgan": (
+        "The original notebooks' conditional GAN: the same U-Net against a DCGAN discriminator, BCE and L1.",
         dataclasses.replace(
             _SEED,
             objective="adversarial",
@@ -54,7 +54,7 @@ PRESETS: dict[str, tuple[str, TrainConfig]] = {
             lr=2e-4,
             beta1=0.5,
             lr_schedule="constant",
-            run_dir="runs/seed-cgan",
+            run_dir="runs/notebook-cgan",
         ),
     ),
 }

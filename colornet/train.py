@@ -1,4 +1,4 @@
-"""Train a colourizer: `accelerate launch -m colornet.train cgan --data sample`.
+"""Train a colorizer: `accelerate launch -m colornet.train cgan --data sample`.
 
 The configuration is parsed and checked before torch is imported: `--help` and mistakes are answered at once.
 """
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def train(config: TrainConfig) -> None:
     """Train as the configuration says, on all processes that were launched."""
     # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-    from colornet.compose import compose_trainer
+    from colornet.training.build import compose_trainer
 
     trainer = None
     try:

@@ -5,9 +5,9 @@ Needs playwright (pip) and Chromium (`apt-get install chromium`). Start a server
     colornet demo --no-open --models runs/ae runs/cgan &
     python launch/demo_in_browser.py --out screenshots
 
-The first sentence that is not true ends it: the page comes up with an example coloured, an upload is coloured, the
+The first sentence that is not true ends it: the page comes up with an example colored, an upload is colored, the
 handle and the saturation move, a PNG of full size arrives, a text file and a file that is too large are refused in a
-sentence and the next photograph is coloured all the same; wide, narrow and dark; with no request to another host and
+sentence and the next photograph is colored all the same; wide, narrow and dark; with no request to another host and
 no error in the console.
 """
 
@@ -83,7 +83,7 @@ def _check_host(asked: str, url: str) -> None:
 
 
 def _wait(page: Page, name: str) -> None:
-    """Wait until a photograph is shown, coloured."""
+    """Wait until a photograph is shown, colored."""
     expect(page.locator("#caption")).to_contain_text(name, timeout=60_000)
     page.evaluate("for (const image of document.images) image.loading = 'eager'")
     page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth)")

@@ -1,9 +1,9 @@
-"""Train on a folder of photographs at 64 pixels and colour others with the run: `python launch/own_photos.py`.
+"""Train on a folder of photographs at 64 pixels and color others with the run: `python launch/own_photos.py`.
 
 The folder is made here, of pieces of the five photographs that come with scikit-image, of many sizes and two formats:
 those of the left three fifths to train with, those of the right two fifths to test with. Then it is docs/own-data.md in
-one go: training, the test images scored, the right parts coloured. In OUT remain `photos`, `cgan`, `comparison`,
-`coloured` and `own-data.jpg`: grey, the released cgan, this one, the truth. Options after `--` go to the training.
+one go: training, the test images scored, the right parts colored. In OUT remain `photos`, `cgan`, `comparison`,
+`colored` and `own-data.jpg`: gray, the released cgan, this one, the truth. Options after `--` go to the training.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SHOWN = ("astronaut", "coffee", "motorcycle")
 
 
 def main() -> None:
-    """Make the folder, train, evaluate, colour and draw; each step is a command of its own."""
+    """Make the folder, train, evaluate, color and draw; each step is a command of its own."""
     parser = argparse.ArgumentParser(prog="python launch/own_photos.py", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/own-data"), help="new folder for everything")
     parser.add_argument("options", nargs="*", help="for python -m colornet.train cgan, after --")
@@ -45,10 +45,10 @@ def main() -> None:
     run = str(out / "cgan")
     colornet("train", "cgan", "--data", str(out / "photos"), "--run-dir", run, *OPTIONS.split(), *given.options)
     colornet("evaluate", run, "--out", str(out / "comparison"))
-    colornet("colorize", str(out / "right"), "--out", str(out / "coloured"), "--model", run, "--compare")
+    colornet("colorize", str(out / "right"), "--out", str(out / "colored"), "--model", run, "--compare")
     rows = [parts[name][1] for name in SHOWN]
     draw(rows, [Colorizer.load("cgan"), Colorizer.load(run)]).save(out / "own-data.jpg", quality=85)
-    print(f"\nThe picture is {out / 'own-data.jpg'}: grey, the released cgan, this one, the truth.")
+    print(f"\nThe picture is {out / 'own-data.jpg'}: gray, the released cgan, this one, the truth.")
 
 
 def make_folder(folder: Path) -> dict[str, tuple[Image.Image, Image.Image]]:
@@ -77,7 +77,7 @@ def colornet(*arguments: str) -> None:
 
 
 def draw(photos: list[Image.Image], models: list[Colorizer]) -> Image.Image:
-    """Draw each photograph in a row: grey, coloured by each model, as it is."""
+    """Draw each photograph in a row: gray, colored by each model, as it is."""
     rows = []
     for photo in photos:
         gray = models[0].colorize(photo, saturation=0)

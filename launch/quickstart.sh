@@ -30,14 +30,14 @@ train() { # PRESET [OPTION ...]
 }
 
 train ae "$@"
-# So few images and steps want more L1 than the preset's: with less, validation images get blotches of colour.
+# So few images and steps want more L1 than the preset's: with less, validation images get blotches of color.
 train cgan --reconstruction-weight 50 "$@"
 "$python" -m colornet.evaluate "$out/ae" "$out/cgan" --out "$out"
 
 cat <<END
 
 Done. What to look at:
-  $out/comparison.png     grey, AE, cGAN and truth, held-out images
+  $out/comparison.png     gray, AE, cGAN and truth, held-out images
   $out/comparison.txt     the table above; comparison.json has it with configuration and origin
   ${python%/*}/tensorboard --logdir $out     both runs' curves and images, at http://localhost:6006
 Next, CIFAR-10 itself (downloaded once, 170 MB):

@@ -30,7 +30,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Write 60 training and 21 test images of 16×16 pixels: smooth colours that follow from lightness and position."""
+    """Write 60 training and 21 test images of 16×16 pixels: smooth colors that follow from lightness and position."""
     root = tmp_path_factory.mktemp("images")
     rng = np.random.default_rng(0)
     for part, count in (("train", 60), ("test", 21)):

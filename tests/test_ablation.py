@@ -15,14 +15,14 @@ import pytest
 import torch
 
 from benchmarks.__main__ import main
-from benchmarks.ablation import PLAN, AblationConfig, check, read_plan
-from benchmarks.ablation_curves import draw
-from benchmarks.ablation_study import training_flops
-from benchmarks.ablation_table import answered, format_table, table_rows
-from benchmarks.arithmetic import flops_of
-from colornet.compose import build_generator
+from benchmarks.ablation.curves import draw
+from benchmarks.ablation.measure import training_flops
+from benchmarks.ablation.options import PLAN, AblationConfig, check, read_plan
+from benchmarks.ablation.tables import answered, format_table, table_rows
+from benchmarks.core.timing import flops_of
 from colornet.errors import InputError
 from colornet.presets import PRESETS
+from colornet.training.build import build_generator
 from tests.conftest import small
 
 
@@ -154,11 +154,11 @@ def test_every_row_has_its_values_costs_and_origin(study: tuple[Path, list[str]]
     assert half["training_flops"] < warm["training_flops"] < cgan["training_flops"]
     assert warm["training_flops"] == pytest.approx(half["training_flops"] + cgan["training_flops"] / 2)
     assert warm["training_seconds"] > warm["seconds"] > 0
-    assert record["floors"]["grey"]["e"] == 1
+    assert record["floors"]["gray"]["e"] == 1
     assert {"nonsense, gradient", "data set's mean ab"} < record["floors"].keys()
     *_, trained, logged = map(json.loads, (out / "runs/cgan-0/metrics.jsonl").read_text().splitlines())
     assert cgan["values"]["fd_cifar10_dev"] == logged["validation/fd_cifar10_dev"]
-    assert cgan["values"]["e"] == logged["validation/fd_cifar10_dev"] / record["floors"]["grey"]["fd_cifar10_dev"]
+    assert cgan["values"]["e"] == logged["validation/fd_cifar10_dev"] / record["floors"]["gray"]["fd_cifar10_dev"]
     assert cgan["curve"] == {"images": [96], "loss/reconstruction": [trained["loss/reconstruction"]]}
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert str(out) not in json.dumps([run["config"] for run in record["runs"].values()])
@@ -226,7 +226,7 @@ def test_table_groups_by_question_and_shows_the_spread_of_seeds() -> None:
     run = {"values": values, "images_seen": 90_000, "training_flops": 9e13, "training_seconds": 100.0}
     other = {**run, "values": {**values, "e": 0.7, "cf": 22.0}, "training_seconds": 200.0}
     record = {
-        "floors": {"grey": {**values, "e": 1.0, "accuracy_cifar10_dev": 0.5}},
+        "floors": {"gray": {**values, "e": 1.0, "accuracy_cifar10_dev": 0.5}},
         "questions": {"Loss": ["a", "b", "c", "never"], "Alone": ["a"]},
         "variants": {
             "a": {"runs": ["a-0", "a-1"], "parameters": {"generator": 1_500_000, "discriminator": 20_000}},
@@ -237,7 +237,7 @@ def test_table_groups_by_question_and_shows_the_spread_of_seeds() -> None:
     }
     lines = [[cell.strip() for cell in line.split(" | ")] for line in format_table(record).splitlines()]
     assert lines[0][2:5] == ["e", "FD dev", "Acc. %"]
-    assert lines[2][:5] == ["| no model", "grey", "1.000", "1.000", "50.0"]
+    assert lines[2][:5] == ["| no model", "gray", "1.000", "1.000", "50.0"]
     assert lines[3][:4] == ["| Loss", "a", "0.600 ± 0.141", "1.000 ± 0.000"]
     assert lines[3][5:7] == ["21.0 ± 1.4", "0.0 ± 0.0"]
     assert lines[3][-5:] == ["90.0", "1.50", "0.02", "1,000", "150 |"]

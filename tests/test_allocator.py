@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from colornet.allocator import keep_freed_memory
+from colornet.training.allocator import keep_freed_memory
 
 PROGRAM = """
 import resource, sys, torch
-from colornet.allocator import keep_freed_memory
+from colornet.training.allocator import keep_freed_memory
 if sys.argv[1] == "keep":
     assert keep_freed_memory()
 for _ in range(12):

@@ -1,4 +1,4 @@
-"""What grey images tell of their colours: the network finds it where it is there, and nothing where it is not."""
+"""What gray images tell of their colors: the network finds it where it is there, and nothing where it is not."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import ceiling
-from benchmarks.ceiling_study import GrayReader
-from colornet.classifier import CIFAR10_CLASSES
+from benchmarks.evaluator import ceiling_options as ceiling
+from benchmarks.evaluator.ceiling import GrayReader
 from colornet.color import lab_to_rgb, to_uint8
-from colornet.evaluation import gray_floor
+from colornet.evaluation.loop import gray_floor
+from colornet.metrics.evaluator import CIFAR10_CLASSES
 from tests.test_metrics import photos
 
 Rng = np.random.Generator
@@ -56,7 +56,7 @@ def test_what_lightness_tells_is_found(tmp_path: Path, capsys: pytest.CaptureFix
     assert f"test: |ΔCF| {found['delta_cf_image']:.2f}" in capsys.readouterr().out
 
 
-def test_nothing_is_found_where_colours_are_chance(tmp_path: Path) -> None:
+def test_nothing_is_found_where_colors_are_chance(tmp_path: Path) -> None:
     found = measure(write_stripes(tmp_path / "chance", lambda _, rng: rng.uniform(0, 15)))["splits"]["test"]
     assert found["delta_cf_image"] > 0.9 * found["delta_cf_image_median"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from colornet.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from colornet.errors import InputError
+from colornet.runs.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 
 
 def state(value: float) -> dict[str, object]:

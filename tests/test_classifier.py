@@ -19,8 +19,8 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks import evaluator
-from benchmarks.evaluator_training import (
+from benchmarks.evaluator import options as evaluator
+from benchmarks.evaluator.train import (
     ERROR_UNIT,
     accuracy,
     adjust_chroma,
@@ -29,13 +29,13 @@ from benchmarks.evaluator_training import (
     degrade,
     wrong_colors,
 )
-from colornet import features
-from colornet.classifier import CIFAR10_CLASSES, Cifar10Classifier
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 from colornet.data import load_dataset
-from colornet.distances import frechet_distance, kernel_distance
-from colornet.evaluation import map_images
-from colornet.features import SHIPPED, evaluator_card, load_evaluator
+from colornet.evaluation.loop import map_images
+from colornet.metrics import features
+from colornet.metrics.distribution import frechet_distance, kernel_distance
+from colornet.metrics.evaluator import CIFAR10_CLASSES, Cifar10Classifier
+from colornet.metrics.features import SHIPPED, evaluator_card, load_evaluator
 from tests.test_inception import Images
 from tests.test_metrics import photos, random_pixels
 
@@ -73,7 +73,7 @@ def test_whitening_decorrelates_the_patches_and_evens_out_their_variance() -> No
     torch.testing.assert_close(maps[12:], -maps[:12], rtol=0, atol=1e-4)
 
 
-def test_whitening_and_the_scales_of_normalisation_are_not_trained() -> None:
+def test_whitening_and_the_scales_of_normalization_are_not_trained() -> None:
     network = Cifar10Classifier(WIDTHS)
     network(photos())[0].sum().backward()
     trained = {name for name, parameter in network.named_parameters() if parameter.grad is not None}
@@ -152,7 +152,7 @@ def test_shipped_weights_are_small_frozen_and_have_a_card(name: str) -> None:
     assert not any(parameter.requires_grad for parameter in network.parameters())
     assert sum(parameter.numel() for parameter in network.parameters()) <= 5_000_000
     assert network.measure(photos())[0].shape == (40, sum(card["config"]["widths"]))
-    path = Path(features.__file__).parent / "weights" / f"cifar10-{name}.safetensors"
+    path = Path(features.__file__).parents[1] / "weights" / f"cifar10-{name}.safetensors"
     assert path.stat().st_size <= 10_000_000
 
 
@@ -163,7 +163,7 @@ def test_shipped_evaluators_name_what_the_photographs_show(name: str) -> None:
 
 
 def test_a_changed_byte_in_the_weights_is_refused(tmp_path: Path) -> None:
-    folder = shutil.copytree(Path(features.__file__).parent / "weights", tmp_path / "weights")
+    folder = shutil.copytree(Path(features.__file__).parents[1] / "weights", tmp_path / "weights")
     path = folder / "cifar10-dev.safetensors"
     load_evaluator("dev", folder)
     content = bytearray(path.read_bytes())
@@ -175,7 +175,7 @@ def test_a_changed_byte_in_the_weights_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_torch_fidelity_computes_the_same_to_the_last_bit(name: str) -> None:
-    importlib.import_module("colornet.fidelity")  # registers both
+    importlib.import_module("colornet.metrics.fidelity")  # registers both
     generated, real = random_pixels(21), photos()
     expected = torch_fidelity.calculate_metrics(
         input1=Images(generated), input2=Images(real), feature_extractor=f"cifar10-{name}", fid=True, kid=True,
@@ -202,8 +202,8 @@ def recolored(change: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_shipped_evaluators_see_colour(name: str) -> None:
-    """With the number of swapped colours, and with the chroma that is lost, the distance to the truth grows."""
+def test_shipped_evaluators_see_color(name: str) -> None:
+    """With the number of swapped colors, and with the chroma that is lost, the distance to the truth grows."""
     network = load_evaluator(name)
     truth = network.measure(photos())[0].double()
 
@@ -220,7 +220,7 @@ def test_shipped_evaluators_see_colour(name: str) -> None:
     assert by_gain[0] < 0.2 * by_gain[1] < 0.16 * by_gain[2]
 
 
-# --- colours that are wrong ------------------------------------------------------------------------------------------
+# --- colors that are wrong ------------------------------------------------------------------------------------------
 
 
 def test_chroma_is_multiplied_and_turned_by_hand() -> None:
@@ -231,13 +231,13 @@ def test_chroma_is_multiplied_and_turned_by_hand() -> None:
 
 
 def pale(count: int, a: float, b: float, seed: int = 0) -> Tensor:
-    """Images of varied lightness and one pale colour, which is in gamut however it is turned or multiplied by 2.5."""
+    """Images of varied lightness and one pale color, which is in gamut however it is turned or multiplied by 2.5."""
     light = 45 + 20 * torch.rand(count, 1, 8, 8, generator=torch.Generator().manual_seed(seed))
     ab = torch.tensor((a, b))[None, :, None, None].expand(count, 2, 8, 8)
     return to_uint8(lab_to_rgb(torch.cat((light, ab), dim=1)))
 
 
-def test_wrong_colours_keep_the_lightness_and_are_wrong_in_four_ways() -> None:
+def test_wrong_colors_keep_the_lightness_and_are_wrong_in_four_ways() -> None:
     images, others = pale(200, 10, 0), pale(50, -2, 5, seed=1)
     spoiled = wrong_colors(images, others, np.random.default_rng(0))
     assert (spoiled.dtype, spoiled.shape) == (torch.uint8, images.shape)
@@ -258,7 +258,7 @@ def test_wrong_colours_keep_the_lightness_and_are_wrong_in_four_ways() -> None:
     assert not torch.equal(spoiled, wrong_colors(images, others, np.random.default_rng(1)))
 
 
-def test_the_error_of_colours_is_that_of_their_mean_and_of_their_places() -> None:
+def test_the_error_of_colors_is_that_of_their_mean_and_of_their_places() -> None:
     light = torch.full((2, 1, 8, 8), 60.0)
     truth = torch.cat((light, torch.tensor((6.0, -3))[:, None, None].expand(2, 2, 8, 8)), dim=1)
     spoiled = truth.clone()
@@ -305,7 +305,7 @@ def test_a_quarter_of_the_images_is_degraded_invisibly() -> None:
     assert 0.2 < changed.double().mean() < 0.3
     before, after = rgb_to_lab(to_float(images)), rgb_to_lab(to_float(degraded))
     assert (after - before)[changed].abs().mean((0, 2, 3)).max() < 2.5
-    # Averaged over four pixels, colours stay what they were.
+    # Averaged over four pixels, colors stay what they were.
     blocks = F.avg_pool2d((after - before)[changed], 4).abs().mean((0, 2, 3))
     assert blocks.max() < 1
     assert torch.equal(degraded, degrade(images, np.random.default_rng(0)))
@@ -391,7 +391,7 @@ def test_other_classes_than_those_of_cifar10_are_refused(
         ("--shift", "-1", "--cutout and --shift must be at least 0 and below 32"),
         ("--wrong", "1", "--wrong at least 0 and below 1"),
         ("--wrong", "-0.1", "--wrong at least 0 and below 1"),
-        ("--batch-size", "1", "--batch-size 1 leaves no two images with true colours"),
+        ("--batch-size", "1", "--batch-size 1 leaves no two images with true colors"),
     ],
 )
 def test_options_that_cannot_train_are_refused(

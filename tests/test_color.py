@@ -1,4 +1,4 @@
-"""The colour conversions against scikit-image and PIL, and the properties that the rest of the package relies on."""
+"""The color conversions against scikit-image and PIL, and the properties that the rest of the package relies on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def random_rgb(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
 
 
 def cube(step: int) -> Tensor:
-    """All uint8 colours whose channels are multiples of `step`, or 255: (3, n, n * n)."""
+    """All uint8 colors whose channels are multiples of `step`, or 255: (3, n, n * n)."""
     levels = torch.tensor(sorted({*range(0, 256, step), 255}), dtype=torch.uint8)
     return torch.stack(torch.meshgrid(levels, levels, levels, indexing="ij")).flatten(2)
 
@@ -58,7 +58,7 @@ def test_rgb_against_skimage(dtype: torch.dtype, atol: float) -> None:
     np.testing.assert_allclose(as_numpy(rgb), skcolor.lab2rgb(as_numpy(lab)), atol=atol, rtol=0)
 
 
-def test_round_trip_is_exact_for_every_colour() -> None:
+def test_round_trip_is_exact_for_every_color() -> None:
     levels = torch.arange(256, dtype=torch.uint8)
     plane = torch.stack(torch.meshgrid(levels, levels, indexing="ij"))  # (2, 256, 256): all of green and blue
     for red in range(256):
@@ -137,11 +137,11 @@ def test_conversions_compile_to_one_graph(convert: Callable[[Tensor], Tensor], a
         assert torch.equal(compiled(images), convert(images))
 
 
-# --- grey ------------------------------------------------------------------------------------------------------------
+# --- gray ------------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", ["lightness", "mean", "rec601"])
-def test_grey_has_three_equal_channels_and_keeps_grey(kind: Gray) -> None:
+def test_gray_has_three_equal_channels_and_keeps_gray(kind: Gray) -> None:
     gray = to_gray(random_rgb(2, 3, 8, 8, dtype=torch.float32), kind)
     assert gray.shape == (2, 3, 8, 8)
     torch.testing.assert_close(gray[:, :1].expand_as(gray), gray, atol=1e-4, rtol=0)
@@ -170,7 +170,7 @@ def test_lightness_keeps_lightness() -> None:
     np.testing.assert_allclose(gray[..., 1:], 0, atol=1e-2)
 
 
-# --- colour spaces of a network --------------------------------------------------------------------------------------
+# --- color spaces of a network --------------------------------------------------------------------------------------
 
 
 def test_lab_space_loses_only_the_8_bits_of_lightness(photo: Tensor) -> None:
@@ -194,14 +194,14 @@ def test_lab_space_condition_has_256_levels() -> None:
     assert 200 < gray.unique().numel() <= 256
 
 
-def test_lab_space_keeps_lightness_under_any_colour_in_gamut() -> None:
+def test_lab_space_keeps_lightness_under_any_color_in_gamut() -> None:
     rgb = random_rgb(1, 3, 64, 64, dtype=torch.float32)
     gray, ab = LabSpace().encode(rgb)
     noise = torch.randn(ab.shape, generator=torch.Generator().manual_seed(1)) / 10  # 11 units of a* and b*
     output = LabSpace().decode(gray, ab + noise)
     inside = ((output > 0) & (output < 1)).all(1, keepdim=True)
     assert inside.float().mean() > 0.5
-    assert (output - rgb).abs()[inside.expand_as(output)].mean() > 0.02  # the colours did change
+    assert (output - rgb).abs()[inside.expand_as(output)].mean() > 0.02  # the colors did change
     lightness = rgb_to_lab(output)[:, :1]
     torch.testing.assert_close(lightness[inside], ((gray + 1) * 50)[inside], atol=1e-3, rtol=0)
 

@@ -1,4 +1,4 @@
-"""The command that colours photographs."""
+"""The command that colors photographs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import pytest
 import torch
 from PIL import Image
 
-from colornet import cli, photos, released
+from colornet import cli
 from colornet.color import rgb_to_lab
 from colornet.colorize import ColorizeConfig, check, main
 from colornet.errors import InputError
+from colornet.inference import photos
+from colornet.runs import pretrained as released
 from tests.test_inference import photo, save_run
 
 
@@ -54,7 +56,7 @@ def test_folder_keeps_its_structure(run: Path, album: Path, capsys: pytest.Captu
     out = album.parent / "out"
     cli.main(["colorize", str(album), "--out", str(out), "--model", str(run), "--cpu"])
     assert files(out) == ["1/a.png", "1/b.JPG", "2/c.png", "a.png"]
-    assert capsys.readouterr() == (f"4 of 4 coloured, in {out}.\n", "")  # no bar where there is no terminal
+    assert capsys.readouterr() == (f"4 of 4 colored, in {out}.\n", "")  # no bar where there is no terminal
     assert {name: (album / name).read_bytes() for name in files(album)} == before
     with Image.open(out / "1/b.JPG") as image:
         assert (image.format, image.mode, image.size) == ("JPEG", "RGB", (40, 40))
@@ -89,11 +91,11 @@ def test_files_of_different_kinds_upright_and_with_transparency(run: Path, tmp_p
 
 
 def test_saturation(run: Path, album: Path) -> None:
-    coloured = {value: album.parent / value for value in ("0", "0.5", "1")}
-    for value, out in coloured.items():
+    colored = {value: album.parent / value for value in ("0", "0.5", "1")}
+    for value, out in colored.items():
         main([str(album / "a.png"), "--out", str(out), "--model", str(run), "--saturation", value])
-    grey, half, full = (chroma(out / "a.png") for out in coloured.values())
-    assert grey < 0.02
+    gray, half, full = (chroma(out / "a.png") for out in colored.values())
+    assert gray < 0.02
     assert 1 < 0.9 * full / 2 < half < 0.8 * full
 
 
@@ -118,7 +120,7 @@ def test_samples_of_a_model_with_noise(run: Path, album: Path) -> None:
     assert files(out) == sorted([*names, *(f"{name}.compare.png" for name in names)])
     pixels = [np.asarray(Image.open(out / f"a.{i}.png")).astype(int) for i in (1, 2, 3)]
     assert min(np.abs(a - b).max() for a, b in itertools.combinations(pixels, 2)) > 2
-    main(call)  # the first of them is the one that a single colouring is
+    main(call)  # the first of them is the one that a single coloring is
     assert np.array_equal(np.asarray(Image.open(out / "a.png")), pixels[0])
     assert "exist" in refused(ColorizeConfig((album / "1",), out, model=str(noisy), samples=2))
     for count, words in ((0, "--samples is 0: it must be at least 1"), (2, f"the model '{run}' has no noise input")):
@@ -147,7 +149,7 @@ def test_bad_file_among_good_ones(run: Path, album: Path, capsys: pytest.Capture
         main([str(album), "--out", str(out), "--model", str(run)])
     assert files(out) == ["1/a.png", "1/b.JPG", "2/c.png", "a.png"]
     printed, errors = capsys.readouterr()
-    assert printed == f"4 of 6 coloured, in {out}.\n"
+    assert printed == f"4 of 6 colored, in {out}.\n"
     first, second = errors.splitlines()
     assert first == f"error: '{album}/0.jpg': it is no image, or damaged"
     assert second.startswith(f"error: '{album}/1/aa.png': ")
@@ -163,12 +165,12 @@ def test_limit_of_pixels_is_a_sentence(
 
 
 def test_what_was_made_in_the_folder_is_not_read_again(run: Path, album: Path) -> None:
-    config = ColorizeConfig((album,), album / "coloured", model=str(run))
+    config = ColorizeConfig((album,), album / "colored", model=str(run))
     first = check(config)
-    Image.fromarray(photo(5, 5)).save(album / "coloured" / "made.png")
+    Image.fromarray(photo(5, 5)).save(album / "colored" / "made.png")
     assert check(config) == first
     assert len(first) == 4
-    # The other way round, what is to be coloured may lie below --out.
+    # The other way round, what is to be colored may lie below --out.
     assert [job.source for job in check(ColorizeConfig((album / "1",), album / "2", model=str(run)))] == [
         album / "1/a.png",
         album / "1/b.JPG",
@@ -180,7 +182,7 @@ def test_what_was_made_in_the_folder_is_not_read_again(run: Path, album: Path) -
 def test_photographs_are_never_overwritten(run: Path, album: Path) -> None:
     for given, out in [(album / "a.png", album), (album / "1", album)]:
         config = ColorizeConfig((given, album / "a.png"), out, model=str(run), force=True)
-        assert "is a photograph to colour: choose another --out" in refused(config)
+        assert "is a photograph to color: choose another --out" in refused(config)
     assert "is a folder of photographs" in refused(ColorizeConfig((album,), album, model=str(run), force=True))
     twice = ColorizeConfig((album / "1", album / "2"), album / "2", model=str(run), force=True)
     assert "is a folder of photographs" in refused(twice)
@@ -245,7 +247,7 @@ def test_help_is_honest(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     text = " ".join(capsys.readouterr().out.split())
-    assert "Expect modest colours of a model that was trained on CIFAR-10, 32-pixel images of ten kinds" in text
+    assert "Expect modest colors of a model that was trained on CIFAR-10, 32-pixel images of ten kinds" in text
     for option in ("--out", "--model", "--saturation", "--compare", "--force", "--cpu"):
         assert option in text
 

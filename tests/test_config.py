@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 
 from colornet import cli, train
-from colornet.compose import compose_trainer
 from colornet.config import FREE_ON_RESUME, TrainConfig, check_config, differences, load_config
 from colornet.errors import InputError
 from colornet.presets import PRESETS
 from colornet.train import parse
+from colornet.training.build import compose_trainer
 from tests.conftest import small
 
 
@@ -85,7 +85,7 @@ def test_depth_follows_the_size_unless_it_is_given(size: int, levels: int) -> No
     assert multipliers == ((1, 2, 4) + 3 * (4,))[:levels]
     check_config(parse(options))
     assert parse([*options, "--multipliers", "1", "2"]).multipliers == (1, 2)
-    assert parse(["seed-ae", "--image-size", str(size)]).multipliers == PRESETS["seed-ae"][1].multipliers
+    assert parse(["notebook-ae", "--image-size", str(size)]).multipliers == PRESETS["notebook-ae"][1].multipliers
 
 
 def test_a_run_that_goes_on_keeps_its_depth(tmp_path: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_run_may_go_on_with_activation_checkpointing() -> None:
 
 
 def test_config_file_round_trip(tmp_path: Path) -> None:
-    config = PRESETS["seed-cgan"][1]
+    config = PRESETS["notebook-cgan"][1]
     (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     assert load_config(tmp_path) == config
 
@@ -146,7 +146,7 @@ def test_mistyped_option_names_the_near_miss() -> None:
 
 
 def test_mistyped_preset_names_the_presets() -> None:
-    assert_refused(run("cgn"), "cgn", "ae, cgan, seed-ae, seed-cgan")
+    assert_refused(run("cgn"), "cgn", "ae, cgan, notebook-ae, notebook-cgan")
 
 
 @pytest.mark.parametrize(

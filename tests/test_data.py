@@ -32,7 +32,7 @@ from torchvision.datasets import CIFAR10
 import colornet.data
 from colornet.data import Dataset, check_dataset, default_cache_dir, folder, load_dataset, sample
 from colornet.data.images import open_rgb, to_chw
-from colornet.data.mapped import map_images, read_ahead
+from colornet.data.memory_map import map_images, read_ahead
 from colornet.data.stream import stream
 from colornet.errors import InputError
 
@@ -85,24 +85,24 @@ def photos(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(
     ("name", "dtype", "largest"),
     [
-        ("grey.png", np.uint16, 65535),  # mode I;16
-        ("grey.tif", ">u2", 65535),  # I;16B
-        ("grey.tif", np.int32, 65535),  # I
-        ("grey.tif", np.int32, 2**30),  # I, beyond 16 bits
-        ("grey.tif", np.float32, 1),  # F
-        ("grey.tif", np.float32, 255),
-        ("grey.tif", np.float32, 4000),
-        ("grey.pgm", np.uint16, 65535),
+        ("gray.png", np.uint16, 65535),  # mode I;16
+        ("gray.tif", ">u2", 65535),  # I;16B
+        ("gray.tif", np.int32, 65535),  # I
+        ("gray.tif", np.int32, 2**30),  # I, beyond 16 bits
+        ("gray.tif", np.float32, 1),  # F
+        ("gray.tif", np.float32, 255),
+        ("gray.tif", np.float32, 4000),
+        ("gray.pgm", np.uint16, 65535),
     ],
 )
-def test_grey_of_more_than_8_bits_keeps_its_gradient(tmp_path: Path, name: str, dtype: str, largest: float) -> None:
+def test_gray_of_more_than_8_bits_keeps_its_gradient(tmp_path: Path, name: str, dtype: str, largest: float) -> None:
     gradient = np.arange(256, dtype=np.uint8).reshape(16, 16)
     deep = (gradient / 255.0 * largest).astype(dtype)
     result = shown(tmp_path / name, Image.fromarray(deep))
     assert np.abs(result - gradient[..., None].astype(int)).max() <= (largest == 2**30)  # rounded to float64
 
 
-def test_deep_grey_of_one_shade_is_black(tmp_path: Path) -> None:
+def test_deep_gray_of_one_shade_is_black(tmp_path: Path) -> None:
     assert not shown(tmp_path / "flat.tif", Image.fromarray(np.full((8, 8), 70_000, np.int32))).any()
 
 
@@ -207,7 +207,7 @@ def test_srgb_profile_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("profile", [b"no profile", swapped_profile()[:300], swapped_profile()])
 def test_damaged_or_unsuitable_profile_is_ignored(tmp_path: Path, profile: bytes) -> None:
     gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    result = shown(tmp_path / "grey.png", Image.fromarray(gray), icc_profile=profile)
+    result = shown(tmp_path / "gray.png", Image.fromarray(gray), icc_profile=profile)
     assert np.array_equal(result, np.repeat(gray[..., None], 3, axis=2))
 
 
@@ -728,7 +728,7 @@ def test_sample_needs_no_network_and_is_always_the_same(cache: Path) -> None:
 
 @pytest.mark.parametrize("image_size", [8, 17, 32, 106])
 def test_sample_blocks_belong_to_one_part_and_never_mix(monkeypatch: pytest.MonkeyPatch, image_size: int) -> None:
-    """Every block painted in a colour of its own: a patch must have one colour, a colour one part."""
+    """Every block painted in a color of its own: a patch must have one color, a color one part."""
     painted, number = [], 0
     for photo in sample.sample_photos().values():
         rows, columns = photo.height // (3 * image_size), photo.width // (3 * image_size)

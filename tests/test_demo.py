@@ -1,4 +1,4 @@
-"""The page that colours photographs, served and used over HTTP."""
+"""The page that colors photographs, served and used over HTTP."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from PIL import Image
 
 from colornet.demo import DemoConfig, check
 from colornet.errors import InputError
-from colornet.inference import Colorizer
+from colornet.inference.colorizer import Colorizer
 from tests.test_inference import lightness, photo, save_run
 
 # gradio must reach nobody: whatever connects to another address ends the server.
@@ -108,7 +108,7 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_server_goes_on(
     Image.new("L", (400, 400)).save(tmp_path / "huge.png")
     Image.fromarray(photo(20, 30)).save(tmp_path / "small.png")
     caption, _, *pictures = client.predict(handle_file(tmp_path / name), 1, api_name="/show")
-    assert caption == f'<p class="refused" role="alert">{name} cannot be coloured: {sentence}.</p>'
+    assert caption == f'<p class="refused" role="alert">{name} cannot be colored: {sentence}.</p>'
     assert pictures == 2 * [{"__type__": "update"}]  # what was shown stays
     assert "30 × 20" in client.predict(handle_file(tmp_path / "small.png"), 1, api_name="/show")[0]
 
@@ -116,7 +116,7 @@ def test_what_cannot_be_read_gets_a_sentence_and_the_server_goes_on(
 def test_large_uploads_are_refused(client: Client, tmp_path: Path) -> None:
     (tmp_path / "large.jpg").write_bytes(bytes(2 * 2**20))
     caption, _, *pictures = client.predict(handle_file(tmp_path / "large.jpg"), 1, api_name="/show")
-    sentence = "large.jpg cannot be coloured: its file has more than 1 MB, the limit."
+    sentence = "large.jpg cannot be colored: its file has more than 1 MB, the limit."
     assert caption == f'<p class="refused" role="alert">{sentence}</p>'
     assert pictures == 2 * [{"__type__": "update"}]  # what was shown stays
     (tmp_path / "large.jpg").write_bytes(bytes(5 * 2**20))
@@ -149,8 +149,8 @@ def test_only_this_machine_may_come(port: int) -> None:
         socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
-def test_models_with_noise_show_and_write_several_colourings(run: Path, tmp_path: Path) -> None:
-    from colornet.demo_page import Studio  # here, as it brings gradio itself
+def test_models_with_noise_show_and_write_several_colorings(run: Path, tmp_path: Path) -> None:
+    from colornet.inference.demo_page import Studio  # here, as it brings gradio itself
 
     noisy = save_run(tmp_path / "noisy", noise_channels=4)
     colorizers = {name: Colorizer.load(folder, "cpu") for name, folder in (("tiny", run), ("C:\\noisy", noisy))}

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from colornet.distances import frechet_distance, kernel_distance, precision_recall
+from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
 
 DISTANCES: list[Callable[[Tensor, Tensor], object]] = [frechet_distance, kernel_distance, precision_recall]
 
@@ -123,7 +123,7 @@ def test_precision_and_recall_tell_quality_from_variety() -> None:
     assert precision_recall(real, real) == (1, 1)
 
 
-def test_more_neighbours_never_lose_a_feature() -> None:
+def test_more_neighbors_never_lose_a_feature() -> None:
     x, y = features(50), features(40, seed=1)
     values = [precision_recall(x, y, k=k) for k in (1, 3, 9)]
     assert [p for p, _ in values] == sorted(p for p, _ in values)
@@ -133,7 +133,7 @@ def test_more_neighbours_never_lose_a_feature() -> None:
 def test_blocks_of_distances_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     x, y = features(50), features(40, seed=1)
     whole = precision_recall(x, y)
-    monkeypatch.setattr("colornet.distances._PRC_ROWS", 7)
+    monkeypatch.setattr("colornet.metrics.distribution._PRC_ROWS", 7)
     assert precision_recall(x, y) == whole
 
 
@@ -174,7 +174,7 @@ def test_what_no_distance_can_be_told_of_is_refused(
 
 
 @pytest.mark.parametrize("k", [0, 8])
-def test_neighbours_that_are_not_there_are_refused(k: int) -> None:
+def test_neighbors_that_are_not_there_are_refused(k: int) -> None:
     with pytest.raises(ValueError, match=f"not {k}"):
         precision_recall(features(9), features(8), k=k)
 

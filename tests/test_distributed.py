@@ -17,12 +17,12 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from colornet import compose
-from colornet.checkpoint import list_checkpoints, load_checkpoint
-from colornet.classifier import CIFAR10_CLASSES
-from colornet.compose import compose_trainer
 from colornet.config import load_config
-from colornet.evaluation import colorize_with
+from colornet.evaluation.loop import colorize_with
+from colornet.metrics.evaluator import CIFAR10_CLASSES
+from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
+from colornet.training import build as compose
+from colornet.training.build import compose_trainer
 from tests.conftest import small
 
 LAUNCH = Path(__file__).parent.parent / "launch" / "accelerate"
@@ -33,7 +33,7 @@ RANK_SCRIPT = """
 import os, sys
 from safetensors.torch import save_file
 from colornet import train
-from colornet.trainer import Trainer
+from colornet.training.trainer import Trainer
 
 def fit_and_save(self):
     fit(self)
@@ -117,7 +117,7 @@ def test_two_processes_end_with_identical_weights(preset: str, classes: Path, tm
 
 def test_seed_cgan_trains_in_two_processes(folder: Path, tmp_path: Path) -> None:
     """Two discriminator forwards before one update, with BatchNorm: what DDP is touchy about."""
-    arguments = ["seed-cgan", *options(folder, tmp_path / "run"), "--accumulation-steps", "2"]
+    arguments = ["notebook-cgan", *options(folder, tmp_path / "run"), "--accumulation-steps", "2"]
     result = launch(["-m", "colornet.train", *arguments])
     assert result.returncode == 0, result.stderr
     assert "BatchNorm sees the images of one process only" in result.stdout
@@ -125,7 +125,7 @@ def test_seed_cgan_trains_in_two_processes(folder: Path, tmp_path: Path) -> None
 
 PARTED_SCRIPT = """
 import torch.distributed as dist
-from colornet.evaluation import connected
+from colornet.evaluation.loop import connected
 
 with connected(cpu=True) as accelerator:
     assert dist.get_world_size() == accelerator.num_processes == 2
@@ -203,7 +203,7 @@ def test_processes_that_share_a_gpu_talk_over_gloo(
     assert (f"{processes} processes share {gpus} of" in caplog.text) == (backend == "gloo")
 
 
-# Forks the processes of one run after the other from a process that has imported everything; see launch/faults.py.
+# Forks the processes of one run after the other from a process that has imported everything; see reliability/kills.py.
 RUNS_SCRIPT = """
 import functools, json, os, sys
 import torch
@@ -211,7 +211,10 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 sys.path.insert(0, sys.argv[1])
 import faults
-from colornet import evaluation, features, objectives, trainer
+from colornet.evaluation import loop as evaluation
+from colornet.metrics import features
+from colornet import objectives
+from colornet.training import trainer
 
 torch.set_num_threads(1)
 

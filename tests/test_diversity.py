@@ -1,4 +1,4 @@
-"""Several colourings of an image: their differences, the best of them, and a model that ignores its noise."""
+"""Several colorings of an image: their differences, the best of them, and a model that ignores its noise."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmarks import quality
-from benchmarks.diversity import DIVERSITY, diversity_scores, evenly_spaced, summarize_diversity
-from colornet.compose import compose_trainer
-from colornet.metrics import image_metrics
+from benchmarks.quality import options as quality
+from benchmarks.quality.diversity import DIVERSITY, diversity_scores, evenly_spaced, summarize_diversity
+from colornet.metrics.image import image_metrics
+from colornet.training.build import compose_trainer
 from tests.conftest import small
 from tests.test_metrics import random_pixels
 
@@ -88,7 +88,7 @@ def test_a_model_with_noise_has_a_table_that_shows_whether_it_listens(folder: Pa
     assert silent["values"]["pairwise"]["mean"] == 0
     assert noisy["values"]["pairwise"]["mean"] > 0
     assert noisy["values"]["best_ciede2000"]["mean"] < noisy["values"]["ciede2000"]["mean"]
-    table = (tmp_path / "out" / "quality.md").read_text().partition("3 colourings of each of 10 images")[2]
+    table = (tmp_path / "out" / "quality.md").read_text().partition("3 colorings of each of 10 images")[2]
     assert [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][2:] == ["noisy", "deaf"]
 
 

@@ -12,33 +12,34 @@ from typing import Any
 
 import pytest
 
-from benchmarks.ablation import AblationConfig
-from benchmarks.ablation_table import format_table
-from benchmarks.diversity import format_diversity
-from benchmarks.evaluator import EvaluatorConfig
-from benchmarks.growth import GrowthConfig
-from benchmarks.growth_report import format_tables as format_growth
-from benchmarks.inference import InferenceConfig
-from benchmarks.photo_tables import format_tables as format_photo_tables
-from benchmarks.photos import PhotosConfig
-from benchmarks.quality import QualityConfig
-from benchmarks.release import ReleaseConfig
+from benchmarks.ablation.options import AblationConfig
+from benchmarks.ablation.tables import format_table
+from benchmarks.core.record import modernized
+from benchmarks.core.tables import table_markdown
+from benchmarks.evaluator.options import EvaluatorConfig
+from benchmarks.evaluator.validate_options import ValidateConfig
+from benchmarks.growth.options import GrowthConfig
+from benchmarks.growth.report import format_tables as format_growth
+from benchmarks.inference.options import InferenceConfig
+from benchmarks.photos.options import PhotosConfig
+from benchmarks.photos.report import format_tables as format_photo_tables
+from benchmarks.quality.diversity import format_diversity
+from benchmarks.quality.options import QualityConfig
+from benchmarks.quality.report.sepia import cast_table
+from benchmarks.release.options import ReleaseConfig
 from benchmarks.report import ReportConfig
-from benchmarks.report.cast import cast_table
-from benchmarks.report.speedrun import speedrun_table
-from benchmarks.report.tables import table_markdown
-from benchmarks.scaling import ScalingConfig
-from benchmarks.scaling_report import format_tables
-from benchmarks.speedrun import SpeedrunConfig
-from benchmarks.throughput import ThroughputConfig
-from benchmarks.throughput import format_table as format_throughput
-from benchmarks.validate import ValidateConfig
+from benchmarks.scaling.legacy_report import format_tables
+from benchmarks.scaling.options import ScalingConfig
+from benchmarks.speedrun.options import SpeedrunConfig
+from benchmarks.speedrun.report import speedrun_table
+from benchmarks.throughput.options import ThroughputConfig
+from benchmarks.throughput.options import format_table as format_throughput
 from colornet.colorize import ColorizeConfig
 from colornet.config import TrainConfig
 from colornet.demo import DemoConfig
 from colornet.evaluate import EvaluateConfig
 from colornet.export import ExportConfig
-from colornet.features import evaluator_card
+from colornet.metrics.features import evaluator_card
 from colornet.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
@@ -58,7 +59,7 @@ COLUMNS = {
     "L1": ("l1", 4),
     "CIEDE2000": ("ciede2000", 2),
     "ΔE00": ("ciede2000", 2),
-    "colourfulness CF": ("cf", 1),
+    "colorfulness CF": ("cf", 1),
     "CF": ("cf", 1),
     "ΔCF": ("delta_cf", 1),
     "mean |ΔCF|": ("delta_cf_image", 1),
@@ -92,7 +93,7 @@ def result_tables() -> list[tuple[str, str, list[str]]]:
     for page, text in PAGES.items():
         for match in re.finditer(r"(?:^\|.*\n)+", text, re.MULTILINE):
             lines = match.group().splitlines()
-            if {"CF", "colourfulness CF"} & set(cells(lines[0])):
+            if {"CF", "colorfulness CF"} & set(cells(lines[0])):
                 names = [(abs(m.start() - match.start()), m[1]) for m in re.finditer(r"results/([\w-]+\.json)", text)]
                 found.append((page, min(names)[1], lines))
     return found
@@ -100,7 +101,7 @@ def result_tables() -> list[tuple[str, str, list[str]]]:
 
 @pytest.mark.parametrize(("page", "name", "lines"), result_tables())
 def test_tables_are_those_of_the_committed_results(page: str, name: str, lines: list[str]) -> None:
-    record = json.loads((ROOT / "benchmarks" / "results" / name).read_text())
+    record = modernized(json.loads((ROOT / "benchmarks" / "results" / name).read_text()))
     if record.get("kind") == "ablation":
         assert lines == format_table(record).splitlines(), page
         return
@@ -109,15 +110,17 @@ def test_tables_are_those_of_the_committed_results(page: str, name: str, lines: 
     for line in lines[2:]:
         label, *values = cells(line)
         if label == "truth":
-            assert [value for value in values if value] == [f"{record['rows']['grey']['cf_truth']:.1f}"]
+            assert [value for value in values if value] == [f"{record['rows']['gray']['cf_truth']:.1f}"]
             continue
         assert values == expected_cells(record, label, headings), f"{page}: {label}"
         checked += 1
     assert checked >= 3
 
 
-def test_casts_and_colourings_are_shown_as_they_were_measured() -> None:
-    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-quality.json").read_text(encoding="utf-8"))
+def test_casts_and_colorings_are_shown_as_they_were_measured() -> None:
+    record = modernized(
+        json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-quality.json").read_text(encoding="utf-8"))
+    )
     cast = cast_table(record)
     assert cast is not None
     assert table_markdown(cast) in PAGES["benchmarks/README.md"]
@@ -131,7 +134,9 @@ def test_casts_and_colourings_are_shown_as_they_were_measured() -> None:
 
 
 def test_curves_part_by_as_much_as_is_said() -> None:
-    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-precision.json").read_text(encoding="utf-8"))
+    record = modernized(
+        json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-precision.json").read_text(encoding="utf-8"))
+    )
 
     def apart(one: str, *others: str) -> float:
         base, *curves = (record["runs"][run]["curve"]["loss/reconstruction"] for run in (one, *others))
@@ -168,7 +173,7 @@ def digits(value: float, unit: float = 1) -> str:
 
 def throughput_cells(row: dict[str, Any], headings: list[str]) -> list[str]:
     """Say what the row of a table must show of a row of `throughput`."""
-    step, memory, ratio = row["step_ms"], row.get("peak_memory_bytes"), row.get("ratio_to_seed")
+    step, memory, ratio = row["step_ms"], row.get("peak_memory_bytes"), row.get("ratio_to_notebook")
     shown_as = {
         "preset": row["preset"],
         "mode": row["mode"],
@@ -178,14 +183,14 @@ def throughput_cells(row: dict[str, Any], headings: list[str]) -> list[str]:
         "share of the matrix peak": f"{100 * row['mfu']:.1f} %",  # before convolutions were part of the peak
         "share of the measured peak": f"{100 * row['mfu']:.1f} %",
         "memory, MiB": digits(memory, 2**20) if memory else "–",
-        "× seed pipeline": f"{ratio:.2f}" if ratio else "–",
+        "× notebook pipeline": f"{ratio:.2f}" if ratio else "–",
     }
     return [shown_as[heading] for heading in headings]
 
 
 def test_speed_is_shown_as_it_was_measured() -> None:
-    record = json.loads((ROOT / "benchmarks" / "results" / "cifar10-jpeg-cpu-throughput.json").read_text())
-    seed = {**record["seed_pipeline"], "preset": "seed pipeline", "mode": "train", "ratio_to_seed": 1.0}
+    record = modernized(json.loads((ROOT / "benchmarks" / "results" / "cifar10-jpeg-cpu-throughput.json").read_text()))
+    seed = {**record["notebook_pipeline"], "preset": "notebook pipeline", "mode": "train", "ratio_to_notebook": 1.0}
     text = PAGES["benchmarks/README.md"]
     lines = itertools.takewhile(lambda line: line.startswith("|"), text[text.index("| preset | mode") :].splitlines())
     heading, _, *rows = map(cells, lines)
@@ -193,7 +198,9 @@ def test_speed_is_shown_as_it_was_measured() -> None:
 
 
 def test_inference_is_shown_as_it_was_measured() -> None:
-    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-inference.json").read_text(encoding="utf-8"))
+    record = modernized(
+        json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-inference.json").read_text(encoding="utf-8"))
+    )
     for row in record["rows"]:
         precision = "fp32" if row["precision"] == "no" else row["precision"]
         speed = f"{row['images_per_second']['median']:,.0f} | {row['ratio_to_loop']:.2f}"
@@ -201,7 +208,9 @@ def test_inference_is_shown_as_it_was_measured() -> None:
 
 
 def test_photographs_are_shown_as_they_were_measured() -> None:
-    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-photos.json").read_text(encoding="utf-8"))
+    record = modernized(
+        json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-photos.json").read_text(encoding="utf-8"))
+    )
     for table in format_photo_tables(record).values():
         assert table in PAGES["benchmarks/README.md"]
     peaks = {round(one["megapixels"]): one["peak_memory_bytes"] / 2**30 for one in record["memory"]}
@@ -213,7 +222,7 @@ def test_photographs_are_shown_as_they_were_measured() -> None:
 
 
 def test_evaluators_are_shown_as_they_were_validated() -> None:
-    record = json.loads((ROOT / "benchmarks" / "results" / "cifar10-jpeg-evaluators.json").read_text())
+    record = modernized(json.loads((ROOT / "benchmarks" / "results" / "cifar10-jpeg-evaluators.json").read_text()))
     evaluators = record["evaluators"]
     table = re.findall(r"^\| ([^|]+) \| ([\d.]+) \| ([\d.]+) \|$", PAGES["docs/protocol.md"], re.MULTILINE)
     assert len(table) == 7
@@ -223,15 +232,17 @@ def test_evaluators_are_shown_as_they_were_validated() -> None:
         assert evaluators[name]["card"]["sha256"] == evaluator_card(name)["sha256"]
 
 
-def test_what_grey_tells_is_shown_as_it_was_measured() -> None:
-    record = json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-ceiling.json").read_text(encoding="utf-8"))
+def test_what_gray_tells_is_shown_as_it_was_measured() -> None:
+    record = modernized(
+        json.loads((ROOT / "benchmarks/results/cifar10-jpeg-cpu-ceiling.json").read_text(encoding="utf-8"))
+    )
     for part, errors in record["splits"].items():
         off = f"{errors['delta_cf_image_median']:.2f} | {errors['delta_cf_image']:.2f}"
         assert f"\n| {part} | {off} | {100 * errors['accuracy']:.1f} |\n" in PAGES["docs/protocol.md"]
 
 
 def test_kills_are_shown_as_they_were_counted() -> None:
-    runs = json.loads((ROOT / "benchmarks" / "results" / "reliability-kills.json").read_text())["runs"]
+    runs = modernized(json.loads((ROOT / "benchmarks" / "results" / "reliability-kills.json").read_text()))["runs"]
     for run in runs.values():
         phases = [run["killed_during"].get(phase, 0) for phase in ("step", "evaluation", "checkpoint", "between")]
         values = [run["processes"], run["kills"], *phases, run["runs"], run["bit_identical"]]
@@ -242,7 +253,7 @@ def test_machines_are_shown_as_they_ended() -> None:
     shown = re.findall(r"^\| \d+ \| (?:accelerate|torchrun) \|.*$", PAGES["docs/reliability.md"], re.MULTILINE)
     ended = []
     for path in (ROOT / "benchmarks" / "results").glob("reliability-machines-*.json"):
-        record = json.loads(path.read_text())
+        record = modernized(json.loads(path.read_text()))
         for run in record["runs"].values():
             first = run["starts"][0]
             values = [record["machines"], run["launcher"], run["event"], record["tcp_retries"]]
@@ -252,7 +263,10 @@ def test_machines_are_shown_as_they_ended() -> None:
 
 
 def test_scaling_is_shown_as_it_was_measured() -> None:
-    results = {path.stem: json.loads(path.read_text()) for path in (ROOT / "benchmarks" / "results").glob("scaling-*")}
+    results = {
+        path.stem: modernized(json.loads(path.read_text()))
+        for path in (ROOT / "benchmarks" / "results").glob("scaling-*")
+    }
     for name, record in results.items():
         table = format_tables(record).split("\n\n")[0]
         assert (table in PAGES["benchmarks/README.md"]) == (name != "scaling-ethernet"), name
@@ -268,10 +282,10 @@ def test_scaling_is_shown_as_it_was_measured() -> None:
 
 def test_races_and_profiles_are_shown_as_they_were_measured() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
-        record = json.loads(path.read_text())
+        record = modernized(json.loads(path.read_text()))
         if record.get("kind") == "speedrun":
             assert table_markdown(speedrun_table(record)) in PAGES["benchmarks/README.md"], path.name
-        elif record.get("kind") == "throughput" and record["options"].get("seed_width"):
+        elif record.get("kind") == "throughput" and record["options"].get("notebook_width"):
             assert format_throughput(record).split("\n\n")[1] in PAGES["docs/performance.md"], path.name
         elif record.get("kind") == "profile":
             assert profile_table(record) in PAGES["docs/performance.md"], path.name
@@ -290,7 +304,7 @@ def profile_table(record: dict[str, Any]) -> str:
 
 def test_results_say_where_they_come_from() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*.json"):
-        record = json.loads(path.read_text())
+        record = modernized(json.loads(path.read_text()))
         assert {"command", "commit", "versions", "device", "data", "date"} <= record.keys(), path.name
         assert record["commit"]
         assert not record["commit"].endswith("+")
@@ -318,7 +332,11 @@ def test_results_say_where_they_come_from() -> None:
 
 def test_growth_is_shown_as_it_was_measured() -> None:
     for path in (ROOT / "benchmarks" / "results").glob("*growth.json"):
-        tables = [line for line in format_growth(json.loads(path.read_text())).splitlines() if line.startswith("|")]
+        tables = [
+            line
+            for line in format_growth(modernized(json.loads(path.read_text()))).splitlines()
+            if line.startswith("|")
+        ]
         assert set(tables) <= set(PAGES["benchmarks/README.md"].splitlines()), path.name
 
 

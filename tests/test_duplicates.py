@@ -5,18 +5,18 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from benchmarks.duplicates import near_duplicates
+from benchmarks.quality.near_duplicates import near_duplicates
 from colornet.color import to_float, to_gray, to_uint8
 from tests.test_metrics import photos
 
 
-def test_a_photograph_is_found_mirrored_darker_grey_or_noisy_but_not_another() -> None:
+def test_a_photograph_is_found_mirrored_darker_gray_or_noisy_but_not_another() -> None:
     images = photos()[:8]
     noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(0))
     versions = {
         "mirrored": images.flip(3),
         "darker": to_uint8(to_float(images) * 0.8 + 0.05),
-        "grey": to_uint8(to_gray(to_float(images))),
+        "gray": to_uint8(to_gray(to_float(images))),
         "noisy": to_uint8(to_float(images) + noise / 100),
     }
     for name, training in versions.items():

@@ -12,18 +12,18 @@ from PIL import Image
 from torch import Tensor
 
 from colornet import evaluate
-from colornet.compose import compose_trainer
-from colornet.evaluation import gray_floor, sample_grid, score
-from colornet.metrics import image_metrics, summarize
+from colornet.evaluation.loop import gray_floor, sample_grid, score
+from colornet.metrics.image import image_metrics, summarize
+from colornet.training.build import compose_trainer
 from tests.conftest import small
 
 
 @pytest.fixture(scope="module")
 def runs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("runs")
-    for preset in ("ae", "seed-ae"):
+    for preset in ("ae", "notebook-ae"):
         compose_trainer(small(preset, folder, root / preset, epochs=1)).fit()
-    return {preset: root / preset for preset in ("ae", "seed-ae")}
+    return {preset: root / preset for preset in ("ae", "notebook-ae")}
 
 
 def images(count: int) -> Tensor:
@@ -39,7 +39,7 @@ def test_score_does_not_depend_on_the_batch_size(batch_size: int) -> None:
         torch.testing.assert_close(scored[name], values, rtol=1e-12, atol=0)
 
 
-def test_gray_floor_is_grey_and_truth_scores_perfectly() -> None:
+def test_gray_floor_is_gray_and_truth_scores_perfectly() -> None:
     truth = images(5)
     floor = summarize(image_metrics(gray_floor(truth), truth))
     assert floor["cf"] < 1 < floor["cf_truth"]
@@ -59,16 +59,16 @@ def test_grid_lays_versions_side_by_side() -> None:
 
 def test_comparison_of_runs(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "comparison"
-    evaluate.main([str(runs["ae"]), str(runs["seed-ae"]), "--out", str(out), "--cpu", "--all-grays"])
+    evaluate.main([str(runs["ae"]), str(runs["notebook-ae"]), "--out", str(out), "--cpu", "--all-grays"])
     table = (out / "comparison.txt").read_text().strip()
     assert table in capsys.readouterr().out
     assert [line.split("|")[1].strip() for line in table.splitlines()][2:] == [
-        "grey", "grey, channel mean", "grey, Rec. 601", "ae", "seed-ae", "truth",
+        "gray", "gray, channel mean", "gray, Rec. 601", "ae", "notebook-ae", "truth",
     ]  # fmt: skip
 
     record = json.loads((out / "comparison.json").read_text())
     assert (record["data"]["images"], record["data"]["split"]) == (21, "test")
-    assert record["rows"]["ae"].keys() == record["rows"]["grey"].keys() >= {"psnr", "ciede2000", "cf", "delta_cf_image"}
+    assert record["rows"]["ae"].keys() == record["rows"]["gray"].keys() >= {"psnr", "ciede2000", "cf", "delta_cf_image"}
     assert record["runs"]["ae"]["config"]["width"] == 8
     assert record["runs"]["ae"]["training"][0]["versions"]["torch"] == record["versions"]["torch"]
     assert torch.__version__.startswith(record["versions"]["torch"])
@@ -122,7 +122,7 @@ def test_unusable_runs(
     if damage == "text":
         (tmp_path / "model.safetensors").write_text("hello")
     if damage == "shape":
-        (tmp_path / "model.safetensors").write_bytes((runs["seed-ae"] / "model.safetensors").read_bytes())
+        (tmp_path / "model.safetensors").write_bytes((runs["notebook-ae"] / "model.safetensors").read_bytes())
     with pytest.raises(SystemExit, match="2"):
         evaluate.main([str(tmp_path), "--cpu"])
     assert words in capsys.readouterr().err

@@ -23,16 +23,16 @@ from torch import Tensor
 
 from colornet import cli, colorize, export
 from colornet.color import LabSpace, to_float, to_uint8
-from colornet.compose import load_run
 from colornet.errors import InputError
-from colornet.inference import Colorizer
-from colornet.onnx_network import OnnxNetwork
+from colornet.inference.colorizer import Colorizer
+from colornet.inference.onnx_model import OnnxNetwork
+from colornet.training.build import load_run
 from tests.test_inference import photo, save_run
 
 ROOT = Path(__file__).parent.parent
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "lab": ("ae", {}),  # residual, with attention
-    "rgb": ("seed-ae", {"multipliers": (1, 2, 2)}),
+    "rgb": ("notebook-ae", {"multipliers": (1, 2, 2)}),
     "flat": ("ae", {"multipliers": (1,), "activation_checkpointing": True}),  # any size
 }
 MULTIPLES = {"lab": 2, "rgb": 4, "flat": 1}
@@ -96,7 +96,7 @@ def test_no_paths_of_this_machine_in_the_graph(runs: Path) -> None:
     contents = [(runs / "lab.onnx").read_bytes()]
     with zipfile.ZipFile(runs / "lab.pt2") as archive:
         contents += [archive.read(name) for name in archive.namelist()]
-    assert not any(b"colornet/models.py" in content or b"site-packages" in content for content in contents)
+    assert not any(b"colornet/models/unet.py" in content or b"site-packages" in content for content in contents)
 
 
 def test_difference_is_printed(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -105,7 +105,7 @@ def test_difference_is_printed(runs: Path, tmp_path: Path, capsys: pytest.Captur
     difference = f"{record_of(out)['max_difference']:.1e}"
     printed = capsys.readouterr().out
     assert printed == (
-        f"{out} is written. Read again, its colours differ from PyTorch's by at most {difference} (allowed: 1e-04).\n"
+        f"{out} is written. Read again, its colors differ from PyTorch's by at most {difference} (allowed: 1e-04).\n"
     )
     assert [path.name for path in out.parent.iterdir()] == ["flat.onnx"]
 
@@ -117,9 +117,9 @@ def test_inputs_and_outputs_have_names_and_free_sizes(runs: Path) -> None:
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_colours_are_those_of_the_run(name: str, runs: Path) -> None:
+def test_colors_are_those_of_the_run(name: str, runs: Path) -> None:
     images = [photo(40, 60), photo(16, 16), photo(50, 31)]
-    # Less vivid, or random weights go far beyond sRGB, and the steps in which such colours are paled are large.
+    # Less vivid, or random weights go far beyond sRGB, and the steps in which such colors are paled are large.
     expected = Colorizer.load(runs / name, "cpu").colorize(images, saturation=0.3)
     exported = Colorizer.load(runs / f"{name}.onnx").colorize(images, saturation=0.3)
     for mine, theirs in zip(exported, expected, strict=True):
@@ -127,7 +127,7 @@ def test_colours_are_those_of_the_run(name: str, runs: Path) -> None:
         assert np.ptp(theirs, axis=-1).mean() > 1
 
 
-def test_command_colours_with_an_onnx_file(runs: Path, tmp_path: Path) -> None:
+def test_command_colors_with_an_onnx_file(runs: Path, tmp_path: Path) -> None:
     Image.fromarray(photo(40, 60)).convert("L").save(tmp_path / "a.png")
     for model in ("lab", "lab.onnx"):
         options = ["--model", str(runs / model), "--saturation", "0.3", "--cpu"]
@@ -174,12 +174,12 @@ def test_mistakes(
 
 def test_a_network_that_sees_noise_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = save_run(tmp_path / "run", "ae", noise_channels=2)
-    words = "sees noise beside the grey image, which no exported graph does"
+    words = "sees noise beside the gray image, which no exported graph does"
     assert words in sentence(export.main, [str(run), "--out", str(tmp_path / "a.onnx")], capsys)
     assert not (tmp_path / "a.onnx").exists()
 
 
-def test_an_exported_model_knows_one_colouring(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exported_model_knows_one_coloring(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("L", (20, 20)).save(tmp_path / "a.png")
     arguments = [str(tmp_path / "a.png"), "--model", str(runs / "lab.onnx"), "--out", str(tmp_path / "out")]
     assert "has no noise input" in sentence(colorize.main, [*arguments, "--samples", "2"], capsys)
@@ -193,7 +193,7 @@ def test_what_differs_is_not_written(runs: Path, tmp_path: Path, capsys: pytest.
     save_file(weights, run / "model.safetensors")
     out = tmp_path / "out.onnx"
     out.write_text("mine")
-    words = f"Exported as onnx, the colours of {run} differ from PyTorch's by up to nan, more than 1e-04"
+    words = f"Exported as onnx, the colors of {run} differ from PyTorch's by up to nan, more than 1e-04"
     assert words in sentence(export.main, [str(run), "--out", str(out), "--force"], capsys)
     assert out.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.onnx", "run"]
@@ -227,8 +227,8 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "multiple": (lambda content: changed(content, multiple=3), "an image size of 16"),
     "fraction": (lambda content: changed(content, multiple=2.0), "an image size of 16"),
     "huge": (lambda content: changed(content, image_size=2**20), "an image size of 1048576"),
-    "other colours": (lambda content: changed(content, color_space="rgb"), "not those of its record"),
-    "no colours": (lambda content: changed(content, color_space=["lab"]), "cannot be used"),
+    "other colors": (lambda content: changed(content, color_space="rgb"), "not those of its record"),
+    "no colors": (lambda content: changed(content, color_space=["lab"]), "cannot be used"),
 }
 
 
@@ -285,7 +285,7 @@ def test_example_of_the_docs(runs: Path, tmp_path: Path, monkeypatch: pytest.Mon
     gray = Image.fromarray(photo(16, 16)).convert("L")
     gray.save("photo.png")
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Conversion from CIE-LAB")  # random weights: not all colours are possible
+        warnings.filterwarnings("ignore", "Conversion from CIE-LAB")  # random weights: not all colors are possible
         exec(program, {})
     pixels = to_float(torch.from_numpy(np.array(gray)))[None, None].expand(1, 3, -1, -1)  # (1, 3, 16, 16)
     condition, _ = LabSpace().encode(pixels)

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.failures import CATEGORIES, categorize, describe_failures, worst_images
-from colornet.classifier import CIFAR10_CLASSES
+from benchmarks.quality.failures import CATEGORIES, categorize, describe_failures, worst_images
+from colornet.metrics.evaluator import CIFAR10_CLASSES
 
 Scores = dict[str, Tensor]
 
@@ -24,13 +24,13 @@ def scores(**changes: float) -> Scores:
 @pytest.mark.parametrize(
     ("changes", "category"),
     [
-        ({"chroma_truth": 2, "chroma": 11, "hue_error": 170}, "colour where the truth is grey"),
-        ({"chroma_truth": 2, "chroma": 9}, "too much colour"),  # not plainly coloured
-        ({"chroma": 3, "cf_truth": 90}, "no colour where the truth has it"),
+        ({"chroma_truth": 2, "chroma": 11, "hue_error": 170}, "color where the truth is gray"),
+        ({"chroma_truth": 2, "chroma": 9}, "too much color"),  # not plainly colored
+        ({"chroma": 3, "cf_truth": 90}, "no color where the truth has it"),
         ({"hue_error": 60, "cf_truth": 90}, "wrong hue"),
-        ({"cf_truth": 90, "chroma_truth": 40}, "truth unusually colourful"),
-        ({"chroma": 22}, "too much colour"),
-        ({"chroma_truth": 19}, "too little colour"),
+        ({"cf_truth": 90, "chroma_truth": 40}, "truth unusually colorful"),
+        ({"chroma": 22}, "too much color"),
+        ({"chroma_truth": 19}, "too little color"),
         ({}, "none of these"),
     ],
 )
@@ -46,7 +46,7 @@ def test_worst_images_come_worst_first() -> None:
     found["cf"][5] = 80
     lists = worst_images(found)
     assert lists["largest ΔE00"][:4] == [7, 3, 20, 0]
-    assert lists["most over-coloured"][0] == 5
+    assert lists["most over-colored"][0] == 5
     assert all(len(positions) == 10 for positions in lists.values())
 
 

@@ -1,4 +1,4 @@
-"""What happens to a run may cost time and nothing else: killed, pre-empted, robbed of a process or of its disk."""
+"""What happens to a run may cost time and nothing else: killed, preempted, robbed of a process or of its disk."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from colornet.checkpoint import find_checkpoint, list_checkpoints
+from colornet.runs.checkpoint import find_checkpoint, list_checkpoints
 
 LAUNCH = Path(__file__).parent.parent / "launch"
 PATIENCE = 300  # seconds; it takes ten on an idle machine
 
-# Starts and awaits processes on demand, forked from one that has imported everything (launch/faults.py).
+# Starts and awaits processes on demand, forked from one that has imported everything (benchmarks/reliability/kills.py).
 SERVER = """
 import functools, json, os, resource, sys
 import torch
 
 sys.path.insert(0, sys.argv[1])
-import faults
+from benchmarks.reliability import kills as faults
 
 torch.set_num_threads(1)
 
@@ -99,7 +99,7 @@ class Jobs:
 
 @pytest.fixture(scope="module")
 def jobs(folder: Path) -> Iterator[Jobs]:
-    command = [sys.executable, "-c", SERVER, str(LAUNCH)]
+    command = [sys.executable, "-c", SERVER, str(LAUNCH.parent)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
         yield Jobs(server, folder)
         assert server.stdin is not None
@@ -122,7 +122,7 @@ def assert_same_result(first: Path, second: Path) -> None:
 
 def test_killed_runs_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
     """The short version of what docs/reliability.md reports."""
-    command = [sys.executable, str(LAUNCH / "faults.py"), "--processes", "2", "--kills", "3"]
+    command = [sys.executable, "-m", "benchmarks.reliability.kills", "--processes", "2", "--kills", "3"]
     result = subprocess.run(
         [*command, "--out", str(tmp_path / "out.json")], capture_output=True, text=True, timeout=PATIENCE, check=False
     )

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks import growth
-from benchmarks.growth_data import cool, images_of, warm, write_images
+from benchmarks.growth import options as growth
+from benchmarks.growth.dataset import cool, images_of, warm, write_images
 from colornet.data import load_dataset
 from colornet.data.cache import read_parts
 from colornet.errors import InputError

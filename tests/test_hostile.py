@@ -27,14 +27,14 @@ from safetensors.torch import save_file
 from torchvision.datasets import CIFAR10
 
 from colornet import colorize, evaluate, train
-from colornet.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
-from colornet.compose import build_generator, compose_trainer, load_run
 from colornet.config import TrainConfig, check_config, load_config
 from colornet.data import load_dataset
 from colornet.data.images import open_rgb
 from colornet.data.listing import list_images
 from colornet.errors import InputError, exiting_on_errors, printable
-from colornet.photos import read_photo
+from colornet.inference.photos import read_photo
+from colornet.runs.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from colornet.training.build import build_generator, compose_trainer, load_run
 from tests.conftest import small
 
 

@@ -1,4 +1,4 @@
-"""The colours of images in numbers: strength, sepia, and the angle between hues, against colours that are known."""
+"""The colors of images in numbers: strength, sepia, and the angle between hues, against colors that are known."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.hue import color_histograms, color_scores
+from benchmarks.quality.color_stats import color_histograms, color_scores
 from colornet.color import lab_to_rgb, to_uint8
 
 
@@ -19,7 +19,7 @@ def flat(*colors: tuple[float, float]) -> Tensor:
 BROWN, YELLOW, GREEN, BLUE, PALE, GRAY = (15.0, 25.0), (0.5, 40.0), (-30.0, 25.0), (5.0, -30.0), (1.5, 2.5), (0.0, 0.0)
 
 
-def test_only_coloured_pixels_between_orange_and_yellow_are_sepia() -> None:
+def test_only_colored_pixels_between_orange_and_yellow_are_sepia() -> None:
     images = flat(BROWN, YELLOW, GREEN, BLUE, PALE, GRAY)
     scores = color_scores(images, images)
     assert scores["sepia"].tolist() == [1, 1, 0, 0, 0, 0]
@@ -47,7 +47,7 @@ def test_strong_pixels_count_more_in_the_hue_error() -> None:
 def test_histograms_count_every_pixel_once() -> None:
     plane, hues = color_histograms(flat(BROWN, BLUE, GRAY))
     assert plane.sum() == 3 * 64
-    assert hues.sum() == 2 * 64  # grey has none
+    assert hues.sum() == 2 * 64  # gray has none
     assert hues[5] == 64  # 59°
     assert hues[27] == 64  # 279.5°
     assert plane[int((25 + 110) / 220 * 64), int((15 + 110) / 220 * 64)] == 64

@@ -112,9 +112,9 @@ def test_only_composing_training_and_scoring_know_accelerate(module: str) -> Non
     assert "accelerate" not in used or layer(module) in MAY_USE_ACCELERATE
 
 
-def test_training_and_colouring_begin_without_torchvision() -> None:
+def test_training_and_coloring_begin_without_torchvision() -> None:
     """Its models take as long to import as torch; distances and CIFAR-10 itself need it later."""
-    program = "import sys, colornet.compose, colornet.inference; print('torchvision' in sys.modules)"
+    program = "import sys, colornet.training.build, colornet.inference.colorizer; print('torchvision' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert result.stdout == "False\n"
 

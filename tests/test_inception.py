@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
-from benchmarks.inception import load_inception
-from benchmarks.weights import WeightsUnavailable, find_weights, full_precision, load_weights
-from colornet.distances import frechet_distance, kernel_distance, precision_recall
+from benchmarks.quality.inception import load_inception
+from benchmarks.quality.pretrained_networks import WeightsUnavailable, find_weights, full_precision, load_weights
 from colornet.errors import InputError
-from colornet.evaluation import map_images
+from colornet.evaluation.loop import map_images
+from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
 from tests.test_distributed import launch
 
 CPU = torch.device("cpu")
@@ -41,8 +41,8 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
-from benchmarks.inception import load_inception
-from colornet.evaluation import map_images
+from benchmarks.quality.inception import load_inception
+from colornet.evaluation.loop import map_images
 
 folder, batch_size = Path(sys.argv[1]), int(sys.argv[3])
 inception = load_inception(folder / "weights.pth", torch.device("cpu"), sha256=sys.argv[2])

@@ -1,4 +1,4 @@
-"""Colouring images of any kind and size as the model was trained and measured to do."""
+"""Coloring images of any kind and size as the model was trained and measured to do."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import colornet
-from colornet import inference, released
 from colornet.color import lightness_input, rgb_to_lab, to_float, to_uint8
-from colornet.compose import build_generator, color_space, load_run
 from colornet.errors import InputError
-from colornet.evaluation import colorize_with
-from colornet.inference import Colorizer
+from colornet.evaluation.loop import colorize_with
+from colornet.inference import colorizer as inference
+from colornet.inference.colorizer import Colorizer
+from colornet.runs import pretrained as released
+from colornet.training.build import build_generator, color_space, load_run
 from tests.conftest import small
 
 
 def save_run(run: Path, preset: str = "ae", **changes: Any) -> Path:
-    """Write a run whose generator is random, the head included: it predicts strong and varied colours."""
+    """Write a run whose generator is random, the head included: it predicts strong and varied colors."""
     torch.manual_seed(0)
     config = small(preset, Path("nowhere"), run, **changes)
     generator = build_generator(config)
-    if config.residual:  # or the output starts as zero, grey
+    if config.residual:  # or the output starts as zero, gray
         head = generator.head[-1] if isinstance(generator.head, nn.Sequential) else generator.head
         for parameter in head.parameters():
             nn.init.normal_(parameter, std=0.04)
@@ -54,7 +55,7 @@ def colorizer(run: Path) -> Colorizer:
 
 
 def photo(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Make a smooth picture in colour, uint8 (height, width, 3)."""
+    """Make a smooth picture in color, uint8 (height, width, 3)."""
     y, x = np.mgrid[:height, :width]
     rng = np.random.default_rng(0)
     waves = [np.sin(x / 17 + phase) * np.cos(y / 11 + 2 * phase) for phase in (0, 1, 2)]
@@ -91,10 +92,10 @@ class Seen:
         self.hook.remove()
 
 
-@pytest.mark.parametrize("preset", ["ae", "seed-ae"])
+@pytest.mark.parametrize("preset", ["ae", "notebook-ae"])
 @pytest.mark.parametrize("size", [(16, 16), (16, 24)])
 def test_network_sees_and_says_what_it_does_in_evaluation(preset: str, size: tuple[int, int], tmp_path: Path) -> None:
-    # Colour images: whoever fed their red channel as lightness, or lightness that is not at 8 bits, would fail.
+    # Color images: whoever fed their red channel as lightness, or lightness that is not at 8 bits, would fail.
     config, network = load_run(save_run(tmp_path, preset))
     images = noise(5, 24)[..., : size[0], : size[1]]
     loaded = Colorizer.load(tmp_path, "cpu")
@@ -110,7 +111,7 @@ def test_network_sees_and_says_what_it_does_in_evaluation(preset: str, size: tup
 def test_pixels_at_training_size_are_those_of_evaluation(run: Path, colorizer: Colorizer) -> None:
     config, network = load_run(run)
     images = noise(8)
-    # Evaluation joins colours with L* at 8 bits; given an image whose L* is that, inference must, too. Where sRGB ends,
+    # Evaluation joins colors with L* at 8 bits; given an image whose L* is that, inference must, too. Where sRGB ends,
     # evaluation clips channels and inference keeps the lightness.
     evaluated = colorize_with(network, color_space(config), Accelerator(cpu=True), gray=lightness_input)(images)
     colored = to_uint8(colorizer.colorize(lightness_input(to_float(images))))
@@ -120,8 +121,8 @@ def test_pixels_at_training_size_are_those_of_evaluation(run: Path, colorizer: C
     assert not torch.equal(colored, evaluated)
 
 
-def test_colours_of_an_rgb_model_are_joined_with_the_lightness_of_the_image(tmp_path: Path) -> None:
-    loaded = Colorizer.load(save_run(tmp_path, "seed-ae"), "cpu")
+def test_colors_of_an_rgb_model_are_joined_with_the_lightness_of_the_image(tmp_path: Path) -> None:
+    loaded = Colorizer.load(save_run(tmp_path, "notebook-ae"), "cpu")
     image = torch.full((1, 3, 16, 16), 0.5)
     with Seen(loaded.network) as seen:
         lab = rgb_to_lab(loaded.colorize(image))
@@ -138,7 +139,7 @@ def test_lightness_stays(saturation: float, colorizer: Colorizer) -> None:
     original, eight = lightness(image), colorizer.colorize(image, saturation=saturation)
     assert (rgb_to_lab(torch.from_numpy(eight.transpose(2, 0, 1) / 255.0))[1:].abs().amax((1, 2)) > 10).all()
     difference = (lightness(eight) - original).abs()
-    # 8 bits round each channel by up to half a level, and neighbouring greys are up to 0.51 L* units apart.
+    # 8 bits round each channel by up to half a level, and neighboring grays are up to 0.51 L* units apart.
     assert difference.max() < 0.26
     assert difference.mean() < 0.08
     sixteen = colorizer.colorize(image.astype(np.uint16) * 257, saturation=saturation)
@@ -203,7 +204,7 @@ def test_kinds_agree(colorizer: Colorizer) -> None:
     assert np.array_equal(colorizer.colorize(gray), colorizer.colorize(np.repeat(gray[..., None], 3, axis=2)))
 
 
-def test_deep_grey_of_pillow_is_rounded_only_once(colorizer: Colorizer) -> None:
+def test_deep_gray_of_pillow_is_rounded_only_once(colorizer: Colorizer) -> None:
     gray = np.linspace(0, 65535, 40 * 50).reshape(40, 50).astype(np.uint16)
     colored = np.asarray(colorizer.colorize(Image.fromarray(gray)))
     assert np.abs(colored - colorizer.colorize(gray) / 257).max() < 0.503
@@ -284,7 +285,7 @@ def test_what_the_network_sees_was_reduced_as_training_images_are(colorizer: Col
         (Image.new("L", (0, 5)), ValueError, "no pixels"),
     ],
 )
-def test_what_cannot_be_coloured(image: Any, error: type[Exception], words: str, colorizer: Colorizer) -> None:
+def test_what_cannot_be_colored(image: Any, error: type[Exception], words: str, colorizer: Colorizer) -> None:
     with pytest.raises(error, match=words):
         colorizer.colorize(image)
     with pytest.raises(error, match=words):
@@ -324,8 +325,8 @@ def test_package_offers_the_colorizer_without_importing_torch() -> None:
     )
     subprocess.run([sys.executable, "-c", code], check=True)
     assert colornet.Colorizer is Colorizer
-    with pytest.raises(AttributeError, match="no attribute 'colouriser'"):
-        _ = colornet.colouriser
+    with pytest.raises(AttributeError, match="no attribute 'colorizer'"):
+        _ = colornet.colorizer
 
 
 MEASURE = """
@@ -349,7 +350,7 @@ def test_memory_grows_with_the_pixels_by_little_more_than_they_take(run: Path) -
     assert (more - less) / 3e6 < 30
 
 
-def test_samples_are_different_colourings_and_the_same_at_every_call(tmp_path: Path) -> None:
+def test_samples_are_different_colorings_and_the_same_at_every_call(tmp_path: Path) -> None:
     loaded = Colorizer.load(save_run(tmp_path / "noisy", noise_channels=4), "cpu")
     images = [photo(24, 30), photo(16, 16)]
     several = loaded.colorize(images, samples=3)
@@ -364,7 +365,7 @@ def test_samples_are_different_colourings_and_the_same_at_every_call(tmp_path: P
         assert (lightness(colorings[2]) - lightness(colorings[0])).abs().max() < 0.6
 
 
-def test_a_model_without_noise_knows_one_colouring(colorizer: Colorizer, run: Path) -> None:
+def test_a_model_without_noise_knows_one_coloring(colorizer: Colorizer, run: Path) -> None:
     image = photo(16, 16)
     (only,) = colorizer.colorize(image, samples=1)
     assert np.array_equal(only, colorizer.colorize(image))

@@ -1,4 +1,4 @@
-"""The benchmark of colouring small images: every way colours the same, and the record says what was measured."""
+"""The benchmark of coloring small images: every way colors the same, and the record says what was measured."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import inference, inference_record
-from benchmarks.inference import InferenceConfig
-from benchmarks.inference_record import Way, build_ways, describe, time_in_turns
-from colornet.inference import Colorizer
+from benchmarks.inference import measure as inference_record
+from benchmarks.inference import options as inference
+from benchmarks.inference.measure import Way, build_ways, describe, time_in_turns
+from benchmarks.inference.options import InferenceConfig
+from colornet.inference.colorizer import Colorizer
 
 CPU = torch.device("cpu")
 
@@ -23,14 +24,14 @@ def images(count: int) -> Tensor:
     return ((ramp + shift) / 2).to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
 
 
-def test_ways_colour_alike() -> None:
+def test_ways_color_alike() -> None:
     ways = build_ways(InferenceConfig(batch_sizes=(4,)), CPU)
     assert [(w.name, w.precision, w.batch_size) for w in ways] == [
         ("loop", "no", 1), ("eager", "no", 4), ("Colorizer", "no", 4), ("Colorizer", "bf16", 4),
     ]  # fmt: skip
     loop, eager, fp32, bf16 = (way.run(images(6)).int() for way in ways)
     assert (loop - eager).abs().max() <= 1
-    assert (loop - loop.float().mean(1, keepdim=True)).abs().max() > 5  # there are colours
+    assert (loop - loop.float().mean(1, keepdim=True)).abs().max() > 5  # there are colors
     assert (bf16 - fp32).abs().max() <= 4
     assert (bf16 - fp32).abs().float().mean() < 0.2
     # Colorizer keeps the lightness of what sRGB cannot show, the plain way clips it: few pixels differ.

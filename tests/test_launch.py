@@ -35,7 +35,7 @@ def test_quickstart_trains_compares_and_leaves_earlier_results_alone(checkout: P
 
     out = checkout / "runs" / "quickstart-2"
     assert (out / "comparison.txt").read_text().strip() in result.stdout
-    assert list(json.loads((out / "comparison.json").read_text())["rows"]) == ["grey", "ae", "cgan"]
+    assert list(json.loads((out / "comparison.json").read_text())["rows"]) == ["gray", "ae", "cgan"]
     with Image.open(out / "comparison.png") as picture:
         assert picture.height == 4 * 32 * 3
     for preset in ("ae", "cgan"):
@@ -45,7 +45,7 @@ def test_quickstart_trains_compares_and_leaves_earlier_results_alone(checkout: P
     assert [path.name for path in (checkout / "runs" / "quickstart").iterdir()] == ["comparison.txt"]
 
 
-def test_own_photographs_train_a_model_that_colours_others(tmp_path: Path) -> None:
+def test_own_photographs_train_a_model_that_colors_others(tmp_path: Path) -> None:
     out = tmp_path / "own"
     options = ["--max-steps", "2", "--width", "8", "--discriminator-width", "8", "--eval-every", "40", "--cpu"]
     command = [sys.executable, str(LAUNCH / "own_photos.py"), "--out", str(out), "--", *options]
@@ -57,8 +57,8 @@ def test_own_photographs_train_a_model_that_colours_others(tmp_path: Path) -> No
     record = json.loads((out / "comparison" / "comparison.json").read_text(encoding="utf-8"))
     assert (record["data"]["name"], record["data"]["images"]) == ("photos", 40)
     for right in (out / "right").iterdir():
-        with Image.open(right) as photo, Image.open(out / "coloured" / right.name) as coloured:
-            assert coloured.size == photo.size
+        with Image.open(right) as photo, Image.open(out / "colored" / right.name) as colored:
+            assert colored.size == photo.size
     with Image.open(out / "own-data.jpg") as picture:
         assert picture.height == 3 * 256
 

@@ -152,8 +152,8 @@ def test_switching_augmentation_keeps_the_order(images: Tensor) -> None:
 def test_every_shift_occurs() -> None:
     positions = torch.arange(49, dtype=torch.uint8).reshape(1, 1, 7, 7).expand(600, 3, 7, 7)
     shifted = torch.cat(steps(positions, flip=False, shift=2, batch_size=100))
-    centres, counts = np.unique(shifted[:, 0, 3, 3].numpy(), return_counts=True)
-    assert centres.tolist() == [row * 7 + column for row, column in product(range(1, 6), range(1, 6))]
+    centers, counts = np.unique(shifted[:, 0, 3, 3].numpy(), return_counts=True)
+    assert centers.tolist() == [row * 7 + column for row, column in product(range(1, 6), range(1, 6))]
     assert counts.min() > 5
 
 

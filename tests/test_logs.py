@@ -1,4 +1,4 @@
-"""What TensorBoard shows of a run: charts of what there is, colours counted exactly, text, profile."""
+"""What TensorBoard shows of a run: charts of what there is, colors counted exactly, text, profile."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from torch import Tensor
 
 from colornet.color import rgb_to_lab, to_float
-from colornet.compose import compose_trainer
 from colornet.config import TrainConfig, differences
-from colornet.evaluation import gray_floor, shard
-from colornet.histograms import BIN, ColorCounts, draw_planes
-from colornet.logs import CHARTS, HEADLINES
-from colornet.profiling import StepProfiler
+from colornet.evaluation.loop import gray_floor, shard
+from colornet.metrics.histograms import BIN, ColorCounts, draw_planes
+from colornet.training.build import compose_trainer
+from colornet.training.logger import CHARTS, HEADLINES
+from colornet.training.profiler import StepProfiler
 from tests.conftest import small
 
 VALIDATION = 6  # images of the folder of tests, 16×16 pixels each
@@ -86,7 +86,7 @@ def test_charts_of_two_runs_share_their_axes_and_show_what_there_is(
             patterns = chart["multiline"]["tag"]
             shown[title] = sorted(t for t in tags["ae"] | tags["cgan"] for p in patterns if re.match(p, t))
     wanted = {f"{group}: {title}": sorted(t) for group, charts in CHARTS.items() for title, t in charts.items()}
-    wanted.pop("colour: accuracy of a classifier that sees the colourings")  # the images have other classes
+    wanted.pop("color: accuracy of a classifier that sees the colorings")  # the images have other classes
     assert shown == wanted
 
 
@@ -143,10 +143,10 @@ def test_configuration_is_shown_once(runs: Path) -> None:
     assert "| multipliers | `(1, 2)` |" in text
 
 
-# Colours
+# Colors
 
 
-def test_colours_of_every_evaluation_and_once_of_the_truth(runs: Path) -> None:
+def test_colors_of_every_evaluation_and_once_of_the_truth(runs: Path) -> None:
     accumulator = events(runs / "ae")
     assert [event.step for event in accumulator.Histograms("chroma/output")] == [6, 8, 12, 18]
     (truth,) = accumulator.Histograms("chroma/truth")
@@ -160,7 +160,7 @@ def images(count: int) -> Tensor:
 
 
 def counts(truth: Tensor, *, batch_size: int, world: int = 1) -> ColorCounts:
-    """Count the colours of images and of their grey versions as `world` processes would, one after the other."""
+    """Count the colors of images and of their gray versions as `world` processes would, one after the other."""
     colors = ColorCounts(torch.device("cpu"))
     for rank in range(world):
         accelerator = SimpleNamespace(num_processes=world, process_index=rank, device=torch.device("cpu"))
@@ -186,7 +186,7 @@ def test_score_shows_every_image_once(batch_size: int, folder: Path, tmp_path: P
     assert torch.equal(colors.plane, counts(trainer.dataset.validation, batch_size=1).plane)
 
 
-def test_colours_are_counted_where_they_are() -> None:
+def test_colors_are_counted_where_they_are() -> None:
     gray = torch.full((2, 3, 5, 7), 90, dtype=torch.uint8)
     red = torch.zeros_like(gray)
     red[:, 0] = 255  # L*a*b* = (53.2, 80.1, 67.2)

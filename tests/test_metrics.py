@@ -20,7 +20,7 @@ from skimage import metrics as skmetrics
 from torch import Tensor
 
 from colornet.color import Gray, lab_to_rgb, rgb_to_lab, to_float, to_gray, to_uint8
-from colornet.metrics import ciede2000, colorfulness, image_metrics, ssim, summarize
+from colornet.metrics.image import ciede2000, colorfulness, image_metrics, ssim, summarize
 
 FIXTURE = Path(__file__).parent / "fixtures" / "cifar10_jpeg_test_40.png"
 ARCHIVE = Path(__file__).parents[2] / "shared" / "data" / "cifar10-jpeg.tar.gz"
@@ -92,7 +92,7 @@ def floor(truth: Tensor, kind: Gray) -> Tensor:
     return to_uint8(to_gray(to_float(truth), kind))
 
 
-# --- colourfulness ---------------------------------------------------------------------------------------------------
+# --- colorfulness ---------------------------------------------------------------------------------------------------
 
 
 def two_colors(first: tuple[int, int, int], second: tuple[int, int, int]) -> Tensor:
@@ -105,7 +105,7 @@ def two_colors(first: tuple[int, int, int], second: tuple[int, int, int]) -> Ten
 @pytest.mark.parametrize(
     ("first", "second", "expected"),
     [
-        ((70, 70, 70), (180, 180, 180), 0),  # grey
+        ((70, 70, 70), (180, 180, 180), 0),  # gray
         ((200, 100, 50), (200, 100, 50), 0.3 * math.hypot(100, 100)),  # constant: rg = 100, yb = 100
         ((255, 0, 0), (0, 255, 0), 255 + 0.3 * 127.5),  # rg = ±255, whose mean is 0; yb = 127.5
         ((0, 0, 255), (255, 255, 0), 255),  # rg = 0; yb = ±255
@@ -141,16 +141,16 @@ def test_ciede2000_published_pairs(swap: bool) -> None:
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float64, 1e-9), (torch.float32, 2e-3)])
 def test_ciede2000_against_skimage(dtype: torch.dtype, atol: float) -> None:
     first, second = random_lab(20_000, seed=1), random_lab(20_000, seed=2)
-    near = first + random_lab(20_000, seed=3) / 100  # small differences, as between an image and its colouring
+    near = first + random_lab(20_000, seed=3) / 100  # small differences, as between an image and its coloring
     first, second = torch.cat((first, first), -1), torch.cat((second, near), -1)
-    first[1:, :, ::50] = 0  # colours without hue
+    first[1:, :, ::50] = 0  # colors without hue
     expected = skcolor.deltaE_ciede2000(as_numpy(first), as_numpy(second))
     difference = ciede2000(first.to(dtype), second.to(dtype))
     assert difference.dtype == dtype
     np.testing.assert_allclose(difference.numpy(), expected, atol=atol, rtol=0)
 
 
-def test_ciede2000_is_symmetric_and_zero_for_equal_colours() -> None:
+def test_ciede2000_is_symmetric_and_zero_for_equal_colors() -> None:
     first, second = random_lab(5_000, seed=1), random_lab(5_000, seed=2)
     torch.testing.assert_close(ciede2000(first, second), ciede2000(second, first), atol=1e-10, rtol=0)
     assert (ciede2000(first, first) == 0).all()
@@ -326,7 +326,7 @@ def test_lightness_and_nazeri_against_skimage() -> None:
         np.testing.assert_allclose(found[f"nazeri_{limit}"], right, atol=2 / 1024)  # a pixel or two may round otherwise
 
 
-def test_a_wrong_colour_alone_is_wrong_for_nazeri() -> None:
+def test_a_wrong_color_alone_is_wrong_for_nazeri() -> None:
     """|Δa| and |Δb| may be 2.2 t, and each of them counts."""
     gray = torch.full((1, 3, 16, 16), 119, dtype=torch.uint8)
     for ab, right in (
@@ -345,8 +345,8 @@ def test_a_wrong_colour_alone_is_wrong_for_nazeri() -> None:
 
 # --- reference values ------------------------------------------------------------------------------------------------
 
-# Grey floors of the 40 fixture images, made with NumPy, PIL and scikit-image 0.26 alone. automobile/0002 (index 11) is
-# a grey photo, which every grey version reproduces: its PSNR is infinite and counts as 100 dB; `psnr` is of the others.
+# Gray floors of the 40 fixture images, made with NumPy, PIL and scikit-image 0.26 alone. automobile/0002 (index 11) is
+# a gray photo, which every gray version reproduces: its PSNR is infinite and counts as 100 dB; `psnr` is of the others.
 FIXTURE_CF = 33.7695
 FIXTURE_FLOORS: dict[Gray, dict[str, float]] = {
     "mean": {"psnr": 24.2417, "psnr_pooled": 21.9258, "l1": 0.053535, "ssim": 0.94678, "ciede2000": 11.4512, "cf": 0},
@@ -363,7 +363,7 @@ FIXTURE_FLOORS: dict[Gray, dict[str, float]] = {
 
 
 @pytest.mark.parametrize("kind", FIXTURE_FLOORS)
-def test_grey_floors_of_the_fixture(kind: Gray) -> None:
+def test_gray_floors_of_the_fixture(kind: Gray) -> None:
     values = image_metrics(floor(photos(), kind), photos())
     finite = values["psnr"].isfinite()
     assert (~finite).nonzero().flatten().tolist() == [11]
@@ -375,7 +375,7 @@ def test_grey_floors_of_the_fixture(kind: Gray) -> None:
         assert measured[name] == pytest.approx(expected, rel=2e-5, abs=1e-4 if name == "cf" else 0), name
 
 
-# Rows of the reference table, made on the 10,000 test images with code of its own. 113 of them are grey photos with an
+# Rows of the reference table, made on the 10,000 test images with code of its own. 113 of them are gray photos with an
 # infinite PSNR; the table counts these as 100 dB.
 REFERENCE: dict[Gray, dict[str, str]] = {
     "mean": {

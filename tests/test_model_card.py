@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from colornet.compose import compose_trainer
-from colornet.model_card import write_model_card
+from colornet.runs.model_card import write_model_card
+from colornet.training.build import compose_trainer
 from tests.conftest import small
 
 

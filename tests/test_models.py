@@ -1,4 +1,4 @@
-"""The networks: shapes, the seed project's sizes, what spectral normalisation promises."""
+"""The networks: shapes, the original notebooks' sizes, what spectral normalization promises."""
 
 import copy
 import dataclasses
@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from colornet.compose import build_discriminator, build_generator
-from colornet.discriminators import DCGANDiscriminator, PatchDiscriminator
-from colornet.models import GroupNorm, UNet, count_parameters
-from colornet.noise import fixed_noise
+from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
+from colornet.models.noise import fixed_noise
+from colornet.models.unet import GroupNorm, UNet, count_parameters
 from colornet.presets import PRESETS
+from colornet.training.build import build_discriminator, build_generator
 
 
 def conv(in_channels: int, out_channels: int, side: int, bias: bool = True) -> int:
@@ -23,7 +23,7 @@ def batch_norm(channels: int) -> int:
     return 2 * channels
 
 
-def seed_unet_parameters() -> int:
+def notebook_unet_parameters() -> int:
     """Count from the description: levels of (conv3, BN) × 2, 3×3 transposed convolutions, a 1×1 head to RGB."""
     dims = [64, 128, 256, 512, 1024]
 
@@ -35,24 +35,24 @@ def seed_unet_parameters() -> int:
     return encoder + decoder + conv(64, 3, 1)
 
 
-@pytest.mark.parametrize("preset", ["seed-ae", "seed-cgan"])
+@pytest.mark.parametrize("preset", ["notebook-ae", "notebook-cgan"])
 def test_seed_generator_has_the_size_of_its_description(preset: str) -> None:
-    assert count_parameters(build_generator(PRESETS[preset][1])) == seed_unet_parameters() == 34_524_099
+    assert count_parameters(build_generator(PRESETS[preset][1])) == notebook_unet_parameters() == 34_524_099
 
 
 def test_seed_discriminator_has_the_size_of_its_description() -> None:
-    # 32 → 16 → 8 → 4 by 4×4 stride-2 convolutions on RGB and its grey condition, then 4×4 to one logit.
+    # 32 → 16 → 8 → 4 by 4×4 stride-2 convolutions on RGB and its gray condition, then 4×4 to one logit.
     expected = (
         conv(4, 64, 4)
         + (conv(64, 128, 4, bias=False) + batch_norm(128))
         + (conv(128, 256, 4, bias=False) + batch_norm(256))
         + conv(256, 1, 4)
     )
-    assert count_parameters(build_discriminator(PRESETS["seed-cgan"][1])) == expected
+    assert count_parameters(build_discriminator(PRESETS["notebook-cgan"][1])) == expected
 
 
 def test_seed_blocks_are_those_of_the_description() -> None:
-    network = build_generator(PRESETS["seed-ae"][1])
+    network = build_generator(PRESETS["notebook-ae"][1])
     kinds = [type(m) for m in network.modules()]
     assert kinds.count(nn.MaxPool2d) == kinds.count(nn.ConvTranspose2d) == 4
     assert kinds.count(nn.BatchNorm2d) == kinds.count(nn.LeakyReLU) == 18
@@ -74,7 +74,7 @@ def test_unet_keeps_the_size_of_its_input(residual: bool, attention: bool, multi
     assert network(torch.randn(2, 1, 8, 20)).shape == (2, 2, 8, 20)
 
 
-def test_our_generator_starts_at_grey() -> None:
+def test_our_generator_starts_at_gray() -> None:
     assert not UNet(1, 2, width=8)(torch.randn(2, 1, 16, 16)).any()
 
 
@@ -144,7 +144,7 @@ def test_activation_checkpointing_changes_memory_and_nothing_else(residual: bool
 
 def test_activation_checkpointing_is_off_where_nothing_is_differentiated(monkeypatch: pytest.MonkeyPatch) -> None:
     network = UNet(1, 2, width=8, multipliers=(1, 2), blocks=1, activation_checkpointing=True)
-    monkeypatch.setattr("colornet.models.checkpoint", lambda *_, **__: pytest.fail("checkpointed"))
+    monkeypatch.setattr("colornet.models.unet.checkpoint", lambda *_, **__: pytest.fail("checkpointed"))
     with torch.no_grad():
         assert network(torch.randn(2, 1, 16, 16)).shape == (2, 2, 16, 16)
 
@@ -186,7 +186,7 @@ def test_discriminators_look_at_the_condition(discriminator: nn.Module) -> None:
     assert not torch.allclose(discriminator(dark, color), discriminator(light, color))
 
 
-def test_discriminators_without_condition_see_colour_only() -> None:
+def test_discriminators_without_condition_see_color_only() -> None:
     color = torch.randn(2, 2, 32, 32)
     dark, light = torch.zeros(2, 1, 32, 32), torch.ones(2, 1, 32, 32)
     for kind in ("patch", "dcgan"):
@@ -200,7 +200,7 @@ def test_discriminators_without_condition_see_colour_only() -> None:
 
 
 @pytest.mark.parametrize(("norm", "kind"), [("group", GroupNorm), ("batch", nn.BatchNorm2d), ("none", None)])
-def test_normalisation_is_the_one_asked_for(norm: Literal["group", "batch", "none"], kind: type | None) -> None:
+def test_normalization_is_the_one_asked_for(norm: Literal["group", "batch", "none"], kind: type | None) -> None:
     network = UNet(1, 2, width=8, multipliers=(1, 2), blocks=1, norm=norm)
     found = {type(m) for m in network.modules()} & {GroupNorm, nn.BatchNorm2d}
     assert found == ({kind} if kind else set())
@@ -210,7 +210,7 @@ def test_normalisation_is_the_one_asked_for(norm: Literal["group", "batch", "non
 def test_noise_reaches_the_output_and_is_that_of_the_image_unless_given() -> None:
     torch.manual_seed(0)
     network = UNet(1, 2, width=8, multipliers=(1, 2), blocks=1, noise_channels=3).eval()
-    nn.init.normal_(network.get_parameter("head.2.weight"))  # zero at first: every output is grey
+    nn.init.normal_(network.get_parameter("head.2.weight"))  # zero at first: every output is gray
     gray = torch.rand(4, 1, 16, 16)
     assert torch.equal(network(gray), network(gray, fixed_noise(gray, 3)))
     assert not torch.allclose(network(gray), network(gray, fixed_noise(gray, 3, sample=1)), atol=1e-3)

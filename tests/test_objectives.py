@@ -10,8 +10,8 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from colornet.compose import compose_trainer
 from colornet.objectives import DIVERSITY_BOUND, R1_INTERVAL, Adversarial, Means, Sample
+from colornet.training.build import compose_trainer
 from tests.conftest import small
 
 
@@ -72,7 +72,7 @@ def test_gradient_penalty_makes_the_discriminator_flatter(folder: Path, tmp_path
 
 
 class Spread(nn.Module):
-    """A generator whose colourings for z and −z differ by `scale` times what the noises do."""
+    """A generator whose colorings for z and −z differ by `scale` times what the noises do."""
 
     def __init__(self, scale: float) -> None:
         super().__init__()

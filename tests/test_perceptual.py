@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import alexnet
 
-from benchmarks import perceptual
-from benchmarks.perceptual import load_lpips
-from benchmarks.weights import WeightsUnavailable
+from benchmarks.quality import perceptual
+from benchmarks.quality.perceptual import load_lpips
+from benchmarks.quality.pretrained_networks import WeightsUnavailable
 from colornet.errors import InputError
 
 library = pytest.importorskip("torchmetrics.functional.image.lpips")

@@ -12,14 +12,14 @@ import torch
 from PIL import Image
 from torchvision.transforms.functional import pil_to_tensor
 
-from benchmarks import photo_study
-from benchmarks.enlarging import enlarge, find_edges, join, measure_enlarging, photo, predict, reduce
-from benchmarks.photo_tables import format_tables
-from benchmarks.photos import PhotosConfig, check, main
-from benchmarks.scans import DEFECTS, spoil
+from benchmarks.photos import measure as photo_study
+from benchmarks.photos.degradations import DEFECTS, spoil
+from benchmarks.photos.options import PhotosConfig, check, main
+from benchmarks.photos.report import format_tables
+from benchmarks.photos.upsampling_study import enlarge, find_edges, join, measure_enlarging, photo, predict, reduce
 from colornet.color import rgb_to_lab
 from colornet.errors import InputError
-from colornet.inference import Colorizer
+from colornet.inference.colorizer import Colorizer
 from tests.test_inference import save_run
 
 
@@ -36,22 +36,22 @@ def test_guided_enlarging_is_that_of_colorize() -> None:
     color = enlarge("guided", predict(colorizer, small), rgb_to_lab(small)[:, :1], lightness)
     expected = pil_to_tensor(colorizer.colorize(image))
     assert (join(lightness, color)[0].int() - expected.int()).abs().max() <= 1
-    assert rgb_to_lab(expected / 255)[1:].abs().mean() > 2  # it is coloured at all
+    assert rgb_to_lab(expected / 255)[1:].abs().mean() > 2  # it is colored at all
 
 
-def test_true_colours_come_back_the_better_the_less_they_were_reduced() -> None:
+def test_true_colors_come_back_the_better_the_less_they_were_reduced() -> None:
     found = measure_enlarging(photo(small_photo(), None), (16, 48, 96), {})
-    assert list(found)[:2] == ["grey", "true colours at 16 px, guided"]
+    assert list(found)[:2] == ["gray", "true colors at 16 px, guided"]
     assert len(found) == 7  # 96 pixels are no reduction
     for method in ("guided", "bilinear", "bicubic"):
-        coarse, fine = (found[f"true colours at {scale} px, {method}"] for scale in (16, 48))
+        coarse, fine = (found[f"true colors at {scale} px, {method}"] for scale in (16, 48))
         for key in ("ciede2000", "edges", "gray_edges"):
             assert 0 < fine[key] < coarse[key]
-        assert coarse["ciede2000"] < found["grey"]["ciede2000"] / 3
-    assert found["grey"]["cf"] < 0.5
+        assert coarse["ciede2000"] < found["gray"]["ciede2000"] / 3
+    assert found["gray"]["cf"] < 0.5
 
 
-def test_edges_of_colour_and_of_lightness_are_told_apart() -> None:
+def test_edges_of_color_and_of_lightness_are_told_apart() -> None:
     lab = torch.full((1, 3, 20, 40), 50.0)
     lab[:, 1:, :, :10] = 0.0
     lab[:, 1:, :, 10:20] = 30.0  # a*b* steps at column 10, and back at 20

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image, ImageCms
 from PIL.ExifTags import IFD, Base
 
-from colornet.photos import Photo, coloured_name, read_photo, to_photo, write_photo
+from colornet.inference.photos import Photo, colored_name, read_photo, to_photo, write_photo
 
 
 def gradient(height: int = 20, width: int = 30) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -27,10 +27,10 @@ def swapped_profile() -> bytes:
 
 
 def linear_gray_profile() -> bytes:
-    """Return an ICC profile of grey whose values are proportional to luminance."""
+    """Return an ICC profile of gray whose values are proportional to luminance."""
     white = struct.pack(">3i", 0xF6D6, 0x10000, 0xD32D)
     tags = {
-        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"grey\0" + bytes(78) + bytes(1),
+        b"desc": b"desc" + bytes(4) + struct.pack(">I", 5) + b"gray\0" + bytes(78) + bytes(1),
         b"wtpt": b"XYZ " + bytes(4) + white,
         b"kTRC": b"curv" + bytes(4) + struct.pack(">IHH", 1, 256, 0),  # gamma 1.0
     }
@@ -86,7 +86,7 @@ def test_pixels_are_upright_and_what_is_known_is_kept(suffix: str, orientation: 
         assert np.abs(np.asarray(image).astype(int) - photo.pixels).max() <= {"jpg": 6, "webp": 40}.get(suffix, 0)
 
 
-def test_grey_stays_one_channel_and_deep(tmp_path: Path) -> None:
+def test_gray_stays_one_channel_and_deep(tmp_path: Path) -> None:
     deep = (np.arange(600).reshape(20, 30) * 109).astype(np.uint16)
     Image.fromarray(deep).save(tmp_path / "deep.png")
     photo = read_photo(tmp_path / "deep.png")
@@ -94,8 +94,8 @@ def test_grey_stays_one_channel_and_deep(tmp_path: Path) -> None:
     assert np.array_equal(photo.pixels, deep)
     Image.fromarray((deep / 65535).astype(np.float32)).save(tmp_path / "float.tif")
     assert np.array_equal(read_photo(tmp_path / "float.tif").pixels, deep)
-    Image.fromarray(gradient()[..., 0]).save(tmp_path / "grey.png")
-    assert np.array_equal(read_photo(tmp_path / "grey.png").pixels, gradient()[..., 0])
+    Image.fromarray(gradient()[..., 0]).save(tmp_path / "gray.png")
+    assert np.array_equal(read_photo(tmp_path / "gray.png").pixels, gradient()[..., 0])
 
 
 def test_deep_pixels_are_written_at_8_bits(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_transparency_is_kept(kind: str, tmp_path: Path) -> None:
         image = Image.fromarray(gradient()).convert(kind)
         image.putalpha(Image.fromarray(alpha))
         image.save(tmp_path / "in.png")
-    else:  # one colour is transparent
+    else:  # one color is transparent
         image = Image.fromarray(gradient()[..., 0]).convert(kind)
         image.save(tmp_path / "in.png", transparency=0)
         alpha = np.where(np.asarray(image) == 0, 0, 255).astype(np.uint8)
@@ -136,7 +136,7 @@ def test_what_cannot_be_encoded_leaves_no_file(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_profile_of_colour_is_converted_to_srgb_and_not_passed_on(tmp_path: Path) -> None:
+def test_profile_of_color_is_converted_to_srgb_and_not_passed_on(tmp_path: Path) -> None:
     Image.fromarray(gradient()).save(tmp_path / "swapped.png", icc_profile=swapped_profile())
     photo = read_photo(tmp_path / "swapped.png")
     assert np.abs(photo.pixels.astype(int) - gradient()[..., [1, 0, 2]]).max() <= 2
@@ -146,7 +146,7 @@ def test_profile_of_colour_is_converted_to_srgb_and_not_passed_on(tmp_path: Path
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
-def test_profile_of_grey(mode: str, tmp_path: Path) -> None:
+def test_profile_of_gray(mode: str, tmp_path: Path) -> None:
     half: dict[str, int | tuple[int, ...]] = {"L": 128, "LA": (128, 255), "I;16": 128 * 257}
     Image.new(mode, (4, 4), half[mode]).save(tmp_path / "linear.png", icc_profile=linear_gray_profile())
     assert np.abs(read_photo(tmp_path / "linear.png").pixels.astype(int) - 188).max() <= 1  # sRGB of half the light
@@ -196,6 +196,6 @@ def test_what_is_no_image(content: bytes | str, tmp_path: Path) -> None:
 
 def test_names() -> None:
     for name in ("a.jpg", "b/a.JPEG", "a.png", "a.webp", "a.tif", "a.TIFF"):
-        assert coloured_name(Path(name)) == Path(name)
+        assert colored_name(Path(name)) == Path(name)
     for name in ("b/a.gif", "b/a.bmp", "b/a.jp2", "b/a"):
-        assert coloured_name(Path(name)) == Path("b/a.png")
+        assert colored_name(Path(name)) == Path("b/a.png")

@@ -12,7 +12,7 @@ import torch
 from accelerate.state import AcceleratorState
 from torch import Tensor, nn
 
-from colornet.compose import compose_trainer
+from colornet.training.build import compose_trainer
 from tests.conftest import small
 
 # Rounding to bf16 is 2 ** -9 of a value at most; it adds up over a dozen layers, and the discriminator's gradient is a

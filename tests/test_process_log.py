@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from colornet.process_log import process_log
+from colornet.training.watchdog import process_log
 
 
 def hang_here(seconds: float) -> None:
@@ -16,7 +16,7 @@ def hang_here(seconds: float) -> None:
 
 
 def test_it_holds_what_was_logged_and_the_error_that_ended_it(tmp_path: Path) -> None:
-    logger = logging.getLogger("colornet.trainer")
+    logger = logging.getLogger("colornet.training.trainer")
     before = list(logging.getLogger("colornet").handlers)
 
     def fail() -> None:

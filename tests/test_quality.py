@@ -1,4 +1,4 @@
-"""The comparison of colourizers, end to end on small runs: rows, columns, reasons, intervals, files and refusals."""
+"""The comparison of colorizers, end to end on small runs: rows, columns, reasons, intervals, files and refusals."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from benchmarks import measures as measures_module
-from benchmarks import quality
-from benchmarks.bootstrap import BOOTSTRAPPED, SHARES, bootstrap
-from benchmarks.columns import COLUMNS, DISTINCT, HEADLINE
-from benchmarks.exchange import gray_images, read_images, write_images
-from benchmarks.hue import color_scores
-from benchmarks.measures import Measures
-from benchmarks.quality import QualityConfig, group_runs
-from benchmarks.rows import reference_rows
-from benchmarks.tabulation import format_table
-from benchmarks.weights import WeightsUnavailable
-from colornet.classifier import CIFAR10_CLASSES
+from benchmarks.baselines.reference_rows import reference_rows
+from benchmarks.quality import options as quality
+from benchmarks.quality import scorer as measures_module
+from benchmarks.quality.bootstrap import BOOTSTRAPPED, SHARES, bootstrap
+from benchmarks.quality.color_stats import color_scores
+from benchmarks.quality.columns import COLUMNS, DISTINCT, HEADLINE
+from benchmarks.quality.exchange import gray_images, read_images, write_images
+from benchmarks.quality.options import QualityConfig, group_runs
+from benchmarks.quality.pretrained_networks import WeightsUnavailable
+from benchmarks.quality.scorer import Measures
+from benchmarks.quality.summary import format_table
 from colornet.color import rgb_to_lab, to_float
-from colornet.compose import compose_trainer
 from colornet.config import TrainConfig
 from colornet.data import Dataset
-from colornet.data.split import Labels
-from colornet.distances import frechet_distance
+from colornet.data.splits import Labels
 from colornet.errors import InputError
-from colornet.evaluation import gray_floor
-from colornet.features import evaluator_card
-from colornet.metrics import image_metrics, summarize
+from colornet.evaluation.loop import gray_floor
+from colornet.metrics.distribution import frechet_distance
+from colornet.metrics.evaluator import CIFAR10_CLASSES
+from colornet.metrics.features import evaluator_card
+from colornet.metrics.image import image_metrics, summarize
+from colornet.training.build import compose_trainer
 from tests.conftest import small
 from tests.test_distributed import launch
 from tests.test_metrics import photos, random_pixels
@@ -69,11 +69,11 @@ class Comparison:
 
 @pytest.fixture(scope="module")
 def comparison(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Comparison:
-    """Compare two seeds of the AE and one seed-AE, trained for an epoch on 54 images of 16 × 16 pixels."""
+    """Compare two seeds of the AE and one notebook-AE, trained for an epoch on 54 images of 16 × 16 pixels."""
     root = tmp_path_factory.mktemp("quality")
     cache = root / "cache"
     runs = []
-    for preset, seed in (("ae", 0), ("ae", 1), ("seed-ae", 0)):
+    for preset, seed in (("ae", 0), ("ae", 1), ("notebook-ae", 0)):
         run = root / f"{preset}-{seed}"
         compose_trainer(small(preset, folder, run, epochs=1, seed=seed, cache_dir=str(cache))).fit()
         runs.append(run)
@@ -116,7 +116,7 @@ def test_a_record_says_what_was_measured_on_what(comparison: Comparison, folder:
     assert record["evaluators"]["cifar10_v1"]["sha256"] == evaluator_card("v1")["sha256"]
     assert list(record["columns"]) == list(COLUMNS)
     names = [row.name for row in reference_rows()]
-    assert list(comparison.rows) == [*names, "ae", "seed-ae-0", "seed-ae-0, own grey"]
+    assert list(comparison.rows) == [*names, "ae", "notebook-ae-0", "notebook-ae-0, own gray"]
     assert all(row["values"].keys() == COLUMNS.keys() for row in record["rows"])
 
 
@@ -168,24 +168,26 @@ def test_seeds_are_one_row_with_the_deviation_of_its_members(comparison: Compari
         assert len(set(value["members"])) == 2
         assert value["mean"] == pytest.approx(statistics.mean(value["members"]))
         assert value["sd"] == pytest.approx(abs(value["members"][0] - value["members"][1]) / math.sqrt(2))  # n − 1
-    assert comparison.rows["seed-ae-0"]["values"]["psnr"]["sd"] is None
+    assert comparison.rows["notebook-ae-0"]["values"]["psnr"]["sd"] is None
 
 
-def test_only_a_model_of_another_grey_has_a_row_for_it(comparison: Comparison) -> None:
+def test_only_a_model_of_another_gray_has_a_row_for_it(comparison: Comparison) -> None:
     kinds = {name: row["kind"] for name, row in comparison.rows.items()}
-    assert [name for name in kinds if "own grey" in name] == ["seed-ae-0, own grey"]
-    assert (kinds["seed-ae-0, own grey"], kinds["seed-ae-0"], kinds["ae"]) == ("unranked", "model", "model")
-    ranked, own = (comparison.rows[name]["values"]["l1"]["mean"] for name in ("seed-ae-0", "seed-ae-0, own grey"))
+    assert [name for name in kinds if "own gray" in name] == ["notebook-ae-0, own gray"]
+    assert (kinds["notebook-ae-0, own gray"], kinds["notebook-ae-0"], kinds["ae"]) == ("unranked", "model", "model")
+    ranked, own = (
+        comparison.rows[name]["values"]["l1"]["mean"] for name in ("notebook-ae-0", "notebook-ae-0, own gray")
+    )
     assert ranked != own
 
 
-def test_errors_are_normalised_between_real_and_grey(comparison: Comparison) -> None:
+def test_errors_are_normalized_between_real_and_gray(comparison: Comparison) -> None:
     rows = comparison.rows
     for suffix in ("", "_train"):
         fd = {name: row["values"][f"fd_cifar10_v1{suffix}"]["mean"] for name, row in rows.items()}
         e = {name: row["values"][f"e_cifar10_v1{suffix}"]["mean"] for name, row in rows.items()}
-        assert (e["real"], e["grey"]) == (0, 1)
-        assert e["seed-ae-0"] == pytest.approx((fd["seed-ae-0"] - fd["real"]) / (fd["grey"] - fd["real"]))
+        assert (e["real"], e["gray"]) == (0, 1)
+        assert e["notebook-ae-0"] == pytest.approx((fd["notebook-ae-0"] - fd["real"]) / (fd["gray"] - fd["real"]))
         assert e["oracle, true ab"] < 0.1
     assert rows["real"]["values"]["fd_cifar10_v1"]["mean"] == pytest.approx(0, abs=1e-5)
     assert rows["real"]["values"]["fd_cifar10_v1_train"]["mean"] > 0.01
@@ -206,14 +208,14 @@ def test_what_cannot_be_had_is_null_and_says_why(comparison: Comparison) -> None
 
 def test_values_are_those_of_the_package(comparison: Comparison) -> None:
     saved = load_file(comparison.out / "quality.safetensors")
-    grey = comparison.rows["grey"]["values"]
-    assert saved["cf/grey"].double().mean().item() == pytest.approx(grey["cf"]["mean"], rel=1e-5)
-    assert grey["delta_cf"]["mean"] == pytest.approx(
-        grey["cf"]["mean"] - comparison.rows["real"]["values"]["cf"]["mean"]
+    gray = comparison.rows["gray"]["values"]
+    assert saved["cf/gray"].double().mean().item() == pytest.approx(gray["cf"]["mean"], rel=1e-5)
+    assert gray["delta_cf"]["mean"] == pytest.approx(
+        gray["cf"]["mean"] - comparison.rows["real"]["values"]["cf"]["mean"]
     )
-    mean = comparison.rows["grey, channel mean"]["values"]
+    mean = comparison.rows["gray, channel mean"]["values"]
     assert mean["cf"]["mean"] == 0
-    assert mean["lightness"]["mean"] > 2 * grey["lightness"]["mean"]
+    assert mean["lightness"]["mean"] > 2 * gray["lightness"]["mean"]
 
 
 def test_intervals_belong_to_what_is_a_mean_over_images(comparison: Comparison) -> None:
@@ -231,18 +233,18 @@ def test_pictures_and_histograms(comparison: Comparison) -> None:
     pictures = comparison.record["pictures"]
     labels = pictures["labels"]
     assert labels[:3] == ["class0, first", "class1, first", "class2, first"]
-    assert labels[3:] == [f"{end} of {name}" for name in ("ae", "seed-ae-0") for end in ("best", "worst")]
+    assert labels[3:] == [f"{end} of {name}" for name in ("ae", "notebook-ae-0") for end in ("best", "worst")]
     assert "first image of each class" in pictures["rule"]
     pictured = {name.removeprefix("pictures/") for name in saved if name.startswith("pictures/")}
-    assert pictured == {"real", "grey", "ae", "seed-ae-0"}
+    assert pictured == {"real", "gray", "ae", "notebook-ae-0"}
     for name in pictured:
         assert (saved[f"pictures/{name}"].dtype, saved[f"pictures/{name}"].shape) == (torch.uint8, (7, 3, 16, 16))
     for name in comparison.rows:
         assert saved[f"ab/{name}"].shape == (64, 64)
         assert saved[f"ab/{name}"].sum() == 21 * 16 * 16
         assert saved[f"cf/{name}"].shape == (21,)
-    # Grey has a* = b* = 0, the corner of four bins; rows of the histogram are b*.
-    assert saved["ab/grey"][31:33, 31:33].sum() == 21 * 16 * 16
+    # Gray has a* = b* = 0, the corner of four bins; rows of the histogram are b*.
+    assert saved["ab/gray"][31:33, 31:33].sum() == 21 * 16 * 16
     lab = rgb_to_lab(to_float(saved["pictures/real"][:1]))
     assert saved["ab/real"][((lab[0, 2] + 110) / 220 * 64).long(), ((lab[0, 1] + 110) / 220 * 64).long()].min() > 0
     with Image.open(comparison.out / "quality.png") as picture:
@@ -250,7 +252,7 @@ def test_pictures_and_histograms(comparison: Comparison) -> None:
 
 
 def test_colors_and_failures_of_every_row(comparison: Comparison) -> None:
-    """Of the truth and of grey what must be so; failures of the models alone that keep the lightness of the input."""
+    """Of the truth and of gray what must be so; failures of the models alone that keep the lightness of the input."""
     rows = comparison.rows
     for row in rows.values():
         low, first, median, third, high = row["cf_quantiles"].values()
@@ -261,8 +263,8 @@ def test_colors_and_failures_of_every_row(comparison: Comparison) -> None:
     assert sum(rows["real"]["hues"]) == pytest.approx(real["colored"] / 100 * 21 * 16 * 16)
     assert sum(rows["real"]["hues"][4:9]) == pytest.approx(real["sepia"] / 100 * 21 * 16 * 16, rel=0.02)
     assert real["sepia_of_colored"] == pytest.approx(100 * real["sepia"] / real["colored"])
-    assert rows["grey"]["values"]["sepia"]["mean"] == 0
-    assert rows["grey"]["values"]["sepia_of_colored"] is None  # of nothing
+    assert rows["gray"]["values"]["sepia"]["mean"] == 0
+    assert rows["gray"]["values"]["sepia_of_colored"] is None  # of nothing
     failures = rows["ae"]["failures"]
     assert failures["counted"] == sum(failures["counts"].values()) == sum(failures["all"].values()) == 21
     assert failures["counts"].keys() == comparison.record["failure_categories"].keys()
@@ -311,7 +313,7 @@ def test_footnotes_are_numbered_and_shared() -> None:
 
 
 @pytest.fixture
-def labelled() -> Dataset:
+def labeled() -> Dataset:
     """The photographs with their classes, a class a column, as a data set of its own."""
     classes = torch.arange(40) % 10
     labels = Labels(CIFAR10_CLASSES, classes, classes[:10], classes)
@@ -324,20 +326,20 @@ def measured(dataset: Dataset, cache: Path, **changes: Any) -> Measures:
     return Measures(config, Accelerator(cpu=True), dataset.test, classes, dataset)
 
 
-def test_semantic_accuracy_is_of_cifar10_only(labelled: Dataset, tmp_path: Path) -> None:
-    scores = measured(labelled, tmp_path)(labelled.test)
+def test_semantic_accuracy_is_of_cifar10_only(labeled: Dataset, tmp_path: Path) -> None:
+    scores = measured(labeled, tmp_path)(labeled.test)
     accuracy = scores.values["accuracy"]
     assert accuracy is not None
     assert 60 <= accuracy <= 100
     assert scores.per_image["right"].sum().item() == pytest.approx(accuracy * 40 / 100)
-    wrong = measured(labelled, tmp_path)(labelled.test.roll(1, 0)).values["accuracy"]
+    wrong = measured(labeled, tmp_path)(labeled.test.roll(1, 0)).values["accuracy"]
     assert wrong is not None
     assert wrong < 30
 
-    assert labelled.labels is not None
-    others = dataclasses.replace(labelled.labels, classes=tuple("abcdefghij"))
-    renamed = measured(dataclasses.replace(labelled, labels=others), tmp_path)
-    assert renamed(labelled.test).values["accuracy"] is None
+    assert labeled.labels is not None
+    others = dataclasses.replace(labeled.labels, classes=tuple("abcdefghij"))
+    renamed = measured(dataclasses.replace(labeled, labels=others), tmp_path)
+    assert renamed(labeled.test).values["accuracy"] is None
     assert "accuracy" in renamed.reasons
 
 
@@ -352,34 +354,34 @@ def tiny_inception(seen: list[int]) -> Callable[[Tensor], Tensor]:
 
 
 def test_inception_columns_come_from_its_features(
-    labelled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     monkeypatch.setattr(measures_module, "find_weights", lambda *_, **__: tmp_path)
     monkeypatch.setattr(measures_module, "load_inception", lambda *_: tiny_inception(seen))
-    measures = measured(labelled, tmp_path, inception="on", features_batch=15)
+    measures = measured(labeled, tmp_path, inception="on", features_batch=15)
     assert seen == [15, 15, 10] * 2  # the true images and the training images
     assert "fid" not in measures.reasons
     assert measures.evaluators["inception"]["sha256"]
-    values = measures(gray_floor(labelled.test)).values
+    values = measures(gray_floor(labeled.test)).values
     network = tiny_inception([])
-    gray, truth, training = (network(part).double() for part in (gray_floor(photos()), photos(), labelled.train))
+    gray, truth, training = (network(part).double() for part in (gray_floor(photos()), photos(), labeled.train))
     assert values["fid"] == pytest.approx(frechet_distance(gray, truth), rel=1e-9)
     assert values["fid_train"] == pytest.approx(frechet_distance(gray, training), rel=1e-9)
-    assert measures(labelled.test).values["fid"] == pytest.approx(0, abs=1e-9)
+    assert measures(labeled.test).values["fid"] == pytest.approx(0, abs=1e-9)
     assert all(values[name] is not None for name in ("kid", "kid_train", "precision", "recall"))
     assert values["fd_cifar10_v1"] != values["fid"]
 
 
 def test_reference_features_are_computed_once(
-    labelled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
     monkeypatch.setattr(measures_module, "find_weights", lambda *_, **__: tmp_path)
     monkeypatch.setattr(measures_module, "load_inception", lambda *_: tiny_inception(seen))
-    first = measured(labelled, tmp_path, inception="on").references
+    first = measured(labeled, tmp_path, inception="on").references
     assert sum(seen) == 80
-    second = measured(labelled, tmp_path, inception="on").references
+    second = measured(labeled, tmp_path, inception="on").references
     assert sum(seen) == 80
     assert all(torch.equal(first[net][part], second[net][part]) for net in first for part in first[net])
 
@@ -387,28 +389,26 @@ def test_reference_features_are_computed_once(
     assert len(files) == 4  # two networks, two sets of images
     for file in files:
         file.write_bytes(file.read_bytes()[:-100])
-    third = measured(labelled, tmp_path, inception="on").references
+    third = measured(labeled, tmp_path, inception="on").references
     assert sum(seen) == 160
     assert all(torch.equal(first[net][part], third[net][part]) for net in first for part in first[net])
 
-    changed = labelled.train.clone()
+    changed = labeled.train.clone()
     changed[-1, -1, -1, -1] ^= 1
-    measured(dataclasses.replace(labelled, train=changed), tmp_path, inception="on")
+    measured(dataclasses.replace(labeled, train=changed), tmp_path, inception="on")
     assert sum(seen) == 200  # one of the two sets is another now
 
 
-def test_weights_out_of_reach_leave_a_reason(
-    labelled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_weights_out_of_reach_leave_a_reason(labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(*_: object, **__: object) -> None:
         raise WeightsUnavailable("No network here")
 
     monkeypatch.setattr(measures_module, "find_weights", unavailable)
     monkeypatch.setattr(measures_module, "load_lpips", unavailable)
-    measures = measured(labelled, tmp_path, inception="on", lpips="on")
+    measures = measured(labeled, tmp_path, inception="on", lpips="on")
     for name in ("fid", "kid", "precision", "recall", "fid_train", "kid_train", "lpips"):
         assert measures.reasons[name] == "No network here."
-    values = measures(labelled.test).values
+    values = measures(labeled.test).values
     assert (values["fid"], values["lpips"]) == (None, None)
     assert values["fd_cifar10_v1"] == pytest.approx(0, abs=1e-5)
 
@@ -494,7 +494,7 @@ def test_a_run_named_twice_is_no_second_seed(tmp_path: Path) -> None:
 def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released = run_folder(tmp_path / "weights" / "ae", data="sample")
     (released / "model.safetensors").touch()
-    monkeypatch.setattr("colornet.released.WEIGHTS", tmp_path / "weights")
+    monkeypatch.setattr("colornet.runs.pretrained.WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
     (group,) = quality.check(QualityConfig(runs=(Path("ae"),), data="sample"))
     assert (group.name, group.members) == ("ae", (released,))
@@ -510,7 +510,10 @@ def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch:
     ("arguments", "words"),
     [
         ([], "Nothing is named to compare"),
-        (["seed-cgan"], "'seed-cgan' is a preset without released weights: train it, then name its run folder."),
+        (
+            ["notebook-cgan"],
+            "'notebook-cgan' is a preset without released weights: train it",
+        ),
         (["nowhere"], "nowhere is no run"),
         (["--images", "nowhere"], "No data set is named: give --data."),
         (["--data", "sample", "--images", "nowhere"], "--images nowhere is no folder"),
@@ -602,7 +605,7 @@ def test_exported_images_come_back_the_same(tmp_path: Path) -> None:
     assert (tmp_path / "0" / "images" / "0039.png").is_file()
 
 
-def test_exported_greys_hold_the_lightness_at_8_bits() -> None:
+def test_exported_grays_hold_the_lightness_at_8_bits() -> None:
     images = torch.cat((photos(), random_pixels(20)))
     grays = gray_images(images)
     assert (grays.int() - grays[:, :1].int()).abs().max() <= 1  # white is not exactly (1, 1, 1): one is written
@@ -633,7 +636,7 @@ def test_unusable_images_are_named(damage: str, tmp_path: Path) -> None:
         read_images(tmp_path, photos(), labels, CIFAR10_CLASSES)
     message = str(caught.value)
     assert {
-        "missing": "lacks 2 of 40 images, the first is dog/0001.png: colour every file",  # in the order of the data
+        "missing": "lacks 2 of 40 images, the first is dog/0001.png: color every file",  # in the order of the data
         "truncated": f"{path} cannot be read (",
         "empty": f"{path} cannot be read (",
         "size": f"{path} has 32×31 pixels: it must have 32×32.",
@@ -654,27 +657,27 @@ def test_runs_export_inputs_of_their_size(comparison: Comparison, tmp_path: Path
 def test_images_of_another_program_are_scored(
     comparison: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The exported inputs, uncoloured: the grey row again, up to the rounding of L*; and a run of the same name."""
-    run = shutil.copytree(comparison.runs[0], tmp_path / "run" / "grey")
+    """The exported inputs, uncolored: the gray row again, up to the rounding of L*; and a run of the same name."""
+    run = shutil.copytree(comparison.runs[0], tmp_path / "run" / "gray")
     place = [str(run), "--cpu", "--cache-dir", str(comparison.cache)]
-    grey = tmp_path / "grey"
-    quality.main(["--write-inputs", str(grey), *place])
-    assert "21 grey test images" in capsys.readouterr().out
-    quality.main([*place, "--images", str(grey), "--out", str(tmp_path / "out"), "--robustness"])
+    gray = tmp_path / "gray"
+    quality.main(["--write-inputs", str(gray), *place])
+    assert "21 gray test images" in capsys.readouterr().out
+    quality.main([*place, "--images", str(gray), "--out", str(tmp_path / "out"), "--robustness"])
     rows = {row["name"]: row for row in json.loads((tmp_path / "out" / "quality.json").read_text())["rows"]}
     assert len(rows) == len(reference_rows()) + 2  # the name of the folder and of the run belongs to another row
-    assert rows["grey (2)"]["about"].startswith("Images that another program made")
-    assert rows["grey (3)"]["values"]["psnr"]["mean"] == comparison.rows["ae"]["values"]["psnr"]["members"][0]
+    assert rows["gray (2)"]["about"].startswith("Images that another program made")
+    assert rows["gray (3)"]["values"]["psnr"]["mean"] == comparison.rows["ae"]["values"]["psnr"]["members"][0]
     for name in ("fd_cifar10_v1_mean", "fd_cifar10_v1_rec601"):  # asked for, and of models only
-        assert [row_name for row_name, row in rows.items() if row["values"][name] is not None] == ["grey (3)"]
-        assert rows["grey (3)"]["values"][name]["mean"] != rows["grey (3)"]["values"]["fd_cifar10_v1"]["mean"]
-    expected, scored = rows["grey"]["values"], rows["grey (2)"]["values"]
+        assert [row_name for row_name, row in rows.items() if row["values"][name] is not None] == ["gray (3)"]
+        assert rows["gray (3)"]["values"][name]["mean"] != rows["gray (3)"]["values"]["fd_cifar10_v1"]["mean"]
+    expected, scored = rows["gray"]["values"], rows["gray (2)"]["values"]
     assert expected["e_cifar10_v1"]["mean"] == 1
     assert scored["e_cifar10_v1"]["mean"] == pytest.approx(1, abs=0.1)
     for name in ("psnr", "ssim", "ciede2000", "nazeri_5"):
         assert scored[name]["mean"] == pytest.approx(expected[name]["mean"], rel=0.02), name
-    assert {"cf/grey", "cf/grey (2)"} <= load_file(tmp_path / "out" / "quality.safetensors").keys()
+    assert {"cf/gray", "cf/gray (2)"} <= load_file(tmp_path / "out" / "quality.safetensors").keys()
 
-    (grey / "class1" / "0003.png").unlink()
-    refused(*place, "--images", grey)
+    (gray / "class1" / "0003.png").unlink()
+    refused(*place, "--images", gray)
     assert "lacks 1 of 21 images, the first is class1/0003.png" in capsys.readouterr().err

@@ -15,12 +15,12 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from benchmarks import release
-from benchmarks.releasing import TOLERANCE
-from colornet import released
+from benchmarks.release import options as release
+from benchmarks.release.package import TOLERANCE
 from colornet.config import load_config
 from colornet.errors import InputError
-from colornet.inference import Colorizer
+from colornet.inference.colorizer import Colorizer
+from colornet.runs import pretrained as released
 from tests.test_metrics import photos
 
 ROOT = Path(__file__).parent.parent
@@ -115,7 +115,7 @@ def test_images_before_a_warm_start_are_counted(work: Path, tmp_path: Path) -> N
     assert "was shown 108, counting repetitions, 54 of them as `ae`, with whose weights it began" in card
 
 
-def test_a_released_model_colours_as_its_run_does(work: Path, weights: Path) -> None:
+def test_a_released_model_colors_as_its_run_does(work: Path, weights: Path) -> None:
     images = photos()
     for name in ("ae", "cgan"):
         run = Colorizer.load(work / "runs" / name, "cpu")

@@ -13,16 +13,16 @@ from torch import Tensor
 
 from colornet.color import rgb_to_lab, to_float
 from colornet.config import load_config
-from colornet.evaluation import gray_floor
-from colornet.inference import Colorizer
-from colornet.metrics import ciede2000, colorfulness
-from colornet.released import RELEASED, find_model
+from colornet.evaluation.loop import gray_floor
+from colornet.inference.colorizer import Colorizer
+from colornet.metrics.image import ciede2000, colorfulness
+from colornet.runs.pretrained import RELEASED, find_model
 from tests.test_metrics import photos
 
 
 @functools.cache
 def colored(name: str) -> Tensor:
-    """Colour the 40 test images, uint8 (40, 3, 32, 32), of which the model sees the grey version only."""
+    """Color the 40 test images, uint8 (40, 3, 32, 32), of which the model sees the gray version only."""
     return Colorizer.load(name, "cpu").colorize(gray_floor(photos()))
 
 
@@ -66,8 +66,8 @@ def test_structure_is_kept(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", RELEASED)
-def test_colours_follow_the_image(name: str) -> None:
-    """Neither grey nor one tint for everything: another image's colours are further from the truth."""
+def test_colors_follow_the_image(name: str) -> None:
+    """Neither gray nor one tint for everything: another image's colors are further from the truth."""
     lab = rgb_to_lab(to_float(colored(name)))
     assert lab[:, 1:].mean((2, 3)).std(0).max() > 2  # between images
     truth = rgb_to_lab(to_float(photos()))
@@ -75,12 +75,12 @@ def test_colours_follow_the_image(name: str) -> None:
     assert ciede2000(lab, truth).mean() < ciede2000(swapped, truth).mean()
 
 
-def test_colourfulness_and_error_are_those_of_their_kinds() -> None:
-    grey, ae, cgan = error(gray_floor(photos())), error(colored("ae")), error(colored("cgan"))
+def test_colorfulness_and_error_are_those_of_their_kinds() -> None:
+    gray, ae, cgan = error(gray_floor(photos())), error(colored("ae")), error(colored("cgan"))
     assert 5 < cf(colored("ae")) < cf(colored("cgan")) < 45
     assert cf(colored("ae")) < cf(photos())
-    assert ae < grey  # regression is better than nothing
-    assert cgan < 1.25 * grey  # commitment costs, but not without bounds
+    assert ae < gray  # regression is better than nothing
+    assert cgan < 1.25 * gray  # commitment costs, but not without bounds
 
 
 @pytest.mark.parametrize("name", RELEASED)

@@ -9,7 +9,7 @@ import pytest
 from torch._C._distributed_c10d import TCPStore
 
 from colornet.errors import LostProcessError
-from colornet.rendezvous import agree_on_start
+from colornet.training.rendezvous import agree_on_start
 
 
 def client(server: TCPStore) -> TCPStore:

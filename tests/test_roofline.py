@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import arithmetic
-from benchmarks.arithmetic import copy_bandwidth
-from benchmarks.roofline import GROUPS, Pass, bound, trace
-from benchmarks.roofline_table import format_rooflines
-from benchmarks.timing import COUNTED_IMAGES, Case, count_flops
+from benchmarks.core import timing as arithmetic
+from benchmarks.core.timing import copy_bandwidth
+from benchmarks.throughput.roofline import GROUPS, Pass, bound, trace
+from benchmarks.throughput.roofline_table import format_rooflines
+from benchmarks.throughput.timing import COUNTED_IMAGES, Case, count_flops
 from colornet.data import Dataset
 from colornet.presets import PRESETS
 
@@ -36,9 +36,9 @@ def of_group(passes: list[Pass], group: str) -> int:
 
 
 @pytest.fixture(scope="module")
-def seed_passes() -> list[Pass]:
-    """Trace the seed's network with two levels: 8 channels of 16×16 pixels, 16 of 8×8."""
-    return trace(case("seed-ae", multipliers=(1, 2)), images())
+def notebook_passes() -> list[Pass]:
+    """Trace the notebooks' network with two levels: 8 channels of 16×16 pixels, 16 of 8×8."""
+    return trace(case("notebook-ae", multipliers=(1, 2)), images())
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -54,21 +54,21 @@ def test_what_checkpointing_computes_twice_counts_once() -> None:
     assert count_flops(checkpointed, images()) == count_flops(plain, images())
 
 
-def test_normalisation_moves_what_is_counted_by_hand(seed_passes: list[Pass]) -> None:
+def test_normalization_moves_what_is_counted_by_hand(notebook_passes: list[Pass]) -> None:
     upper, lower = 8 * 16 * 16, 16 * 8 * 8
-    normalised = 4 * upper + 2 * lower  # two in the encoder, two in the decoder, two below
-    assert of_group(seed_passes, "normalisation and activation") == (2 + 3) * normalised
+    normalized = 4 * upper + 2 * lower  # two in the encoder, two in the decoder, two below
+    assert of_group(notebook_passes, "normalization and activation") == (2 + 3) * normalized
 
 
-def test_pooling_and_skips_move_what_is_counted_by_hand(seed_passes: list[Pass]) -> None:
+def test_pooling_and_skips_move_what_is_counted_by_hand(notebook_passes: list[Pass]) -> None:
     upper, pooled = 8 * 16 * 16, 8 * 8 * 8
     pooling = (upper + pooled) + (pooled + pooled + upper)
     joining = 2 * (2 * upper) + 3 * upper  # read and written; the two gradients of the skip read, their sum written
-    assert of_group(seed_passes, "pooling and skips") == pooling + joining
+    assert of_group(notebook_passes, "pooling and skips") == pooling + joining
 
 
-def test_convolutions_move_what_is_counted_by_hand(seed_passes: list[Pass]) -> None:
-    passes = {name: [one for one in seed_passes if one.layer == name] for name in ("generator.head",
+def test_convolutions_move_what_is_counted_by_hand(notebook_passes: list[Pass]) -> None:
+    passes = {name: [one for one in notebook_passes if one.layer == name] for name in ("generator.head",
               "generator.encoder.0.0", "generator.up.0")}  # fmt: skip
     head = passes["generator.head"]  # 1×1, from 8 channels to 3: output, gradients of input and of weights
     assert [(one.activations, one.weights) for one in head] == [(COUNTED_IMAGES * (8 + 3) * 256, 24)] * 3
@@ -79,13 +79,13 @@ def test_convolutions_move_what_is_counted_by_hand(seed_passes: list[Pass]) -> N
     assert up[0].flops == COUNTED_IMAGES * 2 * 64 * 16 * 8 * 9
 
 
-def test_optimiser_moves_what_is_counted_by_hand(seed_passes: list[Pass]) -> None:
+def test_optimizer_moves_what_is_counted_by_hand(notebook_passes: list[Pass]) -> None:
     parameters = 0
     for in_channels, out_channels, side in [(1, 8, 3), (8, 8, 3), (8, 16, 3), (16, 16, 3), (16, 8, 3), (16, 8, 3),
                                             (8, 8, 3), (8, 3, 1)]:  # fmt: skip
         parameters += side * side * in_channels * out_channels + out_channels
     parameters += 2 * (8 + 8 + 16 + 16 + 8 + 8)  # BatchNorm
-    state = sum(one.state for one in seed_passes if one.group == "optimiser and EMA")
+    state = sum(one.state for one in notebook_passes if one.group == "optimizer and EMA")
     assert state == (4 + 3 + 1) * parameters + 3 * parameters
 
 
@@ -95,10 +95,10 @@ def test_a_discriminator_is_passed_as_often_as_the_step_does() -> None:
     # Real and fake together, forward and to the weights; then, frozen, fake images alone and back to them.
     sizes = [one.activations // (SIDE * SIDE * (3 + 8)) for one in first]
     assert sizes == [2 * COUNTED_IMAGES, 2 * COUNTED_IMAGES, COUNTED_IMAGES, COUNTED_IMAGES]
-    assert {one.layer.split(".")[0] for one in passes if one.kind == "optimiser"} == {"generator", "discriminator"}
+    assert {one.layer.split(".")[0] for one in passes if one.kind == "optimizer"} == {"generator", "discriminator"}
 
 
-def test_activation_after_normalisation_is_free() -> None:
+def test_activation_after_normalization_is_free() -> None:
     passes = trace(case("ae"), images())
     assert not any(one.kind == "activation" for one in passes)
     gan = trace(case("cgan"), images())
@@ -109,19 +109,19 @@ def test_bound_takes_the_longer_of_arithmetic_and_memory() -> None:
     passes = [
         Pass("a", "convolution", "convolutions", flops=1000 * COUNTED_IMAGES, activations=0, weights=10),
         Pass("a", "convolution", "convolutions", flops=COUNTED_IMAGES, activations=50 * COUNTED_IMAGES),
-        Pass("b", "optimiser", "optimiser and EMA", state=25),
+        Pass("b", "optimizer", "optimizer and EMA", state=25),
     ]
     found = bound(passes, 4, "bf16", flops_per_second=100.0, bandwidth=10.0)
     assert found["groups"]["convolutions"] == {"flops": 4004.0, "bytes": 20.0 + 400.0, "seconds": 40.0 + 40.0}
-    assert found["groups"]["optimiser and EMA"] == {"flops": 0.0, "bytes": 100.0, "seconds": 10.0}
+    assert found["groups"]["optimizer and EMA"] == {"flops": 0.0, "bytes": 100.0, "seconds": 10.0}
     assert found["seconds"] == 90.0
     assert found["images_per_second"] == pytest.approx(4 / 90)
     assert [(layer["layer"], layer["seconds"]) for layer in found["layers"]] == [("a", 80.0), ("b", 10.0)]
     assert bound(passes, 4, "no", 100.0, 10.0)["groups"]["convolutions"]["bytes"] == 2 * 420.0
 
 
-def test_groups_and_layers_add_up(seed_passes: list[Pass]) -> None:
-    found = bound(seed_passes, 64, "no", 1e9, 1e9)
+def test_groups_and_layers_add_up(notebook_passes: list[Pass]) -> None:
+    found = bound(notebook_passes, 64, "no", 1e9, 1e9)
     assert tuple(found["groups"]) == GROUPS
     for key in ("flops", "bytes", "seconds"):
         layers = sum(layer[key] for layer in found["layers"])

@@ -1,4 +1,4 @@
-"""The rows without a model: what each does to lightness and colour, and the protocol's numbers on real images."""
+"""The rows without a model: what each does to lightness and color, and the protocol's numbers on real images."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.rows import GRADIENT, reference_rows
+from benchmarks.baselines.reference_rows import GRADIENT, reference_rows
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
-from colornet.metrics import colorfulness, image_metrics, summarize
+from colornet.metrics.image import colorfulness, image_metrics, summarize
 from tests.test_metrics import cifar10_jpeg_test_images, photos, random_pixels
 
 ROWS = {row.name: row.make for row in reference_rows()}
 TRUE_AB, OTHER, NEAREST = "oracle, true ab", "nonsense, another's ab", "nonsense, nearest ab"
-# These keep the L* of the protocol's input; the other three are the truth and the greys of other definitions.
-KEEP_LIGHTNESS = [name for name in ROWS if name not in ("real", "grey, channel mean", "grey, Rec. 601")]
+# These keep the L* of the protocol's input; the other three are the truth and the grays of other definitions.
+KEEP_LIGHTNESS = [name for name in ROWS if name not in ("real", "gray, channel mean", "gray, Rec. 601")]
 
 
 def pale(count: int, size: int = 8, seed: int = 0) -> Tensor:
-    """Images of varied lightness and pale colours: with the a*b* of any other of them, all are in gamut."""
+    """Images of varied lightness and pale colors: with the a*b* of any other of them, all are in gamut."""
     generator = torch.Generator().manual_seed(seed)
     light = 40 + 25 * torch.rand(count, 1, size, size, generator=generator)
     ab = 16 * torch.rand(count, 2, size, size, generator=generator) - 8
@@ -28,7 +28,7 @@ def pale(count: int, size: int = 8, seed: int = 0) -> Tensor:
 
 
 def flat(count: int) -> Tensor:
-    """Images of varied lightness with one colour each, all different."""
+    """Images of varied lightness with one color each, all different."""
     generator = torch.Generator().manual_seed(0)
     light = 40 + 25 * torch.rand(count, 1, 8, 8, generator=generator)
     turn = torch.arange(count) / count * math.tau
@@ -83,12 +83,12 @@ def test_another_image_is_never_oneself(count: int) -> None:
     made = lab(ROWS[OTHER](truth, truth))[:, 1:].mean((2, 3))
     donors = torch.cdist(made, colors).argmin(1).tolist()
     assert torch.cdist(made, colors).amin(1).max() < 0.4
-    assert sorted(donors) == list(range(count))  # each gives its colours to one
+    assert sorted(donors) == list(range(count))  # each gives its colors to one
     seen, position = [], 0
     while position not in seen:
         seen.append(position)
         position = donors[position]
-    assert len(seen) == count  # one cycle, in which nobody is its own neighbour
+    assert len(seen) == count  # one cycle, in which nobody is its own neighbor
 
 
 def test_the_gradient_is_the_same_for_every_image() -> None:
@@ -108,12 +108,12 @@ def test_the_nearest_is_nearest_in_lightness() -> None:
     truth, training = photos()[:20], photos()[20:]
     distances = torch.cdist(lab(truth)[:, 0].flatten(1), lab(training)[:, 0].flatten(1))
     donors = lab(training[distances.argmin(1)])
-    expected = torch.cat((lab(ROWS["grey"](truth, training))[:, :1], donors[:, 1:]), dim=1)
+    expected = torch.cat((lab(ROWS["gray"](truth, training))[:, :1], donors[:, 1:]), dim=1)
     error = to_uint8(lab_to_rgb(expected)).int() - ROWS[NEAREST](truth, training).int()
-    assert error.abs().double().mean() < 1  # levels; the grey row rounds L* elsewhere
+    assert error.abs().double().mean() < 1  # levels; the gray row rounds L* elsewhere
 
 
-def test_mean_colours() -> None:
+def test_mean_colors() -> None:
     truth, training = pale(12), pale(600, seed=1) // 2 + 60
     own = lab(ROWS["oracle, mean ab"](truth, training))[:, 1:]
     expected = lab(truth)[:, 1:].mean((2, 3), keepdim=True).expand_as(own)
@@ -131,16 +131,16 @@ def test_images_do_not_depend_on_their_batch() -> None:
 
 
 def test_more_of_the_truth_is_nearer_to_it() -> None:
-    names = ("grey", "oracle, mean ab", "oracle, ab at 16×16", TRUE_AB)
+    names = ("gray", "oracle, mean ab", "oracle, ab at 16×16", TRUE_AB)
     ladder = [psnr(ROWS[name](photos(), photos()), photos()) for name in names]
     assert ladder == sorted(ladder)
     assert ladder[-1] > 55
-    greys = [psnr(ROWS[name](photos(), photos()), photos()) for name in ROWS if name.startswith("grey")]
-    assert max(greys) < ladder[1]
+    grays = [psnr(ROWS[name](photos(), photos()), photos()) for name in ROWS if name.startswith("gray")]
+    assert max(grays) < ladder[1]
 
 
-# The reference table's rows that keep some colour: image-mean PSNR and CF of the 10,000 test images. Its L* was not
-# rounded to 8 bits, so 113 grey photos are equal to their own mean colour there and count 100 dB: they are left out
+# The reference table's rows that keep some color: image-mean PSNR and CF of the 10,000 test images. Its L* was not
+# rounded to 8 bits, so 113 gray photos are equal to their own mean color there and count 100 dB: they are left out
 # here; the rounding costs the second-best oracle a third of a dB. 63.5 dB is the ceiling that it leaves.
 REFERENCE = {
     "data set's mean ab": ((24.769 * 10_000 - 113 * 34.2) / 9_887, 0.05, 5.07),
@@ -152,7 +152,7 @@ REFERENCE = {
 
 def test_reference_values_of_the_10_000_test_images() -> None:
     truth = cifar10_jpeg_test_images()
-    colored = ~(ROWS["grey"](truth, truth) == truth).flatten(1).all(1)
+    colored = ~(ROWS["gray"](truth, truth) == truth).flatten(1).all(1)
     assert colored.sum() == 9_887
     for name, (decibels, tolerance, cf) in REFERENCE.items():
         made = ROWS[name](truth, truth)
@@ -163,9 +163,9 @@ def test_reference_values_of_the_10_000_test_images() -> None:
     assert colorfulness(gradient).mean().item() == pytest.approx(30.61, abs=0.5)
 
 
-def test_another_image_has_the_colourfulness_of_the_truth_but_not_its_colours() -> None:
+def test_another_image_has_the_colorfulness_of_the_truth_but_not_its_colors() -> None:
     summary = summarize(image_metrics(ROWS[OTHER](photos(), photos()), photos()))
     assert abs(summary["delta_cf"]) < 0.15 * summary["cf_truth"]
     assert summary["delta_cf_image"] > 3 * abs(summary["delta_cf"])
-    grey = summarize(image_metrics(ROWS["grey"](photos(), photos()), photos()))
-    assert summary["ciede2000"] > grey["ciede2000"]
+    gray = summarize(image_metrics(ROWS["gray"](photos(), photos()), photos()))
+    assert summary["ciede2000"] > gray["ciede2000"]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from benchmarks import scaling
-from benchmarks.scaling_model import (
+from benchmarks.scaling import options as scaling
+from benchmarks.scaling.model import (
     BACKWARD_SHARE,
     Compute,
     Link,

@@ -1,4 +1,4 @@
-"""The race to the seed project's error: what each side sees, what is timed, what the record says."""
+"""The race to the original notebooks' error: what each side sees, what is timed, what the record says."""
 
 from __future__ import annotations
 
@@ -14,20 +14,21 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks import speedrun, speedrun_race
-from benchmarks.seed_pipeline import SeedPipeline
-from benchmarks.speedrun import SpeedrunConfig, format_result, our_config
-from benchmarks.speedrun_race import held_out_mse, race, run_seed
-from benchmarks.stopwatch import Stopwatch
+from benchmarks.baselines.notebook_pipeline import NotebookPipeline
+from benchmarks.core.stopwatch import Stopwatch
+from benchmarks.speedrun import measure as speedrun_race
+from benchmarks.speedrun import options as speedrun
+from benchmarks.speedrun.measure import held_out_mse, race, run_seed
+from benchmarks.speedrun.options import SpeedrunConfig, format_result, our_config
 from colornet.errors import InputError
-from colornet.evaluation import colorize_with
-from colornet.metrics import image_metrics
+from colornet.evaluation.loop import colorize_with
+from colornet.metrics.image import image_metrics
 from colornet.presets import PRESETS
-from colornet.trainer import Trainer
+from colornet.training.trainer import Trainer
 
 CPU = torch.device("cpu")
 TINY = ["--image-size", "16", "--width", "8", "--multipliers", "1", "2", "--blocks", "1", "--batch-size", "16",
-        "--warmup-steps", "0", "--mixed-precision", "no", "--seed-width", "8", "--cpu"]  # fmt: skip
+        "--warmup-steps", "0", "--mixed-precision", "no", "--notebook-width", "8", "--cpu"]  # fmt: skip
 
 
 def images(count: int) -> Tensor:
@@ -36,9 +37,9 @@ def images(count: int) -> Tensor:
 
 @pytest.fixture(scope="module")
 def record(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Race on 50 of 54 images: one epoch of the seed's network leaves a mark that ours passes within 60."""
+    """Race on 50 of 54 images: one epoch of the notebooks' network leaves a mark that ours passes within 60."""
     out = tmp_path_factory.mktemp("speedrun") / "new" / "record.json"
-    options = ["--seed-epochs", "1", "--seeds", "2", "--epochs", "60", "--eval-steps", "5", "--lr", "3e-3"]
+    options = ["--notebook-epochs", "1", "--seeds", "2", "--epochs", "60", "--eval-steps", "5", "--lr", "3e-3"]
     speedrun.main([*options, "--training-images", "50", "--data", str(folder), "--out", str(out), *TINY])
     assert out.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
     found: dict[str, Any] = json.loads(out.read_text())
@@ -51,8 +52,8 @@ def test_ours_is_the_preset_with_the_options_given() -> None:
         PRESETS["ae"][1], color_space="rgb", reconstruction_loss="mse", width=16, lr=0.5, epochs=2, batch_size=32
     )
     assert our_config(options) == expected
-    assert our_config(SpeedrunConfig(preset="seed-ae")) == PRESETS["seed-ae"][1].__class__(
-        **(dataclasses.asdict(PRESETS["seed-ae"][1]) | {"mixed_precision": "auto"})
+    assert our_config(SpeedrunConfig(preset="notebook-ae")) == PRESETS["notebook-ae"][1].__class__(
+        **(dataclasses.asdict(PRESETS["notebook-ae"][1]) | {"mixed_precision": "auto"})
     )
 
 
@@ -85,12 +86,12 @@ def test_stopwatch_counts_what_runs_while_it_runs() -> None:
 def test_learning_rate_of_the_seed_falls_after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
     rates: list[float] = []
 
-    def step(pipeline: SeedPipeline) -> float:
+    def step(pipeline: NotebookPipeline) -> float:
         rates.append(pipeline.optimizer.param_groups[0]["lr"])
         return 0.0
 
-    monkeypatch.setattr(SeedPipeline, "step", step)
-    options = SpeedrunConfig(seed_epochs=2, seed_width=8, image_size=16, cpu=True)
+    monkeypatch.setattr(NotebookPipeline, "step", step)
+    options = SpeedrunConfig(notebook_epochs=2, notebook_width=8, image_size=16, cpu=True)
     result = run_seed(options, images(70), images(3), CPU)
     assert rates[1:] == pytest.approx([1e-3, 1e-3, 9e-4, 9e-4])  # two batches an epoch; the first step is not kept
     assert [point["images"] for point in result["curve"]] == [70, 140]
@@ -98,18 +99,18 @@ def test_learning_rate_of_the_seed_falls_after_each_epoch(monkeypatch: pytest.Mo
 
 def test_time_of_the_seed_ends_where_it_first_meets_its_own_mark(monkeypatch: pytest.MonkeyPatch) -> None:
     errors = iter([0.5, 0.2, 0.4, 0.3])
-    monkeypatch.setattr(SeedPipeline, "step", lambda _: time.sleep(0.002))
+    monkeypatch.setattr(NotebookPipeline, "step", lambda _: time.sleep(0.002))
     monkeypatch.setattr(speedrun_race, "held_out_mse", lambda *_, **__: next(errors))
-    options = SpeedrunConfig(seed_epochs=4, seed_width=8, image_size=16, cpu=True)
+    options = SpeedrunConfig(notebook_epochs=4, notebook_width=8, image_size=16, cpu=True)
     result = run_seed(options, images(8), images(2), CPU)
     assert result["seconds_to_target"] == result["curve"][1]["seconds"] < result["seconds"]
 
 
 def test_evaluation_leaves_the_seed_in_training(monkeypatch: pytest.MonkeyPatch) -> None:
     modes: list[tuple[str, bool]] = []
-    step = SeedPipeline.step
+    step = NotebookPipeline.step
 
-    def noting_step(pipeline: SeedPipeline) -> float:
+    def noting_step(pipeline: NotebookPipeline) -> float:
         modes.append(("train", pipeline.network.training))
         return step(pipeline)
 
@@ -122,9 +123,9 @@ def test_evaluation_leaves_the_seed_in_training(monkeypatch: pytest.MonkeyPatch)
 
         return noted
 
-    monkeypatch.setattr(SeedPipeline, "step", noting_step)
+    monkeypatch.setattr(NotebookPipeline, "step", noting_step)
     monkeypatch.setattr(speedrun_race, "colorize_with", noting)
-    run_seed(SpeedrunConfig(seed_epochs=2, seed_width=8, image_size=16, cpu=True), images(8), images(2), CPU)
+    run_seed(SpeedrunConfig(notebook_epochs=2, notebook_width=8, image_size=16, cpu=True), images(8), images(2), CPU)
     assert modes[1:] == [("train", True), ("evaluate", False)] * 2
 
 
@@ -137,13 +138,13 @@ def test_record_says_where_it_comes_from_and_what_was_raced(record: dict[str, An
     assert record["data"]["training_images"] == 50
     assert record["target"].items() >= {"split": "validation", "images": 6}.items()
     assert record["gray"]["same"] is True
-    assert record["gray"]["ours"] == record["gray"]["seed_pipeline"] == "channel mean, not rounded"
+    assert record["gray"]["ours"] == record["gray"]["notebook_pipeline"] == "channel mean, not rounded"
     assert record["ours"]["changed"].items() >= {"color_space": "rgb", "reconstruction_loss": "mse", "width": 8}.items()
-    assert (record["seed_pipeline"]["batch_size"], record["seed_pipeline"]["precision"]) == (64, "no")
+    assert (record["notebook_pipeline"]["batch_size"], record["notebook_pipeline"]["precision"]) == (64, "no")
 
 
 def test_target_is_where_the_seed_ended(record: dict[str, Any]) -> None:
-    seed = record["seed_pipeline"]
+    seed = record["notebook_pipeline"]
     assert record["target"]["mse"] == seed["curve"][-1]["mse"]
     assert (seed["images"], seed["epochs"], len(seed["curve"])) == (50, 1, 1)
     assert seed["seconds"] == seed["seconds_to_target"] == seed["curve"][-1]["seconds"]
@@ -160,8 +161,8 @@ def test_runs_stop_at_the_first_evaluation_at_the_target(record: dict[str, Any])
         assert run["images"] == last["images"] == 16 * run["steps"]
         assert run["seconds"] == last["seconds"] > 0
         assert (run["evaluation_seconds"] > 0, run["compile_seconds"]) == (True, None)
-        assert run["ratio"] == pytest.approx(record["seed_pipeline"]["seconds_to_target"] / run["seconds"])
-        cpu_ratio = record["seed_pipeline"]["cpu_seconds_to_target"] / run["cpu_seconds"]
+        assert run["ratio"] == pytest.approx(record["notebook_pipeline"]["seconds_to_target"] / run["seconds"])
+        cpu_ratio = record["notebook_pipeline"]["cpu_seconds_to_target"] / run["cpu_seconds"]
         assert run["cpu_ratio"] == pytest.approx(cpu_ratio)
         assert run["cpu_seconds"] == last["cpu_seconds"]
 
@@ -169,7 +170,7 @@ def test_runs_stop_at_the_first_evaluation_at_the_target(record: dict[str, Any])
 def test_median_is_over_the_seeds(record: dict[str, Any]) -> None:
     seconds = [run["seconds"] for run in record["runs"]]
     assert record["median"]["seconds"] == pytest.approx(sum(seconds) / 2)
-    expected = record["seed_pipeline"]["seconds_to_target"] / record["median"]["seconds"]
+    expected = record["notebook_pipeline"]["seconds_to_target"] / record["median"]["seconds"]
     assert record["median"]["ratio"] == pytest.approx(expected)
     assert record["median"]["cpu_ratio"] == pytest.approx(sum(run["cpu_ratio"] for run in record["runs"]) / 2)
 
@@ -178,7 +179,7 @@ def test_text_says_the_same(record: dict[str, Any]) -> None:
     text = format_result(record)
     assert f"{record['target']['mse']:.5f}" in text
     assert f"{record['median']['ratio']:.2f} times as long" in text
-    assert "same grey" in text
+    assert "same gray" in text
 
 
 def test_what_is_not_reached_has_no_ratio(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,8 +189,8 @@ def test_what_is_not_reached_has_no_ratio(folder: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(speedrun_race, "run_seed", perfect)
     options = SpeedrunConfig(
-        width=8, multipliers=(1, 2), blocks=1, batch_size=27, epochs=1, color_space="lab", seeds=1, seed_epochs=1,
-        seed_width=8, data=str(folder), image_size=16, mixed_precision="no", split="test", cpu=True,
+        width=8, multipliers=(1, 2), blocks=1, batch_size=27, epochs=1, color_space="lab", seeds=1, notebook_epochs=1,
+        notebook_width=8, data=str(folder), image_size=16, mixed_precision="no", split="test", cpu=True,
     )  # fmt: skip
     record = race(options)
     (run,) = record["runs"]
@@ -199,7 +200,7 @@ def test_what_is_not_reached_has_no_ratio(folder: Path, monkeypatch: pytest.Monk
     assert record["gray"]["same"] is False
     text = format_result(record)
     assert "not reached: The lowest MSE in 1 epochs was" in text
-    assert "Not the same grey" in text
+    assert "Not the same gray" in text
     json.dumps(record, allow_nan=False)
 
 
@@ -209,8 +210,8 @@ def test_rehearsal_changes_nothing_but_the_clock(folder: Path, monkeypatch: pyte
     for rehearsed in (True, False):
         monkeypatch.setattr(Trainer, "rehearse", rehearse if rehearsed else lambda _: None)
         options = SpeedrunConfig(
-            width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=1, eval_steps=2, seed_epochs=1,
-            seed_width=8, data=str(folder), image_size=16, mixed_precision="no", cpu=True,
+            width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=1, eval_steps=2, notebook_epochs=1,
+            notebook_width=8, data=str(folder), image_size=16, mixed_precision="no", cpu=True,
         )  # fmt: skip
         curves.append([point["mse"] for point in race(options)["runs"][0]["curve"]])
     assert curves[0] == curves[1]
@@ -224,8 +225,8 @@ def test_rehearsal_changes_nothing_but_the_clock(folder: Path, monkeypatch: pyte
     [
         (["--seeds", "0"], "--seeds is 0: it must be at least 1"),
         (["--eval-steps", "0"], "--eval-steps is 0"),
-        (["--seed-epochs", "-1"], "--seed-epochs is -1"),
-        (["--image-size", "24"], "--image-size is 24: the seed's network needs a multiple of 16"),
+        (["--notebook-epochs", "-1"], "--notebook-epochs is -1"),
+        (["--image-size", "24"], "--image-size is 24: the notebooks' network needs a multiple of 16"),
         (["--lr", "nan"], "--lr is nan"),
         (["--data", "sampel"], "did you mean 'sample'?"),
         (["--mixed-precision", "fp16", "--cpu"], "--mixed-precision fp16 needs a GPU"),
@@ -271,4 +272,4 @@ def test_options_are_answered_without_torch() -> None:
     )
     root = Path(__file__).parent.parent
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
-    assert "--seed-epochs" in result.stdout
+    assert "--notebook-epochs" in result.stdout

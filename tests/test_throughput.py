@@ -1,4 +1,4 @@
-"""Speed: what is counted and timed, what the seed pipeline is, and what the record says of them."""
+"""Speed: what is counted and timed, what the notebook pipeline is, and what the record says of them."""
 
 from __future__ import annotations
 
@@ -17,19 +17,22 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from benchmarks import arithmetic, memory, throughput, timing
-from benchmarks.arithmetic import measure_peaks, peak_name, tf32_setting, time_steps
-from benchmarks.seed_pipeline import PerImageDataset, SeedPipeline, gray_one_by_one
-from benchmarks.throughput import ThroughputConfig, format_table
-from benchmarks.timing import Case, count_flops, plan, repeat_to_epoch
+from benchmarks.baselines.notebook_pipeline import NotebookPipeline, PerImageDataset, gray_one_by_one
+from benchmarks.core import memory
+from benchmarks.core import timing as arithmetic
+from benchmarks.core.timing import measure_peaks, peak_name, tf32_setting, time_steps
+from benchmarks.throughput import options as throughput
+from benchmarks.throughput import timing
+from benchmarks.throughput.options import ThroughputConfig, format_table
+from benchmarks.throughput.timing import Case, count_flops, plan, repeat_to_epoch
 from colornet.data import Dataset
-from colornet.models import count_parameters
+from colornet.models.unet import count_parameters
 from colornet.presets import PRESETS
-from colornet.trainer import Trainer
+from colornet.training.trainer import Trainer
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
 TINY = ["--image-size", "16", "--width", "8", "--blocks", "1", "--precisions", "no", "--steps", "3", "--warmup", "1",
-        "--seed-steps", "1", "--no-memory", "--cpu"]  # fmt: skip
+        "--notebook-steps", "1", "--no-memory", "--cpu"]  # fmt: skip
 
 
 def images(count: int, side: int = 16) -> Tensor:
@@ -58,17 +61,17 @@ def _small_peak() -> Iterator[None]:
 def measured(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """Measure two presets in a few steps and read the record back."""
     out = tmp_path_factory.mktemp("throughput") / "new" / "record.json"
-    presets = ["--presets", "ae", "seed-cgan", "--roofline"]
+    presets = ["--presets", "ae", "notebook-cgan", "--roofline"]
     throughput.main([*presets, "--batch-sizes", "16", "--data", str(folder), "--out", str(out), *TINY])
     record: dict[str, Any] = json.loads(out.read_text())
     return record
 
 
-# The seed pipeline
+# The notebook pipeline
 
 
 def test_seed_network_is_the_one_described() -> None:
-    pipeline = SeedPipeline(images(2, side=32), width=64, device=CPU)
+    pipeline = NotebookPipeline(images(2, side=32), width=64, device=CPU)
     assert count_parameters(pipeline.network) == 34_524_099
 
 
@@ -78,16 +81,16 @@ def test_seed_images_are_those_of_the_data_set() -> None:
     assert torch.equal(torch.stack([image for image, _ in items]), truth / 255)
 
 
-def test_seed_grey_is_the_mean_of_the_channels() -> None:
+def test_seed_gray_is_the_mean_of_the_channels() -> None:
     batch = images(3) / 255
     gray = gray_one_by_one(batch)
     assert gray.shape == (3, 1, 16, 16)
     torch.testing.assert_close(gray[:, 0], (batch[:, 0] + batch[:, 1] + batch[:, 2]) / 3)
 
 
-def test_seed_pipeline_learns() -> None:
+def test_notebook_pipeline_learns() -> None:
     torch.manual_seed(0)
-    pipeline = SeedPipeline(images(64), width=8, device=CPU)
+    pipeline = NotebookPipeline(images(64), width=8, device=CPU)
     losses = [pipeline.step() for _ in range(8)]  # each of them the whole data set
     assert losses[-1] < 0.8 * losses[0]
 
@@ -96,7 +99,7 @@ def test_seed_pipeline_learns() -> None:
 
 
 def test_flops_are_those_of_the_description() -> None:
-    counted = count_flops(case("seed-ae", "inference"), dataset(2, side=32))
+    counted = count_flops(case("notebook-ae", "inference"), dataset(2, side=32))
     assert counted == pytest.approx(1.587e9, rel=5e-4)
 
 
@@ -155,7 +158,7 @@ def test_fp32_rows_on_a_gpu_say_whether_it_is_tf32(monkeypatch: pytest.MonkeyPat
     assert (tf32_setting("no", CPU), peak_name("no", CPU)) == (None, "fp32")
 
 
-def test_peaks_are_those_of_the_rows_and_of_the_seed_pipeline() -> None:
+def test_peaks_are_those_of_the_rows_and_of_the_notebook_pipeline() -> None:
     before = torch.backends.cuda.matmul.allow_tf32
     peaks = measure_peaks(["no", "bf16"], CPU)
     assert list(peaks) == ["fp32", "bf16"]
@@ -207,11 +210,11 @@ def test_record_has_all_keys(measured: dict[str, Any]) -> None:
     assert (measured["data"]["images"], measured["data"]["repeated_to"]) == (54, 45_000)
     assert measured["options"]["width"] == 8
     modes = [(row["preset"], row["mode"]) for row in measured["rows"]]
-    assert modes == [("ae", "train"), ("ae", "inference"), ("seed-cgan", "train"), ("seed-cgan", "inference")]
+    assert modes == [("ae", "train"), ("ae", "inference"), ("notebook-cgan", "train"), ("notebook-cgan", "inference")]
     assert measured["rows"][0].keys() == {
         "preset", "mode", "batch_size", "precision", "compile", "width", "blocks", "overrides", "parameters",
         "images_per_second", "step_ms", "steps", "compile_seconds", "flops_per_image", "achieved_flops", "mfu",
-        "peak_memory_bytes", "seed_images_per_second", "ratio_to_seed", "tf32", "reason",
+        "peak_memory_bytes", "notebook_images_per_second", "ratio_to_notebook", "tf32", "reason",
     }  # fmt: skip
 
 
@@ -222,7 +225,7 @@ def test_numbers_of_a_row_belong_together(measured: dict[str, Any]) -> None:
         assert row["images_per_second"] == pytest.approx(16 / step["median"] * 1000)
         assert row["achieved_flops"] == pytest.approx(row["images_per_second"] * row["flops_per_image"])
         assert row["mfu"] == pytest.approx(row["achieved_flops"] / measured["peak"]["fp32"])
-        assert row["ratio_to_seed"] == pytest.approx(row["images_per_second"] / row["seed_images_per_second"])
+        assert row["ratio_to_notebook"] == pytest.approx(row["images_per_second"] / row["notebook_images_per_second"])
         assert (row["steps"], row["width"], row["overrides"]) == (3, 8, ["width", "blocks"])
         assert (row["compile"], row["compile_seconds"], row["tf32"]) == (False, None, None)
         assert row["peak_memory_bytes"] is None
@@ -238,7 +241,7 @@ def test_rooflines_are_those_of_the_rows_of_training(measured: dict[str, Any]) -
         assert roofline["share_of_bound"] == pytest.approx(row["images_per_second"] / roofline["images_per_second"])
         assert roofline["input_share"] == pytest.approx(1000 * roofline["input_seconds"] / row["step_ms"]["median"])
     assert measured["bandwidth"] > 0
-    assert "Roofline of seed-cgan, batch 16, fp32" in format_table(measured)
+    assert "Roofline of notebook-cgan, batch 16, fp32" in format_table(measured)
 
 
 def test_training_counts_all_its_passes(measured: dict[str, Any]) -> None:
@@ -247,26 +250,26 @@ def test_training_counts_all_its_passes(measured: dict[str, Any]) -> None:
     assert gan_train / gan_inference > 3  # and the discriminator
 
 
-def test_seed_pipeline_is_timed_between_the_rows(measured: dict[str, Any]) -> None:
-    seed = measured["seed_pipeline"]
+def test_notebook_pipeline_is_timed_between_the_rows(measured: dict[str, Any]) -> None:
+    seed = measured["notebook_pipeline"]
     assert len(seed["segments"]) == len(measured["rows"]) + 1
-    assert seed["steps"] == len(seed["segments"])  # --seed-steps 1
+    assert seed["steps"] == len(seed["segments"])  # --notebook-steps 1
     assert min(seed["segments"]) <= seed["images_per_second"] <= max(seed["segments"])
     for row, (before, after) in zip(measured["rows"], itertools.pairwise(seed["segments"]), strict=True):
         # A segment is one step here: the median of two durations is their mean, that of speeds harmonic.
-        assert row["seed_images_per_second"] == pytest.approx(2 / (1 / before + 1 / after))
-    seed_cgan = measured["rows"][3]
-    assert (seed["width"], seed["parameters"]) == (8, seed_cgan["parameters"])
-    assert seed["flops_per_image"] == pytest.approx(3 * seed_cgan["flops_per_image"], rel=0.02)
+        assert row["notebook_images_per_second"] == pytest.approx(2 / (1 / before + 1 / after))
+    notebook_cgan = measured["rows"][3]
+    assert (seed["width"], seed["parameters"]) == (8, notebook_cgan["parameters"])
+    assert seed["flops_per_image"] == pytest.approx(3 * notebook_cgan["flops_per_image"], rel=0.02)
 
 
-def test_seed_pipeline_may_keep_its_width_beside_smaller_networks(folder: Path, tmp_path: Path) -> None:
-    options = ["--presets", "ae", "--batch-sizes", "2", "--data", str(folder), "--seed-width", "16"]
+def test_notebook_pipeline_may_keep_its_width_beside_smaller_networks(folder: Path, tmp_path: Path) -> None:
+    options = ["--presets", "ae", "--batch-sizes", "2", "--data", str(folder), "--notebook-width", "16"]
     throughput.main([*options, "--out", str(tmp_path / "a.json"), *TINY])
     record = json.loads((tmp_path / "a.json").read_text())
-    assert (record["seed_pipeline"]["width"], [row["width"] for row in record["rows"]]) == (16, [8, 8])
-    assert record["seed_pipeline"]["parameters"] == count_parameters(
-        SeedPipeline(images(2), width=16, device=CPU).network
+    assert (record["notebook_pipeline"]["width"], [row["width"] for row in record["rows"]]) == (16, [8, 8])
+    assert record["notebook_pipeline"]["parameters"] == count_parameters(
+        NotebookPipeline(images(2), width=16, device=CPU).network
     )
 
 
@@ -274,20 +277,26 @@ def test_table_reads_as_text(measured: dict[str, Any]) -> None:
     table = format_table(measured)
     lines = [line for line in table.splitlines() if line.startswith("|")]
     assert len({len(line) for line in lines}) == 1
-    assert [line.split("|")[1].strip() for line in lines[2:]] == ["seed pipeline", "ae", "ae", "seed-cgan", "seed-cgan"]
+    assert [line.split("|")[1].strip() for line in lines[2:]] == [
+        "notebook pipeline",
+        "ae",
+        "ae",
+        "notebook-cgan",
+        "notebook-cgan",
+    ]
     assert "--width 8 --blocks 1, not the presets' own" in table
     assert table.count("[1]") == 5
 
 
-def test_without_seed_pipeline_there_is_no_ratio(
+def test_without_notebook_pipeline_there_is_no_ratio(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = ["--presets", "seed-ae", "--batch-sizes", "2", "--data", str(folder), "--no-seed-pipeline"]
+    options = ["--presets", "notebook-ae", "--batch-sizes", "2", "--data", str(folder), "--no-notebook-pipeline"]
     throughput.main([*options, "--out", str(tmp_path / "a.json"), *TINY])
-    assert "seed pipeline" not in capsys.readouterr().out
+    assert "notebook pipeline" not in capsys.readouterr().out
     record = json.loads((tmp_path / "a.json").read_text())
-    assert record["seed_pipeline"] is None
-    assert [row["ratio_to_seed"] for row in record["rows"]] == [None, None]
+    assert record["notebook_pipeline"] is None
+    assert [row["ratio_to_notebook"] for row in record["rows"]] == [None, None]
     assert all(row["images_per_second"] > 0 for row in record["rows"])
 
 
@@ -302,13 +311,13 @@ def test_what_does_not_fit_is_a_row_with_a_reason(
         step(trainer, microbatches)
 
     monkeypatch.setattr(Trainer, "train_step", too_large)
-    options = ["--presets", "ae", "--batch-sizes", "32", "8", "--data", str(folder), "--no-seed-pipeline"]
+    options = ["--presets", "ae", "--batch-sizes", "32", "8", "--data", str(folder), "--no-notebook-pipeline"]
     throughput.main([*options, "--out", str(tmp_path / "a.json"), *TINY])
     failed, *others = json.loads((tmp_path / "a.json").read_text())["rows"]
     assert failed["reason"] == "Does not fit in memory: CUDA out of memory. Tried to allocate 20.00 GiB."
-    assert {failed[name] for name in ("images_per_second", "step_ms", "mfu", "achieved_flops", "ratio_to_seed")} == {
-        None
-    }
+    assert {
+        failed[name] for name in ("images_per_second", "step_ms", "mfu", "achieved_flops", "ratio_to_notebook")
+    } == {None}
     assert [(row["mode"], row["batch_size"]) for row in others] == [("inference", 32), ("train", 8), ("inference", 8)]
     assert all(row["images_per_second"] > 0 for row in others)
     assert "[1] Does not fit in memory" in capsys.readouterr().out
@@ -318,8 +327,8 @@ def test_compiled_rows_compile_what_they_run(folder: Path, tmp_path: Path, monke
     compiled: list[str] = []
     monkeypatch.setattr(nn.Module, "compile", lambda network: compiled.append(type(network).__name__))
     options = ["--presets", "cgan", "--batch-sizes", "4", "--compile", "on", "--data", str(folder)]
-    throughput.main([*options, "--no-seed-pipeline", "--out", str(tmp_path / "a.json"), *TINY])
-    assert compiled == ["UNet", "PatchDiscriminator", "UNet"]  # to train two of them, to colour one; none to count
+    throughput.main([*options, "--no-notebook-pipeline", "--out", str(tmp_path / "a.json"), *TINY])
+    assert compiled == ["UNet", "PatchDiscriminator", "UNet"]  # to train two of them, to color one; none to count
     rows = json.loads((tmp_path / "a.json").read_text())["rows"]
     assert all(row["compile"] and row["compile_seconds"] > 0 for row in rows)
 
@@ -415,17 +424,17 @@ def test_record_holds_largest_batch_and_memory(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(
-        "benchmarks.memory._peak_of_fresh_process", lambda case, limit: (100 + case.config.batch_size) * 2**20
+        "benchmarks.core.memory._peak_of_fresh_process", lambda case, limit: (100 + case.config.batch_size) * 2**20
     )
-    options = ["--presets", "seed-ae", "--batch-sizes", "4", "--data", str(folder), "--no-seed-pipeline"]
+    options = ["--presets", "notebook-ae", "--batch-sizes", "4", "--data", str(folder), "--no-notebook-pipeline"]
     search = ["--find-batch", "--memory-limit", "0.25", "--batch-granularity", "8"]
     throughput.main([*options, *search, "--out", str(tmp_path / "a.json"), *TINY, "--memory"])
     record = json.loads((tmp_path / "a.json").read_text())
     assert [row["peak_memory_bytes"] for row in record["rows"]] == [104 * 2**20] * 2
     assert [row["reason"] for row in record["rows"]] == [None, None]
     (found,) = record["largest_batches"]
-    assert (found["preset"], found["batch_size"], found["memory_limit_bytes"]) == ("seed-ae", 152, 2**28)
-    assert "Largest batch of seed-ae, fp32 in 0.25 GiB: 152 (tried in steps of 8), 252 MiB" in capsys.readouterr().out
+    assert (found["preset"], found["batch_size"], found["memory_limit_bytes"]) == ("notebook-ae", 152, 2**28)
+    assert "Largest batch of notebook-ae, fp32 in 0.25 GiB: 152 (tried in steps of 8)" in capsys.readouterr().out
 
 
 # What is refused
@@ -440,8 +449,8 @@ def test_record_holds_largest_batch_and_memory(
         (["--steps", "0"], "--steps is 0: it must be at least 1"),
         (["--warmup", "-1"], "--warmup is -1"),
         (["--width", "0"], "--width is 0"),
-        (["--seed-width", "0"], "--seed-width is 0"),
-        (["--image-size", "24", "--presets", "ae"], "the seed pipeline needs a multiple of 16"),
+        (["--notebook-width", "0"], "--notebook-width is 0"),
+        (["--image-size", "24", "--presets", "ae"], "the notebook pipeline needs a multiple of 16"),
         (["--image-size", "30"], "--image-size is 30: it must be a multiple of 4"),
         (["--data", "sampel"], "did you mean 'sample'?"),
         (["--precisions", "fp16", "--cpu"], "--precisions fp16 needs a GPU"),
@@ -474,5 +483,5 @@ def test_one_process_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
 
 
 def test_options_are_answered_without_torch() -> None:
-    code = "import sys, benchmarks.throughput; sys.exit('torch' in sys.modules)"
+    code = "import sys, benchmarks.throughput.options; sys.exit('torch' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

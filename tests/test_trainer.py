@@ -14,18 +14,18 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
-from colornet.checkpoint import list_checkpoints, load_checkpoint
-from colornet.compose import compose_trainer, load_run
 from colornet.config import TrainConfig
 from colornet.errors import DivergedError, InputError
-from colornet.optimization import learning_rate_factor, update_ema
+from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
+from colornet.training.build import compose_trainer, load_run
+from colornet.training.optimization import learning_rate_factor, update_ema
 from tests.conftest import small
 
-ALL = ["ae", "cgan", "seed-ae", "seed-cgan"]
+ALL = ["ae", "cgan", "notebook-ae", "notebook-cgan"]
 
 
 def state(run_dir: Path) -> dict[str, Tensor]:
-    """Flatten the newest checkpoint to named tensors: networks, moving average and optimisers."""
+    """Flatten the newest checkpoint to named tensors: networks, moving average and optimizers."""
     flat: dict[str, Tensor] = {}
 
     def visit(prefix: str, value: Any) -> None:

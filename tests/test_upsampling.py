@@ -1,4 +1,4 @@
-"""Enlarging colour along the edges of lightness."""
+"""Enlarging color along the edges of lightness."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from colornet.color import rgb_to_lab, to_float
-from colornet.metrics import ciede2000
-from colornet.upsampling import GuidedUpsampler
+from colornet.inference.upsampling import GuidedUpsampler
+from colornet.metrics.image import ciede2000
 
 
 def upsampled(lightness: Tensor, color: Tensor, full: Tensor) -> Tensor:
@@ -37,7 +37,7 @@ def test_rows_can_be_had_in_strips() -> None:
     torch.testing.assert_close(torch.cat(strips, dim=-2), upsampler.rows(0, full))
 
 
-def test_edge_stays_sharp_and_colours_within_their_range() -> None:
+def test_edge_stays_sharp_and_colors_within_their_range() -> None:
     full = torch.full((1, 1, 160, 160), 20.0)
     full[..., 94:] = 80  # bright at the right, from within a pixel of the small image on
     full[..., 40:42, 30:32] = 100  # a highlight that the small image does not show
@@ -52,7 +52,7 @@ def test_edge_stays_sharp_and_colours_within_their_range() -> None:
 
 # mypy: allow-untyped-calls
 @pytest.mark.parametrize("name", ["coffee", "astronaut", "rocket"])
-def test_true_colours_of_photographs_come_back_better_than_bilinearly(name: str) -> None:
+def test_true_colors_of_photographs_come_back_better_than_bilinearly(name: str) -> None:
     rgb = to_float(torch.from_numpy(getattr(skimage.data, name)()).permute(2, 0, 1)[None])
     height, width = rgb.shape[-2:]
     size = tuple(round(side * 32 / min(height, width) / 4) * 4 for side in (height, width))

@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from colornet import train
-from colornet.compose import compose_trainer, load_run
 from colornet.errors import InputError
+from colornet.training.build import compose_trainer, load_run
 from tests.conftest import small
 
 

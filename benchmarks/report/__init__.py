@@ -14,7 +14,7 @@ from typing import Annotated
 
 import tyro
 
-from benchmarks.report.results import read_results
+from benchmarks.report.read import read_results
 from colornet.errors import InputError, exiting_on_errors
 from colornet.files import replacing
 

@@ -7,17 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from html import escape
 
-from benchmarks.report.ablation import ablation_section
-from benchmarks.report.parts import Colors, Section, listed
+from benchmarks.ablation.report import ablation_section
+from benchmarks.core.html import Colors, Section, listed
+from benchmarks.core.tables import escape_markdown
+from benchmarks.quality.report.section import quality_section
 from benchmarks.report.provenance import provenance_section
-from benchmarks.report.quality import quality_section
-from benchmarks.report.results import Result, Results
-from benchmarks.report.scaling import scaling_section
+from benchmarks.report.read import Result, Results
 from benchmarks.report.speed_quality import speed_quality_section
-from benchmarks.report.speedrun import speedrun_section
-from benchmarks.report.tables import escape_markdown
-from benchmarks.report.throughput import throughput_section
 from benchmarks.report.training import training_section
+from benchmarks.scaling.report import scaling_section
+from benchmarks.speedrun.report import speedrun_section
+from benchmarks.throughput.report import throughput_section
 
 __all__ = ["write_page"]
 
@@ -32,7 +32,7 @@ def page_title(results: Results) -> str:
     """Name the models and the data sets that are compared."""
     models = dict.fromkeys(row["name"] for q in results.quality for row in q.record["rows"] if row["kind"] == "model")
     data = dict.fromkeys(result.record["data"]["name"] for result in results.quality)
-    return f"Colouring {listed([*data])}: {listed([*models])}" if models else "Results of colornet"
+    return f"Coloring {listed([*data])}: {listed([*models])}" if models else "Results of colornet"
 
 
 def sections_of(results: Results) -> list[Section]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from html import escape
 
-from benchmarks.report.parts import Section, definitions
-from benchmarks.report.results import Record, Results
-from benchmarks.report.tables import escape_markdown
+from benchmarks.core.html import Section, definitions
+from benchmarks.core.tables import escape_markdown
+from benchmarks.report.read import Record, Results
 
 __all__ = ["provenance_section"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
-from benchmarks.report import plots
-from benchmarks.report.parts import Colors, Section, aliases, figure, grid, note
-from benchmarks.report.quality_tables import mean_of
-from benchmarks.report.results import Record, Result
+from benchmarks.core import plots
+from benchmarks.core.html import Colors, Section, aliases, figure, grid, note
+from benchmarks.quality.report.tables import mean_of
+from benchmarks.report.read import Record, Result
 
 __all__ = ["speed_quality_section"]
 

@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.report import plots
-from benchmarks.report.parts import Colors, Section, figure, grid, legend, note
-from benchmarks.report.results import Result, Results, Run
-from benchmarks.report.tables import DASH, Cell, Line, Table, format_number, table_html, table_markdown
-from colornet.provenance import images_before
+from benchmarks.core import plots
+from benchmarks.core.html import Colors, Section, figure, grid, legend, note
+from benchmarks.core.tables import DASH, Cell, Line, Table, format_number, table_html, table_markdown
+from benchmarks.report.read import Result, Results, Run
+from colornet.runs.provenance import images_before
 
 __all__ = ["epochs_table", "steps_per_epoch", "training_section"]
 
 _CURVES = ("validation/", "loss/")
-_READING = "One line a run; runs that differ in their seed share a colour. Dashed: the real images."
-_EPOCHS = 20  # of the seed project's trainings
+_READING = "One line a run; runs that differ in their seed share a color. Dashed: the real images."
+_EPOCHS = 20  # of the original notebooks' trainings
 _EPOCHS_READING = (
     "Validation images after each epoch, those of a warm start included. Where the learning rate falls until the end "
     "of a run, its twentieth epoch is not the end of a run of twenty: compare runs of different lengths, too."
@@ -86,11 +86,11 @@ def _epochs(results: Results, colors: Colors) -> tuple[str, str]:
 
 
 def _measures(ablations: Sequence[Result], runs: Sequence[Run]) -> list[_Measure]:
-    """Choose what is drawn over epochs; e, where an ablation has scored the grey images of every run's data."""
+    """Choose what is drawn over epochs; e, where an ablation has scored the gray images of every run's data."""
     grays = {
         (result.record["data"]["name"], result.record["data"]["image_size"]): 1 / gray
         for result in ablations
-        if (gray := result.record["floors"].get("grey", {}).get("fd_cifar10_dev"))
+        if (gray := result.record["floors"].get("gray", {}).get("fd_cifar10_dev"))
     }
     all_known = all(_data(run) in grays for run in runs)
     fd = "validation/fd_cifar10_dev"
@@ -118,7 +118,7 @@ def _epochs_before(run: Run, length: float) -> float:
 
 
 def epochs_table(runs: Sequence[Run], lengths: Mapping[Path, float], measures: Sequence[_Measure]) -> Table:
-    """Lay out the scores of every run at the seed project's number of epochs, where evaluated there, and its last."""
+    """Lay out the scores of every run at the notebooks' number of epochs, where evaluated there, and its last."""
     names = [measure.title.partition(",")[0] for measure in measures]
     heads = [f"{name} {when}" for name in names for when in (f"at {_EPOCHS}", "last")]
     lines = []

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from colornet.data.check import check_dataset, default_cache_dir
 
 if TYPE_CHECKING:
-    from colornet.data.dataset import Dataset, load_dataset
+    from colornet.data.load import Dataset, load_dataset
     from colornet.data.loader import DeviceLoader
 
 __all__ = ["Dataset", "DeviceLoader", "check_dataset", "default_cache_dir", "load_dataset"]
 
-_NEEDS_TORCH = {"Dataset": "dataset", "load_dataset": "dataset", "DeviceLoader": "loader"}
+_NEEDS_TORCH = {"Dataset": "load", "load_dataset": "load", "DeviceLoader": "loader"}
 
 
 def __getattr__(name: str) -> object:

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from colornet.data.listing import ImageFile
-from colornet.data.mapped import advise_random, map_images
-from colornet.data.split import Labels, Parts
+from colornet.data.memory_map import advise_random, map_images
+from colornet.data.splits import Labels, Parts
 from colornet.errors import InputError
 from colornet.files import replacing
 

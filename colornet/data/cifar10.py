@@ -16,7 +16,7 @@ from torchvision.datasets import CIFAR10
 
 from colornet.data.cache import make_folder
 from colornet.data.images import fit_square
-from colornet.data.split import Labels, Parts, split_train
+from colornet.data.splits import Labels, Parts, split_train
 from colornet.errors import InputError
 
 __all__ = ["load_cifar10"]

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from colornet.data.cache import PARTS, cache_key, make_folder, not_writable, read_parts, write_parts
 from colornet.data.images import fit_square, open_rgb, to_chw
 from colornet.data.listing import ImageFile, list_images, part_folders
-from colornet.data.split import Labels, Parts, split_train, split_whole
+from colornet.data.splits import Labels, Parts, split_train, split_whole
 from colornet.errors import InputError, printable
 
 __all__ = ["load_folder"]
@@ -36,7 +36,7 @@ _logger = logging.getLogger("colornet.data")
 
 
 def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) -> Parts:
-    """Load the images of a folder, their shorter side resized to `image_size` pixels and the centre cut out.
+    """Load the images of a folder, their shorter side resized to `image_size` pixels and the center cut out.
 
     Subfolders `train`, `test` and `validation` (or `val`) are taken as the parts; otherwise every tenth image is for
     test and every tenth for validation. Files that cannot be read are left out with a warning on the logger

@@ -19,9 +19,9 @@ _SRGB = ImageCms.createProfile("sRGB")
 
 
 def open_rgb(path: str | os.PathLike[str], *, shorter_side: int = 0) -> Image.Image:
-    """Open an image as RGB: EXIF orientation and colour profile applied, transparency over white, the first frame.
+    """Open an image as RGB: EXIF orientation and color profile applied, transparency over white, the first frame.
 
-    Grey of 16 bits, 32 bits or float is scaled to 8 bits. With `shorter_side` a JPEG may be decoded at 1/2, 1/4 or 1/8
+    Gray of 16 bits, 32 bits or float is scaled to 8 bits. With `shorter_side` a JPEG may be decoded at 1/2, 1/4 or 1/8
     of its size, which is faster, as long as both sides keep that many pixels. Raises OSError for whatever cannot be
     decoded: not an image, truncated, or so large that it must be an attack.
     """
@@ -40,7 +40,7 @@ def open_rgb(path: str | os.PathLike[str], *, shorter_side: int = 0) -> Image.Im
 
 
 def fit_square(image: Image.Image, side: int) -> Image.Image:
-    """Resize an image to `side` pixels on its shorter side, antialiased, and cut out the centre; exact if it fits."""
+    """Resize an image to `side` pixels on its shorter side, antialiased, and cut out the center; exact if it fits."""
     return ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC)
 
 
@@ -81,7 +81,7 @@ def srgb_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransfo
 
 
 def scale_gray(image: Image.Image, levels: int) -> NDArray[np.float64]:
-    """Scale grey of 16 bits, 32 bits or float to whole numbers from 0 to `levels`: (H, W).
+    """Scale gray of 16 bits, 32 bits or float to whole numbers from 0 to `levels`: (H, W).
 
     Integers are taken as 16 bits and floats as [0, 1] or [0, 255] where they fit that; else from darkest to brightest.
     """

@@ -22,7 +22,7 @@ _Number = TypeVar("_Number", bound=np.generic)
 class DeviceLoader:
     """Batches of a data set that lives on the device, or in CPU memory and is streamed to it.
 
-    `images` is uint8 (N, 3, H, W); `batch_size` counts the images of one optimisation step over all processes and
+    `images` is uint8 (N, 3, H, W); `batch_size` counts the images of one optimization step over all processes and
     micro-batches. Order and augmentations are drawn for the whole job from (seed, epoch), then shared out: neither the
     number of processes nor that of micro-batches changes what a step sees. So is the noise of `noise`, of
     `noise_channels` numbers an image.
@@ -69,7 +69,7 @@ class DeviceLoader:
         self.world_size = world_size
 
     def __len__(self) -> int:
-        """Return the optimisation steps of an epoch; a ragged last batch is dropped, fixed shapes never recompile."""
+        """Return the optimization steps of an epoch; a ragged last batch is dropped, fixed shapes never recompile."""
         return len(self.images) // self.batch_size
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Tensor]]:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colornet.data.images import fit_square, to_chw
-from colornet.data.split import Parts
+from colornet.data.splits import Parts
 from colornet.errors import InputError
 
 __all__ = ["load_sample", "sample_photos"]
@@ -50,7 +50,7 @@ def load_sample(image_size: int) -> Parts:
 
 
 def sample_photos() -> dict[str, Image.Image]:
-    """Return the five colour photographs that come with scikit-image, 300 to 512 pixels on their shorter side."""
+    """Return the five color photographs that come with scikit-image, 300 to 512 pixels on their shorter side."""
     # These are in scikit-image's wheel, so its downloader has nothing to do.
     others = {name: getattr(skimage.data, name)() for name in ("astronaut", "coffee", "chelsea", "rocket")}
     photos = others | {"motorcycle": skimage.data.stereo_motorcycle()[0]}

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from colornet.data.mapped import read_ahead
+from colornet.data.memory_map import read_ahead
 
 __all__ = ["AHEAD", "stream"]
 

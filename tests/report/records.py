@@ -43,12 +43,12 @@ COLUMNS: Record = {
 
 ROWS = (  # name, kind, seeds, values in the order of the columns that have some
     ("real", "truth", 0, (0.0, 0.0, 0.937, 30.6, 0.0, None, 0.0)),
-    ("grey", "floor", 0, (0.215, 1.0, 0.816, 0.1, -30.5, 25.49, 10.46)),
+    ("gray", "floor", 0, (0.215, 1.0, 0.816, 0.1, -30.5, 25.49, 10.46)),
     ("oracle, mean ab", "oracle", 0, (0.081, 0.377, 0.862, 9.9, -20.7, 29.40, 6.60)),
     ("nonsense, gradient", "nonsense", 0, (0.452, 2.102, 0.701, 30.6, 0.0, 21.30, 14.20)),
     ("ae", "model", 3, (0.0791, 0.368, 0.852, 13.4, -17.2, 26.11, 9.17)),
     ("cgan", "model", 3, (0.0463, 0.215, 0.861, 24.8, -5.8, 24.01, 11.18)),
-    ("seed-ae", "model", 1, (0.0912, 0.424, 0.829, 11.8, -18.8, 25.20, 9.61)),
+    ("notebook-ae", "model", 1, (0.0912, 0.424, 0.829, 11.8, -18.8, 25.20, 9.61)),
 )
 
 
@@ -83,16 +83,19 @@ def quality_record() -> Record:
 def throughput_record() -> Record:
     """Make a result of the kind "throughput" with numbers as they may be."""
     rows = []
-    for preset, speed in (("ae", 41_000.0), ("cgan", 23_456.7), ("seed-ae", 30_100.0), ("seed-cgan", None)):
+    for preset, speed in (("ae", 41_000.0), ("cgan", 23_456.7), ("notebook-ae", 30_100.0), ("notebook-cgan", None)):
         for mode, factor in (("train", 1.0), ("inference", 3.3)):
             row = {"preset": preset, "mode": mode, "batch_size": 256, "precision": "bf16", "compile": True, "width": 64}
             row |= {"parameters": 12_300_000, "tf32": None, "images_per_second": speed and speed * factor}
-            row |= {"reason": None if speed else "Does not fit in memory.", "ratio_to_seed": speed and speed / 2_345.6}
+            row |= {
+                "reason": None if speed else "Does not fit in memory.",
+                "ratio_to_notebook": speed and speed / 2_345.6,
+            }
             row |= {"step_ms": speed and {"median": 256e3 / speed, "p10": 250e3 / speed, "p90": 270e3 / speed}}
             row |= {"achieved_flops": speed and 1.9e14, "mfu": speed and 0.31, "compile_seconds": speed and 61.2}
             rows.append(row | {"peak_memory_bytes": speed and 3.1e9})
     seed = {"images_per_second": 2_345.6, "batch_size": 64, "precision": "no"}
-    return {"kind": "throughput", **ORIGIN, "peak": {"bf16": 6.1e14}, "seed_pipeline": seed, "rows": rows}
+    return {"kind": "throughput", **ORIGIN, "peak": {"bf16": 6.1e14}, "notebook_pipeline": seed, "rows": rows}
 
 
 def write_quality(folder: Path, record: Record) -> Path:

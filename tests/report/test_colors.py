@@ -1,4 +1,4 @@
-"""The report on which hues models give, on several colourings of an image, and on the worst images."""
+"""The report on which hues models give, on several colorings of an image, and on the worst images."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from benchmarks.failures import CATEGORIES
+from benchmarks.quality.failures import CATEGORIES
 from tests.report.records import Outline, Record, make, quality_record, table_after, write_quality
 
-PARTS = ("Sepia, or merely pale?", "Several colourings of an image", "Where they fail")
-CASTS = {  # chroma, sepia of all pixels, sepia of the coloured ones
+PARTS = ("Sepia, or merely pale?", "Several colorings of an image", "Where they fail")
+CASTS = {  # chroma, sepia of all pixels, sepia of the colored ones
     "real": (14.0, 30.0, 45.0),
     "ae": (7.0, 40.0, 70.0),
     "cgan": (13.0, 31.0, 44.0),
-    "seed-ae": (22.0, 5.0, 10.0),
+    "notebook-ae": (22.0, 5.0, 10.0),
 }
 
 
 def described_record() -> Record:
-    """Add to a result of quality what it says of colours, samples and failures."""
+    """Add to a result of quality what it says of colors, samples and failures."""
     record = quality_record()
     names = ("mean_a", "mean_b", "colored", "chroma", "sepia", "sepia_of_colored")
     for name in names:
@@ -52,7 +52,7 @@ def failures(name: str) -> Record:
         {"position": 7, "class": "ship", "seen_as": "truck", "truth_seen_as": "ship", "ciede2000": 41.27, "cf": 12.0,
          "cf_truth": 95.4, "hue_error": 104.0, "category": "wrong hue"},
         {"position": 3, "class": "frog", "seen_as": "frog", "truth_seen_as": "frog", "ciede2000": 30.0, "cf": 50.0,
-         "cf_truth": 2.0, "hue_error": 10.0, "category": "colour where the truth is grey"},
+         "cf_truth": 2.0, "hue_error": 10.0, "category": "color where the truth is gray"},
     ]  # fmt: skip
     rare = dict.fromkeys(CATEGORIES, 0)
     counts = rare | {"wrong hue": 400, "none of these": 100 if name == "ae" else 0}
@@ -80,22 +80,22 @@ def test_a_model_is_called_pale_and_sepia_by_its_numbers(described: tuple[str, s
     page, markdown = described
     shown = table_after(markdown, "### Sepia, or merely pale?")
     assert {name: line["beside the truth"] for name, line in shown.items()} == {
-        "real": "", "ae": "pale and more sepia", "cgan": "like the truth", "seed-ae": "too strong and less sepia",
+        "real": "", "ae": "pale and more sepia", "cgan": "like the truth", "notebook-ae": "too strong and less sepia",
     }  # fmt: skip
     assert shown["ae"]["sepia\\_of\\_colored"] == "70.0"
     assert (shown["cgan"]["chroma"], shown["cgan"]["mean\\_b"]) == ("13.0", "−2.5")
     assert len(re.findall(r'aria-label="Hues of ', page)) == 4  # the truth and the models
-    assert len(re.findall(r'aria-label="Boxes of colourfulness', page)) == 1
+    assert len(re.findall(r'aria-label="Boxes of colorfulness', page)) == 1
 
 
 def test_several_colorings_are_unranked_and_a_deaf_model_is_named(described: tuple[str, str]) -> None:
     page, markdown = described
-    shown = table_after(markdown, "### Several colourings of an image, unranked")
+    shown = table_after(markdown, "### Several colorings of an image, unranked")
     assert shown["cgan"] == {
         "between two ΔE00": "6.25", "ΔE00": "11.00", "best ΔE00": "9.50", "PSNR": "23.00", "best PSNR": "24.50",
     }  # fmt: skip
-    assert "4 colourings of each of 1,000 images" in page
-    assert "ae: two colourings differ by less than a ΔE00 of 1" in page
+    assert "4 colorings of each of 1,000 images" in page
+    assert "ae: two colorings differ by less than a ΔE00 of 1" in page
     assert "The model ignores its noise, or nearly." in page
 
 

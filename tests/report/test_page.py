@@ -33,7 +33,7 @@ def test_page_is_whole_and_needs_nothing_else(page: str) -> None:
 def test_page_shows_all_parts(page: str) -> None:
     outline = Outline(page)
     assert outline.headings == [
-        "Quality on cifar10-jpeg", "Pictures", "At a glance", "All numbers", "Colours",
+        "Quality on cifar10-jpeg", "Pictures", "At a glance", "All numbers", "Colors",
         "Training", "Throughput on NVIDIA H100 80GB HBM3", "Speed against quality", "Provenance",
     ]  # fmt: skip
     assert outline.captions[:2] == ["FD v1, lower is better", "CF, nearer to the real images is better"]
@@ -41,7 +41,9 @@ def test_page_shows_all_parts(page: str) -> None:
     assert not {"validation/cf_truth", "validation/psnr", "lr/generator"} & {*outline.captions}
     assert page.count("<img ") == 7 * 2
     assert 'alt="cgan: ship"' in page
-    assert "ae (3 runs), cgan (3 runs) and seed-ae on the 10,000 test images of cifar10-jpeg, 32 × 32 pixels" in page
+    assert (
+        "ae (3 runs), cgan (3 runs) and notebook-ae on the 10,000 test images of cifar10-jpeg, 32 × 32 pixels" in page
+    )
     assert "commit 663bc84f0000+." in page  # shortened, with the + of files that differ
 
 

@@ -1,4 +1,4 @@
-"""The report on quality: its tables against the JSON, without near-duplicates, too, and its plots of colours."""
+"""The report on quality: its tables against the JSON, without near-duplicates, too, and its plots of colors."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ import pytest
 import torch
 from PIL import Image
 
-from benchmarks.columns import COLUMNS as ALL_COLUMNS
-from benchmarks.columns import DISTINCT
-from benchmarks.measures import Scores
-from benchmarks.report import chroma
-from benchmarks.tabulation import Result, summarize_result
+from benchmarks.quality.columns import COLUMNS as ALL_COLUMNS
+from benchmarks.quality.columns import DISTINCT
+from benchmarks.quality.report import color_plots as chroma
+from benchmarks.quality.scorer import Scores
+from benchmarks.quality.summary import Result, summarize_result
 from tests.report.records import (
     COLUMNS,
     ROWS,
@@ -33,11 +33,11 @@ from tests.report.records import (
 
 
 def distinct_record() -> Record:
-    """Let the suite summarise two models, of which the second is better only where near-duplicates are left out."""
+    """Let the suite summarize two models, of which the second is better only where near-duplicates are left out."""
     results = []
     for name, kind, fds in (
         ("real", "truth", [(0.0, 0.0)]),
-        ("grey", "floor", [(1.0, 1.25)]),
+        ("gray", "floor", [(1.0, 1.25)]),
         ("ae", "model", [(0.5, 0.625), (0.7, 0.825)]),
         ("cgan", "model", [(0.75, 0.375)]),
     ):
@@ -101,7 +101,7 @@ def test_rows_are_shown_by_their_kind(tmp_path: Path) -> None:
     record["rows"].reverse()
     (tmp_path / "quality.json").write_text(json.dumps(record), encoding="utf-8")
     shown = cells(make(tmp_path, tmp_path / "out")[1])
-    assert [*shown] == [name for name, *_ in ROWS[:4]] + ["seed-ae", "cgan", "ae"]
+    assert [*shown] == [name for name, *_ in ROWS[:4]] + ["notebook-ae", "cgan", "ae"]
 
 
 def test_models_that_the_decimals_do_not_tell_apart_are_both_best(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_models_that_the_decimals_do_not_tell_apart_are_both_best(tmp_path: Path
     record["rows"][5]["values"]["psnr"] = {"mean": 26.114, "sd": None}
     (tmp_path / "quality.json").write_text(json.dumps(record), encoding="utf-8")
     shown = cells(make(tmp_path, tmp_path / "out")[1])
-    assert [shown[row]["PSNR"] for row in ("ae", "cgan", "seed-ae")] == ["**26.11**", "**26.11**", "25.20"]
+    assert [shown[row]["PSNR"] for row in ("ae", "cgan", "notebook-ae")] == ["**26.11**", "**26.11**", "25.20"]
 
 
 def test_column_without_values_is_a_dash_with_its_reason(page: str, markdown: str) -> None:
@@ -130,7 +130,7 @@ def test_scores_without_near_duplicates_have_a_table_of_their_own(tmp_path: Path
     notes = {name: "<sup>1</sup>" if column["reason"] else "" for name, column in record["columns"].items()}
     assert {*shown["ae"]} == {labels[name] + notes[name] for name in DISTINCT}
     assert {row: line["FD v1"] for row, line in shown.items()} == {
-        "real": "0.000", "grey": "1.250", "ae": "0.725 ± 0.141", "cgan": "0.375",
+        "real": "0.000", "gray": "1.250", "ae": "0.725 ± 0.141", "cgan": "0.375",
     }  # fmt: skip
     assert shown["cgan"]["e"] == "0.300"
     assert table_after(markdown, "Distance between")["cgan"]["FD v1"] == "0.750"

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import arithmetic, memory, speedrun_race
-from benchmarks.roofline import GROUPS
-from benchmarks.speedrun import SpeedrunConfig
-from benchmarks.throughput import ThroughputConfig
-from benchmarks.throughput_record import measure
+from benchmarks.core import memory
+from benchmarks.core import timing as arithmetic
+from benchmarks.speedrun import measure as speedrun_race
+from benchmarks.speedrun.options import SpeedrunConfig
+from benchmarks.throughput.measure import measure
+from benchmarks.throughput.options import ThroughputConfig
+from benchmarks.throughput.roofline import GROUPS
 from tests.report.records import (
     Outline,
     Record,
@@ -32,8 +34,8 @@ def race(folder: Path) -> Record:
     """Let the suite race three seeds on 54 images to errors that are set: the third does not get there."""
     errors = itertools.chain([0.02, 0.01], [0.03, 0.009], [0.008], itertools.repeat(0.03))
     options = SpeedrunConfig(
-        width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=3, eval_steps=2, seed_epochs=2,
-        seed_width=8, data=str(folder), image_size=16, mixed_precision="no", cpu=True,
+        width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=3, eval_steps=2, notebook_epochs=2,
+        notebook_width=8, data=str(folder), image_size=16, mixed_precision="no", cpu=True,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(speedrun_race, "held_out_mse", lambda *_, **__: next(errors))
@@ -45,8 +47,8 @@ def race(folder: Path) -> Record:
 def rooflines(folder: Path) -> Record:
     """Let the suite time two tiny presets and find their largest batches, of which those up to 100 images fit."""
     options = ThroughputConfig(
-        presets=("ae", "seed-cgan"), batch_sizes=(4,), precisions=("no",), width=8, blocks=1, image_size=16, steps=1,
-        warmup=0, seed_pipeline=False, memory=False, roofline=True, find_batch=True, batch_granularity=32,
+        presets=("ae", "notebook-cgan"), batch_sizes=(4,), precisions=("no",), width=8, blocks=1, image_size=16,
+        steps=1, warmup=0, notebook_pipeline=False, memory=False, roofline=True, find_batch=True, batch_granularity=32,
         memory_limit=0.5, data=str(folder), cpu=True,
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patch:
@@ -56,15 +58,15 @@ def rooflines(folder: Path) -> Record:
         return dict(json.loads(json.dumps(measure(options))))
 
 
-def test_throughput_is_beside_the_seed_pipeline(page: str, markdown: str) -> None:
+def test_throughput_is_beside_the_notebook_pipeline(page: str, markdown: str) -> None:
     table = markdown.partition("## Throughput")[2]
     rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines() if line.startswith("|")]
     lines = {(row[0], row[1]): dict(zip(rows[0], row, strict=True)) for row in rows[2:]}
-    assert lines["*seed pipeline*", "train"]["images/s"] == "2,346"
+    assert lines["*notebook pipeline*", "train"]["images/s"] == "2,346"
     assert lines["cgan", "train"]["images/s"] == "23,457"
-    assert lines["cgan", "train"]["× seed"] == f"{23_456.7 / 2_345.6:.2f}"
-    assert lines["seed-cgan", "train"]["images/s"] == "–"
-    assert lines["seed-cgan", "train"]["peak memory"] == "–<sup>1</sup>"
+    assert lines["cgan", "train"]["× notebook"] == f"{23_456.7 / 2_345.6:.2f}"
+    assert lines["notebook-cgan", "train"]["images/s"] == "–"
+    assert lines["notebook-cgan", "train"]["peak memory"] == "–<sup>1</sup>"
     assert "<sup>1</sup> Does not fit in memory." in table
     assert "Measured peak of matrix products and convolutions: 610.0 TFLOP/s in bf16." in page
 
@@ -81,15 +83,15 @@ def test_race_shows_both_sides_and_their_ratio(race: Record, raced: tuple[str, s
     for text in raced:
         assert f"{ratio} times as long" in text
         assert "the median of 3 runs, of which 2 got there" in text
-        assert "Both see the same grey" in text
-    assert [heading for heading in Outline(page).headings if "seed project" in heading] == [
-        f"Time to the seed project's result on {race['data']['name']}"
+        assert "Both see the same gray" in text
+    assert [heading for heading in Outline(page).headings if "original notebooks" in heading] == [
+        f"Time to the original notebooks' result on {race['data']['name']}"
     ]
-    assert re.findall(r"</i>([^<]*)</li>", page) == ["seed pipeline", "ours, from ae"]
+    assert re.findall(r"</i>([^<]*)</li>", page) == ["notebook pipeline", "ours, from ae"]
     shown = table_after(markdown, "## Time to")
-    assert [*shown] == ["seed pipeline", "ours, seed 0", "ours, seed 1", "ours, seed 2", "median of 3"]
+    assert [*shown] == ["notebook pipeline", "ours, seed 0", "ours, seed 1", "ours, seed 2", "median of 3"]
     assert shown["median of 3"]["ratio"] == ratio
-    assert shown["seed pipeline"]["MSE"] == "0.01000"
+    assert shown["notebook pipeline"]["MSE"] == "0.01000"
     assert [shown[f"ours, seed {seed}"]["MSE"] for seed in range(3)] == ["0.00900", "0.00800", "0.03000"]
     for run in race["runs"][:2]:
         line = shown[f"ours, seed {run['seed']}"]
@@ -126,10 +128,10 @@ def test_race_without_a_median_claims_no_ratio(race: Record, tmp_path: Path) -> 
 def test_race_draws_every_evaluation_and_where_the_target_is_reached(race: Record, raced: tuple[str, str]) -> None:
     plots = re.findall(r'aria-label="MSE over [^"]*".*?</svg>', raced[0], re.DOTALL)
     assert len(plots) == 2  # over seconds, over images
-    evaluations = len(race["seed_pipeline"]["curve"]) + sum(len(run["curve"]) for run in race["runs"])
+    evaluations = len(race["notebook_pipeline"]["curve"]) + sum(len(run["curve"]) for run in race["runs"])
     for drawing in plots:
         marks = re.findall(r"<use [^>]*fill: #[^>]*>", drawing)
-        assert len(marks) == evaluations + 3  # the seed pipeline and two of ours get there
+        assert len(marks) == evaluations + 3  # the notebook pipeline and two of ours get there
         assert "target 0.01000" in drawing
 
 
@@ -145,7 +147,7 @@ def test_least_times_add_up_to_their_total(rooflines: Record, bounded: tuple[str
     assert "<h4>Least time of a step</h4>" in page
     shown = table_after(markdown, "#### Least time of a step")
     assert [*shown][: len(GROUPS)] == [*GROUPS]
-    for row, case in zip(rooflines["rooflines"], ("ae, 4, fp32", "seed-cgan, 4, fp32"), strict=True):
+    for row, case in zip(rooflines["rooflines"], ("ae, 4, fp32", "notebook-cgan, 4, fp32"), strict=True):
         column = {name: line[case] for name, line in shown.items()}
         total = float(column["least time together"])
         rounding = 0.5 * 10 ** -len(column["least time together"].partition(".")[2])
@@ -167,7 +169,7 @@ def test_step_that_was_not_measured_has_no_share(rooflines: Record, tmp_path: Pa
 
 def test_largest_batches_are_shown(bounded: tuple[str, str]) -> None:
     shown = table_after(bounded[1], "#### Largest batches")
-    assert [*shown] == ["ae", "seed-cgan"]
+    assert [*shown] == ["ae", "notebook-cgan"]
     expected = {"largest batch": "96", "peak memory": "0.25 GiB", "memory limit": "0.50 GiB", "steps of": "32"}
     assert shown["ae"].items() >= expected.items()
     assert "<h4>Largest batches</h4>" in bounded[0]
@@ -187,4 +189,4 @@ def test_files_of_a_device_share_a_point_a_model(tmp_path: Path) -> None:
         (tmp_path / "results" / f"{preset}.json").write_text(json.dumps(record), encoding="utf-8")
     page, _ = make(tmp_path / "results", tmp_path / "out")
     (drawing,) = re.findall(r'aria-label="FD v1 on cifar10-jpeg, speed on.*?</svg>', page, re.DOTALL)
-    assert re.findall(r">(ae|cgan|seed-ae)</text>", drawing) == ["ae", "cgan"]
+    assert re.findall(r">(ae|cgan|notebook-ae)</text>", drawing) == ["ae", "cgan"]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ablation_table import format_table
-from benchmarks.report.plots import NEUTRAL
-from benchmarks.report.results import Run
+from benchmarks.ablation.tables import format_table
+from benchmarks.core.plots import NEUTRAL
+from benchmarks.report.read import Run
 from benchmarks.report.training import steps_per_epoch
-from benchmarks.scaling import ScalingConfig
-from benchmarks.scaling_model import Compute, Link
-from benchmarks.scaling_record import add_efficiency, describe_link, describe_models
-from benchmarks.scaling_run import SMALL
+from benchmarks.scaling.measure import add_efficiency, describe_link, describe_models
+from benchmarks.scaling.model import Compute, Link
+from benchmarks.scaling.options import ScalingConfig
+from benchmarks.scaling.worker import SMALL
 from tests.report.records import ORIGIN, Outline, Record, make, table_after, write_json
 
 COMPUTE, LINK = Compute(0.002, 1e-4), Link(2e-5, 2.5e9)
@@ -37,7 +37,7 @@ def ablation_record() -> Record:
     variants["ae-l2"]["options"] = {"reconstruction_loss": "mse"}
     data = {"name": "cifar10-jpeg", "split": "validation", "images": 5000, "image_size": 32}
     questions = {"Loss": ["ae", "ae-l2", "ae-huber"], "Name": ["ae", "ae-<b>"], "Never": ["cgan", "cgan-bce"]}
-    floors = {"grey": run(1.0)["values"] | {"fd_cifar10_dev": 0.8}}
+    floors = {"gray": run(1.0)["values"] | {"fd_cifar10_dev": 0.8}}
     return {
         "kind": "ablation", **ORIGIN, "data": data, "notes": "e is a share.", "questions": questions, "floors": floors,
         "variants": variants, "runs": runs, "failures": {"ae-huber-0": "exit code 1"},
@@ -82,7 +82,7 @@ def test_ablation_has_the_numbers_of_its_own_table(ablated: tuple[str, str]) -> 
     for line in printed[3:5]:
         assert [*shown[line[1]].values()] == line[2:]
     assert shown["ae"]["e"] == "0.510 ± 0.014"
-    assert table_after(markdown, "### no model")["grey"]["e"] == "1.000"
+    assert table_after(markdown, "### no model")["gray"]["e"] == "1.000"
     assert "### Never" not in markdown
 
 
@@ -172,7 +172,7 @@ def test_epochs_are_those_of_the_runs_and_twenty_is_marked(tmp_path: Path) -> No
     assert shown["ae-0"]["FD dev at 20"] == "0.040"
 
 
-def test_distances_are_shares_of_grey_where_an_ablation_knows_it(tmp_path: Path) -> None:
+def test_distances_are_shares_of_gray_where_an_ablation_knows_it(tmp_path: Path) -> None:
     write_epochs(tmp_path / "results" / "runs" / "ae-0", 4)
     (tmp_path / "results" / "ablation.json").write_text(json.dumps(ablation_record()))
     page, markdown = make(tmp_path / "results", tmp_path / "out")

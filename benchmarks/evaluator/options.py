@@ -1,0 +1,72 @@
+"""Train the network that measures: `python -m benchmarks evaluator --data FOLDER --out DIR`.
+
+A CIFAR-10 classifier from scratch on the 45,000 training images, chosen by nothing but its recipe; its accuracy on the
+5,000 validation and the 10,000 test images is reported. A fifth of each batch has wrong colors (another image's,
+rotated hues, too little or too much chroma), and a second head learns to estimate how far from the true ones all are:
+a classifier alone hardly needs color, and a measure of color must see it. The recipe is that of Jordan 2024 ("94% on
+CIFAR-10 in 3.29 Seconds on a Single GPU") without its tricks for the last second, and with cutout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from benchmarks.core.checks import check_alone
+from colornet.data.check import check_dataset
+from colornet.errors import InputError, exiting_on_errors
+
+__all__ = ["EvaluatorConfig", "main"]
+
+SIZE = 32  # pixels
+
+
+@dataclass(frozen=True)
+class EvaluatorConfig:
+    """How an evaluator is trained."""
+
+    out: Path  # folder for cifar10-NAME.safetensors and cifar10-NAME.json; must not hold them yet
+    name: str = "v1"  # NAME: v1 and dev are what colornet/weights holds
+    data: str = "cifar10"  # cifar10, or a folder with its images sorted into classes
+    widths: tuple[int, int, int] = (64, 256, 256)  # channels of the three groups of convolutions
+    epochs: float = 10.0  # passes over the training images
+    batch_size: int = 300  # images a step
+    wrong: float = 0.2  # share of a batch whose colors are wrong
+    lr: float = 0.44  # peak learning rate of SGD with Nesterov momentum 0.85; a triangle from and to zero
+    weight_decay: float = 1.3e-3  # weight decay
+    label_smoothing: float = 0.2  # label smoothing of the classes
+    shift: int = 2  # shift images at random by up to this many pixels
+    cutout: int = 8  # side of a square of each image that is grayed out, pixels; 0: none
+    mixed_precision: Literal["auto", "no", "bf16"] = "auto"  # auto: bf16 where the device computes it natively
+    seed: int = 0  # seed of the weights, the order of the images, their augmentation and the wrong colors
+    cpu: bool = False  # work on the CPU even where there is a GPU
+    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
+    with exiting_on_errors(quiet=False):
+        config = tyro.cli(EvaluatorConfig, args=arguments, prog="python -m benchmarks evaluator", description=__doc__)
+        check(config)
+        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        from benchmarks.evaluator.train import train_evaluator
+
+        train_evaluator(config)
+
+
+def check(config: EvaluatorConfig) -> None:
+    """Raise `InputError` for whatever would stop the training."""
+    check_alone("an evaluator is trained in one")
+    if config.epochs <= 0 or not 0 <= config.wrong < 1:
+        raise InputError("--epochs must be above 0, and --wrong at least 0 and below 1.")
+    if not (0 <= config.cutout < SIZE and 0 <= config.shift < SIZE):
+        raise InputError(f"--cutout and --shift must be at least 0 and below {SIZE}, the side of the images.")
+    if config.batch_size - round(config.wrong * config.batch_size) < 2:
+        raise InputError(f"--batch-size {config.batch_size} leaves no two images with true colors: choose more.")
+    check_dataset(config.data)
+    if (config.out / f"cifar10-{config.name}.json").exists():
+        raise InputError(f"--out {config.out} already holds cifar10-{config.name}: choose another or remove it.")

@@ -1,0 +1,131 @@
+"""The ways to color a set of images that `inference` times in turns, and what it writes down."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.core.stopwatch import Stopwatch
+from benchmarks.inference.options import InferenceConfig
+from colornet.color import ColorSpace, to_float, to_uint8
+from colornet.data import load_dataset
+from colornet.inference.colorizer import Colorizer
+from colornet.runs.pretrained import find_model
+from colornet.runs.provenance import provenance
+from colornet.training.allocator import keep_freed_memory
+from colornet.training.build import color_space, load_run
+
+__all__ = ["Way", "build_ways", "measure"]
+
+METHOD = {
+    "loop": "for each image: ColorSpace.encode, the network in fp32 on a batch of one, ColorSpace.decode, 8 bits; "
+    "torch.no_grad, layout and precision as PyTorch has them unless asked; uint8 images on the device in, and out",
+    "eager": "the same on batches",
+    "Colorizer": "Colorizer.colorize of a batch of uint8 images; it also makes colors paler that sRGB cannot show",
+    "timing": "seconds of a pass over all images, a pass of each way in turn; images_per_second has the median and the "
+    "percentiles 10 and 90 over the passes, and ratio_to_loop is the median of the ratios within a turn",
+    "memory": "colornet.training.allocator.keep_freed_memory for all ways on a CPU, the loop among them",
+    "difference": "absolute differences of 8-bit sRGB values between Colorizer in bf16 and in fp32 on these images",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """A way to color images: `colorize` maps uint8 (n, 3, H, W) to that kind, `batch_size` images at a time."""
+
+    name: str
+    precision: str
+    batch_size: int
+    colorize: Callable[[Tensor], Tensor]
+
+    def run(self, images: Tensor) -> Tensor:
+        """Color all images (N, 3, H, W)."""
+        return torch.cat([self.colorize(batch) for batch in images.split(self.batch_size)])
+
+
+def build_ways(options: InferenceConfig, device: torch.device) -> list[Way]:
+    """Load the model for each way, the loop first."""
+    config, network = load_run(find_model(options.model))
+    plain = eager(copy.deepcopy(network).to(device).to(memory_format=torch.contiguous_format), color_space(config))
+    colorizers = {name: Colorizer.load(options.model, device, bf16=name == "bf16") for name in ("no", "bf16")}
+    ways = [Way("loop", "no", 1, plain)]
+    for size in options.batch_sizes:
+        ways.append(Way("eager", "no", size, plain))
+        ways += [Way("Colorizer", name, size, colorizer.colorize) for name, colorizer in colorizers.items()]
+    return ways
+
+
+def eager(network: torch.nn.Module, space: ColorSpace) -> Callable[[Tensor], Tensor]:
+    """Color as one would without a thought of speed."""
+
+    @torch.no_grad()
+    def colorize(images: Tensor) -> Tensor:
+        condition, _ = space.encode(to_float(images))
+        return to_uint8(space.decode(condition, network(condition)))
+
+    return colorize
+
+
+def measure(options: InferenceConfig) -> dict[str, Any]:
+    """Measure all ways in turns; return the record that the JSON file is to hold."""
+    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
+    config, _ = load_run(find_model(options.model))
+    dataset = load_dataset(options.data, image_size=config.image_size, cache_dir=options.cache_dir, progress=True)
+    images = dataset.test[: options.images].to(device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    ways = build_ways(options, device)
+    speeds = time_in_turns(ways, images, options.passes, device)  # (passes, ways)
+    fp32, bf16 = (
+        next(way for way in ways if (way.name, way.precision) == ("Colorizer", precision)).run(images).int()
+        for precision in ("no", "bf16")
+    )
+    difference = (fp32 - bf16).abs()
+    weights = find_model(options.model) / "model.safetensors"
+    return {
+        "kind": "inference",
+        **provenance(device),
+        "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
+        "data": {"name": dataset.name, "split": "test", "images": len(images), "fingerprint": dataset.fingerprint},
+        "model": {"name": Path(options.model).name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()},
+        "method": METHOD,
+        "rows": [describe(way, speeds[:, index], speeds[:, 0]) for index, way in enumerate(ways)],
+        "difference": {
+            "largest": int(difference.max()),
+            "mean": difference.float().mean().item(),
+            "share_above_1": (difference > 1).float().mean().item(),
+        },
+    }
+
+
+def time_in_turns(ways: list[Way], images: Tensor, passes: int, device: torch.device) -> np.ndarray[Any, Any]:
+    """Color the images in each way, `passes` times in turn after one that is not timed: images/s (passes, ways)."""
+    speeds = np.empty((passes + 1, len(ways)))
+    for turn in tqdm(range(passes + 1), unit="turn", disable=None):
+        for index, way in enumerate(ways):
+            watch = Stopwatch(device)
+            with watch.running():
+                way.run(images)
+            speeds[turn, index] = len(images) / watch.seconds
+    return speeds[1:]
+
+
+def describe(way: Way, speeds: np.ndarray[Any, Any], loop: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Write down a way and its images/s (passes,), beside those of the loop."""
+    p10, median, p90 = (float(value) for value in np.quantile(speeds, (0.1, 0.5, 0.9)))
+    return {
+        "way": way.name,
+        "precision": way.precision,
+        "batch_size": way.batch_size,
+        "images_per_second": {"median": median, "p10": p10, "p90": p90},
+        "ratio_to_loop": float(np.median(speeds / loop)),
+    }

@@ -1,0 +1,70 @@
+"""Which colors images have: how strong, how sepia, how far from the hues of the true ones, and histograms of them.
+
+All of it is CIELAB: chroma C* is the distance from gray in the a*b* plane, hue the angle in it; 0° is pink, 90° yellow,
+180° green, 270° blue.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from colornet.color import rgb_to_lab, to_float
+
+__all__ = ["AB_BINS", "COLORED", "HUE_BINS", "SEPIA", "color_histograms", "color_scores"]
+
+COLORED = 5.0
+"""C* above which a pixel has a color: paler ones look gray, and their hue is noise of 8 bits."""
+
+SEPIA = (40.0, 90.0)
+"""Hues of sepia and brown, from orange to yellow, degrees."""
+
+AB_BINS = 64  # from -110 to 110
+HUE_BINS = 36  # of 10°
+
+_BATCH = 500
+
+
+def color_scores(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
+    """Describe the colors of uint8 images (N, 3, H, W) beside those of the true ones: name to float64 values (N,).
+
+    `mean_a`, `mean_b` and `chroma` are means over the pixels, `chroma_truth` is that of the true image; `colored` and
+    `sepia` are the shares of pixels with C* > `COLORED`, and of those that have a hue in `SEPIA`, too. `hue_error` is
+    the mean angle between the hues of output and truth, 0 to 180 degrees, each pixel weighed by the geometric mean of
+    its two chromas, as CIELAB's ΔH* does; 0 where no pixel has both.
+    """
+    a, b = rgb_to_lab(output.double() / 255)[:, 1:].flatten(2).unbind(1)  # (N, H * W) each
+    true_a, true_b = rgb_to_lab(truth.double() / 255)[:, 1:].flatten(2).unbind(1)
+    chroma, true_chroma = a.hypot(b), true_a.hypot(true_b)
+    hue, true_hue = torch.atan2(b, a).rad2deg(), torch.atan2(true_b, true_a).rad2deg()
+    angle = 180 - (180 - (hue - true_hue).abs()).abs()  # along the shorter arc
+    weight = (chroma * true_chroma).sqrt()
+    colored = chroma > COLORED
+    return {
+        "mean_a": a.mean(1),
+        "mean_b": b.mean(1),
+        "chroma": chroma.mean(1),
+        "chroma_truth": true_chroma.mean(1),
+        "colored": colored.double().mean(1),
+        "sepia": (colored & (hue >= SEPIA[0]) & (hue <= SEPIA[1])).double().mean(1),
+        "hue_error": (weight * angle).sum(1) / weight.sum(1).clamp(min=1e-9),
+    }
+
+
+def color_histograms(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Count the pixels of uint8 images (N, 3, H, W) by their colors, int64.
+
+    Returns the counts in the a*b* plane (64, 64), rows b*, columns a*, from -110 to 110, and the counts by hue (36,) of
+    those with C* > `COLORED`, from 0° in steps of 10°.
+    """
+    plane = torch.zeros(AB_BINS**2, dtype=torch.int64)
+    hues = torch.zeros(HUE_BINS, dtype=torch.int64)
+    for batch in images.split(_BATCH):
+        a, b = rgb_to_lab(to_float(batch))[:, 1:].movedim(1, 0).flatten(1)  # (n * H * W,) each
+        column, row = (((axis + 110) / 220 * AB_BINS).long().clamp(0, AB_BINS - 1) for axis in (a, b))
+        plane += torch.bincount(row * AB_BINS + column, minlength=AB_BINS**2)
+        turns = torch.atan2(b, a)[a.hypot(b) > COLORED] / math.tau % 1
+        hues += torch.bincount((turns * HUE_BINS).long().clamp(max=HUE_BINS - 1), minlength=HUE_BINS)
+    return plane.unflatten(0, (AB_BINS, AB_BINS)), hues

@@ -1,0 +1,79 @@
+"""The columns of the quality table: their headings and definitions, in the order of the table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["COLUMNS", "DISTINCT", "HEADLINE", "Column"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column: heading, decimals shown, which direction is better (`truth`: near that row's value), definition."""
+
+    label: str
+    decimals: int
+    better: Literal["lower", "higher", "truth", None]
+    about: str
+
+
+def _distances(network: str, suffix: str, label: str) -> dict[str, Column]:
+    """List the columns on the features of one network: to the true images themselves, then to the training images."""
+    fd, kd = ("fid", "kid") if network == "Inception" else (f"fd{suffix}", f"kid{suffix}")
+    decimals = 2 if network == "Inception" else 3
+    return {
+        fd: Column(f"F{'I' if fd == 'fid' else ''}D{label}", decimals, "lower",
+                   f"Fréchet distance of {network} features to the true images of the same set."),
+        kd: Column(f"KID{label}", 4, "lower",
+                   f"Kernel distance (unbiased MMD², cubic kernel) of {network} features to the same true images."),
+        f"precision{suffix}": Column(f"Prec.{label}", 3, "higher",
+                   f"Share of the images within the 3-nearest-neighbor manifold of the true, {network} features."),
+        f"recall{suffix}": Column(f"Recall{label}", 3, "higher",
+                   f"Share of the true images within the 3-nearest-neighbor manifold of these, {network} features."),
+        f"{fd}_train": Column(f"F{'I' if fd == 'fid' else ''}D{label} train", decimals, "lower",
+                   f"Fréchet distance of {network} features to the training images."),
+        f"{kd}_train": Column(f"KID{label} train", 4, "lower",
+                   f"Kernel distance of {network} features to the training images."),
+    }  # fmt: skip
+
+
+COLUMNS: dict[str, Column] = {
+    "e_cifar10_v1": Column("e", 3, "lower", "fd_cifar10_v1 as a share of the gray image's: 0 is real, 1 is gray."),
+    **_distances("cifar10-v1", "_cifar10_v1", " v1"),
+    "e_cifar10_v1_train": Column("e train", 3, "lower", "(FD − real) / (gray − real) of fd_cifar10_v1_train."),
+    **_distances("Inception", "", ""),
+    "accuracy": Column("Acc. %", 1, "higher", "Images whose class the cifar10-v1 classifier names, per cent."),
+    "cf": Column("CF", 1, "truth", "Colorfulness M³ (Hasler & Süsstrunk 2003), mean over images."),
+    "delta_cf": Column("ΔCF", 1, None, "Mean colorfulness less that of the true images."),
+    "delta_cf_image": Column("|ΔCF|", 1, "lower", "Mean over images of the absolute difference in colorfulness."),
+    "mean_a": Column("a*", 1, None, "Mean a* of all pixels: above 0 is red, below it green."),
+    "mean_b": Column("b*", 1, None, "Mean b* of all pixels: above 0 is yellow, below it blue."),
+    "chroma": Column("C*", 1, None, "Mean chroma of all pixels: their distance from gray in the a*b* plane."),
+    "colored": Column("colored %", 1, None, "Pixels with C* > 5, per cent."),
+    "sepia": Column("sepia %", 1, None, "Pixels with C* > 5 and a hue from 40° to 90° (orange to yellow), per cent."),
+    "sepia_of_colored": Column("sepia of colored %", 1, None, "Sepia pixels among the colored, per cent."),
+    "fd_cifar10_v1_mean": Column("FD v1, mean", 3, "lower", "FD v1 where the input is the mean of the channels."),
+    "fd_cifar10_v1_rec601": Column("FD v1, 601", 3, "lower", "FD v1 where the input is the luma of Rec. 601."),
+    "psnr": Column("PSNR", 2, "higher", "Mean over images of the PSNR in dB; an image equal to the truth counts 100."),
+    "psnr_pooled": Column("PSNR pooled", 2, "higher", "PSNR in dB of the mean squared error of all images."),
+    "ssim": Column("SSIM", 4, "higher", "Structural similarity, Gaussian window 11 × 11, σ 1.5, mean over channels."),
+    "l1": Column("L1", 4, "lower", "Mean absolute error of RGB in [0, 1]."),
+    "ciede2000": Column("ΔE00", 2, "lower", "CIEDE2000 color difference, mean over pixels."),
+    "lightness": Column("ΔL", 2, "lower", "Mean absolute error of L* (0 to 100): what the output does to the input."),
+    "lpips": Column("LPIPS", 4, "lower", "LPIPS with AlexNet, images enlarged bilinearly to 64 × 64."),
+    "nazeri_2": Column(
+        "@2 %", 1, "higher", "Pixels with |ΔL| ≤ 2 and |Δa|, |Δb| ≤ 4.4 of rounded Lab, per cent (Nazeri et al. 2018)."
+    ),
+    "nazeri_5": Column(
+        "@5 %", 1, "higher", "Pixels with |ΔL| ≤ 5 and |Δa|, |Δb| ≤ 11 of rounded Lab, per cent (Nazeri et al. 2018)."
+    ),
+}
+
+HEADLINE = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "kid_cifar10_v1", "accuracy", "cf", "delta_cf", "delta_cf_image",
+            "psnr", "ssim", "ciede2000")  # fmt: skip
+"""What the terminal shows; the files hold all columns."""
+
+DISTINCT = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "accuracy", "cf", "delta_cf", "delta_cf_image", "psnr",
+            "psnr_pooled", "ssim", "ciede2000")  # fmt: skip
+"""What is measured once more without the images that have a near-duplicate among the training images."""

@@ -1,0 +1,150 @@
+"""Compare colorizers on held-out images: `python -m benchmarks quality runs/ae-* runs/cgan-* --out DIR`.
+
+Every table carries the truth, floors, oracles and nonsense beside the models; runs that differ in nothing but the seed
+become one row. docs/protocol.md defines all of it. Writes quality.json, quality.md, quality.safetensors (pictures and
+histograms for `report`) and quality.png.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from colornet.config import FREE_ON_RESUME, TrainConfig, load_config
+from colornet.data.check import check_dataset
+from colornet.errors import InputError, exiting_on_errors
+from colornet.presets import PRESETS
+from colornet.runs.pretrained import RELEASED, find_model
+
+__all__ = ["Group", "QualityConfig", "check", "group_runs", "main"]
+
+
+@dataclass(frozen=True)
+class QualityConfig:
+    """What is compared, on which images, with which networks."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()  # folders of runs, or names of released models
+    images: tyro.conf.UseAppendAction[
+        tuple[Path, ...]
+    ] = ()  # a folder CLASS/NNNN.png that other programs made of --write-inputs
+    data: str | None = None  # cifar10, sample, or a folder of images (default: what the runs were trained on)
+    split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
+    out: Path | None = None  # folder for the results; must not hold any yet
+    write_inputs: Path | None = None  # write the gray inputs as CLASS/NNNN.png to this new folder, and stop
+    inception_weights: Path | None = None  # weights of torch-fidelity's Inception (default: downloaded once)
+    lpips_weights: Path | None = None  # AlexNet weights for LPIPS (default: downloaded once)
+    samples: int = 4  # colorings of an image whose differences are measured, of models with a noise input
+    sample_images: int = 1000  # images, evenly spaced over the set, for that
+    robustness: bool = False  # color from other grays, too: the mean of the channels and Rec. 601
+    inception: Literal["auto", "on", "off"] = "auto"  # measure FID and KID; auto: on GPUs, a CPU takes hours
+    lpips: Literal["auto", "on", "off"] = "auto"  # measure LPIPS; auto: on GPUs
+    batch_size: int = 500  # images per process in a step
+    features_batch: int = 250  # images per process in a step of Inception and LPIPS
+    cpu: bool = False  # work on the CPU even where there is a GPU
+    cache_dir: Path | None = None  # folder of downloads, images and features (default: ~/.cache/colornet)
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs that differ in nothing but the seed: one row."""
+
+    name: str
+    members: tuple[Path, ...]
+    config: TrainConfig
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Parse the command line and compare; mistakes of the user end in one sentence and exit code 2."""
+    quiet = os.environ.get("RANK", "0") != "0"
+    prog = "python -m benchmarks quality"
+    with exiting_on_errors(quiet=quiet):
+        config = tyro.cli(QualityConfig, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
+        groups = check(config)
+        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        from benchmarks.quality.measure import compare, write_inputs
+        from colornet.evaluation.loop import connected
+
+        with connected(cpu=config.cpu) as accelerator:
+            if config.write_inputs is not None:
+                write_inputs(config, groups, config.write_inputs, accelerator)
+            else:
+                compare(config, groups, accelerator)
+
+
+def check(config: QualityConfig) -> list[Group]:
+    """Raise `InputError` for whatever would stop the comparison; return the rows that the runs make."""
+    for name, least in (("batch_size", 1), ("features_batch", 1), ("samples", 2), ("sample_images", 1)):
+        if getattr(config, name) < least:
+            raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}: it must be at least {least}.")
+    if config.write_inputs is None and not config.runs and not config.images:
+        raise InputError("Nothing is named to compare: give the folder of at least one run, or --images.")
+    if config.data is None and not config.runs:
+        raise InputError("No data set is named: give --data.")
+    groups = group_runs([_find_run(run) for run in config.runs])
+    sizes = {group.config.image_size for group in groups}
+    if len(sizes) > 1:
+        raise InputError(f"The runs differ in image_size ({', '.join(map(str, sorted(sizes)))}): compare one size.")
+    names = {group.config.data for group in groups}
+    if config.data is None and len(names) > 1:
+        raise InputError(f"The runs differ in data ({', '.join(sorted(names))}): give --data.")
+    check_dataset(config.data or groups[0].config.data)
+    for path in (config.inception_weights, config.lpips_weights):
+        if path is not None and not path.is_file():
+            raise InputError(
+                f"There is no file {path}: give the weights that were downloaded, or leave the option out."
+            )
+    for folder in config.images:
+        if not folder.is_dir():
+            raise InputError(f"--images {folder} is no folder: give one that holds CLASS/NNNN.png.")
+    for folder in filter(None, (config.out, config.write_inputs)):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise InputError(f"{folder} exists already: choose another folder or remove it.")
+    for run in (run for group in groups for run in group.members):
+        if not (run / "model.safetensors").is_file():  # to learn of it an hour later would be a pity
+            raise InputError(f"{run} has no model.safetensors yet: train until its first checkpoint.")
+    return groups
+
+
+def _find_run(run: Path) -> Path:
+    """Return the folder of a run, or of the released model of that name where there is no such folder."""
+    if run.exists() or str(run) not in PRESETS:
+        return run
+    if str(run) not in RELEASED:
+        raise InputError(f"'{run}' is a preset without released weights: train it, then name its run folder.")
+    return find_model(str(run))
+
+
+def group_runs(runs: Sequence[Path]) -> list[Group]:
+    """Put runs whose configurations differ in the seed only into one group, named after their folders.
+
+    Raises InputError for a run that is named twice, which would count as another seed.
+    """
+    groups: dict[TrainConfig, list[Path]] = {}
+    defaults = TrainConfig()
+    for index, run in enumerate(runs):
+        if run.resolve() in [other.resolve() for other in runs[:index]]:
+            raise InputError(f"{run} is named twice: name every run once.")
+        config = load_config(run)
+        # A run that was stopped earlier is another model; a data set is the same wherever it lies.
+        free = {name: getattr(defaults, name) for name in (*(FREE_ON_RESUME - {"max_steps"}), "seed")}
+        free["data"] = Path(config.data).name
+        groups.setdefault(dataclasses.replace(config, **free), []).append(run)
+    named = [Group(_name(members), tuple(members), load_config(members[0])) for members in groups.values()]
+    names = [group.name for group in named]
+    if len(set(names)) < len(names):
+        return [dataclasses.replace(group, name=str(group.members[0])) for group in named]
+    return named
+
+
+def _name(members: Sequence[Path]) -> str:
+    """Return the folders' name less the number at its end where they differ in that only, else the first one's."""
+    names = [run.resolve().name for run in members]
+    stems = {re.sub(r"[-_.]?\d+$", "", name) for name in names}
+    return stems.pop() or names[0] if len(names) > 1 and len(stems) == 1 else names[0]

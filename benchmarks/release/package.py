@@ -1,0 +1,225 @@
+"""From a finished run to the folder of a released model, which says where it comes from and what it is worth."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from benchmarks.release.options import ReleaseConfig
+from colornet.color import to_float, to_uint8
+from colornet.config import TrainConfig
+from colornet.data import Dataset, load_dataset
+from colornet.errors import InputError
+from colornet.models.unet import UNet
+from colornet.runs.model_card import model_card, validations
+from colornet.runs.provenance import images_before, provenance, read_provenance, write_json
+from colornet.training.build import color_space, load_run
+
+__all__ = ["TOLERANCE", "release"]
+
+TOLERANCE = 2
+"""By how many of the 255 levels of sRGB at 8 bits half precision may change a color; rounding alone makes it 1."""
+
+_COMPARED = 200  # validation images whose colors are compared
+
+# What the card says of the test images: column of `benchmarks quality`, in its words, digits.
+_MEASURES = {
+    "fd_cifar10_v1": ("distance from the truth on CIFAR-10 features, fd_cifar10_v1", 3),
+    "e_cifar10_v1": ("e, the same as a share of the gray image's: 0 is real, 1 is gray", 3),
+    "cf": ("colorfulness CF", 1),
+    "delta_cf": ("ΔCF, mean CF less that of the truth", 1),
+    "delta_cf_image": ("mean \\|ΔCF\\|", 1),
+    "psnr": ("PSNR (dB)", 2),
+    "ciede2000": ("CIEDE2000", 2),
+    "accuracy": ("images whose class the cifar10-v1 classifier names (%)", 1),
+}
+
+_ABOUT = {
+    "cifar10-jpeg": "This is a JPEG re-encoding of CIFAR-10, not CIFAR-10 itself: compression has changed its colors, "
+    "and no number of this card is one of CIFAR-10."
+}
+
+
+def release(config: ReleaseConfig, trained: TrainConfig) -> dict[str, Any]:
+    """Write the folder of a released model, whole or not at all, and return its record.
+
+    Raises `InputError` for a run that is not finished, other images than it was trained on, results of another run, and
+    a network whose colors half precision changes by more than `TOLERANCE`.
+    """
+    run = config.run
+    dataset = load_dataset(config.data or trained.data, image_size=trained.image_size, cache_dir=config.cache_dir)
+    starts = read_provenance(run) or []
+    if not starts or starts[-1]["data"] != dataset.fingerprint:
+        raise InputError(f"The images of {config.data or trained.data} are not those that {run} saw: give --data.")
+    step = _check_finished(run, trained, dataset)
+    seen = step * trained.batch_size + images_before(run)
+    starts = [start for start in starts if start["step"] < step]  # later ones did nothing
+    measured = None if config.quality is None else _measured(config.quality, run, starts, seen)
+    _, network = load_run(run)
+    images = dataset.validation[torch.linspace(0, len(dataset.validation) - 1, _COMPARED).long()]
+
+    public = dataclasses.replace(
+        trained,
+        data=dataset.name,
+        run_dir=config.name,
+        cache_dir=None,
+        init_from=trained.init_from and Path(trained.init_from).name,
+    )
+    starts = [{**start, "command": _without_folders(start["command"])} for start in starts]
+    weights = _halved(network, step)
+    made = provenance(torch.device("cpu"))
+    record: dict[str, Any] = {
+        "name": config.name,
+        "sha256": hashlib.sha256(weights).hexdigest(),
+        "bytes": len(weights),
+        "images_seen": seen,
+        "test": measured,
+        **made,
+        "command": _without_folders(made["command"]),
+    }
+    config.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{config.out.name}.part-", dir=config.out.parent) as temporary:
+        folder = Path(temporary) / config.name
+        folder.mkdir()
+        (folder / "model.safetensors").write_bytes(weights)
+        write_json(folder / "config.json", dataclasses.asdict(public))
+        write_json(folder / "provenance.json", starts)
+        record["levels"] = _largest_difference(trained, network, load_run(folder)[1], images)
+        if record["levels"] > TOLERANCE:
+            raise InputError(
+                f"At half precision, {run} gives colors that differ by {record['levels']} of 255 levels "
+                f"(allowed: {TOLERANCE}): train it anew, as such weights are too large."
+            )
+        write_json(folder / "release.json", record)
+        card = _card(run, public, starts, dataset, record)
+        (folder / "README.md").write_text(card, encoding="utf-8")
+        folder.rename(config.out)
+    return record
+
+
+def _check_finished(run: Path, trained: TrainConfig, dataset: Dataset) -> int:
+    """Return the step of the model; it must be the last of the run's."""
+    with safe_open(run / "model.safetensors", "pt") as file:
+        step = int((file.metadata() or {}).get("step", 0))
+    last = trained.epochs * (len(dataset.train) // trained.batch_size)
+    last = min(last, trained.max_steps or last)
+    if step < last:
+        raise InputError(f"{run} is at step {step:,} of {last:,}: finish it first, with --resume auto.")
+    return step
+
+
+def _measured(quality: Path, run: Path, starts: list[dict[str, Any]], seen: int) -> dict[str, Any]:
+    """Find the run's own results in a quality.json: by its origin and the images it had seen, whatever its name was."""
+    try:
+        record = json.loads(quality.read_text(encoding="utf-8"))
+        (truth,) = (row for row in record["rows"] if row["kind"] == "truth")
+        found = [
+            (row["values"], index)
+            for row in record["rows"]
+            if row["kind"] == "model"
+            for index, member in enumerate(row["runs"].values())
+            if member["images_seen"] == seen and (member["training"] or [])[:1] == starts[:1]
+        ]
+        if not found:
+            raise InputError(f"--quality {quality} has no results of {run} as it is now: measure it anew.")
+        values, index = found[0]
+        results = {name: values[name]["members"][index] for name in _MEASURES if values.get(name) is not None}
+        data = {name: record["data"][name] for name in ("name", "split", "images")}
+        return {**data, "cf_truth": truth["values"]["cf"]["mean"], **results}
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise InputError(
+            f"--quality {quality} is no quality.json of `python -m benchmarks quality`: name one."
+        ) from error
+
+
+def _halved(network: UNet, step: int) -> bytes:
+    """Return the weights in float16 as the content of a file; counters stay integers."""
+    state: dict[str, Tensor] = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    # Of several metadata, safetensors writes each time another order, and the sha256 would tell nothing.
+    return save(state, metadata={"step": str(step)})
+
+
+@torch.no_grad()
+def _largest_difference(config: TrainConfig, one: UNet, other: UNet, images: Tensor) -> int:
+    """Color images, uint8 (N, 3, H, W), with two networks: the largest difference of sRGB values at 8 bits."""
+    space = color_space(config)
+    condition, _ = space.encode(to_float(images))
+    first, second = (to_uint8(space.decode(condition, network(condition))).int() for network in (one, other))
+    return int((first - second).abs().max())
+
+
+def _without_folders(command: str) -> str:
+    """Shorten absolute paths in a command to their last part: they mean nothing on another machine."""
+    return re.sub(r"(?<![^\s='\"])/(?:[^\s'\"]*/)?", "", command)
+
+
+def _card(
+    run: Path, config: TrainConfig, starts: list[dict[str, Any]], dataset: Dataset, record: dict[str, Any]
+) -> str:
+    origin = next((start["init_from"] for start in starts if "init_from" in start), None)
+    warm = f", {origin['images']:,} of them as `{origin['run']}`, with whose weights it began" if origin else ""
+    about = (
+        f"{_ABOUT.get(dataset.name, '')} {len(dataset.train):,} images; the network was shown "
+        f"{record['images_seen']:,}, counting repetitions{warm}."
+    ).strip()
+    return model_card(
+        config.run_dir,
+        config,
+        starts,
+        (validations(run) or [{}])[-1],
+        load=config.run_dir,
+        about_data=about,
+        more="\n\n".join((*_results(record["test"]), _limits(config, dataset, starts), _file(record))),
+    )
+
+
+def _results(test: dict[str, Any] | None) -> list[str]:
+    if test is None:
+        return []
+    rows = [
+        f"| {label} | {test[name]:.{digits}f} |"
+        for name, (label, digits) in _MEASURES.items()
+        if test.get(name) is not None
+    ]
+    return [
+        f"## Results\n\n{test['images']:,} {test['split']} images of `{test['name']}`, at full precision, by "
+        f"`python -m benchmarks quality`.\n\n| measure | value |\n| --- | ---: |\n" + "\n".join(rows) + "\n"
+        f"| CF of the truth | {test['cf_truth']:.1f} |"
+    ]
+
+
+def _limits(config: TrainConfig, dataset: Dataset, starts: list[dict[str, Any]]) -> str:
+    classes = (
+        f"Pictures of {len(dataset.labels.classes)} classes only" if dataset.labels else "Only what the images show"
+    )
+    devices = " and ".join(dict.fromkeys(start["device"] for start in starts))
+    side = config.image_size
+    return f"""## Limits
+
+- {classes}, at {side}×{side} pixels: of anything larger the network sees a version of that size, and its colors are as
+  coarse.
+- A small network (width {config.width}), trained on {devices}: a demonstration, not the best of which this recipe is
+  capable.
+- Its colors are guesses, not evidence. It knows nothing of history or text, and never says that it is unsure."""
+
+
+def _file(record: dict[str, Any]) -> str:
+    return f"""## File
+
+`model.safetensors` holds the moving average of the weights in float16: {record["bytes"]:,} bytes, sha256
+`{record["sha256"]}`.
+The colors of {_COMPARED} validation images differ from those at full precision by at most {record["levels"]} of 255
+levels."""

@@ -1,0 +1,94 @@
+"""Machines that are network namespaces of this one, joined by a bridge in one more of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from colornet.errors import InputError
+
+# What gives a process the name of its machine and the names of all of them, before it becomes the command: both are
+# seen only by it and its children, as `ip netns exec` has given it mounts of its own.
+BECOME = 'hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"'
+
+
+@dataclass
+class Machine:
+    """A network namespace with one interface, `eth0`, whose cable leads to the switch."""
+
+    namespace: str
+    switch: str
+    name: str
+    address: str
+    hosts: Path
+    pid: int = 0  # of what was started last
+
+    def start(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+        """Start a command on this machine, with its output in a file."""
+        inside = ["ip", "netns", "exec", self.namespace, "unshare", "--uts", "sh", "-c", BECOME, self.name]
+        with log.open("wb") as output:
+            job = subprocess.Popen(
+                [*inside, str(self.hosts), *command],
+                stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        self.pid = job.pid
+        return job
+
+    def connect(self, connected: bool) -> None:
+        """Plug the cable into the switch, or pull it."""
+        _ip("-n", self.switch, "link", "set", self.name, "up" if connected else "down")
+
+    def kill(self) -> None:
+        """End everything that runs here."""
+        listed = subprocess.run(["ip", "netns", "pids", self.namespace], capture_output=True, text=True, check=False)
+        for pid in listed.stdout.split():
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+@contextmanager
+def network(count: int, tcp_retries: int, folder: Path) -> Iterator[list[Machine]]:
+    """Make machines that reach each other and nothing else; they and all that runs on them are gone afterwards."""
+    prefix = f"colornet-{os.getpid()}"
+    switch, hosts = f"{prefix}-switch", folder / "hosts"
+    machines = [
+        Machine(f"{prefix}-{rank}", switch, f"machine-{rank}", f"10.0.0.{rank + 1}", hosts) for rank in range(count)
+    ]
+    lines = ["127.0.0.1 localhost", *(f"{machine.address} {machine.name}" for machine in machines)]
+    hosts.write_text("".join(f"{line}\n" for line in lines))
+    try:
+        _ip("netns", "add", switch)
+        _ip("-n", switch, "link", "add", "bridge", "type", "bridge")
+        _ip("-n", switch, "link", "set", "bridge", "up")
+        for machine in machines:
+            inside = ("-n", machine.namespace)
+            _ip("netns", "add", machine.namespace)
+            _ip(*inside, "link", "add", "eth0", "type", "veth", "peer", "name", machine.name, "netns", switch)
+            _ip(*inside, "address", "add", f"{machine.address}/24", "dev", "eth0")
+            for interface in ("lo", "eth0"):
+                _ip(*inside, "link", "set", interface, "up")
+            _ip("-n", switch, "link", "set", machine.name, "master", "bridge", "up")
+            setting = f"echo {tcp_retries} > /proc/sys/net/ipv4/tcp_retries2"
+            _ip("netns", "exec", machine.namespace, "sh", "-c", setting)
+        yield machines
+    finally:
+        for machine in machines:
+            machine.kill()
+        for name in (*(machine.namespace for machine in machines), switch):
+            subprocess.run(["ip", "netns", "delete", name], stderr=subprocess.DEVNULL, check=False)
+
+
+def _ip(*arguments: str) -> None:
+    """Run iproute2's `ip`; a refusal is the user's to solve."""
+    try:
+        subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        reason = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else str(error)
+        raise InputError(
+            f"Network namespaces cannot be made here ({reason}): they need root and `ip` of Debian's iproute2."
+        ) from error

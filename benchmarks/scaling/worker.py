@@ -1,0 +1,110 @@
+"""The processes behind `python -m benchmarks scaling`: real training steps, with and without their communication."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+import statistics
+from contextlib import ExitStack
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from accelerate.state import AcceleratorState
+from torch import nn
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from benchmarks.core.timing import Step, time_steps
+from benchmarks.scaling.options import ScalingConfig, train_config
+from benchmarks.throughput.timing import release, repeat_to_epoch
+from colornet.color import to_float
+from colornet.data import Dataset, load_dataset
+from colornet.training.build import build_trainer, choose_precision
+
+__all__ = ["launch"]
+
+SMALL = 4096  # bytes of an all-reduce that is all latency
+ALONE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # what makes Accelerate connect to others
+
+
+def launch(options: ScalingConfig, processes: int) -> list[list[dict[str, Any]]]:
+    """Measure all points of a number of processes, which are started here; what each of them measured, by rank."""
+    config = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=processes,
+        run_id=f"scaling-{os.getpid()}",
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        max_restarts=0,
+        monitor_interval=0.2,
+    )
+    results = elastic_launch(config, work)(options, processes)
+    return [results[rank] for rank in range(processes)]
+
+
+def work(options: ScalingConfig, processes: int) -> list[dict[str, Any]]:
+    """Measure all points in one of the processes."""
+    if processes == 1:
+        for name in ALONE:
+            os.environ.pop(name, None)
+    torch.set_num_threads(options.threads or max(1, (os.cpu_count() or 1) // max(options.processes)))
+    loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir)
+    dataset = repeat_to_epoch(loaded)
+    buckets = options.bucket_mb if processes > 1 else options.bucket_mb[:1]
+    points = []
+    for preset, images, bucket in itertools.product(options.presets, options.batch_sizes, buckets):
+        points.append(time_point(options, dataset, preset, images, processes, bucket))
+        release()
+    if dist.is_initialized():
+        dist.destroy_process_group()
+    return points
+
+
+def time_point(
+    options: ScalingConfig, dataset: Dataset, preset: str, images: int, processes: int, bucket: float
+) -> dict[str, Any]:
+    """Time steps with `images` a process, and what they consist of: medians in seconds."""
+    config = train_config(options, preset, images, processes)
+    AcceleratorState._reset_state()  # it holds the precision of the point before and would refuse another
+    accelerator = Accelerator(
+        mixed_precision=choose_precision(config),
+        cpu=config.cpu,
+        kwargs_handlers=[DistributedDataParallelKwargs(bucket_cap_mb=bucket)],
+    )
+    trainer = build_trainer(config, accelerator, dataset)
+    batches = itertools.chain.from_iterable(map(trainer.loader.epoch, itertools.count()))
+    networks = trainer.objective.networks.values()
+    size = 4 * sum(p.numel() for network in networks for p in network.parameters())  # gradients are fp32
+
+    def seconds(step: Step) -> float:
+        for _ in range(options.warmup):
+            step()
+        accelerator.wait_for_everyone()
+        return statistics.median(time_steps(step, options.steps, accelerator.device))
+
+    def step() -> None:
+        trainer.train_step(next(batches))
+
+    point: dict[str, Any] = {
+        "preset": preset,
+        "processes": processes,
+        "images": images,
+        "bucket_mb": bucket,
+        "precision": accelerator.mixed_precision,
+        "gradient_bytes": size,
+        "step": seconds(step),
+        "input": seconds(lambda: [trainer.space.encode(to_float(batch)) for batch in next(batches)]),
+    }
+    if processes == 1:
+        return point
+    with ExitStack() as stack:
+        for network in networks:
+            assert isinstance(network, nn.parallel.DistributedDataParallel)
+            stack.enter_context(network.no_sync())
+        point["compute"] = seconds(step)
+    for name, count in (("all_reduce", size // 4), ("small_all_reduce", SMALL // 4)):
+        point[name] = seconds(functools.partial(dist.all_reduce, torch.zeros(count, device=accelerator.device)))
+    return point

@@ -1,0 +1,249 @@
+"""The race itself: the original notebooks' autoencoder sets a mark, ours trains until it is there."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import math
+import statistics
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
+from benchmarks.core.stopwatch import Stopwatch
+from benchmarks.core.timing import tf32_setting
+from benchmarks.speedrun.options import SpeedrunConfig, our_config
+from benchmarks.throughput.timing import release, start_accelerator
+from colornet.color import RgbSpace
+from colornet.config import TrainConfig
+from colornet.data import Dataset, load_dataset
+from colornet.errors import DivergedError, InputError
+from colornet.evaluation.loop import Colorize, colorize_with
+from colornet.models.unet import count_parameters
+from colornet.presets import PRESETS
+from colornet.runs.provenance import finite_or_none, provenance
+from colornet.training.build import build_trainer, choose_precision
+
+__all__ = ["held_out_mse", "race", "run_ours", "run_seed"]
+
+_SEED = PRESETS["notebook-ae"][1]
+
+METHOD = {
+    "mse": "mean squared error of RGB in [0, 1] over all held-out pixels, of outputs rounded to 8 bits, for both sides",
+    "target": "of the notebook pipeline after its last epoch, in evaluation mode; nothing is chosen by it",
+    "seconds": "wall clock of training, the device waited for, without loading the data, building the networks and "
+    "evaluating; both sides made a step before that is not timed and not kept",
+    "cpu_seconds": "processor time of the same blocks, all threads, and cpu_ratio that of these: what else runs on the "
+    "machine makes it hardly longer; None on a GPU",
+    "seconds_to_target": "of the notebook pipeline: until its first epoch that ended at or below the target",
+    "evaluation_seconds": "time of all evaluations, which is in no other number",
+    "compile_seconds": "time of the step that is not timed, where the networks are compiled; None where they are not. "
+    "Code that an earlier run left in Inductor's cache makes it shorter",
+    "ratio": "seconds_to_target of the notebook pipeline over seconds of the run; where the target is not reached "
+    "there is none, and the run counts as infinitely slow in the median",
+    "ours": "DeviceLoader and Trainer.train_step; the moving average is evaluated every --eval-steps steps and at the "
+    "end, and the run stops at the first evaluation at or below the target",
+    "notebook_pipeline": "baselines/notebook_pipeline.py, learning rate × 0.9 and an evaluation after each epoch",
+}
+
+GRAY = {
+    "rgb": "Both see the same gray, the unrounded mean of the channels, and predict RGB.",
+    "lab": "Not the same gray: the notebooks' network sees the unrounded mean of the channels, ours L* at 8 bits, "
+    "which its output keeps; the MSE of gray itself is lower with the mean.",
+}
+
+
+def race(options: SpeedrunConfig) -> dict[str, Any]:
+    """Train both sides and return the record that the JSON file is to hold.
+
+    Raises `InputError` for options that do not go with the device or the data.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
+    config = our_config(options)
+    on_gpu = device.type == "cuda"
+    settled: dict[str, Any] = {
+        "mixed_precision": choose_precision(config),
+        "compile": "on" if config.compile == "on" or (config.compile == "auto" and on_gpu) else "off",
+        "cpu": not on_gpu,
+    }
+    config = dataclasses.replace(config, **settled)
+    dataset = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
+    held_out: Tensor = getattr(dataset, options.split)
+    if not len(held_out):
+        raise InputError(f"--data {options.data} has no {options.split} images: choose the other --split.")
+    if options.training_images is not None:
+        if options.training_images > len(dataset.train):
+            raise InputError(
+                f"--training-images is {options.training_images}: --data {options.data} has {len(dataset.train)}."
+            )
+        # Evenly spaced, since a data set may be sorted by class.
+        chosen = torch.arange(options.training_images) * len(dataset.train) // options.training_images
+        dataset = dataclasses.replace(dataset, train=dataset.train[chosen], labels=None)
+    if config.batch_size > len(dataset.train):
+        raise InputError(f"--batch-size is {config.batch_size}: it must be at most {len(dataset.train)}, the images.")
+
+    seed = run_seed(options, dataset.train, held_out, device)
+    release()
+    target = seed["curve"][-1]["mse"]
+    runs = []
+    for number in range(options.seeds):
+        run = run_ours(dataclasses.replace(config, seed=number), dataset, held_out, target, options)
+        release()
+        runs.append({**run, **_ratios(seed, run)})
+    seconds = statistics.median([run["seconds"] if run["reached"] else math.inf for run in runs])
+    cpu_ratio = statistics.median([run["cpu_ratio"] or 0.0 for run in runs])
+    changed = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(TrainConfig)
+        if getattr(config, field.name) != getattr(PRESETS[options.preset][1], field.name)
+    }
+    return {
+        "kind": "speedrun",
+        **provenance(device),
+        "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
+        "data": {
+            "name": dataset.name,
+            "image_size": options.image_size,
+            "training_images": len(dataset.train),
+            "fingerprint": dataset.fingerprint,
+        },
+        "method": METHOD,
+        "gray": {
+            "notebook_pipeline": "channel mean, not rounded",
+            "ours": "channel mean, not rounded" if config.color_space == "rgb" else "L* at 8 bits",
+            "same": config.color_space == "rgb",
+            "note": GRAY[config.color_space],
+        },
+        "target": {"mse": target, "split": options.split, "images": len(held_out)},
+        "notebook_pipeline": seed,
+        "ours": {
+            "preset": options.preset,
+            "changed": changed,
+            "config": dataclasses.asdict(config),
+            "tf32": tf32_setting(config.mixed_precision, device),
+        },
+        "runs": runs,
+        "median": {
+            "seconds": finite_or_none(seconds),
+            "ratio": seed["seconds_to_target"] / seconds or None,
+            "cpu_ratio": cpu_ratio or None,
+        },
+    }
+
+
+def _ratios(seed: dict[str, Any], run: dict[str, Any]) -> dict[str, float | None]:
+    """Relate the times of both sides, by the clock and by the processor; None where a run did not get there."""
+    clocks = {"ratio": "seconds", "cpu_ratio": "cpu_seconds"}
+    return {
+        name: seed[f"{clock}_to_target"] / run[clock] if run["reached"] and run[clock] else None
+        for name, clock in clocks.items()
+    }
+
+
+def held_out_mse(colorize: Colorize, images: Tensor, device: torch.device, *, batch_size: int) -> float:
+    """Color uint8 images (N, 3, H, W) on a device; return the mean squared error of RGB in [0, 1], at 8 bits."""
+    total = torch.zeros((), dtype=torch.float64, device=device)
+    for batch in images.split(batch_size):
+        truth = batch.to(device)  # (n, 3, H, W)
+        total += (colorize(truth).double() - truth.double()).div(255).square().sum()
+    return total.item() / images.numel()
+
+
+def run_seed(options: SpeedrunConfig, train: Tensor, held_out: Tensor, device: torch.device) -> dict[str, Any]:
+    """Train the original notebooks' autoencoder for its epochs; return its numbers, the curve a point an epoch."""
+    torch.backends.cudnn.benchmark = False  # torch's default, which the notebooks do not touch
+    NotebookPipeline(train, width=options.notebook_width, device=device).step()  # starts the device and its libraries
+    torch.manual_seed(0)
+    pipeline = NotebookPipeline(train, width=options.notebook_width, device=device)
+    accelerator = start_accelerator(dataclasses.replace(_SEED, cpu=device.type == "cpu"))
+    colorize = colorize_with(pipeline.network, RgbSpace(), accelerator)
+    steps = -(-len(train) // NOTEBOOK_BATCH_SIZE)  # its loader keeps the ragged last batch
+    training, evaluation = Stopwatch(device), Stopwatch(device)
+    curve: list[dict[str, Any]] = []
+    with tqdm(
+        total=options.notebook_epochs * len(train), desc="seed", unit="img", unit_scale=True, disable=None
+    ) as bar:
+        for epoch in range(1, options.notebook_epochs + 1):
+            for step in range(steps):
+                with training.running():
+                    pipeline.step()
+                bar.update(min(NOTEBOOK_BATCH_SIZE, len(train) - step * NOTEBOOK_BATCH_SIZE))
+            for group in pipeline.optimizer.param_groups:
+                group["lr"] *= _SEED.lr_decay
+            with evaluation.running():
+                pipeline.network.eval()
+                mse = held_out_mse(colorize, held_out, device, batch_size=options.eval_batch_size)
+                pipeline.network.train()
+            times = {"seconds": training.seconds, "cpu_seconds": training.cpu_seconds}
+            curve.append({"epoch": epoch, "images": epoch * len(train), **times, "mse": mse})
+            bar.set_postfix_str(f"MSE {mse:.5f}")
+    there = next(point for point in curve if point["mse"] <= mse)
+    return {
+        "seed": 0,
+        "epochs": options.notebook_epochs,
+        "width": options.notebook_width,
+        "batch_size": NOTEBOOK_BATCH_SIZE,
+        "precision": "no",
+        "tf32": tf32_setting("no", device),
+        "parameters": count_parameters(pipeline.network),
+        "images": options.notebook_epochs * len(train),
+        "seconds": training.seconds,
+        "cpu_seconds": training.cpu_seconds,
+        "seconds_to_target": there["seconds"],
+        "cpu_seconds_to_target": there["cpu_seconds"],
+        "evaluation_seconds": evaluation.seconds,
+        "curve": curve,
+    }
+
+
+def run_ours(
+    config: TrainConfig, dataset: Dataset, held_out: Tensor, target: float, options: SpeedrunConfig
+) -> dict[str, Any]:
+    """Train our configuration from scratch until an evaluation is at or below the target, or its epochs are over."""
+    trainer = build_trainer(config, start_accelerator(config), dataset)
+    device = trainer.accelerator.device
+    colorize = colorize_with(trainer.ema, trainer.space, trainer.accelerator)
+    rehearsal, training, evaluation = Stopwatch(device), Stopwatch(device), Stopwatch(device)
+    with rehearsal.running():
+        trainer.rehearse()
+    curve: list[dict[str, Any]] = []
+    reached, reason = False, None
+    total, batch = trainer.last_step, config.batch_size
+    batches = itertools.chain.from_iterable(map(trainer.loader.epoch, range(config.epochs)))
+    with tqdm(total=total * batch, desc=f"ours, {config.seed}", unit="img", unit_scale=True, disable=None) as bar:
+        try:
+            while trainer.step < total and not reached:
+                before = trainer.step
+                with training.running():
+                    for microbatches in itertools.islice(batches, options.eval_steps):
+                        trainer.train_step(microbatches)
+                with evaluation.running():
+                    trainer.check_finite()
+                    mse = held_out_mse(colorize, held_out, device, batch_size=config.eval_batch_size)
+                images = trainer.step * batch
+                times = {"seconds": training.seconds, "cpu_seconds": training.cpu_seconds}
+                curve.append({"step": trainer.step, "images": images, **times, "mse": mse})
+                bar.update((trainer.step - before) * batch)
+                bar.set_postfix_str(f"MSE {mse:.5f}, target {target:.5f}")
+                reached = mse <= target
+        except DivergedError:
+            reason = f"The loss was not finite after {trainer.step} steps: lower --lr."
+    if not reached and reason is None:
+        reason = f"The lowest MSE in {config.epochs} epochs was {min(point['mse'] for point in curve):.5f}."
+    return {
+        "seed": config.seed,
+        "reached": reached,
+        "reason": reason,
+        "seconds": training.seconds,
+        "cpu_seconds": training.cpu_seconds,
+        "steps": trainer.step,
+        "images": trainer.step * batch,
+        "parameters": count_parameters(trainer.generator),
+        "compile_seconds": rehearsal.seconds if config.compile == "on" else None,
+        "evaluation_seconds": evaluation.seconds,
+        "curve": curve,
+    }

@@ -1,0 +1,225 @@
+"""What `throughput` writes down: the measurement as a whole, the rows, the notebook pipeline, and how each was made."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
+from benchmarks.core.memory import STATUS, check_memory, find_batch, peak_memory
+from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, tf32_setting
+from benchmarks.throughput.options import ThroughputConfig
+from benchmarks.throughput.roofline import bound, trace
+from benchmarks.throughput.timing import (
+    NOTEBOOK_WARMUP,
+    Case,
+    Timing,
+    count_flops,
+    plan,
+    release,
+    repeat_to_epoch,
+    time_input,
+    time_interleaved,
+)
+from colornet.data import Dataset, load_dataset
+from colornet.models.unet import count_parameters
+from colornet.presets import PRESETS
+from colornet.runs.provenance import provenance
+from colornet.training.build import build_generator
+
+__all__ = ["describe_data", "measure"]
+
+SPEEDS = ("images_per_second", "step_ms", "steps", "achieved_flops", "mfu")  # null in a row that was not measured
+NO_MEMORY = "Peak memory on a CPU is measured without --no-memory, on Linux."
+
+METHOD = {
+    "timing": "device events on CUDA, time.perf_counter on a CPU; a step of training is the next batch of DeviceLoader "
+    "and Trainer.train_step (objective.training_step, update_ema), one of inference is colorize_with on a uint8 batch "
+    "that is on the device; the first step and --warmup more are not among the timed ones",
+    "spread": "p10 and p90 are percentiles of the timed steps; images_per_second is batch_size over the median step",
+    "compile_seconds": "duration of the first step where the networks are compiled; Inductor's cache is empty at first",
+    "flops_per_image": "torch.utils.flop_counter over one real step of the uncompiled networks in fp32: convolutions "
+    "and matrix products, forward and backward, a multiply-add counted as two, attention as plain matrix products",
+    "mfu": "achieved_flops over the peak of the row's data type, which is the fastest of some products of large square "
+    "matrices and of some 3×3 convolutions of 256 channels at the start of this run; tf32 where the convolutions of an "
+    "fp32 row may use it",
+    "peak_memory_bytes": "torch.cuda.max_memory_allocated since before the networks were built, less what was "
+    "allocated then; on a CPU the peak resident memory, VmHWM, of a fresh process that makes two such steps on random "
+    "images, Python and libraries included",
+    "largest_batches": "training steps at powers of two, then by bisection; what does not fit raises "
+    "torch.OutOfMemoryError on CUDA, and on a CPU occupies more than --memory-limit in a fresh process",
+    "rooflines": "roofline.py says what is counted; measured are the rows of training, the input side is "
+    "timed by itself: the next batch of DeviceLoader and ColorSpace.encode",
+    "parameters": "of the generator",
+    "notebook_pipeline": "a segment of its steps is timed before the first row and after every row, each after "
+    f"{NOTEBOOK_WARMUP} steps that are not; segments holds images/s of each, from its median step",
+    "freed_memory": "on a CPU, what training.allocator says holds for the whole process, as in training, and so "
+    "for the notebook pipeline, too",
+    "ratio_to_notebook": "images_per_second over notebook_images_per_second, which comes from the median step of the "
+    "two segments right before and right after the row; the notebook pipeline trains, in rows of inference too",
+}
+
+
+def measure(options: ThroughputConfig) -> dict[str, Any]:
+    """Measure all cases, and the notebook pipeline between them; return the record that the JSON file is to hold.
+
+    Raises `InputError` for options that do not go with the device or the data.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
+    cases = plan(options, device)
+    check_memory(options, device)
+    loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
+    dataset = repeat_to_epoch(loaded)
+    precisions = ["no", *(case.config.mixed_precision for case in cases)]  # the notebook pipeline is in fp32
+    peaks = measure_peaks(precisions, device)
+    bandwidth = copy_bandwidth(device) if options.roofline else None
+    kinds = {(case.preset, case.mode): case for case in cases}
+    flops = {kind: count_flops(case, dataset) for kind, case in kinds.items()}
+    release()
+    seed = None
+    if options.notebook_pipeline:
+        width = options.notebook_width or options.width or PRESETS["notebook-ae"][1].width
+        seed = NotebookPipeline(dataset.train, width=width, device=device)
+
+    outcomes, segments = time_interleaved(cases, dataset, seed, options)
+    if device.type == "cpu" and options.memory and STATUS.exists():
+        outcomes = [add_memory(case, outcome) for case, outcome in zip(cases, outcomes, strict=True)]
+    rows = [
+        describe_row(case, outcome, options, flops[case.preset, case.mode], peaks, before + after)
+        for case, outcome, (before, after) in zip(cases, outcomes, itertools.pairwise(segments), strict=True)
+    ]
+    training = [(case, row) for case, row in zip(cases, rows, strict=True) if case.mode == "train"]
+    rooflines = None
+    if bandwidth is not None:
+        rooflines = [describe_roofline(case, row, dataset, options, peaks, bandwidth) for case, row in training]
+    largest_batches = None
+    if options.find_batch:
+        searched = {(c.preset, c.config.mixed_precision, c.config.compile): c for c, _ in training}
+        largest_batches = [find_batch(case, options) for case in searched.values()]
+    return {
+        "kind": "throughput",
+        **provenance(device),
+        "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
+        "data": describe_data(loaded, repeated_to=len(dataset.train)),
+        "method": METHOD,
+        "peak": peaks,
+        "bandwidth": bandwidth,
+        "notebook_pipeline": describe_notebook(seed, segments, peaks) if seed else None,
+        "rows": rows,
+        "rooflines": rooflines,
+        "largest_batches": largest_batches,
+    }
+
+
+def add_memory(case: Case, outcome: Timing | str) -> Timing | str:
+    """Measure the peak memory of a case that was timed on a CPU."""
+    return dataclasses.replace(outcome, peak_memory=peak_memory(case)) if isinstance(outcome, Timing) else outcome
+
+
+def describe_data(loaded: Dataset, *, repeated_to: int) -> dict[str, Any]:
+    """Say which images were used: as they were loaded, and how many their repetition makes."""
+    return {
+        "name": loaded.name,
+        "image_size": loaded.train.shape[-1],
+        "images": len(loaded.train),
+        "repeated_to": repeated_to,
+        "fingerprint": loaded.fingerprint,
+    }
+
+
+def describe_row(
+    case: Case,
+    outcome: Timing | str,
+    options: ThroughputConfig,
+    flops: int,
+    peaks: dict[str, float],
+    around: list[float],
+) -> dict[str, Any]:
+    """Write down a case and what `attempt` made of it: its numbers, or None for each and the reason.
+
+    `flops` are those of an image, `around` the seconds of the notebook pipeline's steps before and after the case.
+    """
+    config = case.config
+    notebook_speed = NOTEBOOK_BATCH_SIZE / statistics.median(around) if around else None
+    if isinstance(outcome, Timing):
+        peak = peaks[peak_name(config.mixed_precision, case.device)]
+        measured = speeds(outcome.steps, config.batch_size, flops, peak)
+        compile_seconds = outcome.first_step if config.compile == "on" else None
+        memory, reason = outcome.peak_memory, NO_MEMORY if outcome.peak_memory is None else None
+    else:
+        measured, compile_seconds, memory, reason = dict.fromkeys(SPEEDS), None, None, outcome
+    speed = measured["images_per_second"]
+    with torch.device("meta"):
+        parameters = count_parameters(build_generator(config))
+    return {
+        "preset": case.preset,
+        "mode": case.mode,
+        "batch_size": config.batch_size,
+        "precision": config.mixed_precision,
+        "compile": config.compile == "on",
+        "width": config.width,
+        "blocks": config.blocks if config.residual else None,
+        "overrides": [name for name in ("width", "blocks") if getattr(options, name) is not None],
+        "parameters": parameters,
+        "flops_per_image": flops,
+        **measured,
+        "compile_seconds": compile_seconds,
+        "peak_memory_bytes": memory,
+        "notebook_images_per_second": notebook_speed,
+        "ratio_to_notebook": speed / notebook_speed if speed and notebook_speed else None,
+        "tf32": tf32_setting(config.mixed_precision, case.device),
+        "reason": reason,
+    }
+
+
+def describe_roofline(
+    case: Case, row: dict[str, Any], dataset: Dataset, options: ThroughputConfig, peaks: dict[str, float], rate: float
+) -> dict[str, Any]:
+    """Write down the least time of a training step, and the share of it in the row's; `rate` is that of copies."""
+    precision, size = case.config.mixed_precision, case.config.batch_size
+    peak = peaks[peak_name(precision, case.device)]
+    limits = bound(trace(case, dataset), size, precision, peak, rate)
+    measured = row["images_per_second"]
+    seconds = statistics.median(time_input(case, dataset, options)) if measured else None
+    release()
+    return {
+        **{key: row[key] for key in ("preset", "batch_size", "precision", "compile", "width", "blocks")},
+        "peak": peak,
+        "measured_images_per_second": measured,
+        "share_of_bound": measured / limits["images_per_second"] if measured else None,
+        "input_seconds": seconds,
+        "input_share": seconds / (size / measured) if seconds else None,
+        **limits,
+    }
+
+
+def describe_notebook(seed: NotebookPipeline, segments: list[list[float]], peaks: dict[str, float]) -> dict[str, Any]:
+    """Write down the notebook pipeline: the numbers of all its timed steps, and images/s of each segment."""
+    flops = flops_of(seed.step) // NOTEBOOK_BATCH_SIZE
+    steps = list(itertools.chain.from_iterable(segments))
+    return {
+        "batch_size": NOTEBOOK_BATCH_SIZE,
+        "precision": "no",
+        "compile": False,
+        "width": seed.width,
+        "parameters": count_parameters(seed.network),
+        "flops_per_image": flops,
+        **speeds(steps, NOTEBOOK_BATCH_SIZE, flops, peaks[peak_name("no", seed.device)]),
+        "segments": [NOTEBOOK_BATCH_SIZE / statistics.median(segment) for segment in segments],
+        "tf32": tf32_setting("no", seed.device),
+    }
+
+
+def speeds(steps: list[float], batch_size: int, flops: int, peak: float) -> dict[str, Any]:
+    """Turn seconds a step into the numbers of a row; `flops` are those of an image, `peak` is in FLOP/s."""
+    p10, median, p90 = (1000 * float(value) for value in np.quantile(steps, (0.1, 0.5, 0.9)))
+    images_per_second = batch_size / (median / 1000)
+    achieved = images_per_second * flops
+    values = images_per_second, {"median": median, "p10": p10, "p90": p90}, len(steps), achieved, achieved / peak
+    return dict(zip(SPEEDS, values, strict=True))

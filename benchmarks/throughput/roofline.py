@@ -1,0 +1,210 @@
+"""The least time that a training step could take: arithmetic and memory traffic of its layers at the device's peaks.
+
+What is counted follows one real step through the networks, layer by layer. Each tensor is read once by whatever needs
+it and written once by whatever makes it:
+
+- convolution, and the two products of attention: input, weights and output in the forward pass; gradients and weights
+  for the gradient of the input; input and gradients for that of the weights; each only where autograd computes it
+- normalization with the activation after it, as one: input and output; backwards, the input and both gradients
+- max-pooling, rearranging, enlarging, concatenating skips, adding residuals: inputs and outputs, likewise backwards,
+  where the gradients of what two layers read are added; a concatenation's gradient is looked at in place
+- optimizer: weight, gradient and both moments read, all but the gradient written; the gradient read once more for its
+  norm; moving average of the generator: read, weight read, written; float32 all of it
+
+Activations, weights and gradients of layers have the bytes of the row's precision. Left out, as if they were free: the
+input side, the loss, biases, statistics, the conversion of weights to the precision. A layer's pass takes the longer of
+its arithmetic at the measured rate of matrix products or convolutions, whichever is higher, and its bytes at the
+measured bandwidth of copies; passes follow one another.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from einops.layers.torch import Rearrange
+from torch import Tensor, nn
+
+from benchmarks.throughput.timing import COUNTED_IMAGES, Case, counted, start_accelerator
+from colornet.data import Dataset
+from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
+from colornet.models.unet import Attention, ResnetBlock, UNet, count_parameters
+from colornet.training.build import build_trainer
+
+__all__ = ["GROUPS", "Pass", "bound", "trace"]
+
+Group = Literal["convolutions", "normalization and activation", "pooling and skips", "optimizer and EMA"]
+GROUPS: tuple[Group, ...] = (
+    "convolutions", "normalization and activation", "pooling and skips", "optimizer and EMA",
+)  # fmt: skip
+
+_MOVING: dict[type[nn.Module], str] = {nn.MaxPool2d: "max-pooling", nn.Upsample: "enlarging", Rearrange: "rearranging"}
+_COUNTED: tuple[type[nn.Module], ...] = (
+    nn.Conv2d, nn.ConvTranspose2d, nn.BatchNorm2d, nn.GroupNorm, nn.SiLU, nn.LeakyReLU, *_MOVING, ResnetBlock,
+    Attention, PatchDiscriminator, DCGANDiscriminator,
+)  # fmt: skip
+_BYTES = {"no": 4, "bf16": 2, "fp16": 2}
+_FLOAT32 = 4
+_OPTIMISER = 4 + 3 + 1  # numbers moved for each weight: Adam's reads and writes, and the norm of the gradient
+_AVERAGE = 3
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What a layer moves and computes in one direction, in a step on `COUNTED_IMAGES` images.
+
+    `flops` and `activations`, counted in numbers, grow with the batch; `weights`, also in numbers, do not, and neither
+    do the float32 numbers of the optimizer, `state`.
+    """
+
+    layer: str
+    kind: str
+    group: Group
+    flops: int = 0
+    activations: int = 0
+    weights: int = 0
+    state: int = 0
+
+    def seconds(self, images: int, precision: str, flops_per_second: float, bandwidth: float) -> float:
+        """Return the longer of the two times that arithmetic and memory need for a batch."""
+        return max(self.flops_for(images) / flops_per_second, self.bytes_for(images, precision) / bandwidth)
+
+    def flops_for(self, images: int) -> float:
+        """Return the floating-point operations on a batch."""
+        return self.flops * images / COUNTED_IMAGES
+
+    def bytes_for(self, images: int, precision: str) -> float:
+        """Return the bytes read and written for a batch in a precision."""
+        numbers = self.activations * images / COUNTED_IMAGES + self.weights
+        return numbers * _BYTES[precision] + self.state * _FLOAT32
+
+
+def trace(case: Case, dataset: Dataset) -> list[Pass]:
+    """Follow one step of training on `COUNTED_IMAGES` images through uncompiled networks; list what its layers do."""
+    config = counted(case).config
+    trainer = build_trainer(config, start_accelerator(config), dataset)
+    tracer = Tracer()
+    for name, network in trainer.objective.networks.items():
+        for path, module in network.named_modules(prefix=name):
+            if isinstance(module, _COUNTED):
+                module.register_forward_hook(tracer.hook(path))
+            if isinstance(module, UNet):
+                for index, level in enumerate(module.decoder):
+                    level.register_forward_pre_hook(tracer.joining_hook(f"{path}.join.{index}"))
+    trainer.train_step(next(trainer.loader.epoch(0)))
+    for name, network in trainer.objective.networks.items():
+        count = count_parameters(network)
+        tracer.passes.append(Pass(name, "optimizer", "optimizer and EMA", state=_OPTIMISER * count))
+    count = count_parameters(trainer.generator)
+    return [*tracer.passes, Pass("generator", "moving average", "optimizer and EMA", state=_AVERAGE * count)]
+
+
+class Tracer:
+    """Lists the passes of layers as hooks see them run."""
+
+    def __init__(self) -> None:
+        self.passes: list[Pass] = []
+        self.normalized: Tensor | None = None  # what a normalization returned last
+
+    def hook(self, path: str) -> Any:
+        """Return a forward hook that notes the passes of the layer of that name."""
+
+        def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            self.note(path, module, inputs, output)
+
+        return note
+
+    def joining_hook(self, path: str) -> Any:
+        """Return a hook on a level of the decoder that notes the concatenation before it: upsampled half, skip half."""
+
+        def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            (x,) = inputs
+            self.move(path, "concatenation", 2 * x.numel())
+            if x.requires_grad:  # the skip was read by two layers: their gradients are added
+                self.move(path, "concatenation", 3 * x.numel() // 2)
+
+        return note
+
+    def note(self, path: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        """Note the passes of a layer, forward and, where autograd will make one, backward."""
+        x, size_in, size_out = inputs[0], inputs[0].numel(), output.numel()
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            self.note_convolution(path, module, x, output)
+        elif isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
+            self.normalized = output
+            self.note_pointwise(path, "normalization", x)
+        elif isinstance(module, (nn.SiLU, nn.LeakyReLU)):
+            if x is not self.normalized:
+                self.note_pointwise(path, "activation", x)
+        elif kind := _MOVING.get(type(module)):
+            self.move(path, kind, size_in + size_out)
+            if x.requires_grad:
+                indices = size_out if isinstance(module, nn.MaxPool2d) else 0  # which pixel was the largest
+                self.move(path, kind, size_out + indices + size_in)
+        elif isinstance(module, (ResnetBlock, Attention)):
+            if isinstance(module, Attention):
+                self.note_attention(path, module, x)
+            self.move(path, "residual", 3 * size_out)
+            if x.requires_grad:
+                self.move(path, "residual", 3 * size_in)
+        elif isinstance(module, (PatchDiscriminator, DCGANDiscriminator)):
+            self.move(path, "concatenation", 2 * sum(tensor.numel() for tensor in inputs))
+
+    def note_convolution(self, path: str, module: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, y: Tensor) -> None:
+        """Note the forward pass, the gradient of the input and that of the weights, which count the same."""
+        # Every number of the input of a transposed convolution, and of the output of any other, meets a whole kernel.
+        weight = module.weight
+        pixels = (x if isinstance(module, nn.ConvTranspose2d) else y).numel()
+        per_pixel = weight.numel() // weight.shape[0]  # (C_out, C_in, …), (C_in, C_out, …) if transposed
+        numbers = x.numel() + y.numel()
+        kind = "transposed convolution" if isinstance(module, nn.ConvTranspose2d) else "convolution"
+        times = 1 + (y.requires_grad and x.requires_grad) + (y.requires_grad and weight.requires_grad)
+        self.passes += [Pass(path, kind, "convolutions", 2 * pixels * per_pixel, numbers, weight.numel())] * times
+
+    def note_pointwise(self, path: str, kind: str, x: Tensor) -> None:
+        """Note a normalization or activation, whose output has the size of its input."""
+        group: Group = "normalization and activation"
+        self.passes.append(Pass(path, kind, group, activations=2 * x.numel()))
+        if x.requires_grad:
+            self.passes.append(Pass(path, kind, group, activations=3 * x.numel()))
+
+    def note_attention(self, path: str, module: Attention, x: Tensor) -> None:
+        """Note query by key and attention by value: two products, twice as many backwards; scores stay on the chip."""
+        positions = math.prod(x.shape[-2:])
+        inner = module.to_out.in_channels
+        numbers = x.shape[0] * positions * inner  # of query, key, value and result each
+        flops = 2 * 2 * numbers * positions
+        self.passes.append(Pass(path, "attention", "convolutions", flops, 4 * numbers))
+        if x.requires_grad:
+            self.passes.append(Pass(path, "attention", "convolutions", 2 * flops, 8 * numbers))
+
+    def move(self, path: str, kind: str, activations: int) -> None:
+        """Note a pass that only moves numbers."""
+        self.passes.append(Pass(path, kind, "pooling and skips", activations=activations))
+
+
+def bound(
+    passes: Iterable[Pass], images: int, precision: str, flops_per_second: float, bandwidth: float
+) -> dict[str, Any]:
+    """Add up the least time of a step on a batch: by group, by layer, and the images/s that it allows."""
+    peaks = flops_per_second, bandwidth
+    groups = {group: {"flops": 0.0, "bytes": 0.0, "seconds": 0.0} for group in GROUPS}
+    layers: dict[tuple[str, str], dict[str, Any]] = {}
+    for one in passes:
+        layer = layers.setdefault(
+            (one.layer, one.kind),
+            {"layer": one.layer, "kind": one.kind, "group": one.group, "flops": 0.0, "bytes": 0.0, "seconds": 0.0},
+        )
+        for total in (groups[one.group], layer):
+            total["flops"] += one.flops_for(images)
+            total["bytes"] += one.bytes_for(images, precision)
+            total["seconds"] += one.seconds(images, precision, *peaks)
+    seconds = sum(group["seconds"] for group in groups.values())
+    return {
+        "seconds": seconds,
+        "images_per_second": images / seconds,
+        "groups": groups,
+        "layers": list(layers.values()),
+    }

@@ -1,0 +1,136 @@
+"""Scoring colorizers on a set of images: every process works on its shard, every process gets all the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+import torch
+from accelerate import Accelerator
+from einops import rearrange, repeat
+from torch import Tensor
+from tqdm import tqdm
+
+from colornet.color import ColorSpace, to_float, to_gray, to_uint8
+from colornet.metrics.image import image_metrics
+
+__all__ = ["Colorize", "colorize_all", "colorize_with", "connected", "gather", "gray_floor", "map_images",
+           "sample_grid", "score", "shard"]  # fmt: skip
+
+Colorize = Callable[[Tensor], Tensor]
+"""From true images, uint8 (N, 3, H, W), of which it sees the gray version only, to colored ones of that kind."""
+
+
+@contextmanager
+def connected(*, cpu: bool) -> Iterator[Accelerator]:
+    """Connect the processes that were launched, for work in fp32, and part them at its end.
+
+    One that ends while it is connected is aborted at times, by threads of gloo's (torch 2.14: one end in eight).
+    """
+    accelerator = Accelerator(mixed_precision="no", cpu=cpu)
+    try:
+        yield accelerator
+    finally:
+        accelerator.end_training()
+
+
+def colorize_with(
+    network: Callable[[Tensor], Tensor],
+    space: ColorSpace,
+    accelerator: Accelerator,
+    *,
+    gray: Callable[[Tensor], Tensor] = lambda rgb: rgb,
+) -> Colorize:
+    """Make a `Colorize` of a generator, in the precision of the run.
+
+    It sees the gray version that its color space makes of `gray` of the images, sRGB in [0, 1] both: of the images
+    themselves unless told otherwise, of the protocol's one input with `lightness_input`.
+    """
+
+    @torch.no_grad()
+    def colorize(images: Tensor) -> Tensor:
+        condition, _ = space.encode(gray(to_float(images)))
+        with accelerator.autocast():
+            color = network(condition.contiguous(memory_format=torch.channels_last))
+        return to_uint8(space.decode(condition, color))
+
+    return colorize
+
+
+def gray_floor(images: Tensor) -> Tensor:
+    """Color nothing: the gray image that every colorizer must beat."""
+    return to_uint8(to_gray(to_float(images), "lightness"))
+
+
+def map_images(
+    function: Callable[[Tensor], Mapping[str, Tensor]],
+    images: Tensor,
+    accelerator: Accelerator,
+    *,
+    batch_size: int,
+    progress: str | None = None,
+) -> dict[str, Tensor]:
+    """Apply a function of uint8 images (n, 3, H, W) to batches of a set (N, 3, H, W): its results (N, …) on the CPU.
+
+    Every rank works on its shard and gets all results, in the order of the images. `progress` names a bar, shown by
+    rank 0 on a terminal.
+    """
+    batches = shard(images, accelerator, batch_size=batch_size, progress=progress)
+    return gather([function(batch) for batch, _ in batches], len(images), accelerator)
+
+
+def shard(
+    images: Tensor, accelerator: Accelerator, *, batch_size: int, progress: str | None = None
+) -> Iterator[tuple[Tensor, int]]:
+    """Yield the batches of this rank's part of a set (N, 3, H, W), on its device, each with its number of images.
+
+    The parts are contiguous and of equal length: the last image of the set pads them. Padding is not in the number.
+    """
+    world, rank = accelerator.num_processes, accelerator.process_index
+    per_rank = -(-len(images) // world)
+    positions = torch.arange(rank * per_rank, (rank + 1) * per_rank)
+    hidden = True if progress is None or rank else None  # None: hidden unless on a terminal
+    with tqdm(total=len(images), desc=progress, unit="img", disable=hidden, leave=False) as bar:
+        for batch in positions.split(batch_size):
+            own = int((batch < len(images)).sum())
+            yield images[batch.clamp(max=len(images) - 1)].to(accelerator.device), own
+            bar.update(len(batch) * world)
+
+
+def gather(parts: list[Mapping[str, Tensor]], count: int, accelerator: Accelerator) -> dict[str, Tensor]:
+    """Join what each rank computed of the batches of its `shard` to the results (count, …) of the set, on the CPU."""
+    gathered = {name: accelerator.gather(torch.cat([part[name] for part in parts])) for name in parts[0]}
+    return {name: values[:count].cpu() for name, values in gathered.items()}  # behind them, those of the padding
+
+
+def colorize_all(colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int) -> Tensor:
+    """Color a set of uint8 images (N, 3, H, W) on all ranks, as `map_images` does: uint8 of the same shape."""
+
+    def color(batch: Tensor) -> dict[str, Tensor]:
+        return {"pixels": colorize(batch)}
+
+    return map_images(color, images, accelerator, batch_size=batch_size)["pixels"]
+
+
+def score(
+    colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int, progress: str | None = None
+) -> dict[str, Tensor]:
+    """Color uint8 images (N, 3, H, W) and measure each: per-image metrics, float64 (N,), in the order of the images.
+
+    Works on all ranks as `map_images` does.
+    """
+
+    def measure(truth: Tensor) -> dict[str, Tensor]:
+        return image_metrics(colorize(truth), truth)
+
+    return map_images(measure, images, accelerator, batch_size=batch_size, progress=progress)
+
+
+def sample_grid(versions: list[Tensor], columns: int = 3, scale: int = 3) -> Tensor:
+    """Lay out versions of the same uint8 images, each (N, 3, H, W), as one picture (3, height, width).
+
+    The versions of an image stand side by side, `columns` images in a row; N is a multiple of `columns`. Each pixel
+    becomes `scale` × `scale` pixels, so that small images can be looked at.
+    """
+    picture = rearrange(versions, "version (y x) c h w -> c (y h) (x version w)", x=columns)
+    return repeat(picture, "c h w -> c (h sy) (w sx)", sy=scale, sx=scale)

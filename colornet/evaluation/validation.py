@@ -1,0 +1,61 @@
+"""What a run measures of itself: the points of its `validation/` curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from accelerate import Accelerator
+from torch import Tensor
+
+from colornet.data import Dataset
+from colornet.evaluation.loop import Colorize, gather, map_images, shard
+from colornet.metrics.distribution import frechet_distance
+from colornet.metrics.evaluator import CIFAR10_CLASSES, Cifar10Classifier
+from colornet.metrics.image import image_metrics, summarize
+
+__all__ = ["ValidationScore"]
+
+
+class ValidationScore:
+    """Reduces colorings of the validation images to numbers; all ranks share the work and get them all."""
+
+    def __init__(
+        self, evaluator: Cifar10Classifier, dataset: Dataset, accelerator: Accelerator, *, batch_size: int
+    ) -> None:
+        self.evaluator = evaluator
+        labels = dataset.labels
+        self.labels = labels.validation if labels is not None and labels.classes == CIFAR10_CLASSES else None
+        self.accelerator = accelerator
+        self.batch_size = batch_size
+        self.true_features: Tensor | None = None  # of the validation images, computed when first needed
+
+    def __call__(
+        self, colorize: Colorize, images: Tensor, watch: Callable[[Tensor, Tensor], None] | None = None
+    ) -> dict[str, float]:
+        """Score colorings of the validation images (N, 3, H, W).
+
+        `watch` is called with outputs and truths (n, 3, H, W): over all ranks, each image comes by once.
+        """
+        parts: list[Mapping[str, Tensor]] = []
+        for truth, own in shard(images, self.accelerator, batch_size=self.batch_size, progress="validation"):
+            output = colorize(truth)
+            features, logits = self.evaluator.measure(output)
+            parts.append({**image_metrics(output, truth), "features": features, "class": logits.argmax(1)})
+            if watch is not None:
+                watch(output[:own], truth[:own])
+        values = gather(parts, len(images), self.accelerator)
+
+        summary = summarize(values)
+        if len(images) > 1:
+            if self.true_features is None:
+                self.true_features = self._features(images)
+            summary["fd_cifar10_dev"] = frechet_distance(values["features"].double(), self.true_features.double())
+        if self.labels is not None:
+            summary["accuracy_cifar10_dev"] = (values["class"] == self.labels).double().mean().item()
+        return summary
+
+    def _features(self, images: Tensor) -> Tensor:
+        def measure(truth: Tensor) -> dict[str, Tensor]:
+            return {"features": self.evaluator.features(truth)}
+
+        return map_images(measure, images, self.accelerator, batch_size=self.batch_size)["features"]

@@ -1,0 +1,108 @@
+"""The generator in an ONNX file that `colornet export` wrote, run by onnxruntime.
+
+Importing this module imports neither torch nor onnxruntime: the first is slow, the second comes with an extra.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from colornet.errors import InputError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+__all__ = ["FORMAT", "RECORD", "OnnxNetwork", "find_onnx", "require"]
+
+FORMAT = 1  # of the record that describes an export
+RECORD = "colornet"  # its key in the metadata of the file
+
+_CHANNELS = {"lab": 2, "rgb": 3}  # of the color that a network predicts, by color space
+_LARGEST = 4096  # image size; beyond it lies damage, or somebody who means harm
+
+
+def require(*packages: str) -> None:
+    """Raise InputError, which says how to install them, unless all of these optional packages are there."""
+    if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
+        raise InputError(f'ONNX needs {" and ".join(missing)}: install with `pip install "colornet[export]"`.')
+
+
+def find_onnx(model: str | os.PathLike[str]) -> Path | None:
+    """Return the path of the ONNX file that `model` names; None where it is the name of a model or a folder.
+
+    Raises InputError for a file that is not there, for one that is not safe to open, and where onnxruntime is missing.
+    """
+    path = Path(model).expanduser()
+    if path.suffix not in (".onnx", ".pt2") or path.is_dir():
+        return None
+    if path.suffix == ".pt2":
+        raise InputError(
+            f"Model '{path}' is not opened, as torch unpickles what is in a .pt2 file, which may be any program: "
+            "color with its run folder, or export that with --format onnx."
+        )
+    if not path.is_file():
+        raise InputError(f"Model '{path}' does not exist: name a file that `colornet export` wrote.")
+    require("onnxruntime")
+    return path
+
+
+class OnnxNetwork:
+    """Maps the condition (N, 1, H, W) to the color (N, C, H, W), float32 on the CPU, as the exported generator does.
+
+    `record` is what the file says of itself: color space, image size, multiple, and where it comes from. Raises
+    InputError, when opened or called, for a file that is damaged or that `colornet export` did not write.
+    """
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+        import torch
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 4  # what goes wrong is raised, too
+        self.path = path
+        try:
+            self.session = onnxruntime.InferenceSession(
+                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
+            )
+        except Exception as error:  # onnxruntime's errors have no type in common
+            raise InputError(f"{path} cannot be opened: {_reason(error)}; export it anew.") from error
+        self.record = self._read_record()
+
+    def __call__(self, condition: Tensor) -> Tensor:
+        import torch
+
+        try:
+            (color,) = self.session.run(["color"], {"condition": condition.numpy()})
+        except Exception as error:
+            raise InputError(f"{self.path} cannot be run: {_reason(error)}; export it anew.") from error
+        return torch.from_numpy(color)
+
+    def _read_record(self) -> dict[str, Any]:
+        text = self.session.get_modelmeta().custom_metadata_map.get(RECORD)
+        if text is None:
+            raise InputError(f"{self.path} is not from `colornet export`: its metadata has no record {RECORD!r}.")
+        try:
+            record = json.loads(text)
+            if record["format"] != FORMAT:
+                raise ValueError(f"the format of its record is {record['format']}, this version reads {FORMAT}")
+            size, multiple = record["image_size"], record["multiple"]
+            whole = isinstance(size, int) and isinstance(multiple, int)
+            if not (whole and 1 <= multiple <= size <= _LARGEST and size % multiple == 0):
+                raise ValueError(f"an image size of {size} with sides that are multiples of {multiple} cannot be")
+            ports = [*self.session.get_inputs(), *self.session.get_outputs()]
+            found = [(port.name, port.type, len(port.shape), port.shape[1]) for port in ports]
+            channels = _CHANNELS[record["color_space"]]
+            if found != [("condition", "tensor(float)", 4, 1), ("color", "tensor(float)", 4, channels)]:
+                raise ValueError("its inputs and outputs are not those of its record")
+        except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
+            raise InputError(f"{self.path} cannot be used: {error}; export it anew.") from error
+        return record
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")

@@ -1,0 +1,189 @@
+"""Photographs in files: read as a viewer would show them, written back with what was known of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import IFD, Base
+
+from colornet.data.images import scale_gray, srgb_transform
+from colornet.data.listing import image_formats
+from colornet.files import replacing
+
+__all__ = ["MAX_PIXELS", "Photo", "colored_name", "read_photo", "to_image", "to_photo", "write_photo"]
+
+MAX_PIXELS = 300_000_000  # of a file; more is taken for an attack (Pillow's own limits are 89 and 179 million)
+
+# Suffixes that a colored photograph keeps, with Pillow's format and options; what has another becomes a PNG.
+# Subsampled chroma would blur the edges that the colors follow; Pillow writes EXIF into uncompressed TIFFs only.
+_JPEG: tuple[str, dict[str, Any]] = ("JPEG", {"quality": 95, "subsampling": "4:4:4"})
+_WRITTEN = {
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".png": ("PNG", {}),
+    ".webp": ("WEBP", {"quality": 95}),
+    ".tif": ("TIFF", {}),
+    ".tiff": ("TIFF", {}),
+}
+
+# EXIF that describes the photograph. The rest describes the file's own layout, its thumbnail and its orientation.
+_DESCRIPTIVE = (Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist,
+                Base.HostComputer, Base.Copyright, Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords,
+                Base.XPSubject)  # fmt: skip
+_SRGB = 1  # the value of EXIF's ColorSpace
+
+
+@dataclass(frozen=True)
+class Photo:
+    """An upright photograph: gray uint8 or uint16 (H, W), or sRGB uint8 (H, W, 3), and what else its file holds.
+
+    `alpha` is uint8 (H, W), `dpi` is horizontal and vertical.
+    """
+
+    pixels: NDArray[Any]
+    alpha: NDArray[np.uint8] | None = None
+    exif: Image.Exif = field(default_factory=Image.Exif)
+    dpi: tuple[float, float] | None = None
+
+
+def colored_name(name: Path) -> Path:
+    """Return the name of the colored version of a file: the same for JPEG, PNG, WebP and TIFF, else with `.png`."""
+    return name if name.suffix.lower() in _WRITTEN else name.with_suffix(".png")
+
+
+def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
+    """Read the first frame of an image file in any format that Pillow decodes.
+
+    Raises OSError for whatever cannot be decoded: not an image, truncated, of more than `max_pixels` (`None`:
+    `MAX_PIXELS`). While it reads, that limit holds for all threads.
+    """
+    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
+    try:
+        with _pixel_limit(max_pixels), Image.open(path, formats=image_formats()) as image:
+            image.load()
+            return to_photo(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise OSError(f"it has more than {max_pixels / 10**6:g} megapixels, the limit") from error
+    except UnidentifiedImageError as error:
+        raise OSError("it is no image, or damaged") from error
+    except OSError:
+        raise
+    except Exception as error:  # a decoder raises what its parser trips over: SyntaxError, IndexError, struct.error, …
+        raise OSError(f"it cannot be decoded: {error}") from error
+
+
+def to_photo(image: Image.Image) -> Photo:
+    """Take the pixels of a Pillow image of any mode: EXIF orientation and color profile applied, transparency apart.
+
+    Gray of 16 bits stays so; of 32 bits or float it becomes 16. Raises ValueError for an image without pixels.
+    """
+    if not image.width or not image.height:
+        raise ValueError(f"image has no pixels: {image.width} × {image.height}")
+    exif, dpi = _descriptive_exif(image), image.info.get("dpi")
+    size = image.size
+    with suppress(Exception):  # whatever damaged EXIF data makes Pillow raise, the pixels are there
+        if image.getexif().get(Base.Orientation, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+    if dpi and size != image.size:
+        dpi = dpi[::-1]
+    profile = image.info.get("icc_profile")
+    if image.mode == "F" or image.mode.startswith("I"):
+        values = _to_16_bits(image)
+        transform = srgb_transform(profile, "I;16")
+        pixels = np.array(transform.apply(Image.fromarray(values))) if transform else values
+        return Photo(pixels, None, exif, dpi)
+    if image.mode in ("La", "RGBa"):  # colors multiplied by alpha
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
+    alpha = np.array(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if alpha is not None else "RGB")
+    gray = image.mode in ("1", "L", "LA")
+    base = image.convert("L" if gray else image.mode if image.mode in ("CMYK", "LAB") else "RGB")
+    transform = srgb_transform(profile, base.mode)
+    if transform:
+        base = transform.apply(base)
+    elif not gray:
+        base = base.convert("RGB")
+    return Photo(np.array(base), alpha, exif, dpi)
+
+
+def to_image(rgb: NDArray[Any], alpha: NDArray[np.uint8] | None) -> Image.Image:
+    """Make a Pillow image of sRGB pixels (H, W, 3) and, where there is one, their alpha (H, W): mode RGB or RGBA.
+
+    Pixels of uint16 are rounded to 8 bits: Pillow has no RGB of 16.
+    """
+    if rgb.dtype == np.uint16:
+        rgb = ((rgb - (rgb >> 8) + 127) >> 8).astype(np.uint8)  # v / 257, off by 0.502 at most, without larger arrays
+    image = Image.fromarray(rgb)
+    if alpha is not None:
+        image.putalpha(Image.fromarray(alpha))
+    return image
+
+
+def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> None:
+    """Write sRGB pixels (H, W, 3), uint8 or uint16, with all else that is known of the photograph they were made of.
+
+    The format, of 8 bits, follows from the suffix, one of those that `colored_name` returns. Raises OSError where
+    that fails.
+    """
+    image_format, options = _WRITTEN[path.suffix.lower()]
+    if image_format == "JPEG" and origin.alpha is not None:
+        raise OSError(f"it has transparency, which a {path.suffix} cannot hold: rename it to what it is")
+    if origin.dpi:
+        options = options | {"dpi": origin.dpi}
+    if origin.exif:
+        options = options | {
+            "exif": origin.exif.tobytes()
+        }  # as bytes: Pillow's TIFF writer trips over folders in an Exif
+    try:
+        with replacing(path) as temporary:
+            to_image(rgb, origin.alpha).save(temporary, format=image_format, **options)
+    except OSError:
+        raise
+    except Exception as error:  # encoders raise ValueError, struct.error, …: EXIF too long for a JPEG, for example
+        raise OSError(f"its colored copy cannot be written: {error}") from error
+
+
+@contextmanager
+def _pixel_limit(max_pixels: int) -> Iterator[None]:
+    """Let Pillow open up to `max_pixels`, and raise for more, where by default it warns of half of them."""
+    before = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = max_pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
+
+
+def _descriptive_exif(image: Image.Image) -> Image.Exif:
+    kept = Image.Exif()
+    with suppress(Exception):  # damaged EXIF data are not worth a photograph
+        exif = image.getexif()
+        for tag in _DESCRIPTIVE:
+            if tag in exif:
+                kept[tag] = exif[tag]
+        # Sizes would be those before the rotation; the interoperability folder points to places in the old file.
+        dropped = (Base.ExifImageWidth, Base.ExifImageHeight, Base.ExifInteroperabilityOffset)
+        if details := {tag: value for tag, value in exif.get_ifd(IFD.Exif).items() if tag not in dropped}:
+            kept[IFD.Exif] = details | {Base.ColorSpace: _SRGB}
+        if place := dict(exif.get_ifd(IFD.GPSInfo)):
+            kept[IFD.GPSInfo] = place
+    return kept
+
+
+def _to_16_bits(image: Image.Image) -> NDArray[np.uint16]:
+    """Return gray of 16 bits, 32 bits or float as uint16 (H, W), scaled as training does."""
+    values = np.asarray(image)
+    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
+        return values.astype(np.uint16)  # in the machine's order of bytes
+    return scale_gray(image, 65535).astype(np.uint16)

@@ -1,0 +1,141 @@
+"""A CIFAR-10 classifier that sees color: the network behind `fd_cifar10`, never part of a training loss.
+
+It names the ten classes (semantic accuracy), estimates how far an image's colors are from the true ones (the task that
+makes its features see them), and its features carry our own Fréchet and kernel distances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from einops.layers.torch import Reduce
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from colornet.color import to_float
+
+__all__ = ["CIFAR10_CLASSES", "Cifar10Classifier"]
+
+CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_SIZE = 32  # pixels
+_PATCH = 2  # side of the patches that the first layer whitens
+
+
+class ConvGroup(nn.Module):
+    """Halve the size between two 3×3 convolutions: (N, C_in, H, W) → (N, C_out, H // 2, W // 2).
+
+    For short trainings, as by Jordan 2024: convolutions begin by passing their input on, and normalization learns
+    shifts but no scales.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False)
+        self.norm1 = nn.BatchNorm2d(out_channels)
+        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False)
+        self.norm2 = nn.BatchNorm2d(out_channels)
+        for conv in (self.conv1, self.conv2):
+            nn.init.dirac_(conv.weight.detach()[: conv.in_channels])
+        for norm in (self.norm1, self.norm2):
+            norm.weight.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = F.max_pool2d(self.conv1(x), 2)  # (N, C_out, H // 2, W // 2)
+        return F.silu(self.norm2(self.conv2(F.silu(self.norm1(x)))))
+
+
+class Cifar10Classifier(nn.Module):
+    """A small convolutional network behind a fixed whitening of 2×2 patches, after Page 2019 and Jordan 2024.
+
+    Whitening gives chroma, most of whose variance in photographs is small, the same weight as luminance. Takes uint8
+    sRGB images (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
+
+    Its features are the mean over positions of the last group's maps, which say what an image shows and how wrong its
+    colors seem, and the standard deviations of the first two groups' maps, which see how strong colors are and
+    whether they follow the edges (docs/protocol.md says why these). Each of the three parts is scaled to a total
+    variance of 1 over the training images.
+
+    Args:
+        widths: channels of the three groups of convolutions.
+    """
+
+    scales: Tensor
+
+    def __init__(self, widths: Sequence[int]) -> None:
+        super().__init__()
+        channels = 2 * 3 * _PATCH**2
+        self.whiten = nn.Conv2d(3, channels, _PATCH).requires_grad_(False)
+        self.groups = nn.ModuleList(ConvGroup(i, o) for i, o in zip((channels, *widths), widths, strict=False))
+        self.pool = Reduce("n c h w -> n c", "mean")
+        self.classes = nn.Linear(widths[-1], len(CIFAR10_CLASSES))
+        self.color_error = nn.Linear(widths[-1], 3)
+        self.register_buffer("scales", torch.ones(3))
+
+    @torch.no_grad()
+    def fit_whitening(self, images: Tensor, epsilon: float = 5e-4) -> None:
+        """Set the first layer so that it decorrelates the patches of these uint8 images (N, 3, H, W), once per sign."""
+        patches = to_float(images).unfold(2, _PATCH, 1).unfold(3, _PATCH, 1)  # (N, 3, H - 1, W - 1, 2, 2)
+        patches = patches.permute(0, 2, 3, 1, 4, 5).flatten(3).flatten(0, 2).double()  # (N * (H - 1) * (W - 1), 12)
+        mean = patches.mean(0)
+        values, vectors = torch.linalg.eigh(torch.cov(patches.T))
+        filters = (vectors / (values + epsilon).sqrt()).T  # (12, 12), one filter a row
+        filters = torch.cat((filters, -filters))  # (24, 12)
+        self.whiten.weight.copy_(filters.unflatten(1, (3, _PATCH, _PATCH)))
+        assert self.whiten.bias is not None
+        self.whiten.bias.copy_(-filters @ mean)
+
+    def levels(self, images: Tensor) -> list[Tensor]:
+        """Return the maps after every group of uint8 sRGB images (N, 3, H, W): (N, widths[i], h, w), h = 15, 7, 3."""
+        x = to_float(images)
+        if x.shape[-2:] != (_SIZE, _SIZE):
+            x = F.interpolate(x, size=(_SIZE, _SIZE), mode="bilinear", antialias=True)
+        x = self.whiten(x.contiguous(memory_format=torch.channels_last))  # (N, 24, 31, 31)
+        maps = []
+        for group in self.groups:
+            x = group(x)
+            maps.append(x)
+        return maps
+
+    def features(self, images: Tensor) -> Tensor:
+        """Return the features (N, widths[2] + widths[0] + widths[1]) of uint8 images (N, 3, H, W).
+
+        They are the mean and the two standard deviations.
+        """
+        return self._scaled(self._parts(images)[0])
+
+    def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the `features` and the logits of the classes (N, 10) of uint8 images (N, 3, H, W).
+
+        The logits are the mean of those of the image and of its mirror image, at twice the work.
+        """
+        parts, pooled = self._parts(images)
+        mirrored = self.pool(self.levels(images.flip(3))[-1])  # (N, widths[2])
+        return self._scaled(parts), (self.classes(pooled) + self.classes(mirrored)) / 2
+
+    @torch.no_grad()
+    def fit_scales(self, images: Tensor, batch_size: int = 500) -> None:
+        """Scale each part of the features to a total variance of 1 over uint8 images (N, 3, H, W)."""
+        batches = [self._parts(batch)[0] for batch in images.split(batch_size)]
+        variances = [torch.cat(part).double().var(0).sum() for part in zip(*batches, strict=True)]
+        self.scales.copy_(torch.stack(variances).rsqrt())
+
+    def _scaled(self, parts: Sequence[Tensor]) -> Tensor:
+        return torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1)
+
+    def _parts(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
+        """Return the parts of the features, (N, C) each and unscaled, and what the heads see, (N, widths[2])."""
+        first, second, last = self.levels(images)
+        pooled = self.pool(last)  # (N, widths[2])
+        spreads = [level.flatten(2).std(2, correction=0) for level in (first, second)]  # (N, widths[i]) each
+        return [pooled, *spreads], pooled
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the logits of the classes (N, 10) and how wrong the colors seem (N, 3).
+
+        The latter are the mean differences in a* and in b* from the true colors, and the mean distance from them, in
+        tens of CIELAB's units.
+        """
+        pooled = self.pool(self.levels(images)[-1])  # (N, widths[-1])
+        return self.classes(pooled), self.color_error(pooled)

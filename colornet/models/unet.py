@@ -1,0 +1,243 @@
+"""The generator: a U-Net."""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from einops.layers.torch import Rearrange
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
+
+from colornet.models.noise import fixed_noise
+
+__all__ = ["Attention", "GroupNorm", "ResnetBlock", "UNet", "count_parameters"]
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the trainable scalars of a network."""
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
+
+
+class GroupNorm(nn.GroupNorm):
+    """Group normalization in the precision of its weights, whatever that of its input: (N, C, H, W) → (N, C, H, W).
+
+    Autocast does this by itself on GPUs, not on CPUs, whose bf16 kernel is many times as slow backwards.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.to(self.weight.dtype))
+
+
+def _group_norm(channels: int) -> GroupNorm:
+    return GroupNorm(math.gcd(channels, 8), channels)
+
+
+Norm = Callable[[int], nn.Module]
+
+_NORMS: dict[str, Norm] = {"group": _group_norm, "batch": nn.BatchNorm2d, "none": lambda _: nn.Identity()}
+
+
+class ResnetBlock(nn.Module):
+    """Two pre-activated 3×3 convolutions beside an identity (or 1×1) path: (N, C_in, H, W) → (N, C_out, H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm = _group_norm) -> None:
+        super().__init__()
+        self.block = nn.Sequential(
+            norm(in_channels),
+            nn.SiLU(),
+            nn.Conv2d(in_channels, out_channels, 3, padding=1),
+            norm(out_channels),
+            nn.SiLU(),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+        )
+        self.skip = nn.Identity() if in_channels == out_channels else nn.Conv2d(in_channels, out_channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.skip(x) + self.block(x)
+
+
+class ConvBlock(nn.Sequential):
+    """The original notebooks' (3×3 convolution, BatchNorm, LeakyReLU), twice: (N, C_in, H, W) → (N, C_out, H, W)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(0.01),
+            nn.Conv2d(out_channels, out_channels, 3, padding=1),
+            nn.BatchNorm2d(out_channels),
+            nn.LeakyReLU(0.01),
+        )
+
+
+class Attention(nn.Module):
+    """Self-attention over all positions, added to its input: (N, C, H, W) → (N, C, H, W)."""
+
+    def __init__(self, channels: int, head_channels: int = 32, norm: Norm = _group_norm) -> None:
+        super().__init__()
+        self.heads = max(1, channels // head_channels)
+        inner = self.heads * head_channels
+        self.norm = norm(channels)
+        self.to_qkv = nn.Conv2d(channels, 3 * inner, 1)
+        self.to_out = nn.Conv2d(inner, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        height = x.shape[-2]
+        qkv = self.to_qkv(self.norm(x))  # (N, 3 · heads · D, H, W)
+        q, k, v = rearrange(qkv, "n (three heads d) h w -> three n heads (h w) d", three=3, heads=self.heads)
+        attended = F.scaled_dot_product_attention(q, k, v)  # (N, heads, H · W, D)
+        return x + self.to_out(rearrange(attended, "n heads (h w) d -> n (heads d) h w", h=height))
+
+
+class Downsample(nn.Sequential):
+    """Halve the size, losing nothing: (N, C, H, W) → (N, C, H / 2, W / 2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__(
+            Rearrange("n c (h dy) (w dx) -> n (c dy dx) h w", dy=2, dx=2),
+            nn.Conv2d(4 * channels, channels, 1),
+        )
+
+
+class Upsample(nn.Sequential):
+    """Double the size: (N, C_in, H, W) → (N, C_out, 2 H, 2 W).
+
+    Channels are mixed at the lower resolution, where it is cheap, and repeated: no transposed convolution, hence no
+    checkerboard.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(nn.Conv2d(in_channels, out_channels, 1), nn.Upsample(scale_factor=2, mode="nearest"))
+
+
+class UNet(nn.Module):
+    """The generator: an encoder and a decoder whose levels of the same size are joined by concatenation.
+
+    Args:
+        in_channels: channels of the condition (1: gray).
+        out_channels: channels of the prediction (2: a*b*, 3: RGB).
+        width: channels of the first level.
+        multipliers: channels of each level in units of `width`; each level but the first halves height and width.
+        blocks: blocks per level of the encoder and, with one more that joins the skip, of the decoder. The notebooks'
+            block holds two convolutions and there is one per level, so `residual=False` ignores it.
+        residual: residual blocks with GroupNorm and an output that starts at zero (gray); otherwise the
+            notebooks' network: convolutions with BatchNorm, max-pooling, transposed convolutions, a 1×1 output.
+        attention: self-attention after the lowest level.
+        norm: normalization of the residual network; `residual=False` ignores it.
+        noise_channels: length of the noise that the generator sees beside the condition.
+        activation_checkpointing: keep only what enters the blocks of a level, and compute them again on the way back:
+            less memory, more time, the same gradients (Chen et al. 2016, "Training deep nets with sublinear memory
+            cost").
+
+    Maps (N, in_channels, H, W) to (N, out_channels, H, W); H and W are multiples of 2 ** (len(multipliers) - 1). Noise,
+    where the network has it, is (N, noise_channels) and repeated at every position, as the latent code of Zhu et al.
+    2017 ("Toward multimodal image-to-image translation"); without one, it is the `fixed_noise` of the condition.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        width: int = 64,
+        multipliers: Sequence[int] = (1, 2, 4),
+        blocks: int = 2,
+        residual: bool = True,
+        attention: bool = True,
+        norm: Literal["group", "batch", "none"] = "group",
+        noise_channels: int = 0,
+        activation_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        self.noise_channels = noise_channels
+        in_channels += noise_channels
+        make_norm = _NORMS[norm] if residual else _group_norm
+        self.activation_checkpointing = activation_checkpointing
+        dims = [width * multiplier for multiplier in multipliers]
+        pairs = list(itertools.pairwise(dims))
+        if residual:
+            self.stem: nn.Module = nn.Conv2d(in_channels, dims[0], 3, padding=1)
+            self.encoder = nn.ModuleList(
+                _residual_level(i, o, blocks, make_norm) for i, o in [(dims[0], dims[0]), *pairs]
+            )
+            self.down = nn.ModuleList(Downsample(dim) for dim in dims[:-1])
+            self.up = nn.ModuleList(Upsample(lower, upper) for upper, lower in reversed(pairs))
+            self.decoder = nn.ModuleList(
+                _residual_level(2 * dim, dim, blocks, make_norm) for dim in reversed(dims[:-1])
+            )
+            output = nn.Conv2d(dims[0], out_channels, 3, padding=1)
+            for parameter in output.parameters():
+                nn.init.zeros_(parameter)
+            self.head: nn.Module = nn.Sequential(make_norm(dims[0]), nn.SiLU(), output)
+        else:
+            self.stem = nn.Identity()
+            self.encoder = nn.ModuleList(ConvBlock(i, o) for i, o in [(in_channels, dims[0]), *pairs])
+            self.down = nn.ModuleList(nn.MaxPool2d(2) for _ in pairs)
+            self.up = nn.ModuleList(
+                nn.ConvTranspose2d(lower, upper, 3, stride=2, padding=1, output_padding=1)
+                for upper, lower in reversed(pairs)
+            )
+            self.decoder = nn.ModuleList(ConvBlock(2 * dim, dim) for dim in reversed(dims[:-1]))
+            self.head = nn.Conv2d(dims[0], out_channels, 1)
+        self.middle = Attention(dims[-1], norm=make_norm) if attention else nn.Identity()
+
+    def forward(self, gray: Tensor, noise: Tensor | None = None) -> Tensor:
+        if self.noise_channels:
+            noise = fixed_noise(gray, self.noise_channels) if noise is None else noise
+            noise = noise[:, :, None, None].expand(-1, -1, *gray.shape[-2:])
+            gray = torch.cat((gray, noise), dim=1)  # (N, in_channels + noise_channels, H, W)
+        x = self.stem(gray)  # (N, width, H, W)
+        skips = []
+        for level, down in zip(self.encoder, self.down, strict=False):  # the lowest level has no `down`
+            x = self.run(level, x)
+            skips.append(x)
+            x = down(x)  # (N, C, H / 2, W / 2)
+        x = self.run(self.middle, self.run(self.encoder[-1], x))
+        for up, level in zip(self.up, self.decoder, strict=True):
+            x = torch.cat((up(x), skips.pop()), dim=1)  # (N, 2 C, 2 H, 2 W)
+            x = self.run(level, x)  # (N, C, 2 H, 2 W)
+        return self.head(x)  # (N, out_channels, H, W)
+
+    def run(self, blocks: nn.Module, x: Tensor) -> Tensor:
+        """Apply the blocks of a level; their activations are kept for the backward pass, or computed again in it."""
+        if not (self.activation_checkpointing and torch.is_grad_enabled()):
+            return blocks(x)
+        if torch.compiler.is_compiling():  # the compiler sees one forward pass, and updates statistics once
+            return checkpoint(blocks, x, use_reentrant=False, preserve_rng_state=False)
+        contexts = functools.partial(_checkpoint_contexts, blocks)
+        return checkpoint(blocks, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
+
+
+def _checkpoint_contexts(blocks: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
+    return nullcontext(), _frozen_statistics(blocks)
+
+
+@contextmanager
+def _frozen_statistics(blocks: nn.Module) -> Iterator[None]:
+    """Let BatchNorm normalize as it did, but not count the same batch again in its running statistics."""
+    norms = [module for module in blocks.modules() if isinstance(module, _BatchNorm)]
+    counters = [buffer for name, buffer in blocks.named_buffers() if name.endswith("num_batches_tracked")]
+    momenta, counts = [norm.momentum for norm in norms], [counter.clone() for counter in counters]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum
+        for counter, count in zip(counters, counts, strict=True):
+            counter.copy_(count)
+
+
+def _residual_level(in_channels: int, out_channels: int, blocks: int, norm: Norm) -> nn.Sequential:
+    dims = [in_channels] + [out_channels] * blocks
+    return nn.Sequential(*(ResnetBlock(i, o, norm) for i, o in itertools.pairwise(dims)))

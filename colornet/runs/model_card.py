@@ -1,0 +1,113 @@
+"""The model card of a finished run: `README.md` beside `config.json` and `model.safetensors`, as the hub expects it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from colornet.config import TrainConfig, load_config
+from colornet.files import replacing
+from colornet.runs.provenance import read_provenance
+
+__all__ = ["model_card", "validations", "write_model_card"]
+
+# What the card says of the last evaluation on the validation images.
+MEASURES = {
+    "fd_cifar10_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_dev",
+    "cf": "colorfulness CF",
+    "cf_truth": "CF of the truth",
+    "delta_cf_image": "mean \\|ΔCF\\|",
+    "ciede2000": "CIEDE2000",
+    "psnr": "PSNR (dB)",
+    "ssim": "SSIM",
+}
+
+
+def write_model_card(run_dir: Path) -> None:
+    """Write the card of a run from what its folder holds: configuration, origin, last validation."""
+    config = load_config(run_dir)
+    last = (validations(run_dir) or [{}])[-1]
+    card = model_card(run_dir.name, config, read_provenance(run_dir) or [], last)
+    with replacing(run_dir / "README.md") as path:
+        path.write_text(card, encoding="utf-8")
+
+
+def validations(run_dir: Path) -> list[dict[str, Any]]:
+    """Return the records of a run's evaluations in their order; none where only its model was passed on."""
+    path = run_dir / "metrics.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [record for record in map(json.loads, lines) if "validation/cf" in record]
+
+
+def model_card(
+    name: str,
+    config: TrainConfig,
+    starts: list[dict[str, Any]],
+    validation: dict[str, Any],
+    *,
+    load: str = "path/to/this/folder",
+    about_data: str = "",
+    more: str = "",
+) -> str:
+    """Return the text of a card.
+
+    Args:
+        name: of the model.
+        config: with which it was trained.
+        starts: the records of its `provenance.json`.
+        validation: record of its last evaluation.
+        load: what `Colorizer.load` takes for it.
+        about_data: sentences about the training data, beyond their name.
+        more: sections between the validation and the origin.
+    """
+    kind = "conditional GAN" if config.objective == "adversarial" else "autoencoder"
+    data = Path(config.data).name
+    side = config.image_size
+    rows = [
+        f"| {label} | {validation[f'validation/{key}']:.3f} |"
+        for key, label in MEASURES.items()
+        if validation.get(f"validation/{key}") is not None
+    ]
+    origin = [
+        f"- step {start['step']}: `{start['command']}`, commit {start['commit'] or 'unknown'}, {start['date']}, "
+        f"{start['device']}, torch {start['versions']['torch']}"
+        for start in starts
+    ]
+    return f"""---
+library_name: colornet
+pipeline_tag: image-to-image
+tags:
+- image-colorization
+---
+
+# {name}
+
+A U-Net that colors gray images, trained as {kind} on images of {side}×{side} pixels.
+
+```python
+from colornet import Colorizer
+
+colored = Colorizer.load("{load}").colorize(image)
+```
+
+## Training data
+
+{chr(10).join(filter(None, (f"`{data}`, the training part.", about_data)))}
+The colors it gives are guesses learned from these images: plausible for what they show, at {side} pixels, and wrong
+for much else. It must not be taken for evidence of what something looked like.
+
+## Validation
+
+Images held out from training; the model is the moving average of the weights.
+
+| measure | value |
+| --- | ---: |
+{chr(10).join(rows)}
+{more and f"{chr(10)}{more}{chr(10)}"}
+## Origin
+
+{chr(10).join(origin)}
+
+`config.json` holds every option.
+"""

@@ -1,0 +1,56 @@
+"""The trained colorizers that come with the package, found before torch is imported."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from colornet.errors import InputError
+
+__all__ = ["RELEASED", "check_release", "find_model"]
+
+RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
+
+WEIGHTS = Path(__file__).parents[1] / "weights"  # holds a folder NAME for each, written by `python -m benchmarks release`
+
+
+def find_model(model: str | os.PathLike[str]) -> Path:
+    """Return the folder of a released model, given by its name, or the run folder that `model` is a path of.
+
+    Raises InputError for a name whose weights this installation lacks, and for what is no folder.
+    """
+    if model in RELEASED:
+        folder = WEIGHTS / model
+        if not (folder / "model.safetensors").is_file():
+            there = [name for name in RELEASED if (WEIGHTS / name / "model.safetensors").is_file()]
+            raise InputError(
+                f"Model {model!r} does not come with this installation of colornet (it has: "
+                f"{', '.join(there) or 'none'}): train one with `colornet train {model}` and give its run folder."
+            )
+        return folder
+    folder = Path(model).expanduser()
+    if not folder.is_dir():
+        raise InputError(
+            f"Model '{os.fspath(model)}' is neither a released one ({', '.join(RELEASED)}) nor a run folder: "
+            "give one of the two."
+        )
+    return folder
+
+
+def check_release(folder: Path) -> None:
+    """Raise InputError if a `release.json` in a folder is damaged or describes another `model.safetensors`.
+
+    The folder of a run has no such file, and nothing to compare with.
+    """
+    record = folder / "release.json"
+    if not record.is_file():
+        return
+    path = folder / "model.safetensors"
+    try:
+        expected = json.loads(record.read_text(encoding="utf-8"))["sha256"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{record} is damaged and does not describe {path.name}: install colornet again.") from error
+    if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+        raise InputError(f"{path} is not the file that {record.name} describes: install colornet again.")

@@ -1,0 +1,162 @@
+"""What a run writes while it goes: TensorBoard events, `metrics.jsonl` and sample images."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.tensorboard import SummaryWriter
+from torch.utils.tensorboard.summary import custom_scalars, hparams
+
+from colornet.config import FREE_ON_RESUME, TrainConfig
+from colornet.files import replacing
+from colornet.metrics.histograms import BIN, draw_planes
+from colornet.runs.provenance import finite_or_none, read_provenance
+
+__all__ = ["RunLog"]
+
+# The final values of these stand beside the hyperparameters in TensorBoard.
+HEADLINES = (
+    "validation/fd_cifar10_dev",
+    "validation/cf",
+    "validation/delta_cf",
+    "validation/ciede2000",
+    "validation/psnr",
+)
+
+# The charts of the tab "Custom Scalars", in groups. Those that two runs share must be the same to the letter:
+# TensorBoard joins the layouts of all runs and shows a chart that differs in anything as another one.
+CHARTS: dict[str, dict[str, tuple[str, ...]]] = {
+    "color": {
+        "colorfulness CF, of output and truth": ("validation/cf", "validation/cf_truth"),
+        "distance from the truth (fd_cifar10_dev)": ("validation/fd_cifar10_dev",),
+        "accuracy of a classifier that sees the colorings": ("validation/accuracy_cifar10_dev",),
+    },
+    "fidelity": {"PSNR (dB)": ("validation/psnr",), "CIEDE2000": ("validation/ciede2000",)},
+    "losses": {"reconstruction": ("loss/reconstruction",), "adversarial, of the generator": ("loss/adversarial",)},
+    "balance of the GAN": {
+        "logits, real and fake": ("logits/real", "logits/fake"),
+        "loss of the discriminator": ("loss/discriminator",),
+    },
+    "speed": {"images per second": ("speed/images_per_second",)},
+}
+
+
+class RunLog:
+    """The curves of one run in TensorBoard and in `metrics.jsonl`, one record a line.
+
+    A run that resumes at `step` first drops what an interrupted run logged beyond it: both show one curve. `tags` are
+    the curves that it has, whichever of its starts began them.
+    """
+
+    def __init__(self, folder: Path, config: TrainConfig, step: int) -> None:
+        self.folder = folder
+        self.tags: set[str] = set()
+        self._drop_records_after(step)
+        self.records = (folder / "metrics.jsonl").open("a", encoding="utf-8")
+        # TensorBoard forgets events from `purge_step` on that earlier files of the folder hold.
+        self.writer = SummaryWriter(str(folder), purge_step=step + 1)
+        fields = dataclasses.asdict(config)
+        values = {
+            name: value if type(value) in (int, float) else str(value)  # of a bool, torch would make 0 or 1
+            for name, value in fields.items()
+            if name not in FREE_ON_RESUME
+        }
+        experiment, session_start, self.session_end = hparams(values, dict.fromkeys(HEADLINES, 0.0))
+        self._add(experiment, session_start)
+        if step == 0:
+            self.writer.add_text("run/config", _table(fields), step)
+        if starts := read_provenance(folder):
+            versions = ", ".join(f"{name} {version}" for name, version in starts[-1]["versions"].items())
+            self.writer.add_text("run/start", _table({**starts[-1], "versions": versions}), step)
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Add a point to each named curve."""
+        for tag, value in values.items():
+            self.writer.add_scalar(tag, value, step)
+        record = {"step": step, **{tag: finite_or_none(value) for tag, value in values.items()}}
+        self.records.write(json.dumps(record) + "\n")
+        self.records.flush()
+        if not values.keys() <= self.tags:
+            self.tags |= values.keys()
+            self._add(custom_scalars(_layout(self.tags)), step=step)  # TensorBoard takes a run's last one
+
+    def evaluation(self, step: int, summary: Mapping[str, float], grid: Tensor, planes: Tensor, chroma: Tensor) -> None:
+        """Show an evaluation: its numbers, a uint8 picture (3, H, W) of samples, and what `ColorCounts` counted.
+
+        The samples are written to `samples/`, too.
+        """
+        first = "validation/cf" not in self.tags
+        self.scalars(step, {f"validation/{name}": value for name, value in summary.items()})
+        self.writer.add_image("samples/gray, output, truth", grid, step)
+        with replacing(self.folder / "samples" / f"step-{step:08d}.png") as path:
+            Image.fromarray(grid.permute(1, 2, 0).numpy()).save(path)  # (height, width, 3)
+        self.writer.add_image("colors/a*b* of output, truth", draw_planes(planes), step)
+        output, truth = chroma
+        self._histogram(step, "chroma/output", output)
+        if first:  # the truth stays what it is
+            self._histogram(step, "chroma/truth", truth)
+
+    def _histogram(self, step: int, tag: str, counts: Tensor) -> None:
+        limits = BIN * torch.arange(1, len(counts) + 1, dtype=torch.float64)
+        centers = limits - BIN / 2
+        total, squares = (float((counts * powers).sum()) for powers in (centers, centers**2))
+        self.writer.add_histogram_raw(
+            tag, 0.0, limits[-1].item(), int(counts.sum()), total, squares, limits.tolist(), counts.tolist(), step
+        )
+
+    def close(self, *, finished: bool) -> None:
+        """Flush everything; a finished run is marked as such among the hyperparameters."""
+        if finished:
+            self._add(self.session_end)
+        self.writer.close()
+        self.records.close()
+
+    def _add(self, *summaries: Any, step: int = 0) -> None:
+        for summary in summaries:
+            self.writer._get_file_writer().add_summary(summary, step)
+
+    def _drop_records_after(self, step: int) -> None:
+        path = self.folder / "metrics.jsonl"
+        if not path.exists():
+            return
+        kept = []
+        for line in path.read_text(encoding="utf-8").splitlines():
+            try:
+                record = json.loads(line)
+            except ValueError:  # the line that was being written when the run was killed
+                continue
+            if record["step"] <= step:
+                kept.append(line + "\n")
+                self.tags |= record.keys() - {"step"}
+        with replacing(path) as temporary:
+            temporary.write_text("".join(kept), encoding="utf-8")
+
+
+def _layout(tags: Collection[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:
+    """Choose the charts of which all curves are there, in the form that `custom_scalars` takes.
+
+    It takes regular expressions that match a beginning: `validation/cf` alone would be `validation/cf_truth`, too.
+    """
+    charts = {
+        group: {
+            title: ("Multiline", [f"{re.escape(tag)}$" for tag in wanted])
+            for title, wanted in members.items()
+            if set(wanted) <= set(tags)
+        }
+        for group, members in CHARTS.items()
+    }
+    return {group: members for group, members in charts.items() if members}
+
+
+def _table(values: Mapping[str, Any]) -> str:
+    """Lay out named values as a table in Markdown."""
+    rows = (f"| {name} | `{value}` |" for name, value in values.items())
+    return "\n".join(("| name | value |", "| --- | --- |", *rows))

@@ -1,0 +1,62 @@
+"""How weights change: the learning rate of a step, one optimizer step, the moving average."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import nullcontext
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from colornet.config import TrainConfig
+
+__all__ = ["learning_rate_factor", "update", "update_ema"]
+
+
+def learning_rate_factor(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
+    """Return the factor on the learning rates at a step, counted from 0; a pure function: resuming needs no state."""
+    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
+    if config.lr_schedule == "cosine":
+        return warmup * 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_per_epoch)))
+    if config.lr_schedule == "exponential":
+        return warmup * config.lr_decay ** (step // steps_per_epoch)
+    return warmup
+
+
+@torch.no_grad()
+def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the average one step towards the network and copy its buffers; `step` counts the updates from 1.
+
+    The decay warms up as (1 + step) / (10 + step), TensorFlow's rule, so that a short run is not mostly its initial
+    weights.
+    """
+    decay = min(decay, (1 + step) / (10 + step))
+    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    for target, source in zip(average.buffers(), network.buffers(), strict=True):
+        target.copy_(source)
+
+
+def update(
+    accelerator: Accelerator,
+    max_grad_norm: float | None,
+    network: nn.Module,
+    optimizer: Optimizer,
+    losses: Iterator[Tensor],
+    count: int,
+) -> Tensor:
+    """Make one optimizer step on the mean of `count` losses; its first two arguments bound, an `objectives.Update`.
+
+    Gradients are synchronized between processes in the last backward pass only. This network is unscaled, clipped and
+    stepped before the next one's backward pass begins: with fp16, two at a time would be unscaled twice.
+    """
+    for index in range(count):
+        with nullcontext() if index == count - 1 else accelerator.no_sync(network):
+            accelerator.backward(next(losses) / count)
+    accelerator.unscale_gradients(optimizer)
+    norm = nn.utils.clip_grad_norm_(network.parameters(), max_grad_norm or math.inf)
+    optimizer.step()
+    optimizer.zero_grad()
+    return norm

@@ -1,0 +1,87 @@
+"""A look into a few steps of training: which operations take how long, on the CPU and on a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch.autograd.profiler_util import FunctionEventAvg
+from torch.profiler import profile, schedule
+from tqdm import tqdm
+
+from colornet.files import replacing
+from colornet.runs.provenance import write_json
+
+__all__ = ["StepProfiler"]
+
+_WAIT = 10  # steps that compile, choose algorithms and fill the allocator's cache
+_WARMUP = 2  # steps in which the profiler gets ready
+_STEPS = 5  # steps of the trace
+_LISTED = 10  # operations
+
+
+class StepProfiler:
+    """Traces five early steps of this process into a folder and prints their most expensive operations.
+
+    The trace opens in Perfetto (ui.perfetto.dev) and chrome://tracing; a JSON beside it lists all operations, below
+    what `about` says of the run. To watch does not change the results.
+    """
+
+    def __init__(self, folder: Path, about: dict[str, Any] | None = None) -> None:
+        self.folder = folder
+        self.about = about or {}
+        self.seen = 0  # steps
+        self.profile = profile(schedule=schedule(wait=_WAIT, warmup=_WARMUP, active=_STEPS, repeat=1))
+        self.profile.start()
+
+    def step(self, step: int) -> None:
+        """Note that a step has ended, the run's `step`-th; after the last one of the trace, write it."""
+        if self.seen == _WAIT + _WARMUP + _STEPS:
+            return
+        self.profile.step()
+        self.seen += 1
+        if self.seen == _WAIT + _WARMUP + _STEPS:
+            trace = self.folder / f"step-{step:08d}.json.gz"
+            with replacing(trace) as path:
+                self.profile.export_chrome_trace(str(path))
+            unit, operations = _operations(list(self.profile.key_averages()))
+            listed = {"kind": "profile", **self.about, "steps": _STEPS, "unit": unit, "operations": operations}
+            write_json(self.folder / f"operations-{step:08d}.json", listed)
+            tqdm.write(f"{_table(unit, operations)}\n  {trace} opens in ui.perfetto.dev")
+
+    def close(self) -> None:
+        """End what is still recorded of a run that was too short."""
+        self.profile.stop()
+        if self.seen < _WAIT + _WARMUP + _STEPS:
+            tqdm.write(f"no profile: {_WAIT + _WARMUP + _STEPS} steps are needed and {self.seen} were made")
+
+
+def _operations(events: list[FunctionEventAvg]) -> tuple[str, list[dict[str, Any]]]:
+    """List what took time of its own, the most expensive first: on a GPU, its kernels; without one, those of the CPU.
+
+    Returns what they are called, and of each its name, milliseconds and calls a step, and share of the time of all.
+    """
+    events = [event for event in events if not (event.is_user_annotation or str(event.key).startswith("ProfilerStep"))]
+    kernels = [event for event in events if event.self_device_time_total and not event.self_cpu_time_total]
+    events = kernels or events
+    times = [e.self_device_time_total if kernels else e.self_cpu_time_total for e in events]  # microseconds
+    costly = sorted(zip(times, events, strict=True), key=lambda pair: pair[0], reverse=True)
+    return "kernel" if kernels else "operation", [
+        {
+            "name": str(event.key),
+            "ms_per_step": time / _STEPS / 1000,
+            "share": time / sum(times),
+            "calls_per_step": event.count / _STEPS,
+        }
+        for time, event in costly
+        if time
+    ]
+
+
+def _table(unit: str, operations: list[dict[str, Any]]) -> str:
+    """Lay out the most expensive operations."""
+    lines = [
+        f"  {row['ms_per_step']:9.3f} {row['share']:6.1%} {row['calls_per_step']:7.1f}  {row['name']:.80}"
+        for row in operations[:_LISTED]
+    ]
+    return "\n".join((f"profile of {_STEPS} steps\n    ms/step  share   calls  {unit}", *lines))

@@ -1,0 +1,320 @@
+"""The training loop: it moves batches through an objective, watches, evaluates, saves and resumes.
+
+It never asks which objective it runs, and nothing in the per-step path waits for the device.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import logging
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast, broadcast_object_list, gather_object
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from colornet.color import ColorSpace
+from colornet.config import TrainConfig
+from colornet.data import Dataset, DeviceLoader
+from colornet.errors import DivergedError, InputError
+from colornet.evaluation.loop import colorize_with, gray_floor, sample_grid
+from colornet.evaluation.validation import ValidationScore
+from colornet.metrics.features import load_evaluator
+from colornet.metrics.histograms import ColorCounts
+from colornet.models.unet import count_parameters
+from colornet.objectives import Objective
+from colornet.runs.model_card import write_model_card
+from colornet.runs.provenance import provenance
+from colornet.runs.run_dir import RunFolder
+from colornet.training.logger import RunLog
+from colornet.training.optimization import learning_rate_factor, update_ema
+from colornet.training.preemption import StopVote, noting_stop_signals
+from colornet.training.profiler import StepProfiler
+from colornet.training.state import restore_state, training_state
+from colornet.training.step_metrics import StepValues
+from colornet.training.watchdog import process_log
+
+__all__ = ["Trainer"]
+
+logger = logging.getLogger(__name__)
+
+SAMPLES = 12  # validation images shown at every evaluation, in rows of three
+
+
+class Trainer:
+    """One run; `fit` takes it from wherever it stands to its end."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        accelerator: Accelerator,
+        dataset: Dataset,
+        objective: Objective,
+        ema: nn.Module,
+        space: ColorSpace,
+        origin: dict[str, Any] | None = None,
+    ) -> None:
+        self.config = config
+        self.origin = origin  # of the generator's first weights, if they are those of another run
+        self.accelerator = accelerator
+        self.dataset = dataset
+        self.objective = objective
+        self.ema = ema
+        self.space = space
+        self.folder = RunFolder(Path(config.run_dir))
+        self.loader = DeviceLoader(
+            dataset.train,
+            batch_size=config.batch_size,
+            device=accelerator.device,
+            seed=config.seed,
+            flip=config.flip,
+            shift=config.shift,
+            noise_channels=config.noise_channels,
+            accumulation_steps=config.accumulation_steps,
+            rank=accelerator.process_index,
+            world_size=accelerator.num_processes,
+            device_budget=config.device_budget,
+        )
+        self.generator = accelerator.unwrap_model(objective.generator)
+        evaluator = load_evaluator("dev").to(accelerator.device)
+        self.score = ValidationScore(evaluator, dataset, accelerator, batch_size=config.eval_batch_size)
+        self.base_lrs = {name: optimizer.param_groups[0]["lr"] for name, optimizer in objective.optimizers.items()}
+        total_steps = config.epochs * len(self.loader)
+        self.last_step = min(total_steps, config.max_steps or total_steps)
+        self.step = 0  # updates done
+        self.values = StepValues(accelerator)
+        self.preempted = False  # whether a signal ended `fit` before the last step
+
+    def fit(self) -> None:
+        """Resume if asked to, then train until the last step, logging, evaluating and saving on the way.
+
+        SIGTERM or SIGUSR1 to any process ends it early, on all of them after the same step, with a checkpoint and the
+        file `preempted` beside it.
+        """
+        with noting_stop_signals() as asked:
+            if self.accelerator.num_processes > 2:
+                self.rehearse()
+            resumed = self.config.resume == "auto" and self.resume()
+            self.check_common_step()
+            self.write_once("The configuration", lambda: self.describe("resuming" if resumed else "starting"))
+            if self.step == self.last_step:
+                return
+            logs, rank = self.folder.path / "logs", self.accelerator.process_index
+            try:
+                with process_log(logs, rank, self.config.hang_timeout) as alive:
+                    self.train(StopVote(asked, self.accelerator.num_processes), alive)
+            except OSError as error:  # of the curves, samples and logs: of the rest, `write_once` takes care
+                raise InputError(self.folder.refused(f"What step {self.step} has to show", error)) from error
+        if self.accelerator.is_main_process and self.step == self.last_step:
+            write_model_card(self.folder.path)
+
+    def rehearse(self) -> None:
+        """Make one update and undo it, so that DDP has chosen its buckets before the first update that counts.
+
+        DDP orders them anew by when gradients arrived in its first backward pass. The order decides the order of
+        summation over three or more processes: without this, a resumed run would differ by rounding.
+        """
+        before = copy.deepcopy(training_state(self.accelerator, self.objective, self.ema))
+        self.objective.training_step(next(self.loader.epoch(0)), step=0, noise=self.loader.noise(0))
+        restore_state(self.accelerator, self.objective, self.ema, before)
+
+    def train(self, vote: StopVote, alive: Callable[[], None]) -> None:
+        """Train from where the run stands until the last step or until a signal asks to stop."""
+        accelerator = self.accelerator
+        where = accelerator.process_index, accelerator.num_processes, accelerator.device
+        logger.info("Process %d of %d on %s begins at step %d.", *where, self.step)
+        steps_per_epoch = len(self.loader)
+        log = RunLog(self.folder.path, self.config, self.step) if accelerator.is_main_process else None
+        profiler = self.start_profiler() if self.config.profile and log is not None else None
+        bar = self.progress_bar()
+        self.values.start_clock(self.step)
+        try:
+            for epoch in range(self.step // steps_per_epoch, self.config.epochs):
+                for microbatches in self.loader.epoch(epoch, start=self.step - epoch * steps_per_epoch):
+                    self.train_step(microbatches)
+                    alive()
+                    bar.update(self.config.batch_size)
+                    if profiler is not None:
+                        profiler.step(self.step)
+
+                    # Maintenance, all of it outside the step. Every rank takes part; rank 0 writes.
+                    last = self.step == self.last_step
+                    stop = vote.passed() and not last
+                    if last or stop or self.step % self.config.log_every == 0:
+                        self.log_training(log, bar)
+                    if last or self.step % (self.config.eval_every * steps_per_epoch) == 0:
+                        self.evaluate(log)
+                        self.save()
+                    elif stop or (self.config.save_every and self.step % self.config.save_every == 0):
+                        self.save()
+                    if stop:
+                        self.preempted = True
+                        logger.info("Stopped by a signal after step %d.", self.step)
+                        if log is not None:
+                            self.folder.mark_preempted(self.step)
+                    if last or stop:
+                        return
+                    vote.cast()
+        finally:
+            bar.close()
+            if profiler is not None:
+                profiler.close()
+            if log is not None:
+                log.close(finished=self.step == self.last_step)
+
+    def progress_bar(self) -> tqdm[None]:
+        """Make a bar that counts images, shown by rank 0 on a terminal."""
+        return tqdm(
+            total=self.last_step * self.config.batch_size,
+            initial=self.step * self.config.batch_size,
+            desc=self.folder.path.name,
+            unit="img",
+            unit_scale=True,
+            dynamic_ncols=True,
+            disable=None if self.accelerator.is_main_process else True,  # None: quiet when not on a terminal
+        )
+
+    def start_profiler(self) -> StepProfiler:
+        """Start to trace early steps into the run folder."""
+        about = {
+            **provenance(self.accelerator.device),
+            "data": {"name": self.dataset.name, "fingerprint": self.dataset.fingerprint},
+            "config": {**dataclasses.asdict(self.config), "data": Path(self.config.data).name},
+            "precision": self.accelerator.mixed_precision,
+        }
+        return StepProfiler(self.folder.path / "profile", about)
+
+    def describe(self, verb: str) -> None:
+        """Say what is about to run, and write it into the run folder."""
+        config, device = self.config, self.accelerator.device
+        networks = {name: self.accelerator.unwrap_model(n) for name, n in self.objective.networks.items()}
+        sizes = ", ".join(f"{name} {count_parameters(network):,}" for name, network in networks.items())
+        print(
+            f"{self.folder.path}: {verb} at step {self.step} of {self.last_step}\n"
+            f"  {self.accelerator.num_processes} process(es) on {device.type}, "
+            f"precision {self.accelerator.mixed_precision}, batch {config.batch_size}\n"
+            f"  data {self.dataset.name}: {len(self.dataset.train):,} training and {len(self.dataset.validation):,} "
+            f"validation images of {config.image_size}×{config.image_size} pixels"
+            f"{', streamed to the device' if self.loader.streamed else ''}\n"
+            f"  parameters: {sizes}",
+            flush=True,
+        )
+        batch_norm = any(isinstance(m, nn.BatchNorm2d) for network in networks.values() for m in network.modules())
+        if batch_norm and self.accelerator.num_processes > 1:
+            print("  BatchNorm sees the images of one process only here: results depend on the number of processes.")
+        start = {"step": self.step, "data": self.dataset.fingerprint, **provenance(device)}
+        if self.origin is not None:
+            start["init_from"] = self.origin
+        self.folder.begin(config, start)
+
+    def train_step(self, microbatches: list[Tensor]) -> None:
+        """Make one update of every network and of the moving average; nothing here waits for the device."""
+        factor = learning_rate_factor(self.config, self.step, len(self.loader))
+        for name, optimizer in self.objective.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = self.base_lrs[name] * factor
+        noise = self.loader.noise(self.step)
+        values = self.objective.training_step(microbatches, step=self.step, noise=noise)
+        self.step += 1
+        update_ema(self.ema, self.generator, self.config.ema_decay, self.step)
+        self.values.add(self.step, values)
+
+    def log_training(self, log: RunLog | None, bar: tqdm[None]) -> None:
+        """Log the means since the last time, over all processes."""
+        self.check_finite()
+        values, steps_per_second = self.values.read(self.step)
+        if log is None:
+            return
+        losses = {name.removeprefix("loss/"): f"{value:.3f}" for name, value in values.items() if "loss/" in name}
+        bar.set_postfix(losses, refresh=False)
+        for name, optimizer in self.objective.optimizers.items():
+            values[f"lr/{name}"] = optimizer.param_groups[0]["lr"]
+        values["speed/images_per_second"] = steps_per_second * self.config.batch_size
+        log.scalars(self.step, values)
+
+    def evaluate(self, log: RunLog | None) -> None:
+        """Score the moving average on the validation images and show the same few of them every time."""
+        logger.info("Evaluation after step %d.", self.step)
+        images = self.dataset.validation
+        with self.values.paused():  # this is no training time
+            if self.accelerator.num_processes > 1:
+                for buffer in self.ema.buffers():  # batch statistics differ between ranks
+                    broadcast(buffer)
+            colorize = colorize_with(self.ema, self.space, self.accelerator)
+            colors = ColorCounts(self.accelerator.device)
+            summary = self.score(colorize, images, colors.add)
+            planes, chroma = (self.accelerator.reduce(part, "sum").cpu() for part in (colors.plane, colors.chroma))
+            if log is not None:
+                chosen = torch.linspace(0, len(images) - 1, SAMPLES).long()  # some of them twice if there are fewer
+                shown = images[chosen].to(self.accelerator.device)
+                grid = sample_grid([gray_floor(shown), colorize(shown), shown])
+                log.evaluation(self.step, summary, grid.cpu(), planes, chroma)
+                tqdm.write(
+                    f"step {self.step}: validation PSNR {summary['psnr']:.2f} dB, "
+                    f"CIEDE2000 {summary['ciede2000']:.2f}, "
+                    f"colorfulness {summary['cf']:.1f} (truth {summary['cf_truth']:.1f}), "
+                    f"fd_cifar10_dev {summary.get('fd_cifar10_dev', math.nan):.3f}"
+                )
+
+    def save(self) -> None:
+        """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""
+        self.check_finite()
+        self.write_once(f"The checkpoint of step {self.step}", self.write)
+        logger.info("The checkpoint of step %d is written.", self.step)
+
+    def write(self) -> None:
+        """Write the files of `save`; raise `OSError` where the disk takes no more."""
+        state = training_state(self.accelerator, self.objective, self.ema)
+        self.folder.save({"step": self.step, "data": self.dataset.fingerprint, **state}, self.config.keep_checkpoints)
+
+    def write_once(self, what: str, write: Callable[[], None]) -> None:
+        """Let the first process write something; where the disk does not take it, all of them end alike."""
+        problem = None
+        if self.accelerator.is_main_process:
+            try:
+                write()
+            except OSError as error:
+                problem = self.folder.refused(what, error)
+        (problem,) = broadcast_object_list([problem])  # none is left waiting for the first
+        if problem is not None:
+            raise InputError(problem)
+
+    def check_common_step(self) -> None:
+        """Stop every process if one of them found another checkpoint, or none, under the same name."""
+        steps = gather_object([self.step])
+        if len(set(steps)) > 1:
+            raise InputError(
+                f"The processes would go on from different steps ({', '.join(map(str, steps))}): "
+                f"--run-dir {self.folder.path} must be the same folder for all of them, on a disk that they share."
+            )
+
+    def resume(self) -> bool:
+        """Load the newest good checkpoint of the run folder; return whether there was one."""
+        state = self.folder.load(self.config, self.dataset.fingerprint)
+        if state is None:
+            return False
+        try:
+            restore_state(self.accelerator, self.objective, self.ema, state)
+            self.step = int(state["step"])
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            raise InputError(
+                f"The newest checkpoint in {self.folder.checkpoints} does not fit the networks of {self.folder.path}: "
+                "remove it to go on from an older one."
+            ) from error
+        return True
+
+    def check_finite(self) -> None:
+        """Stop every rank if a loss or gradient of any rank was not finite; this waits for the device."""
+        first_bad = self.values.first_bad()
+        if first_bad is None:
+            return
+        raise DivergedError(
+            f"The loss or its gradient is not finite since step {first_bad}; {self.folder.last_good()}. "
+            "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
+        )
