@@ -30,11 +30,12 @@ from colornet.errors import InputError
 from colornet.evaluation.validation import ValidationScore
 from colornet.files import replacing
 from colornet.metrics.features import evaluator_card, load_evaluator
+from colornet.models.build import build_discriminator, build_generator
 from colornet.models.unet import count_parameters
 from colornet.objectives import R1_INTERVAL
 from colornet.runs.model_card import validations
 from colornet.runs.provenance import images_before, provenance, read_provenance, write_json
-from colornet.training.build import build_discriminator, build_generator, compose_objective
+from colornet.training.build import compose_objective
 
 __all__ = ["ablate", "read_run", "training_flops"]
 

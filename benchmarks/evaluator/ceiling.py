@@ -20,7 +20,7 @@ from colornet.metrics.evaluator import Cifar10Classifier
 from colornet.metrics.image import colorfulness
 from colornet.models.unet import count_parameters
 from colornet.runs.provenance import provenance, write_json
-from colornet.training.build import choose_precision
+from colornet.training.accelerator import choose_precision
 
 __all__ = ["GrayReader", "study"]
 

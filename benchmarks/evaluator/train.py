@@ -20,7 +20,7 @@ from colornet.config import TrainConfig
 from colornet.files import replacing
 from colornet.metrics.evaluator import Cifar10Classifier
 from colornet.runs.provenance import provenance, write_json
-from colornet.training.build import choose_precision
+from colornet.training.accelerator import choose_precision
 
 __all__ = ["ERROR_UNIT", "accuracy", "adjust_chroma", "color_error", "cut_out", "degrade", "train_evaluator",
            "wrong_colors"]  # fmt: skip

@@ -26,8 +26,9 @@ from colornet.files import replacing
 from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import Cifar10Classifier
 from colornet.metrics.features import SHIPPED, evaluator_card, load_evaluator
+from colornet.models.build import color_space
 from colornet.runs.provenance import provenance, write_json
-from colornet.training.build import color_space, load_run
+from colornet.runs.run import load_run
 
 __all__ = ["monotone", "spoiled", "validate"]
 

@@ -26,7 +26,8 @@ from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader, load_dataset
 from colornet.data.cache import read_parts
 from colornet.runs.provenance import provenance
-from colornet.training.build import build_trainer, choose_precision
+from colornet.training.accelerator import choose_precision
+from colornet.training.build import build_trainer
 from colornet.training.trainer import Trainer
 
 __all__ = ["measure"]

@@ -19,10 +19,11 @@ from benchmarks.inference.options import InferenceConfig
 from colornet.color import ColorSpace, to_float, to_uint8
 from colornet.data import load_dataset
 from colornet.inference.colorizer import Colorizer
+from colornet.models.build import color_space
 from colornet.runs.pretrained import find_model
 from colornet.runs.provenance import provenance
-from colornet.training.allocator import keep_freed_memory
-from colornet.training.build import color_space, load_run
+from colornet.runs.run import load_run
+from colornet.training.accelerator import keep_freed_memory
 
 __all__ = ["Way", "build_ways", "measure"]
 
@@ -33,7 +34,7 @@ METHOD = {
     "Colorizer": "Colorizer.colorize of a batch of uint8 images; it also makes colors paler that sRGB cannot show",
     "timing": "seconds of a pass over all images, a pass of each way in turn; images_per_second has the median and the "
     "percentiles 10 and 90 over the passes, and ratio_to_loop is the median of the ratios within a turn",
-    "memory": "colornet.training.allocator.keep_freed_memory for all ways on a CPU, the loop among them",
+    "memory": "keep_freed_memory for all ways on a CPU, the loop among them",
     "difference": "absolute differences of 8-bit sRGB values between Colorizer in bf16 and in fp32 on these images",
 }
 

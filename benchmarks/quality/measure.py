@@ -28,10 +28,11 @@ from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_all, colorize_with
 from colornet.files import replacing
+from colornet.models.build import color_space
 from colornet.models.unet import UNet, count_parameters
 from colornet.runs.model_card import validations
 from colornet.runs.provenance import images_before, provenance, read_provenance, write_json
-from colornet.training.build import color_space, load_run
+from colornet.runs.run import load_run
 
 __all__ = ["compare", "write_inputs"]
 

@@ -20,10 +20,11 @@ from colornet.color import to_float, to_uint8
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
+from colornet.models.build import color_space
 from colornet.models.unet import UNet
 from colornet.runs.model_card import model_card, validations
 from colornet.runs.provenance import images_before, provenance, read_provenance, write_json
-from colornet.training.build import color_space, load_run
+from colornet.runs.run import load_run
 
 __all__ = ["TOLERANCE", "release"]
 

@@ -26,9 +26,10 @@ from benchmarks.throughput.measure import describe_data
 from benchmarks.throughput.timing import repeat_to_epoch
 from colornet.data import load_dataset
 from colornet.errors import InputError
+from colornet.models.build import build_discriminator, build_generator
 from colornet.models.unet import count_parameters
 from colornet.runs.provenance import provenance
-from colornet.training.build import build_discriminator, build_generator, choose_precision
+from colornet.training.accelerator import choose_precision
 
 __all__ = ["measure"]
 

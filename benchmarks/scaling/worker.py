@@ -21,7 +21,8 @@ from benchmarks.scaling.options import ScalingConfig, train_config
 from benchmarks.throughput.timing import release, repeat_to_epoch
 from colornet.color import to_float
 from colornet.data import Dataset, load_dataset
-from colornet.training.build import build_trainer, choose_precision
+from colornet.training.accelerator import choose_precision
+from colornet.training.build import build_trainer
 
 __all__ = ["launch"]
 

@@ -26,7 +26,8 @@ from colornet.evaluation.loop import Colorize, colorize_with
 from colornet.models.unet import count_parameters
 from colornet.presets import PRESETS
 from colornet.runs.provenance import finite_or_none, provenance
-from colornet.training.build import build_trainer, choose_precision
+from colornet.training.accelerator import choose_precision
+from colornet.training.build import build_trainer
 
 __all__ = ["held_out_mse", "race", "run_ours", "run_seed"]
 

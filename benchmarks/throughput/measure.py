@@ -28,10 +28,10 @@ from benchmarks.throughput.timing import (
     time_interleaved,
 )
 from colornet.data import Dataset, load_dataset
+from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
 from colornet.presets import PRESETS
 from colornet.runs.provenance import provenance
-from colornet.training.build import build_generator
 
 __all__ = ["describe_data", "measure"]
 
@@ -59,7 +59,7 @@ METHOD = {
     "parameters": "of the generator",
     "notebook_pipeline": "a segment of its steps is timed before the first row and after every row, each after "
     f"{NOTEBOOK_WARMUP} steps that are not; segments holds images/s of each, from its median step",
-    "freed_memory": "on a CPU, what training.allocator says holds for the whole process, as in training, and so "
+    "freed_memory": "on a CPU, what keep_freed_memory says holds for the whole process, as in training, and so "
     "for the notebook pipeline, too",
     "ratio_to_notebook": "images_per_second over notebook_images_per_second, which comes from the median step of the "
     "two segments right before and right after the row; the notebook pipeline trains, in rows of inference too",

@@ -24,7 +24,9 @@ from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_with
-from colornet.training.build import build_generator, build_trainer, choose_precision, color_space
+from colornet.models.build import build_generator, color_space
+from colornet.training.accelerator import choose_precision
+from colornet.training.build import build_trainer
 
 if TYPE_CHECKING:
     from benchmarks.baselines.notebook_pipeline import NotebookPipeline  # torchvision takes as long to import as torch

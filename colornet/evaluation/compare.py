@@ -19,8 +19,9 @@ from colornet.evaluate import EvaluateConfig
 from colornet.evaluation.loop import Colorize, colorize_with, gray_floor, score
 from colornet.files import replacing
 from colornet.metrics.image import summarize
+from colornet.models.build import color_space
 from colornet.runs.provenance import finite_or_none, provenance, read_provenance, write_json
-from colornet.training.build import color_space, load_run
+from colornet.runs.run import load_run
 
 __all__ = ["compare"]
 

@@ -19,9 +19,10 @@ from colornet.errors import InputError
 from colornet.inference.conversion import as_given, from_rgb, to_batch, to_rgb
 from colornet.inference.onnx_model import OnnxNetwork, find_onnx
 from colornet.inference.upsampling import GuidedUpsampler
+from colornet.models.build import color_space
 from colornet.models.noise import fixed_noise
 from colornet.runs.pretrained import find_model
-from colornet.training.build import color_space, load_run
+from colornet.runs.run import load_run
 
 __all__ = ["Colorizer", "paled_to_rgb"]
 

@@ -19,7 +19,7 @@ from colornet.errors import InputError
 from colornet.files import replacing
 from colornet.inference.onnx_model import FORMAT, RECORD, OnnxNetwork
 from colornet.runs.provenance import provenance
-from colornet.training.build import load_run
+from colornet.runs.run import load_run
 
 __all__ = ["TOLERANCE", "export"]
 

@@ -1,0 +1,50 @@
+"""Networks from a configuration."""
+
+from __future__ import annotations
+
+import torch
+
+from colornet.color import ColorSpace, LabSpace, RgbSpace
+from colornet.config import TrainConfig
+from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
+from colornet.models.unet import UNet
+
+__all__ = ["build_discriminator", "build_generator", "color_space"]
+
+
+def color_space(config: TrainConfig) -> ColorSpace:
+    """Return the color space in which the networks of a configuration work."""
+    return LabSpace() if config.color_space == "lab" else RgbSpace()
+
+
+def build_generator(config: TrainConfig) -> UNet:
+    """Build the generator; its weights come from torch's global random numbers."""
+    return UNet(
+        1,
+        color_space(config).color_channels,
+        width=config.width,
+        multipliers=config.multipliers,
+        blocks=config.blocks,
+        residual=config.residual,
+        attention=config.attention,
+        norm=config.norm,
+        noise_channels=config.noise_channels,
+        activation_checkpointing=config.activation_checkpointing,
+    ).to(memory_format=torch.channels_last)
+
+
+def build_discriminator(config: TrainConfig) -> PatchDiscriminator | DCGANDiscriminator:
+    """Build the discriminator; its weights come from torch's global random numbers."""
+    channels = color_space(config).color_channels + (1 if config.conditional else 0)
+    if config.discriminator == "patch":
+        discriminator: PatchDiscriminator | DCGANDiscriminator = PatchDiscriminator(
+            channels, width=config.discriminator_width, conditional=config.conditional
+        )
+    else:
+        discriminator = DCGANDiscriminator(
+            channels,
+            width=config.discriminator_width,
+            image_size=config.image_size,
+            conditional=config.conditional,
+        )
+    return discriminator.to(memory_format=torch.channels_last)

@@ -1,0 +1,99 @@
+"""Several colorings of an image: their differences, the best of them, and a model that ignores its noise."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from benchmarks.quality import options as quality
+from benchmarks.quality.diversity import DIVERSITY, diversity_scores, evenly_spaced, summarize_diversity
+from colornet.metrics.image import image_metrics
+from colornet.training.build import compose_trainer
+from tests.colornet.metrics.test_image import random_pixels
+from tests.conftest import small
+
+
+def scored(samples: list[Tensor], truth: Tensor) -> dict[str, float]:
+    return diversity_scores(samples, truth, Accelerator(cpu=True), batch_size=3)
+
+
+def test_scores_are_those_of_the_package_over_pairs_and_samples() -> None:
+    truth, *samples = random_pixels(4 * 5).unflatten(0, (4, 5))
+    found = scored(samples, truth)
+    pairs = [image_metrics(samples[i], samples[j])["ciede2000"] for i, j in ((0, 1), (0, 2), (1, 2))]
+    assert found["pairwise"] == pytest.approx(torch.stack(pairs).mean().item(), rel=1e-9)
+    singles = [image_metrics(sample, truth) for sample in samples]
+    for name, best in (("ciede2000", torch.amin), ("psnr", torch.amax)):
+        values = torch.stack([single[name] for single in singles])
+        assert found[name] == pytest.approx(values.mean().item(), rel=1e-9)
+        assert found[f"best_{name}"] == pytest.approx(best(values, 0).mean().item(), rel=1e-9)
+
+
+def test_the_best_is_chosen_image_by_image() -> None:
+    truth = random_pixels(2)
+    wrong = 255 - truth
+    halves = [torch.stack((truth[0], wrong[1])), torch.stack((wrong[0], truth[1]))]
+    found = scored(halves, truth)
+    assert (found["best_ciede2000"], found["best_psnr"]) == (0, 100)
+    assert found["ciede2000"] > 1
+
+
+def test_equal_colorings_have_no_diversity() -> None:
+    truth, sample = random_pixels(10).unflatten(0, (2, 5))
+    found = scored([sample] * 4, truth)
+    assert found["pairwise"] == 0
+    assert found["best_ciede2000"] == pytest.approx(found["ciede2000"], rel=1e-12)
+
+
+@pytest.mark.parametrize(("count", "wanted", "expected"), [(10, 4, [0, 2, 5, 7]), (3, 9, [0, 1, 2]), (7, 1, [0])])
+def test_images_are_evenly_spaced(count: int, wanted: int, expected: list[int]) -> None:
+    assert evenly_spaced(count, wanted).tolist() == expected
+
+
+def test_seeds_have_a_deviation() -> None:
+    members = [{"samples": 4, "images": 7, "values": dict.fromkeys(DIVERSITY, value)} for value in (1.0, 3.0)]
+    summary = summarize_diversity(members)
+    assert summary is not None
+    assert (summary["samples"], summary["images"]) == (4, 7)
+    assert summary["values"]["pairwise"] == {"mean": 2.0, "sd": pytest.approx(2**0.5), "members": [1.0, 3.0]}
+
+
+def test_a_model_with_noise_has_a_table_that_shows_whether_it_listens(folder: Path, tmp_path: Path) -> None:
+    """Three trained models: without noise, with it, and the same with the weights of the noise set to zero."""
+    for name, channels in (("plain", 0), ("noisy", 3)):
+        config = small("ae", folder, tmp_path / name, epochs=1, noise_channels=channels, cache_dir=str(tmp_path / "c"))
+        compose_trainer(config).fit()
+    deaf = tmp_path / "deaf"
+    deaf.mkdir()
+    changed = json.loads((tmp_path / "noisy" / "config.json").read_text()) | {"lr": 1e-5}  # another row
+    (deaf / "config.json").write_text(json.dumps(changed))
+    weights = load_file(tmp_path / "noisy" / "model.safetensors")
+    first = next(name for name, value in weights.items() if value.ndim == 4 and value.shape[1] == 4)
+    weights[first][:, 1:] = 0
+    save_file(weights, deaf / "model.safetensors", {"step": "6"})
+    rows = compared([tmp_path / name for name in ("plain", "noisy", "deaf")], tmp_path / "out")
+    assert rows["plain"]["diversity"] is None
+    assert rows["real"]["diversity"] is None
+    noisy, silent = (rows[name]["diversity"] for name in ("noisy", "deaf"))
+    assert (noisy["samples"], noisy["images"]) == (3, 10)
+    assert silent["values"]["pairwise"]["mean"] == 0
+    assert noisy["values"]["pairwise"]["mean"] > 0
+    assert noisy["values"]["best_ciede2000"]["mean"] < noisy["values"]["ciede2000"]["mean"]
+    table = (tmp_path / "out" / "quality.md").read_text().partition("3 colorings of each of 10 images")[2]
+    assert [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")][2:] == ["noisy", "deaf"]
+
+
+def compared(runs: list[Path], out: Path) -> dict[str, Any]:
+    arguments = [*map(str, runs), "--out", str(out), "--cpu", "--samples", "3", "--sample-images", "10"]
+    with contextlib.redirect_stdout(io.StringIO()):
+        quality.main(arguments)
+    return {row["name"]: row for row in json.loads((out / "quality.json").read_text())["rows"]}

@@ -1,0 +1,286 @@
+"""Inception features against torch-fidelity's own path, with random weights made here, and what happens to bad files.
+
+No distance computed here is a result: the network has never been trained.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch_fidelity
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+from torch_fidelity import feature_extractor_inceptionv3 as fidelity
+
+from benchmarks.quality.inception import load_inception
+from benchmarks.quality.pretrained_networks import WeightsUnavailable, find_weights, full_precision, load_weights
+from colornet.errors import InputError
+from colornet.evaluation.loop import map_images
+from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
+from tests.colornet.training.test_distributed import launch
+
+CPU = torch.device("cpu")
+BATCH = 4
+SUBSETS, SUBSET_SIZE = 10, 5
+ROOT = Path(__file__).parents[3]
+
+# What a benchmark does on each rank; rank 0 leaves the features.
+RANK_SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from benchmarks.quality.inception import load_inception
+from colornet.evaluation.loop import map_images
+
+folder, batch_size = Path(sys.argv[1]), int(sys.argv[3])
+inception = load_inception(folder / "weights.pth", torch.device("cpu"), sha256=sys.argv[2])
+accelerator = Accelerator(cpu=True)
+features = {
+    name: map_images(lambda batch: {name: inception(batch)}, images, accelerator, batch_size=batch_size)[name]
+    for name, images in load_file(folder / "images.safetensors").items()
+}
+if accelerator.is_main_process:
+    save_file(features, folder / "features.safetensors")
+accelerator.end_training()
+"""
+
+
+class Images(Dataset[Tensor]):
+    """The only kind of data set that torch-fidelity takes besides files: single uint8 images."""
+
+    def __init__(self, images: Tensor) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.images[index]
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write a file of random weights that carry a signal through all layers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fidelity, "load_state_dict_from_url", lambda *_, **__: {})
+        patch.setattr(fidelity.FeatureExtractorInceptionV3, "load_state_dict", lambda *_: None)
+        network = fidelity.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
+    generator = torch.Generator().manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
+    path = tmp_path_factory.mktemp("inception") / "weights.pth"
+    torch.save(network.state_dict(), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def sha256(weights: Path) -> str:
+    return hashlib.sha256(weights.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def images() -> dict[str, Tensor]:
+    """Make nine dark images of noise and seven bright ones: neither number fills batches or suits two processes."""
+    generator = torch.Generator().manual_seed(0)
+    dark = torch.randint(0, 160, (9, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    bright = torch.randint(60, 256, (7, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return {"generated": dark, "real": bright}
+
+
+@pytest.fixture(scope="module")
+def features(weights: Path, sha256: str, images: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Extract the features of both sets in one process."""
+    inception = load_inception(weights, CPU, sha256=sha256)
+    accelerator = Accelerator(cpu=True)
+    return {
+        name: map_images(lambda batch: {"features": inception(batch)}, images, accelerator, batch_size=BATCH)[
+            "features"
+        ]
+        for name, images in images.items()
+    }
+
+
+def distances(features: dict[str, Tensor]) -> list[float]:
+    generated, real = features["generated"], features["real"]
+    return [
+        frechet_distance(generated, real),
+        *kernel_distance(generated, real, subsets=SUBSETS, subset_size=SUBSET_SIZE),
+        *precision_recall(generated, real),
+    ]
+
+
+# --- the features ----------------------------------------------------------------------------------------------------
+
+
+def test_distances_are_those_of_torch_fidelity(
+    weights: Path, images: dict[str, Tensor], features: dict[str, Tensor]
+) -> None:
+    expected = torch_fidelity.calculate_metrics(
+        input1=Images(images["generated"]),
+        input2=Images(images["real"]),
+        fid=True,
+        kid=True,
+        prc=True,
+        feature_extractor="inception-v3-compat",  # precision and recall alone would be of VGG-16
+        feature_extractor_weights_path=str(weights),
+        batch_size=BATCH,
+        kid_subsets=SUBSETS,
+        kid_subset_size=SUBSET_SIZE,
+        cuda=False,
+        cache=False,
+        save_cpu_ram=True,  # without workers
+        verbose=False,
+    )
+    assert features["generated"].dtype == torch.float32
+    assert features["generated"].shape == (9, 2048)
+    names = [
+        "frechet_inception_distance",
+        "kernel_inception_distance_mean",
+        "kernel_inception_distance_std",
+        "precision",
+        "recall",
+    ]
+    assert distances(features) == [expected[name] for name in names]
+    assert expected["frechet_inception_distance"] > 0.1  # the random network does tell dark from bright
+
+
+def test_two_processes_agree_with_one(
+    weights: Path,
+    sha256: str,
+    images: dict[str, Tensor],
+    features: dict[str, Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = weights.parent
+    save_file(images, folder / "images.safetensors")
+    (folder / "rank.py").write_text(RANK_SCRIPT)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for `benchmarks`, which no wheel holds
+    result = launch([str(folder / "rank.py"), str(folder), sha256, str(BATCH)])
+    assert result.returncode == 0, result.stderr
+    together = load_file(folder / "features.safetensors")
+    assert distances(together) == pytest.approx(distances(features), rel=1e-6)
+
+
+def test_features_do_not_depend_on_autocast(weights: Path, sha256: str, images: dict[str, Tensor]) -> None:
+    inception = load_inception(weights, CPU, sha256=sha256)
+    batch = images["real"][:1]
+    with torch.autocast("cpu", torch.bfloat16):
+        values = inception(batch)
+    assert torch.equal(values, inception(batch))
+    assert not values.requires_grad
+    with pytest.raises(ValueError, match="uint8"):
+        inception(batch / 255)
+
+
+def test_full_precision_is_restored() -> None:
+    """Even after an error; the state of these settings exists without a GPU, too."""
+    backends: Any = torch.backends
+
+    def precisions() -> tuple[str, str]:
+        return backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision
+
+    def fail() -> None:
+        with torch.autocast("cpu", torch.bfloat16), full_precision(CPU):
+            assert precisions() == ("ieee", "ieee")
+            assert not torch.is_autocast_enabled("cpu")
+            raise RuntimeError("inside")
+
+    before, legacy = precisions(), torch.backends.cudnn.allow_tf32
+    with pytest.raises(RuntimeError, match="inside"):
+        fail()
+    assert precisions() == before
+    assert torch.backends.cudnn.allow_tf32 == legacy  # reading it raises where old and new settings are at odds
+
+
+# --- the files -------------------------------------------------------------------------------------------------------
+
+
+class Payload:
+    """Pickles to code that leaves a mark when it is unpickled."""
+
+    def __init__(self, mark: Path) -> None:
+        self.mark = mark
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return Path.touch, (self.mark,)
+
+
+def file_url(path: Path, content: bytes) -> tuple[str, str]:
+    path.write_bytes(content)
+    return path.as_uri(), hashlib.sha256(content).hexdigest()
+
+
+def test_another_file_is_refused_before_it_is_read(weights: Path) -> None:
+    expected = "0" * 64
+    found = hashlib.sha256(weights.read_bytes()).hexdigest()
+    message = re.escape(f"'{weights}' should have the sha256 {expected} but has {found}")
+    with pytest.raises(InputError, match=message):
+        load_inception(weights, CPU, sha256=expected)
+    with pytest.raises(InputError, match="6726825d"):  # the published one, unless told otherwise
+        load_inception(weights, CPU)
+
+
+def test_weights_that_hold_code_do_not_run_it(tmp_path: Path) -> None:
+    mark, path = tmp_path / "mark", tmp_path / "weights.pth"
+    torch.save({"fc.weight": Payload(mark)}, path)
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    for load in (lambda: load_weights(path, sha256), lambda: load_inception(path, CPU, sha256=sha256)):
+        with pytest.raises(pickle.UnpicklingError):
+            load()
+        assert not mark.exists()
+    torch.load(path, weights_only=False)
+    assert mark.exists()  # the file would have run it
+
+
+def test_a_given_file_is_used_as_it_is(tmp_path: Path) -> None:
+    given = tmp_path / "mine.pth"
+    with pytest.raises(InputError, match=r"no file '.*mine\.pth'"):
+        find_weights(given, tmp_path, url="file:///mine.pth", sha256="0" * 64)
+    given.touch()
+    assert find_weights(given, tmp_path, url="file:///mine.pth", sha256="0" * 64) == given
+    with pytest.raises(InputError, match="cannot be read"):
+        load_weights(tmp_path, "0" * 64)
+
+
+def test_weights_are_downloaded_once(tmp_path: Path) -> None:
+    url, sha256 = file_url(tmp_path / "published.pth", b"weights")
+    found = find_weights(None, tmp_path / "cache", url=url, sha256=sha256)
+    assert found.read_bytes() == b"weights"
+    (tmp_path / "published.pth").unlink()
+    assert find_weights(None, tmp_path / "cache", url=url, sha256=sha256) == found
+    assert [path.name for path in found.parent.iterdir()] == ["published.pth"]
+
+
+@pytest.fixture
+def no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Name a port of this machine at which nobody listens."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}/weights.pth"
+
+
+def test_a_download_that_fails_says_why(tmp_path: Path, no_server: str) -> None:
+    cache = tmp_path / "cache"
+    with pytest.raises(WeightsUnavailable, match=r"weights\.pth is not in '.*' and cannot be downloaded \(.*refused"):
+        find_weights(None, cache, url=no_server, sha256="0" * 64)
+    missing = (tmp_path / "missing.pth").as_uri()
+    with pytest.raises(WeightsUnavailable, match=r"missing\.pth is not in .* cannot be downloaded \(.*No such file"):
+        find_weights(None, cache, url=missing, sha256="0" * 64)
+    url, sha256 = file_url(tmp_path / "published.pth", b"another version")
+    with pytest.raises(WeightsUnavailable, match=f"whose sha256 is {sha256}, not {'0' * 64}"):
+        find_weights(None, cache, url=url, sha256="0" * 64)
+    assert list((cache / "weights").iterdir()) == []

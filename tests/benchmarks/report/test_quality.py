@@ -1,0 +1,166 @@
+"""The report on quality: its tables against the JSON, without near-duplicates, too, and its plots of colors."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from base64 import b64decode
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.quality.columns import COLUMNS as ALL_COLUMNS
+from benchmarks.quality.columns import DISTINCT
+from benchmarks.quality.report import color_plots as chroma
+from benchmarks.quality.scorer import Scores
+from benchmarks.quality.summary import Result, summarize_result
+from tests.benchmarks.report.records import (
+    COLUMNS,
+    ROWS,
+    Record,
+    make,
+    quality_record,
+    refused,
+    table_after,
+    write_json,
+    write_quality,
+)
+
+
+def distinct_record() -> Record:
+    """Let the suite summarize two models, of which the second is better only where near-duplicates are left out."""
+    results = []
+    for name, kind, fds in (
+        ("real", "truth", [(0.0, 0.0)]),
+        ("gray", "floor", [(1.0, 1.25)]),
+        ("ae", "model", [(0.5, 0.625), (0.7, 0.825)]),
+        ("cgan", "model", [(0.75, 0.375)]),
+    ):
+        scores = []
+        for fd, distinct in fds:
+            per_image = {column: torch.full((6,), 20.0).double() for column in ("psnr", "cf", "cf_truth", "mse")}
+            values: dict[str, float | None] = {"fd_cifar10_v1": fd, "cf": 20.0, "psnr": 20.0}
+            scores.append(Scores(values, per_image, values | {"fd_cifar10_v1": distinct}))
+        runs: dict[str, Record] = {f"{name}-{seed}": {} for seed in range(len(fds))} if kind == "model" else {}
+        results.append(Result(name, kind, f"What {name} is.", scores, torch.empty(0), runs))  # type: ignore[arg-type]
+    measured = {"e_cifar10_v1", "fd_cifar10_v1", "cf", "psnr"}
+    columns = {
+        name: {**dataclasses.asdict(column), "reason": None if name in measured else "Left out here."}
+        for name, column in ALL_COLUMNS.items()
+    }
+    record = quality_record() | {"columns": columns, "rows": [summarize_result(one, results) for one in results]}
+    record["data"]["near_duplicates"] = 347
+    del record["pictures"]
+    return record
+
+
+def cells(markdown: str) -> dict[str, dict[str, str]]:
+    """Read the tables of quality: row, heading (less its footnote), cell."""
+    found: dict[str, dict[str, str]] = {}
+    for table in re.findall(r"(?:^\|.*\n)+", markdown.partition("## Throughput")[0], re.MULTILINE):
+        heading, _, *lines = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines())
+        names = [re.sub("<sup>.*", "", cell) for cell in heading]
+        for line in lines:
+            found.setdefault(line[0].strip("*"), {}).update(zip(names[1:], line[1:], strict=True))
+    return found
+
+
+def test_tables_are_the_numbers_of_the_json(markdown: str) -> None:
+    shown = cells(markdown)
+    record = quality_record()
+    assert shown.keys() == {row["name"] for row in record["rows"]}
+    checked = 0
+    for row in record["rows"]:
+        for name, column in COLUMNS.items():
+            text = shown[row["name"]][column["label"]].strip("*").replace("−", "-")
+            value = row["values"][name]
+            if value is not None:
+                expected = [value["mean"]] if value["sd"] is None else [value["mean"], value["sd"]]
+                assert [f"{number:.{column['decimals']}f}" for number in expected] == text.split(" ± ")
+                checked += 1
+    assert checked == 7 * 7 - 1
+    assert shown["real"]["PSNR"] == "–"
+
+
+def test_best_model_of_a_column_is_bold_and_nothing_else(page: str, markdown: str) -> None:
+    bold = {(row, column) for row, line in cells(markdown).items() for column, text in line.items() if "**" in text}
+    assert bold == {
+        ("cgan", "FD v1"), ("cgan", "e v1"), ("cgan", "accuracy"), ("cgan", "CF"), ("cgan", "ΔCF"),
+        ("ae", "PSNR"), ("ae", "ΔE00"),
+    }  # fmt: skip
+    assert page.count("<strong>") == len(bold)
+
+
+def test_rows_are_shown_by_their_kind(tmp_path: Path) -> None:
+    record = quality_record()
+    record["rows"].reverse()
+    (tmp_path / "quality.json").write_text(json.dumps(record), encoding="utf-8")
+    shown = cells(make(tmp_path, tmp_path / "out")[1])
+    assert [*shown] == [name for name, *_ in ROWS[:4]] + ["notebook-ae", "cgan", "ae"]
+
+
+def test_models_that_the_decimals_do_not_tell_apart_are_both_best(tmp_path: Path) -> None:
+    record = quality_record()
+    record["rows"][4]["values"]["psnr"] = {"mean": 26.111, "sd": None}
+    record["rows"][5]["values"]["psnr"] = {"mean": 26.114, "sd": None}
+    (tmp_path / "quality.json").write_text(json.dumps(record), encoding="utf-8")
+    shown = cells(make(tmp_path, tmp_path / "out")[1])
+    assert [shown[row]["PSNR"] for row in ("ae", "cgan", "notebook-ae")] == ["**26.11**", "**26.11**", "25.20"]
+
+
+def test_column_without_values_is_a_dash_with_its_reason(page: str, markdown: str) -> None:
+    assert all(line[c] == "–<sup>1</sup>" for line in cells(markdown).values() for c in ("FID", "KID", "LPIPS"))
+    for reason in ("The weights of Inception were not found.", "The weights of AlexNet were not found."):
+        assert f"<sup>1</sup> {reason}" in markdown
+        assert f"<li>{reason}</li>" in page
+
+
+def test_scores_without_near_duplicates_have_a_table_of_their_own(tmp_path: Path) -> None:
+    record = distinct_record()
+    page, markdown = make(write_json(tmp_path / "results" / "quality.json", record), tmp_path / "out")
+    heading = "Without the 347 images that have a near-duplicate among the training images"
+    assert page.count(f"<h4>{heading}</h4>") == 1
+    shown = table_after(markdown, heading)
+    labels = {name: column["label"].replace("|", "\\|") for name, column in record["columns"].items()}
+    notes = {name: "<sup>1</sup>" if column["reason"] else "" for name, column in record["columns"].items()}
+    assert {*shown["ae"]} == {labels[name] + notes[name] for name in DISTINCT}
+    assert {row: line["FD v1"] for row, line in shown.items()} == {
+        "real": "0.000", "gray": "1.250", "ae": "0.725 ± 0.141", "cgan": "0.375",
+    }  # fmt: skip
+    assert shown["cgan"]["e"] == "0.300"
+    assert table_after(markdown, "Distance between")["cgan"]["FD v1"] == "0.750"
+
+
+def test_best_model_without_near_duplicates_is_another(tmp_path: Path) -> None:
+    _, markdown = make(write_json(tmp_path / "results" / "quality.json", distinct_record()), tmp_path / "out")
+    everything, distinct = markdown.split("### Without the 347")
+    assert "**0.600 ± 0.141**" in everything
+    assert "**0.750**" not in everything
+    assert "**0.375**" in distinct
+    assert "**0.725 ± 0.141**" not in distinct
+
+
+def test_no_table_of_near_duplicates_without_scores(page: str, markdown: str) -> None:
+    assert "near-duplicate" not in page + markdown
+
+
+def test_pictures_must_have_labels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    record = quality_record()
+    record["pictures"]["labels"].append("truck")
+    assert "another number of labels" in refused(write_quality(tmp_path, record), tmp_path / "out", capsys)
+
+
+@pytest.mark.parametrize(("b", "a", "least"), [(45, 31, "b"), (31, 45, "g"), (31, 18, "r")])
+def test_histograms_are_drawn_in_the_colors_that_they_count(b: int, a: int, least: str) -> None:
+    counts = np.zeros((64, 64), dtype=np.int64)
+    counts[b, a] = 100
+    drawn = re.findall(r"data:image/png;base64,([^\"]*)", chroma.chroma_map(counts, None, 110, "a*b*"))
+    with Image.open(BytesIO(b64decode(drawn[0]))) as image:
+        pixels = np.asarray(image.convert("RGBA")).reshape(-1, 4)
+    (color,) = {tuple(pixel[:3].tolist()) for pixel in pixels if pixel[3]}
+    assert "rgb"[int(np.argmin(color))] == least  # yellow, pink and green

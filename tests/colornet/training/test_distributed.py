@@ -1,0 +1,304 @@
+"""Several processes over gloo: two as a user starts them, up to four to see that their number changes nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+from torch import Tensor
+
+from colornet.config import load_config
+from colornet.evaluation.loop import colorize_with
+from colornet.metrics.evaluator import CIFAR10_CLASSES
+from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
+from colornet.training import build as compose
+from colornet.training.build import compose_trainer
+from tests.conftest import small
+
+LAUNCH = Path(__file__).parents[3] / "launch" / "accelerate"
+COUNTS = (1, 2, 3, 4)  # of processes
+
+# Each rank trains as `python -m colornet.train` does, then leaves its own copy of every weight.
+RANK_SCRIPT = """
+import os, sys
+from safetensors.torch import save_file
+from colornet import train
+from colornet.training.trainer import Trainer
+
+def fit_and_save(self):
+    fit(self)
+    networks = {name: self.accelerator.unwrap_model(n) for name, n in self.objective.networks.items()}
+    networks["ema"] = self.ema
+    weights = {f"{name}/{k}": value.contiguous() for name, n in networks.items() for k, value in n.state_dict().items()}
+    save_file(weights, f"{sys.argv[1]}/rank{os.environ['RANK']}.safetensors")
+
+fit, Trainer.fit = Trainer.fit, fit_and_save
+train.main(sys.argv[2:])
+"""
+
+
+def options(folder: Path, run_dir: Path) -> list[str]:
+    small = "--image-size 16 --width 8 --multipliers 1 2 --blocks 1 --discriminator-width 8 --batch-size 8 --epochs 2"
+    place = ["--data", str(folder), "--run-dir", str(run_dir), "--mixed-precision", "no", "--cpu"]
+    return [*small.split(), *place]
+
+
+def launch(arguments: list[str], processes: int = 2) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(LAUNCH / "multi_cpu.yaml")]
+    command += ["--num_processes", str(processes), "--main_process_port", "0", *arguments]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=150, check=False)
+
+
+@pytest.fixture(scope="module")
+def classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write images with the classes of CIFAR-10, 31 of them for validation: one process has 16, the other 15."""
+    root, rng = tmp_path_factory.mktemp("classes"), np.random.default_rng(0)
+    for part, count in (("train", 50), ("val", 31), ("test", 10)):
+        for index in range(count):
+            light = np.kron(rng.uniform(0.2, 0.9, (4, 4)), np.ones((4, 4)))[..., None]
+            pixels = light * rng.uniform(0.3, 1, 3) + rng.normal(0, 0.02, (16, 16, 3))
+            path = root / part / CIFAR10_CLASSES[index % 10] / f"{index:03d}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray((pixels.clip(0, 1) * 255).round().astype(np.uint8)).save(path)
+    return root
+
+
+def assert_one_process_measures_the_same(run_dir: Path, weights: dict[str, Tensor]) -> None:
+    """Score the model that two processes left, in this process, and compare with what they logged of it."""
+    config = load_config(run_dir)
+    trainer = compose_trainer(dataclasses.replace(config, run_dir=str(run_dir), num_processes=None))
+    trainer.ema.load_state_dict({k.removeprefix("ema/"): v for k, v in weights.items() if k.startswith("ema/")})
+    assert trainer.dataset.labels is not None
+    assert len(trainer.dataset.validation) == 31
+    colorize = colorize_with(trainer.ema, trainer.space, trainer.accelerator)
+    expected = trainer.score(colorize, trainer.dataset.validation)
+    logged = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
+    assert {"fd_cifar10_dev", "accuracy_cifar10_dev", "cf", "psnr"} <= expected.keys()
+    assert expected["fd_cifar10_dev"] > 0.01
+    for name, value in expected.items():
+        assert logged[f"validation/{name}"] == pytest.approx(value, rel=1e-6), name
+
+
+@pytest.mark.parametrize("preset", ["ae", "cgan"])
+def test_two_processes_end_with_identical_weights(preset: str, classes: Path, tmp_path: Path) -> None:
+    script = tmp_path / "rank.py"
+    script.write_text(RANK_SCRIPT)
+    arguments = [preset, *options(classes, tmp_path / "run"), "--num-processes", "2"]
+    result = launch([str(script), str(tmp_path), *arguments])
+    assert result.returncode == 0, result.stderr
+    assert "2 process(es) on cpu" in result.stdout
+    first, second = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in (0, 1))
+    assert [name for name in first if not torch.equal(first[name], second[name])] == []
+    assert_one_process_measures_the_same(tmp_path / "run", first)
+
+    # The two shared one run: a second pair of eyes is one process that sees the same batches.
+    alone = subprocess.run(
+        [sys.executable, "-m", "colornet.train", preset, *options(classes, tmp_path / "alone")],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert alone.returncode == 0, alone.stderr
+    together, single = (
+        json.loads((tmp_path / run / "metrics.jsonl").read_text().splitlines()[-1]) for run in ("run", "alone")
+    )
+    assert together["validation/psnr"] == pytest.approx(single["validation/psnr"], abs=0.05)
+    assert together["validation/cf_truth"] == pytest.approx(single["validation/cf_truth"], rel=1e-12)
+
+
+def test_seed_cgan_trains_in_two_processes(folder: Path, tmp_path: Path) -> None:
+    """Two discriminator forwards before one update, with BatchNorm: what DDP is touchy about."""
+    arguments = ["notebook-cgan", *options(folder, tmp_path / "run"), "--accumulation-steps", "2"]
+    result = launch(["-m", "colornet.train", *arguments])
+    assert result.returncode == 0, result.stderr
+    assert "BatchNorm sees the images of one process only" in result.stdout
+
+
+PARTED_SCRIPT = """
+import torch.distributed as dist
+from colornet.evaluation.loop import connected
+
+with connected(cpu=True) as accelerator:
+    assert dist.get_world_size() == accelerator.num_processes == 2
+assert not dist.is_initialized()
+try:
+    with connected(cpu=True):
+        raise ValueError("a mistake")
+except ValueError:
+    assert not dist.is_initialized()
+    print("parted")
+"""
+
+
+def test_processes_part_before_they_end(tmp_path: Path) -> None:
+    """Whatever happens: one that ends while it is connected is aborted by gloo's threads, one time in eight."""
+    (tmp_path / "rank.py").write_text(PARTED_SCRIPT)
+    result = launch([str(tmp_path / "rank.py")])
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("parted") == 2
+
+
+def test_processes_never_train_alone_side_by_side(folder: Path, tmp_path: Path) -> None:
+    """Without --cpu, on a machine without GPUs: some versions of Accelerate leave the processes unconnected."""
+    arguments = [argument for argument in options(folder, tmp_path / "run") if argument != "--cpu"]
+    result = launch(["-m", "colornet.train", "ae", *arguments])
+    refused = "2 processes were launched and each of them would train alone: on CPUs, add --cpu" in result.stderr
+    assert refused == (result.returncode != 0)
+    assert refused or "2 process(es) on cpu" in result.stdout
+
+
+def test_wrong_number_of_processes_is_refused(folder: Path, tmp_path: Path) -> None:
+    result = launch(["-m", "colornet.train", "ae", *options(folder, tmp_path / "run"), "--num-processes", "4"])
+    assert result.returncode != 0
+    assert result.stderr.count("--num-processes 4 was asked for but 2 are running") == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("gpus", "processes", "cpu", "backend"),
+    [(2, 2, False, None), (1, 2, False, "gloo"), (2, 5, False, "gloo"), (0, 2, False, None), (1, 2, True, None)],
+)
+def test_processes_that_share_a_gpu_talk_over_gloo(
+    gpus: int,
+    processes: int,
+    cpu: bool,
+    backend: str | None,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What Accelerate is asked for: None leaves it the choice, which is NCCL on GPUs."""
+    asked: list[str | None] = []
+
+    class ConnectedError(Exception):
+        pass
+
+    class Connection:
+        is_local_main_process = True
+        num_processes = processes
+
+        def __init__(self, kwargs_handlers: list[Any], **_: Any) -> None:
+            asked.append(kwargs_handlers[0].backend if kwargs_handlers else None)
+
+        def local_main_process_first(self) -> None:
+            raise ConnectedError
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(compose, "Accelerator", Connection)
+    monkeypatch.setenv("WORLD_SIZE", str(processes))
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    with pytest.raises(ConnectedError):
+        compose_trainer(small("ae", folder, tmp_path / "run", cpu=cpu))
+    assert asked == [backend]
+    assert (f"{processes} processes share {gpus} of" in caplog.text) == (backend == "gloo")
+
+
+# Forks the processes of one run after the other from a process that has imported everything; see reliability/kills.py.
+RUNS_SCRIPT = """
+import functools, json, os, sys
+import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+sys.path.insert(0, sys.argv[1])
+import faults
+from colornet.evaluation import loop as evaluation
+from colornet.metrics import features
+from colornet import objectives
+from colornet.training import trainer
+
+torch.set_num_threads(1)
+
+def in_float64():
+    torch.set_default_dtype(torch.float64)
+    objectives.to_float = evaluation.to_float = lambda images: images.double() / 255
+    trainer.load_evaluator = lambda name: features.load_evaluator(name).float()
+
+def keep_gradients(path):
+    steps = []
+    def keep(optimizer, *_):
+        steps.append([p.grad.clone() for group in optimizer.param_groups for p in group["params"]])
+        torch.save(steps, path)
+    if os.environ.get("RANK", "0") == "0":
+        register_optimizer_step_pre_hook(keep)
+
+for world, how, arguments in json.loads(sys.argv[2]):
+    ways = {"float32": lambda: None, "float64": in_float64}
+    prepare = ways.get(how, functools.partial(keep_gradients, how))
+    assert faults.finish(faults.start(world, arguments, prepare)) == [0] * world
+"""
+
+
+@pytest.fixture(scope="module")
+def many(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train on one to four processes, in all the ways that the tests below compare; a folder a run."""
+    root = tmp_path_factory.mktemp("many")
+
+    def run(world: int, how: str, preset: str, name: str, *more: str) -> tuple[int, str, list[str]]:
+        common = ["--batch-size", "12", "--epochs", "13", "--eval-every", "13", "--warmup-steps", "5"]
+        if preset == "cgan":  # a penalty outside of DDP, noise that is shared out, two forwards of the generator
+            common += ["--r1-weight", "10", "--noise-channels", "2", "--diversity-weight", "1"]
+        return world, how, [preset, *options(classes, root / name), *common, "--resume", "auto", "--max-steps", *more]
+
+    runs = [run(world, "float64", preset, f"{preset}-{world}", "50") for preset in ("ae", "cgan") for world in COUNTS]
+    for preset in ("ae", "cgan"):
+        runs.append(run(1, "float64", preset, f"{preset}-accumulating", "50", "--accumulation-steps", "3"))
+    runs.append(run(2, "float64", "cgan", "cgan-from-two-to-one", "22"))  # in the middle of an epoch
+    runs.append(run(1, "float64", "cgan", "cgan-from-two-to-one", "50"))
+    # The discriminator stays: Adam's first step is a sign, which rounding decides where gradients vanish.
+    for world in COUNTS:
+        runs.append(run(world, str(root / f"{world}.pt"), "cgan", f"once-{world}", "1", "--discriminator-lr", "1e-12"))
+    for name, step in (("whole", 8), ("parts", 3), ("parts", 8)):
+        runs.append(run(3, "float32", "cgan", name, str(step)))
+
+    result = subprocess.run(
+        [sys.executable, "-c", RUNS_SCRIPT, str(LAUNCH.parent), json.dumps(runs)],
+        capture_output=True, text=True, timeout=900, check=False,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    return root
+
+
+def raw_weights(run_dir: Path) -> dict[str, Tensor]:
+    """Join the weights of each network, not of the moving average, to one vector."""
+    networks = load_checkpoint(list_checkpoints(run_dir / "checkpoints")[0])["networks"]
+    return {name: torch.cat([value.flatten() for value in weights.values()]) for name, weights in networks.items()}
+
+
+def difference(first: Tensor, second: Tensor) -> float:
+    return ((first - second).norm() / second.norm()).item()
+
+
+@pytest.mark.parametrize("preset", ["ae", "cgan"])
+def test_number_of_processes_does_not_change_the_result(preset: str, many: Path) -> None:
+    """Nor that of micro-batches, nor a change on the way: 50 steps in float64, where rounding stays small."""
+    alone = raw_weights(many / f"{preset}-1")
+    assert all(vector.dtype == torch.float64 for vector in alone.values())
+    others = [path for path in many.glob(f"{preset}-*") if path.name != f"{preset}-1"]
+    assert len(others) == {"ae": 4, "cgan": 5}[preset]
+    off = {(path.name, k): difference(v, alone[k]) for path in others for k, v in raw_weights(path).items()}
+    assert {pair: value for pair, value in off.items() if not 0 < value < 1e-7} == {}  # 0: nothing was shared out
+
+
+def test_number_of_processes_does_not_change_the_first_gradients(many: Path) -> None:
+    alone, *others = (torch.load(many / f"{world}.pt", weights_only=True) for world in COUNTS)
+    assert len(alone) == 2  # the discriminator's step, the generator's
+    for other in others:
+        for gradients, expected in zip(other[-2:], alone, strict=True):  # before them, a rehearsal
+            vectors = [torch.cat([part.flatten() for part in parts]) for parts in (gradients, expected)]
+            assert difference(*vectors) < 1e-5
+
+
+def test_three_processes_resume_to_the_last_bit(many: Path) -> None:
+    whole, parts = (load_checkpoint(many / name / "checkpoints/step-00000008") for name in ("whole", "parts"))
+    for name, weights in whole["networks"].items():
+        assert [key for key in weights if not torch.equal(weights[key], parts["networks"][name][key])] == []

@@ -1,0 +1,70 @@
+"""The quickstart script as a stranger runs it, in a copy of the checkout; only the installation is left out."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+LAUNCH = Path(__file__).parents[2] / "launch"
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    shutil.copytree(LAUNCH, tmp_path / "launch")
+    return tmp_path
+
+
+def quickstart(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLORNET_PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    command = ["bash", str(checkout / "launch" / "quickstart.sh"), *options]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+
+
+def test_quickstart_trains_compares_and_leaves_earlier_results_alone(checkout: Path) -> None:
+    (checkout / "runs" / "quickstart").mkdir(parents=True)
+    (checkout / "runs" / "quickstart" / "comparison.txt").write_text("mine")
+    result = quickstart(checkout, "--max-steps", "2", "--width", "8")
+    assert result.returncode == 0, result.stderr
+
+    out = checkout / "runs" / "quickstart-2"
+    assert (out / "comparison.txt").read_text().strip() in result.stdout
+    assert list(json.loads((out / "comparison.json").read_text())["rows"]) == ["gray", "ae", "cgan"]
+    with Image.open(out / "comparison.png") as picture:
+        assert picture.height == 4 * 32 * 3
+    for preset in ("ae", "cgan"):
+        assert json.loads((out / preset / "config.json").read_text())["width"] == 8
+        assert (out / preset / "model.safetensors").exists()
+    assert "tensorboard --logdir runs/quickstart-2" in result.stdout
+    assert [path.name for path in (checkout / "runs" / "quickstart").iterdir()] == ["comparison.txt"]
+
+
+def test_own_photographs_train_a_model_that_colors_others(tmp_path: Path) -> None:
+    out = tmp_path / "own"
+    options = ["--max-steps", "2", "--width", "8", "--discriminator-width", "8", "--eval-every", "40", "--cpu"]
+    command = [sys.executable, str(LAUNCH / "own_photos.py"), "--out", str(out), "--", *options]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(LAUNCH.parent)}
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
+    assert result.returncode == 0, result.stderr
+    config = json.loads((out / "cgan" / "config.json").read_text(encoding="utf-8"))
+    assert (config["image_size"], config["multipliers"]) == (64, [1, 2, 4, 4])
+    record = json.loads((out / "comparison" / "comparison.json").read_text(encoding="utf-8"))
+    assert (record["data"]["name"], record["data"]["images"]) == ("photos", 40)
+    for right in (out / "right").iterdir():
+        with Image.open(right) as photo, Image.open(out / "colored" / right.name) as colored:
+            assert colored.size == photo.size
+    with Image.open(out / "own-data.jpg") as picture:
+        assert picture.height == 3 * 256
+
+
+def test_quickstart_checks_options_before_it_launches(checkout: Path) -> None:
+    result = quickstart(checkout, "--epochs", "0")
+    assert result.returncode == 2
+    assert result.stderr.strip() == "error: --epochs is 0: it must be at least 1."
+    assert not (checkout / "runs").exists()
