@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmarks.inference import measure as inference_record
 from benchmarks.inference import options as inference
 from benchmarks.inference.measure import Way, build_ways, describe, time_in_turns
-from benchmarks.inference.options import InferenceConfig
+from benchmarks.inference.options import InferenceOptions
 from colornet.inference.colorizer import Colorizer
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def images(count: int) -> Tensor:
 
 
 def test_ways_color_alike() -> None:
-    ways = build_ways(InferenceConfig(batch_sizes=(4,)), CPU)
+    ways = build_ways(InferenceOptions(batch_sizes=(4,)), CPU)
     assert [(w.name, w.precision, w.batch_size) for w in ways] == [
         ("loop", "no", 1), ("eager", "no", 4), ("Colorizer", "no", 4), ("Colorizer", "bf16", 4),
     ]  # fmt: skip
