@@ -88,9 +88,7 @@ def measure(options: InferenceOptions) -> Record:
     variants = build_variants(options, device)
     speeds = time_in_turns(variants, images, options.passes, device)  # (passes, variants)
     fp32, bf16 = (
-        next(variant for variant in variants if (variant.name, variant.precision) == ("Colorizer", precision))
-        .run(images)
-        .int()
+        next(v for v in variants if (v.name, v.precision) == ("Colorizer", precision)).run(images).int()
         for precision in ("no", "bf16")
     )
     difference = (fp32 - bf16).abs()
@@ -110,7 +108,7 @@ def measure(options: InferenceOptions) -> Record:
 
 
 def time_in_turns(variants: list[Variant], images: Tensor, passes: int, device: torch.device) -> np.ndarray[Any, Any]:
-    """Color the images by each variant, `passes` times in turn after one that is not timed: images/s (passes, variants)."""
+    """Color the images by each variant in turn, `passes` times after an untimed one: images/s (passes, variants)."""
     speeds = np.empty((passes + 1, len(variants)))
     for turn in tqdm(range(passes + 1), unit="turn", disable=None):
         for index, variant in enumerate(variants):

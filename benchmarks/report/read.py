@@ -17,8 +17,8 @@ from colornet.errors import InputError
 
 __all__ = ["SECTIONS", "Results", "Run", "read_results"]
 
-# Kinds of records in the order of the page. The module of each has `section(result, colors)`, and in `REQUIRED`, by kind,
-# the keys that it cannot do without: of the record, and of each entry of its lists, as far as the record has these.
+# Kinds of records in the order of the page. The module of each has `section(result, colors)` and, in `REQUIRED` by
+# kind, the keys that it cannot do without: of the record, and of each entry of its lists, as far as the record has these.
 SECTIONS = {
     "quality": "benchmarks.quality.report.section",
     "ablation": "benchmarks.ablation.report",
