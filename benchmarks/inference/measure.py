@@ -86,7 +86,7 @@ def measure(options: InferenceOptions) -> Record:
     if device.type == "cpu":
         keep_freed_memory()
     variants = build_variants(options, device)
-    speeds = time_in_turns(variants, images, options.passes, device)  # (passes, variants)
+    speeds = time_interleaved(variants, images, options.passes, device)  # (passes, variants)
     fp32, bf16 = (
         next(v for v in variants if (v.name, v.precision) == ("Colorizer", precision)).run(images).int()
         for precision in ("no", "bf16")
@@ -107,7 +107,9 @@ def measure(options: InferenceOptions) -> Record:
     }
 
 
-def time_in_turns(variants: list[Variant], images: Tensor, passes: int, device: torch.device) -> np.ndarray[Any, Any]:
+def time_interleaved(
+    variants: list[Variant], images: Tensor, passes: int, device: torch.device
+) -> np.ndarray[Any, Any]:
     """Color the images by each variant in turn, `passes` times after an untimed one: images/s (passes, variants)."""
     speeds = np.empty((passes + 1, len(variants)))
     for turn in tqdm(range(passes + 1), unit="turn", disable=None):

@@ -18,7 +18,7 @@ from colornet.errors import InputError
 __all__ = ["SECTIONS", "Results", "Run", "read_results"]
 
 # Kinds of records in the order of the page. The module of each has `section(result, colors)` and, in `REQUIRED` by
-# kind, the keys that it cannot do without: of the record, and of each entry of its lists, as far as the record has these.
+# kind, the keys that it cannot do without: of the record, and of each entry of those of its lists that it has.
 SECTIONS = {
     "quality": "benchmarks.quality.report.section",
     "ablation": "benchmarks.ablation.report",
