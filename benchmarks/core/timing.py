@@ -13,7 +13,8 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Step", "copy_bandwidth", "flops_of", "measure_peaks", "peak_name", "tf32_setting", "time_steps"]
+__all__ = ["Step", "Stopwatch", "copy_bandwidth", "flops_of", "measure_peaks", "peak_name", "tf32_setting",
+           "time_steps"]  # fmt: skip
 
 Step = Callable[[], object]
 
@@ -24,6 +25,30 @@ COPY_NUMBERS = {"cuda": 2**28, "cpu": 2**26}  # float32 that are copied for the 
 
 # The names of the peaks, and what they are computed in. TF32 is a way to multiply fp32 that GPUs since Ampere have.
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Stopwatch:
+    """Seconds that pass while it runs, the work of the device included, and on a CPU those that this process works."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = 0.0
+        self.cpu_seconds: float | None = 0.0 if device.type == "cpu" else None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time of a block; what the device was asked for before is waited for first."""
+        self._wait()
+        started, worked = time.perf_counter(), time.process_time()
+        yield
+        self._wait()
+        self.seconds += time.perf_counter() - started
+        if self.cpu_seconds is not None:
+            self.cpu_seconds += time.process_time() - worked
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
 
 def time_steps(step: Step, count: int, device: torch.device) -> list[float]:

@@ -1,0 +1,42 @@
+"""What benchmarks of speed take from the presets of colornet.train: their configurations in other sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+from benchmarks.core.checks import check_not_empty, option
+from colornet.config import TrainConfig
+from colornet.errors import InputError
+from colornet.presets import PRESETS
+
+__all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "check_notebook_size", "check_presets", "sized_preset"]
+
+EPOCH_IMAGES = 45_000  # training images of CIFAR-10: other data is repeated to have as many, so epochs are as long
+NOTEBOOK_FACTOR = 16  # the notebooks' network halves the size four times
+
+
+def sized_preset(preset: str, width: int | None, blocks: int | None, **values: Any) -> TrainConfig:
+    """Return a preset with other values, the width of all networks and the blocks a level among them unless None."""
+    if width is not None:
+        values |= {"width": width, "discriminator_width": width}
+    if blocks is not None:
+        values["blocks"] = blocks
+    return dataclasses.replace(PRESETS[preset][1], **values)
+
+
+def check_presets(options: Any, name: str = "presets") -> None:
+    """Raise `InputError` where a field, a name or a tuple of them, has one that is no preset of colornet.train."""
+    check_not_empty(options, name)
+    value = getattr(options, name)
+    for preset in value if isinstance(value, tuple) else (value,):
+        if preset not in PRESETS:
+            raise InputError(f"{option(name)} is {preset!r}: it must be one of {', '.join(PRESETS)}.")
+
+
+def check_notebook_size(image_size: int, otherwise: str = "") -> None:
+    """Raise `InputError` for images that the notebooks' network cannot halve; `otherwise` says what else to do."""
+    if image_size % NOTEBOOK_FACTOR:
+        raise InputError(
+            f"--image-size is {image_size}: the notebooks' network needs a multiple of {NOTEBOOK_FACTOR}{otherwise}."
+        )
