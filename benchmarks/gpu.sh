@@ -4,7 +4,7 @@
 #   bash benchmarks/gpu.sh DATA WORK [STAGE ...]     DATA: a folder of CIFAR-10 images, or cifar10
 #
 # WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
-#   evaluators   the networks that measure: cifar10-v1 with three seeds and cifar10-dev, from scratch
+#   evaluators   the evaluator networks: cifar10-v1 with three seeds and cifar10-dev, from scratch
 #   ceiling      how colorful images were, told from their gray versions by a large network
 #   train        ae and cgan at full width, three seeds each, side by side
 #   validate     whether the evaluators see color, on validation images: before any of them is taken over
@@ -17,7 +17,7 @@
 #   speedrun     the notebooks' autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
 #   distributed  DDP with compiled networks in bf16: over NCCL on all GPUs, 200 steps; two processes on one GPU over gloo
 #   scaling      training on all GPUs of the machine, and what to expect of more
-#   growth       training against width, batch and number of images, in memory and streamed; 15 GB of disk for a while
+#   growth       training against the number of images, in memory and streamed; 15 GB of disk for a while
 #   ablation     variants of the recipe on validation images, one seed; repeat until all are finished
 #   quality      all trained runs on the test images, with the evaluators as shipped
 #   report       one page of it all
@@ -144,8 +144,7 @@ for stage in ${stages[*]}; do
             ;;
         growth)
             [ -e "$work/growth.json" ] || timeout "$limit" "$python" -m benchmarks growth --data "$data" --width 64 \
-                --batch-size 256 --widths 32 64 128 --batch-sizes 128 256 1024 --rounds 2 \
-                --scratch "$work/growth" --out "$work/growth.json"
+                --batch-size 256 --rounds 2 --scratch "$work/growth" --out "$work/growth.json"
             rm -rf "$work/growth"
             ;;
         ablation)
