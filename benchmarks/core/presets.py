@@ -10,18 +10,25 @@ from colornet.config import TrainConfig
 from colornet.errors import InputError
 from colornet.presets import PRESETS
 
-__all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "check_notebook_size", "check_presets", "sized_preset"]
+__all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "check_notebook_size", "check_presets", "shared_values",
+           "sized_preset"]  # fmt: skip
 
 EPOCH_IMAGES = 45_000  # training images of CIFAR-10: other data is repeated to have as many, so epochs are as long
 NOTEBOOK_FACTOR = 16  # the notebooks' network halves the size four times
 
 
-def sized_preset(preset: str, width: int | None, blocks: int | None, **values: Any) -> TrainConfig:
-    """Return a preset with other values, the width of all networks and the blocks a level among them unless None."""
-    if width is not None:
-        values |= {"width": width, "discriminator_width": width}
-    if blocks is not None:
-        values["blocks"] = blocks
+def shared_values(options: Any) -> dict[str, Any]:
+    """Return the options, unless None, that are fields of a training's configuration as well."""
+    names = {field.name for field in dataclasses.fields(TrainConfig)} - {"cache_dir"}
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    return {name: value for name, value in values.items() if name in names and value is not None}
+
+
+def sized_preset(options: Any, preset: str, **values: Any) -> TrainConfig:
+    """Return a preset with `shared_values` of the options and with other values; the width is that of all networks."""
+    values = shared_values(options) | values
+    if "width" in values:
+        values["discriminator_width"] = values["width"]
     return dataclasses.replace(PRESETS[preset][1], **values)
 
 

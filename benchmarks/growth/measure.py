@@ -16,11 +16,12 @@ from tqdm import tqdm
 
 from benchmarks.core.device import choose_device, settle
 from benchmarks.core.memory import STATUS, host_memory, peak_memory, status_bytes
+from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record, describe_data, start_record
 from benchmarks.core.steps import Case, endless_batches, release, start_trainer
 from benchmarks.core.timing import time_steps
 from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, write_images
-from benchmarks.growth.options import GrowthOptions, train_config
+from benchmarks.growth.options import GrowthOptions
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader, load_dataset
 from colornet.data.cache import read_parts
@@ -62,7 +63,7 @@ class Point:
 def measure(options: GrowthOptions) -> Record:
     """Measure all points, interleaved; return the record that the JSON file is to hold."""
     device = choose_device(options.cpu)
-    config = settle(train_config(options), device)
+    config = settle(sized_preset(options, options.preset), device)
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     beside = options.out.parent if options.out is not None and options.out.parent.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="growth-", dir=beside) as folder:

@@ -12,11 +12,11 @@ from typing import Literal
 
 from benchmarks.core.checks import check_alone, check_fp16, check_least, check_out
 from benchmarks.core.presets import check_presets, sized_preset
-from colornet.config import TrainConfig, check_config
+from colornet.config import check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError
 
-__all__ = ["GrowthOptions", "check", "train_config"]
+__all__ = ["GrowthOptions", "check"]
 
 
 @dataclass(frozen=True)
@@ -44,21 +44,6 @@ class GrowthOptions:
     out: Path | None = None  # JSON file for the numbers, with a plot beside it; must not exist yet
 
 
-def train_config(options: GrowthOptions) -> TrainConfig:
-    """Return the preset as it would train."""
-    return sized_preset(
-        options.preset,
-        options.width,
-        options.blocks,
-        data=options.data,
-        image_size=options.image_size,
-        batch_size=options.batch_size,
-        mixed_precision=options.mixed_precision,
-        compile=options.compile,
-        cpu=options.cpu,
-    )
-
-
 def check(options: GrowthOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("growth is measured in one")
@@ -71,7 +56,7 @@ def check(options: GrowthOptions) -> None:
             f"--batch-size is {options.batch_size}: it must be at most {min(options.sizes)}, the smallest of --sizes."
         )
     check_fp16(options)
-    check_config(train_config(options))
+    check_config(sized_preset(options, options.preset))
     check_dataset(options.data)
     if options.scratch is not None and options.scratch.exists() and not options.scratch.is_dir():
         raise InputError(f"--scratch {options.scratch} is a file: choose a folder.")

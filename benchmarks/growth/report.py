@@ -130,6 +130,9 @@ def _draw(record: Record, axes: Axes) -> None:
         if cold:
             axes.plot(*zip(*cold, strict=True), marker, color="white", markeredgecolor=color)
     axes.set(xscale="log", xlabel="training images (hollow: cold file)", ylabel="training images/s")
+    sizes = sorted({point["images"] for point in _grown(record)})
+    axes.set_xticks(sizes, [format_number(size, 0) for size in sizes])
+    axes.minorticks_off()
     axes.set_ylim(bottom=0)
     axes.grid(axis="y")
     axes.legend(frameon=False, loc="lower left", labelcolor=plots.INK)

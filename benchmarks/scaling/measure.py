@@ -6,11 +6,13 @@ import dataclasses
 import json
 import statistics
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from benchmarks.core.device import choose_device
+from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record, describe_data, modernized, start_record
 from benchmarks.core.steps import COUNTED_IMAGES, random_dataset, repeat_to_epoch, start_trainer
 from benchmarks.scaling.model import (
@@ -22,7 +24,7 @@ from benchmarks.scaling.model import (
     hidden_share,
     predict_step,
 )
-from benchmarks.scaling.options import ScalingOptions, train_config
+from benchmarks.scaling.options import ScalingOptions
 from benchmarks.scaling.worker import SMALL, gradient_bytes, launch
 from colornet.data import load_dataset
 from colornet.errors import InputError
@@ -51,7 +53,7 @@ def measure(options: ScalingOptions) -> Record:
     if device.type == "cuda" and counts[-1] > torch.cuda.device_count():
         raise InputError(f"--processes {counts[-1]} needs as many GPUs; here are {torch.cuda.device_count()}.")
     # What cannot be had or read is said before the work, not after it.
-    choose_precision(train_config(options, options.presets[0], options.batch_sizes[0], 1))
+    choose_precision(sized_preset(options, options.presets[0]))
     if options.compute is not None:
         for preset in options.presets:
             read_steps(options.compute, preset)
@@ -179,8 +181,8 @@ def single_steps(options: ScalingOptions, points: list[Record], preset: str) -> 
         return seconds, points[0]["gradient_bytes"]
     seconds, width, blocks = read_steps(options.compute, preset)
     resized = dataclasses.replace(options, width=width, blocks=blocks or options.blocks)
-    config = train_config(resized, preset, COUNTED_IMAGES, 1)
-    config = dataclasses.replace(config, mixed_precision="no", compile="off", cpu=True)
+    values: dict[str, Any] = {"batch_size": COUNTED_IMAGES, "mixed_precision": "no", "compile": "off", "cpu": True}
+    config = sized_preset(resized, preset, **values)
     return seconds, gradient_bytes(start_trainer(config, random_dataset(config)))
 
 

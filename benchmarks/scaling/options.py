@@ -13,11 +13,11 @@ from typing import Literal
 
 from benchmarks.core.checks import check_above, check_alone, check_fp16, check_least, check_out
 from benchmarks.core.presets import EPOCH_IMAGES, check_presets, sized_preset
-from colornet.config import TrainConfig, check_config
+from colornet.config import check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError
 
-__all__ = ["ScalingOptions", "check", "train_config"]
+__all__ = ["ScalingOptions", "check"]
 
 
 @dataclass(frozen=True)
@@ -47,21 +47,6 @@ class ScalingOptions:
     out: Path | None = None  # JSON file for the numbers, with a plot beside it; must not exist yet
 
 
-def train_config(options: ScalingOptions, preset: str, images: int, processes: int) -> TrainConfig:
-    """Return a preset as it would train with `images` a process."""
-    return sized_preset(
-        preset,
-        options.width,
-        options.blocks,
-        data=options.data,
-        image_size=options.image_size,
-        batch_size=images * processes,
-        mixed_precision=options.mixed_precision,
-        compile=options.compile,
-        cpu=options.cpu,
-    )
-
-
 def check(options: ScalingOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("scaling starts its own")
@@ -71,7 +56,7 @@ def check(options: ScalingOptions) -> None:
     most = max(options.processes)
     for preset in options.presets:
         for images in options.batch_sizes:
-            check_config(train_config(options, preset, images, most), world_size=most)
+            check_config(sized_preset(options, preset, batch_size=images * most), world_size=most)
     if max(options.batch_sizes) * most > EPOCH_IMAGES:
         raise InputError(f"--batch-sizes times --processes is more than an epoch of {EPOCH_IMAGES:,} images.")
     if options.compute is not None and not options.compute.is_file():

@@ -14,10 +14,11 @@ from accelerate import DistributedDataParallelKwargs
 from torch import nn
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record
 from benchmarks.core.steps import endless_batches, release, repeat_to_epoch, start_accelerator
 from benchmarks.core.timing import Step, time_steps
-from benchmarks.scaling.options import ScalingOptions, train_config
+from benchmarks.scaling.options import ScalingOptions
 from colornet.color import to_float
 from colornet.data import Dataset, load_dataset
 from colornet.models.unet import count_parameters
@@ -68,7 +69,7 @@ def time_point(
     options: ScalingOptions, dataset: Dataset, preset: str, images: int, processes: int, bucket: float
 ) -> Record:
     """Time steps with `images` a process, and what they consist of: medians in seconds."""
-    config = train_config(options, preset, images, processes)
+    config = sized_preset(options, preset, batch_size=images * processes)
     accelerator = start_accelerator(config, DistributedDataParallelKwargs(bucket_cap_mb=bucket))
     trainer = build_trainer(config, accelerator, dataset)
     batches = endless_batches(trainer.loader)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.core.checks import check_alone, check_fp16, check_least, check_out
-from benchmarks.core.presets import check_notebook_size
+from benchmarks.core.presets import check_notebook_size, shared_values
 from colornet.config import TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.presets import PRESETS
@@ -62,11 +62,7 @@ class SpeedrunOptions:
 
 def our_config(options: SpeedrunOptions) -> TrainConfig:
     """Return our side of the race: the preset with the options that were given; its seed is set for each run."""
-    shared = {field.name for field in dataclasses.fields(SpeedrunOptions)} & {
-        field.name for field in dataclasses.fields(TrainConfig)
-    }
-    values = {name: value for name in shared - {"cache_dir"} if (value := getattr(options, name)) is not None}
-    return dataclasses.replace(PRESETS[options.preset][1], **values)
+    return dataclasses.replace(PRESETS[options.preset][1], **shared_values(options))
 
 
 def check(options: SpeedrunOptions) -> None:

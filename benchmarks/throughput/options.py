@@ -12,11 +12,11 @@ from typing import Literal
 
 from benchmarks.core.checks import check_above, check_alone, check_least, check_not_empty, check_out
 from benchmarks.core.presets import EPOCH_IMAGES, check_notebook_size, check_presets, sized_preset
-from colornet.config import TrainConfig, check_config
+from colornet.config import check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError
 
-__all__ = ["ThroughputOptions", "check", "preset_config"]
+__all__ = ["ThroughputOptions", "check"]
 
 
 @dataclass(frozen=True)
@@ -47,20 +47,6 @@ class ThroughputOptions:
     out: Path | None = None  # JSON file for the numbers; must not exist yet
 
 
-def preset_config(options: ThroughputOptions, preset: str, batch_size: int) -> TrainConfig:
-    """Return a preset as it would train, at a batch size, with the options that hold for all rows."""
-    return sized_preset(
-        preset,
-        options.width,
-        options.blocks,
-        data=options.data,
-        image_size=options.image_size,
-        batch_size=batch_size,
-        cpu=options.cpu,
-        activation_checkpointing=options.activation_checkpointing,
-    )
-
-
 def check(options: ThroughputOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("throughput is measured in one")
@@ -75,7 +61,7 @@ def check(options: ThroughputOptions) -> None:
         if size > EPOCH_IMAGES:
             raise InputError(f"--batch-sizes is {size}: it must be at most {EPOCH_IMAGES:,}, the images of an epoch.")
         for preset in options.presets:
-            check_config(preset_config(options, preset, size))
+            check_config(sized_preset(options, preset, batch_size=size, compile="auto"))
     if options.notebook_pipeline:
         check_notebook_size(options.image_size, "; change it or leave its pipeline out by --no-notebook-pipeline")
     if options.memory_limit is not None and not options.find_batch:

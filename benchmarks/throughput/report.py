@@ -148,11 +148,9 @@ def _on(value: bool | None) -> str:
 
 def roofline_table(rooflines: Sequence[Record]) -> Table:
     """Lay out the least milliseconds of a step, a column a case, and below them the step that was measured."""
-    decimals = [decimals_for(1000 * row["seconds"], 4) for row in rooflines]
 
     def line(name: str, seconds: Sequence[float | None], *, bold: bool = False, ranked: bool = True) -> Line:
-        texts = [_milliseconds(value, places) for value, places in zip(seconds, decimals, strict=True)]
-        return Line(Cell(name, bold), [Cell(text, bold) for text in texts], ranked)
+        return Line(Cell(name, bold), [Cell(format_digits(value, 4, 1e-3), bold) for value in seconds], ranked)
 
     speeds = [row["measured_images_per_second"] for row in rooflines]
     steps = [row["batch_size"] / speed if speed else None for row, speed in zip(rooflines, speeds, strict=True)]
@@ -166,11 +164,6 @@ def roofline_table(rooflines: Sequence[Record]) -> Table:
         line("input side by itself", [row["input_seconds"] for row in rooflines], ranked=False),
     ]
     return Table("Least time of a step", headings(["ms", *map(_case, rooflines)]), lines)
-
-
-def _milliseconds(seconds: float | None, places: int) -> str:
-    """Write a time with the decimals of its column, or fewer where four digits are enough."""
-    return DASH if seconds is None else format_number(1000 * seconds, min(places, decimals_for(1000 * seconds, 4)))
 
 
 def _case(row: Record) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import os
 import tempfile
@@ -15,9 +14,10 @@ from tqdm import tqdm
 
 from benchmarks.baselines.notebook_pipeline import NotebookPipeline
 from benchmarks.core.device import settle
+from benchmarks.core.presets import sized_preset
 from benchmarks.core.steps import Case, build_step, endless_batches, release
 from benchmarks.core.timing import time_steps
-from benchmarks.throughput.options import ThroughputOptions, preset_config
+from benchmarks.throughput.options import ThroughputOptions
 from colornet.color import to_float
 from colornet.data import Dataset, DeviceLoader
 from colornet.errors import InputError
@@ -45,10 +45,8 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
     for preset, batch_size, precision, compiled in itertools.product(
         options.presets, options.batch_sizes, options.precisions, options.compile
     ):
-        config = dataclasses.replace(
-            preset_config(options, preset, batch_size), mixed_precision=precision, compile=compiled
-        )
-        config = settle(config, device)
+        values = {"batch_size": batch_size, "mixed_precision": precision, "compile": compiled}
+        config = settle(sized_preset(options, preset, **values), device)
         cases += [Case(preset, "train", config), Case(preset, "inference", config)]
     return list(dict.fromkeys(cases))
 
