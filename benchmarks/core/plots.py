@@ -8,7 +8,7 @@ Widths and sizes of type are CSS pixels: a plot is drawn at the size at which th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import StringIO
@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 from matplotlib.typing import RcKeyType
 from numpy.typing import NDArray
 
+from benchmarks.core import sections
 from colornet.files import replacing
 
 __all__ = [
@@ -37,7 +38,7 @@ __all__ = [
     "bars",
     "blank",
     "curves",
-    "panel_svg",
+    "panel_figure",
     "scatter",
     "shortened",
     "svg",
@@ -170,22 +171,21 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str, label: str) -> 
 
 
 @mpl.rc_context(STYLE)
-def panel_svg(panel: Panel, label: str, *, wide: bool = False) -> str:
+def panel_figure(caption: str, panel: Panel, source: Path, *, wide: bool = False) -> sections.Figure:
     """Draw a panel for the page, which shows two of them in a row where they are `wide`, else three."""
     figure, axes = blank(_WIDE, 320) if wide else blank(_WIDTH, 250)
     panel(axes)
-    return svg(figure, label)
+    return sections.Figure(caption, [svg(figure, f"{caption} in {source}")])
 
 
 @mpl.rc_context(STYLE | {"grid.color": "0.9"})
-def write_panels(rows: Sequence[Sequence[tuple[str, Panel]]], path: Path) -> Path:
-    """Draw rows of panels, each below its title, to a PNG file; return `path`."""
-    columns = len(rows[0])
-    figure = Figure(figsize=(_WIDE * columns / 72, 340 * len(rows) / 72), layout="constrained")
-    for axes_row, row in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
-        for axes, (title, panel) in zip(axes_row, row, strict=True):
-            panel(axes)
-            axes.set_title(title)
+def write_panels(panels: Mapping[str, Panel], path: Path, columns: int = 1) -> Path:
+    """Draw panels below their titles, `columns` in a row, to a PNG file; return `path`."""
+    rows = len(panels) // columns
+    figure = Figure(figsize=(_WIDE * columns / 72, 340 * rows / 72), layout="constrained")
+    for axes, (title, panel) in zip(figure.subplots(rows, columns, squeeze=False).flat, panels.items(), strict=True):
+        panel(axes)
+        axes.set_title(title)
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=2 * 72)
     return path

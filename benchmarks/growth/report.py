@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
-from benchmarks.core.sections import Block, Figure, Figures, Section, measured_on
+from benchmarks.core.sections import Block, Figures, Section, measured_on
 from benchmarks.core.tables import (
     Cell,
     Line,
@@ -49,13 +49,10 @@ _TIPS = {
 def section(result: Result, colors: Colors) -> Section:
     """Show a record of `growth`: its plot and its tables."""
     record = result.record
+    panel = functools.partial(_draw, record)
+    figure = plots.panel_figure("Training speed over the number of images", panel, result.path, wide=True)
     title = f"Growth of the data set on {record['device']}"
-    caption = "Images/s of training over the number of images; hollow: cold file"
-    figure = Figure(
-        caption, [plots.panel_svg(functools.partial(_draw, record), f"{caption}, {result.path}", wide=True)]
-    )
-    blocks = [Figures([figure], "wide"), *tables(record)]
-    return Section(title, summarize(record), result.path, blocks)
+    return Section(title, summarize(record), result.path, [Figures([figure], "wide"), *tables(record)])
 
 
 def summarize(record: Record) -> str:
@@ -110,7 +107,7 @@ def draw(record: Record, path: Path) -> Path:
     """Draw images/s over the number of images to a PNG file; return its path."""
     options = record["options"]
     title = f"{options['preset']}, width {options['width']}, batch {options['batch_size']}"
-    return plots.write_panels([[(title, functools.partial(_draw, record))]], path)
+    return plots.write_panels({title: functools.partial(_draw, record)}, path)
 
 
 def _draw(record: Record, axes: Axes) -> None:

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
-from benchmarks.core.sections import Block, Figure, Figures, Note, Section, measured_on
+from benchmarks.core.sections import Block, Figures, Note, Section, measured_on
 from benchmarks.core.tables import Cell, Line, Table, format_digits, format_number, format_percent, headings
 
 __all__ = ["REQUIRED", "draw", "section", "summarize", "tables"]
@@ -46,9 +46,7 @@ _HIDDEN = {"low": "nothing hidden", "high": "all hidden that can be", "here": "h
 def section(result: Result, colors: Colors) -> Section:
     """Show a record of `scaling`: plots of efficiency, the measured points and what is predicted."""
     record = result.record
-    figures = []
-    for title, panel in (titled for row in _panels(record) for titled in row):
-        figures.append(Figure(title, [plots.panel_svg(panel, f"{title} in {result.path}")]))
+    figures = [plots.panel_figure(title, panel, result.path) for title, panel in _panels(record).items()]
     drawn: list[Block] = [Note(_READING), Figures(figures)] if figures else []
     blocks = [*drawn, *tables(record)]
     return Section(f"Scaling on {record['device']}", summarize(record), result.path, blocks)
@@ -118,19 +116,17 @@ def _ninety_table(model: Record) -> Table:
 
 def draw(record: Record, path: Path) -> Path | None:
     """Draw the efficiencies to a PNG file, weak beside strong; return its path, None where nothing is predicted."""
-    rows = _panels(record)
-    return plots.write_panels(rows, path) if rows else None
+    panels = _panels(record)
+    return plots.write_panels(panels, path, columns=len(_SCALINGS)) if panels else None
 
 
-def _panels(record: Record) -> list[list[tuple[str, plots.Panel]]]:
-    """List the plots of each model by their titles: weak, strong."""
-    return [
-        [
-            (f"{model['preset']}, {kind} scaling", functools.partial(_draw_efficiency, record, model, kind))
-            for kind in _SCALINGS
-        ]
+def _panels(record: Record) -> dict[str, plots.Panel]:
+    """Return the plots by their titles: for each model weak scaling, then strong."""
+    return {
+        f"{model['preset']}, {kind} scaling": functools.partial(_draw_efficiency, record, model, kind)
         for model in record["models"]
-    ]
+        for kind in _SCALINGS
+    }
 
 
 def _draw_efficiency(record: Record, model: Record, kind: str, axes: Axes) -> None:

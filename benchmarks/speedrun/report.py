@@ -13,7 +13,7 @@ from matplotlib.ticker import LogLocator, NullLocator
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
-from benchmarks.core.sections import Block, Figure, Figures, Legend, Note, Section, listed, measured_on
+from benchmarks.core.sections import Block, Figures, Legend, Note, Section, listed, measured_on
 from benchmarks.core.tables import DASH, Cell, Line, Table, decimals_for, format_digits, format_number, headings
 
 __all__ = ["REQUIRED", "draw", "section", "summarize", "tables"]
@@ -45,12 +45,12 @@ _AXES = {"seconds": (1.0, "seconds of training"), "images": (1e3, "thousand imag
 def section(result: Result, colors: Colors) -> Section:
     """Show a race: its outcome in words, the curves of both sides, and a row for each run."""
     record = result.record
-    figures = []
-    for key, (_, x_label) in _AXES.items():
-        panel = functools.partial(_draw_race, record, colors, key)
-        figures.append(
-            Figure(f"MSE over {x_label}", [plots.panel_svg(panel, f"MSE over {x_label} in {result.path}", wide=True)])
+    figures = [
+        plots.panel_figure(
+            f"MSE over {x_label}", functools.partial(_draw_race, record, colors, key), result.path, wide=True
         )
+        for key, (_, x_label) in _AXES.items()
+    ]
     blocks = [Note(_CURVES_READING), Legend(_names(record, colors)), Figures(figures, "wide"), *tables(record)]
     title = f"Time to the original notebooks' result on {record['data']['name']}"
     return Section(title, summarize(record), result.path, blocks)
@@ -164,7 +164,7 @@ def draw(record: Record, path: Path) -> Path:
         lines = [axes.plot([], [], color=color, label=name)[0] for name, color in _names(record, colors).items()]
         axes.legend(handles=lines, frameon=False, labelcolor=plots.INK)
 
-    return plots.write_panels([[(f"{record['data']['name']}, {record['device']}", panel)]], path)
+    return plots.write_panels({f"{record['data']['name']}, {record['device']}": panel}, path)
 
 
 def _names(record: Record, colors: Colors) -> dict[str, str]:

@@ -122,7 +122,7 @@ def describe_row(
     peaks: dict[str, float],
     around: list[float],
 ) -> Record:
-    """Write down a case and what `attempt` made of it: its numbers, or None for each and the reason.
+    """Write down a case and what `time_case` made of it: its numbers, or None for each and the reason.
 
     `flops` are those of an image, `around` the seconds of the notebook pipeline's steps before and after the case.
     """

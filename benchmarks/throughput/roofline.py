@@ -68,18 +68,12 @@ class Pass:
     weights: int = 0
     state: int = 0
 
-    def seconds(self, images: int, precision: str, flops_per_second: float, bandwidth: float) -> float:
-        """Return the longer of the two times that arithmetic and memory need for a batch."""
-        return max(self.flops_for(images) / flops_per_second, self.bytes_for(images, precision) / bandwidth)
-
-    def flops_for(self, images: int) -> float:
-        """Return the floating-point operations on a batch."""
-        return self.flops * images / COUNTED_IMAGES
-
-    def bytes_for(self, images: int, precision: str) -> float:
-        """Return the bytes read and written for a batch in a precision."""
+    def cost(self, images: int, precision: str, flops_per_second: float, bandwidth: float) -> dict[str, float]:
+        """Return the operations on a batch, the bytes read and written, and the longer of the times they need."""
+        flops = self.flops * images / COUNTED_IMAGES
         numbers = self.activations * images / COUNTED_IMAGES + self.weights
-        return numbers * _BYTES[precision] + self.state * _FLOAT32
+        moved = numbers * _BYTES[precision] + self.state * _FLOAT32
+        return {"flops": flops, "bytes": moved, "seconds": max(flops / flops_per_second, moved / bandwidth)}
 
 
 def trace(case: Case, dataset: Dataset) -> list[Pass]:
@@ -175,18 +169,16 @@ class Tracer:
 
 def bound(passes: Iterable[Pass], images: int, precision: str, flops_per_second: float, bandwidth: float) -> Record:
     """Add up the least time of a step on a batch: by group, by layer, and the images/s that it allows."""
-    peaks = flops_per_second, bandwidth
-    groups = {group: {"flops": 0.0, "bytes": 0.0, "seconds": 0.0} for group in GROUPS}
+    nothing = {"flops": 0.0, "bytes": 0.0, "seconds": 0.0}
+    groups: dict[str, Record] = {group: {**nothing} for group in GROUPS}
     layers: dict[tuple[str, str], Record] = {}
     for one in passes:
-        layer = layers.setdefault(
-            (one.layer, one.kind),
-            {"layer": one.layer, "kind": one.kind, "group": one.group, "flops": 0.0, "bytes": 0.0, "seconds": 0.0},
-        )
+        cost = one.cost(images, precision, flops_per_second, bandwidth)
+        described = {"layer": one.layer, "kind": one.kind, "group": one.group, **nothing}
+        layer = layers.setdefault((one.layer, one.kind), described)
         for total in (groups[one.group], layer):
-            total["flops"] += one.flops_for(images)
-            total["bytes"] += one.bytes_for(images, precision)
-            total["seconds"] += one.seconds(images, precision, *peaks)
+            for name, value in cost.items():
+                total[name] += value
     seconds = sum(group["seconds"] for group in groups.values())
     return {
         "seconds": seconds,

@@ -79,15 +79,15 @@ def time_interleaved(
 ) -> tuple[list[Timing | str], list[list[float]]]:
     """Time the cases with a segment of the notebook pipeline before the first and after each.
 
-    Returns what `attempt` does for each case, and seconds of the steps of each segment, one segment more than there are
-    cases; without a notebook pipeline they are empty.
+    Returns what `time_case` does for each case, and seconds of the steps of each segment, one segment more than there
+    are cases; without a notebook pipeline they are empty.
     """
-    outcomes = []
+    outcomes: list[Timing | str] = []
     with _empty_code_cache(), tqdm(cases, unit="row", disable=None) as bar:
         segments = [time_notebook(notebook, options.notebook_steps)]
         for case in bar:
             bar.set_postfix_str(f"{case.preset}, {case.mode}, {case.config.batch_size}")
-            outcomes.append(attempt(case, dataset, options))
+            outcomes.append(time_case(case, dataset, options))
             release()
             segments.append(time_notebook(notebook, options.notebook_steps))
     return outcomes, segments
@@ -103,25 +103,23 @@ def time_notebook(notebook: NotebookPipeline | None, steps: int) -> list[float]:
     return time_steps(notebook.step, steps, notebook.device)
 
 
-def attempt(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timing | str:
-    """Time a case; where it does not fit in the memory of the device, return a sentence that says so."""
-    try:
-        return time_case(case, dataset, options)
-    except torch.OutOfMemoryError as error:
-        return f"Does not fit in memory: {str(error).splitlines()[0]}"
+def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timing | str:
+    """Build the networks of a case and time its first step and, after the warm-up, `options.steps` of them.
 
-
-def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timing:
-    """Build the networks of a case and time its first step and, after the warm-up, `options.steps` of them."""
+    Returns a sentence where it does not fit in the memory of the device.
+    """
     on_gpu = case.device.type == "cuda"
     allocated = torch.cuda.memory_allocated() if on_gpu else 0
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    step = build_step(case, dataset)
-    (first,) = time_steps(step, 1, case.device)
-    for _ in range(options.warmup):
-        step()
-    steps = time_steps(step, options.steps, case.device)
+    try:
+        step = build_step(case, dataset)
+        (first,) = time_steps(step, 1, case.device)
+        for _ in range(options.warmup):
+            step()
+        steps = time_steps(step, options.steps, case.device)
+    except torch.OutOfMemoryError as error:
+        return f"Does not fit in memory: {str(error).splitlines()[0]}"
     return Timing(first, steps, torch.cuda.max_memory_allocated() - allocated if on_gpu else None)
 
 
