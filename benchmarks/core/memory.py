@@ -23,7 +23,7 @@ from colornet.config import TrainConfig
 
 __all__ = ["STATUS", "host_memory", "peak_memory", "read_peak", "status_bytes"]
 
-STEPS = 2  # the second one has the moments of the optimizer beside it
+STEPS = 2  # the second step also holds the moments of the optimizer
 STATUS = Path("/proc/self/status")  # Linux
 _OVER_LIMIT = 3  # exit code of the fresh process
 _POLL_SECONDS = 0.01  # between two looks of the fresh process at its memory
@@ -60,7 +60,7 @@ def _peak_of_fresh_process(case: Case, limit: int | None) -> int | None:
         cwd=Path(__file__).parents[2],
         check=False,
     )
-    if done.returncode in (_OVER_LIMIT, -signal.SIGKILL):  # by itself, or by a kernel without memory
+    if done.returncode in (_OVER_LIMIT, -signal.SIGKILL):  # ended by itself, or by the kernel for lack of memory
         return None
     if done.returncode:
         raise RuntimeError(f"The process that measures memory failed: {done.stderr.strip()}")
@@ -68,7 +68,7 @@ def _peak_of_fresh_process(case: Case, limit: int | None) -> int | None:
 
 
 def _run(case: Case) -> None:
-    """Make steps on as many random images as the batch has."""
+    """Make some steps of a case on random images."""
     step = build_step(case, random_dataset(case.config))
     for _ in range(STEPS):
         step()
@@ -107,7 +107,7 @@ def _main() -> None:
 
 
 def _end_over(limit: int) -> None:
-    """End this process, before the machine suffers, once it occupies more bytes than `limit`."""
+    """End this process as soon as it occupies more bytes than `limit`."""
     while read_peak() <= limit:
         time.sleep(_POLL_SECONDS)
     os._exit(_OVER_LIMIT)

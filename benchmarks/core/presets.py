@@ -1,4 +1,4 @@
-"""What benchmarks of speed take from the presets of colornet.train: their configurations in other sizes."""
+"""The presets of colornet.train in other sizes, as speed benchmarks train them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from colornet.presets import PRESETS
 __all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "check_notebook_size", "check_presets", "shared_values",
            "sized_preset"]  # fmt: skip
 
-EPOCH_IMAGES = 45_000  # training images of CIFAR-10: other data is repeated to have as many, so epochs are as long
+EPOCH_IMAGES = 45_000  # training images of CIFAR-10; smaller data sets are repeated to have as many
 NOTEBOOK_FACTOR = 16  # the notebooks' network halves the size four times
 
 

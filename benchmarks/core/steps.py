@@ -1,4 +1,4 @@
-"""The steps that benchmarks of speed make: training and inference of `colornet` as it composes them itself."""
+"""The steps that speed benchmarks measure: training and inference as `colornet` itself composes them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["COUNTED_IMAGES", "Case", "Mode", "build_step", "count_flops", "count
 
 Mode = Literal["train", "inference"]
 
-COUNTED_IMAGES = 2  # FLOPs are counted on a batch of so many; BatchNorm may not like one
+COUNTED_IMAGES = 2  # batch on which FLOPs are counted; BatchNorm needs more than one
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def endless_batches(loader: DeviceLoader) -> Iterator[list[Tensor]]:
 
 
 def build_step(case: Case, dataset: Dataset) -> Step:
-    """Build the networks of a case; return what makes one step of training or of inference."""
+    """Build the networks of a case; return a function that makes one step of training or of inference."""
     if case.mode == "inference":
         return inference_step(case.config, dataset)
     trainer = start_trainer(case.config, dataset)
@@ -72,7 +72,7 @@ def build_step(case: Case, dataset: Dataset) -> Step:
 
 
 def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
-    """Return what colors one batch, as evaluation does it."""
+    """Return a step that colors one batch in the way that evaluation does."""
     torch.backends.cudnn.benchmark = True  # as in evaluation
     accelerator = start_accelerator(config)
     generator = build_generator(config).to(accelerator.device).eval().requires_grad_(False)
@@ -84,10 +84,10 @@ def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
 
 
 def release() -> None:
-    """Forget the networks of a case and the code compiled for them.
+    """Free the memory of a case and the code compiled for its networks.
 
     Compiled code belongs to the source of a network, not to the object: the next case would find it, and be compiled
-    for variable shapes or, after a few cases, not at all.
+    for dynamic shapes or, after a few cases, not at all.
     """
     torch.compiler.reset()
     gc.collect()
@@ -99,7 +99,7 @@ def release() -> None:
 
 
 def counted(case: Case) -> Case:
-    """Return a case as its work is counted: a step on `COUNTED_IMAGES` images, uncompiled, in fp32, nothing twice."""
+    """Return a case as its work is counted: `COUNTED_IMAGES` images, uncompiled, fp32, no checkpointing."""
     config = dataclasses.replace(
         case.config, batch_size=COUNTED_IMAGES, mixed_precision="no", compile="off", activation_checkpointing=False
     )
@@ -117,8 +117,7 @@ def count_flops(case: Case, dataset: Dataset) -> int:
 def repeat_to_epoch(dataset: Dataset) -> Dataset:
     """Repeat training images until they are as many as those of CIFAR-10.
 
-    Batches larger than a small data set become possible, and what is done once an epoch weighs as little as it does in
-    training.
+    This allows batches larger than a small data set, and gives the work that is done once an epoch its usual weight.
     """
     count = len(dataset.train)
     if count >= EPOCH_IMAGES:
@@ -127,7 +126,7 @@ def repeat_to_epoch(dataset: Dataset) -> Dataset:
 
 
 def random_dataset(config: TrainConfig) -> Dataset:
-    """Make as many random images as a batch has, where what they show does not matter."""
+    """Return a data set of as many random images as a batch has."""
     side = config.image_size
     images = torch.randint(0, 256, (config.batch_size, 3, side, side), dtype=torch.uint8)
     return Dataset("random", images, images[:1], images[:1], "")

@@ -1,4 +1,4 @@
-"""A data set of any size, for `growth`: given images again and again, each time with noise of its own, in one file."""
+"""A data set of any size in one file: given images repeated, each time with different noise."""
 
 from __future__ import annotations
 

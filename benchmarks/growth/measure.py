@@ -1,4 +1,4 @@
-"""What `growth` writes down: speed and memory of every point, and how fast streaming is beside memory."""
+"""The record of `growth`: speed and memory of every point, and its speed relative to resident images."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ METHOD = {
     "resident": "the images are in the memory of the device; on a CPU they are copied from the file to memory",
     "mapped": "on a CPU: the map of the file is used where it is, what training does without --device-budget",
     "streamed": "with --device-budget 0: gathered from the map in the background, three batches ahead",
-    "cold": "the page cache was told to forget the file before the turn, so that nearly all images come from the disk, "
-    "as they do where it is larger than memory; otherwise they were read once before, as loading does",
+    "cold": "the file was removed from the page cache before, so that nearly all images come from the disk, as they do "
+    "where it is larger than memory; otherwise they were read once before, as loading does",
     "share_of_resident": "images/s over those of `resident` in the same round, with as many images, or with the most "
     "that were resident; the median round",
     "epoch_start_seconds": "until the first batch: images are uploaded, order and augmentations drawn",
@@ -61,7 +61,7 @@ class Point:
 
 
 def measure(options: GrowthOptions) -> Record:
-    """Measure all points, interleaved; return the record that the JSON file is to hold."""
+    """Measure all points, interleaved; return the record."""
     device = choose_device(options.cpu)
     config = settle(sized_preset(options, options.preset), device)
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
@@ -111,7 +111,7 @@ def plan_points(options: GrowthOptions, device: torch.device, size: int) -> list
 def run_round(
     options: GrowthOptions, config: TrainConfig, points: list[Point], loaded: Dataset, path: Path, number: int
 ) -> dict[Point, Record]:
-    """Measure every point once; every other round in the opposite order, so that no place in it is better."""
+    """Measure every point once, in every other round in the opposite order, so that no position is favored."""
     few = loaded.train[torch.arange(2 * config.batch_size) % len(loaded.train)]
     trainer = start_trainer(config, dataclasses.replace(loaded, train=few))
     for microbatches in trainer.loader.epoch(0):  # compiles, and makes the moments of the optimizer
@@ -127,7 +127,7 @@ def run_round(
 
 
 def time_point(trainer: Trainer, point: Point, options: GrowthOptions, path: Path) -> Record:
-    """Train some steps on the images of a point, then only load as many."""
+    """Time some training steps on the images of a point, then the loader alone."""
     device, config = trainer.accelerator.device, trainer.config
     if point.cold:
         evict_page_cache(path)
@@ -174,13 +174,13 @@ def time_point(trainer: Trainer, point: Point, options: GrowthOptions, path: Pat
 
 
 def occupied(device: torch.device) -> tuple[int | None, int | None]:
-    """Return the bytes of anonymous memory of this process, where Linux says them, and those on a GPU."""
+    """Return the bytes of anonymous memory of this process, on Linux, and those allocated on a GPU."""
     host = status_bytes("RssAnon") if STATUS.exists() else None
     return host, torch.cuda.memory_allocated(device) if device.type == "cuda" else None
 
 
 def describe(point: Point, rounds: list[dict[Point, Record]]) -> Record:
-    """Write down a point and the medians of its rounds, and what share of the resident images' speed it has."""
+    """Describe a point: the medians of its rounds, and its speed relative to resident images."""
     mine = [measured[point] for measured in rounds]
     medians = {name: None if value is None else statistics.median(one[name] for one in mine)
                for name, value in mine[0].items()}  # fmt: skip

@@ -21,19 +21,19 @@ __all__ = ["GrowthOptions", "check"]
 
 @dataclass(frozen=True)
 class GrowthOptions:
-    """On what is trained, and how often it is timed."""
+    """The networks, the numbers of images, and how often each is timed."""
 
     preset: str = "ae"  # preset of colornet.train
     width: int = 16  # channels of the first level of the networks
     batch_size: int = 64  # images per step
     sizes: tuple[int, ...] = (10_000, 50_000, 500_000, 5_000_000)  # numbers of images; the largest on a cold disk
-    resident_limit: float | None = None  # GiB of images that are also held in memory (default: a quarter of it)
+    resident_limit: float | None = None  # GiB of images that are also held in memory (default: a quarter of the memory)
     blocks: int | None = None  # blocks per level of the networks
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # as in training
     compile: Literal["auto", "on", "off"] = "auto"  # as in training
     rounds: int = 3  # times that everything is measured, one after the other
     steps: int = 20  # timed steps of each in each round
-    warmup: int = 5  # steps before them; what was gathered ahead at their start must be used up
+    warmup: int = 5  # steps before them, which use up the batches gathered ahead
     data: str = "sample"  # cifar10, sample, or a folder of images, which are repeated with noise
     image_size: int = 32  # side of the square images, pixels
     cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)

@@ -1,4 +1,4 @@
-"""What `scaling` writes down: the measured points, the model fitted to them, and what it predicts."""
+"""The record of `scaling`: the measured points, the model fitted to them, and its predictions."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.training.accelerator import choose_precision
 
-__all__ = ["add_efficiency", "describe_link", "describe_models", "measure"]
+__all__ = ["add_efficiency", "describe_link", "describe_model", "measure"]
 
 METHOD = {
     "points": "Trainer.train_step and the next batch of DeviceLoader, as in training; seconds are the median step of a "
@@ -47,17 +47,17 @@ METHOD = {
 
 
 def measure(options: ScalingOptions) -> Record:
-    """Measure all points and return the record that the JSON file is to hold."""
+    """Measure all points and return the record."""
     device = choose_device(options.cpu)
     counts = sorted({1, *options.processes})
     if device.type == "cuda" and counts[-1] > torch.cuda.device_count():
         raise InputError(f"--processes {counts[-1]} needs as many GPUs; here are {torch.cuda.device_count()}.")
-    # What cannot be had or read is said before the work, not after it.
+    # An unavailable precision or an unreadable file is refused before the work, not after it.
     choose_precision(sized_preset(options, options.presets[0]))
     if options.compute is not None:
         for preset in options.presets:
             read_steps(options.compute, preset)
-    # Downloaded or decoded here, once, before several processes want to.
+    # Downloaded or decoded here once, before several processes do.
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     rounds: dict[int, list[list[list[Record]]]] = {count: [] for count in counts}
     with tqdm(total=options.rounds * len(counts), unit="launch", disable=None) as bar:
@@ -69,18 +69,19 @@ def measure(options: ScalingOptions) -> Record:
     points = [point for count in counts for point in combine(rounds[count])]
     for point in points:
         add_efficiency(point, points)
+    link = describe_link(options, points)
     return {
         **start_record("scaling", device, options),
         "data": describe_data(loaded, repeated_to=len(repeat_to_epoch(loaded).train)),
         "method": METHOD,
         "points": points,
-        "link": describe_link(options, points),
-        "models": describe_models(options, points),
+        "link": link,
+        "models": [] if link is None else [describe_model(options, points, preset, link) for preset in options.presets],
     }
 
 
 def combine(rounds: list[list[list[Record]]]) -> list[Record]:
-    """Make one point of what every round and rank measured of it; `rounds` is indexed by round, rank, point."""
+    """Combine what every round and rank measured to one point each; `rounds` is indexed by round, rank, point."""
     points = []
     for place, example in enumerate(rounds[0][0]):
         kinds: list[str] = [
@@ -122,19 +123,11 @@ def describe_link(options: ScalingOptions, points: list[Record]) -> Record | Non
     return {"latency": latency, "bandwidth": bandwidth, "assumed": assumed}
 
 
-def describe_models(options: ScalingOptions, points: list[Record]) -> list[Record]:
-    """Fit the model of each preset and predict; empty where no link is known."""
-    described = describe_link(options, points)
-    if described is None:
-        return []
-    link = Link(described["latency"], described["bandwidth"])
+def describe_model(options: ScalingOptions, points: list[Record], preset: str, described_link: Record) -> Record:
+    """Fit the model of a preset and predict."""
+    link = Link(described_link["latency"], described_link["bandwidth"])
     # How much is hidden belongs to the device and link on which it was measured.
-    elsewhere = options.compute is not None or bool(described["assumed"])
-    return [describe_model(options, points, preset, link, elsewhere) for preset in options.presets]
-
-
-def describe_model(options: ScalingOptions, points: list[Record], preset: str, link: Link, elsewhere: bool) -> Record:
-    """Fit the model of a preset and predict; `elsewhere` if device or link are others than those measured here."""
+    elsewhere = options.compute is not None or described_link["assumed"]
     mine = [point for point in points if point["preset"] == preset]
     seconds, size = single_steps(options, mine, preset)
     compute = fit_compute(seconds)

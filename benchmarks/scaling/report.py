@@ -1,4 +1,4 @@
-"""What `scaling` shows: what more processes bring, as measured and as a model predicts of even more of them."""
+"""What `scaling` shows: the efficiency of several processes as measured, and as predicted for more of them."""
 
 from __future__ import annotations
 

@@ -27,12 +27,17 @@ from colornet.training.trainer import Trainer
 
 __all__ = ["SMALL", "gradient_bytes", "launch"]
 
-SMALL = 4096  # bytes of an all-reduce that is all latency
-ALONE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # what makes Accelerate connect to others
+SMALL = 4096  # bytes of an all-reduce whose time is latency alone
+ALONE = (
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+)  # make Accelerate connect to other processes
 
 
 def launch(options: ScalingOptions, processes: int) -> list[list[Record]]:
-    """Measure all points of a number of processes, which are started here; what each of them measured, by rank."""
+    """Start a number of processes that measure all points; return the points of each process, by rank."""
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -68,7 +73,7 @@ def work(options: ScalingOptions, processes: int) -> list[Record]:
 def time_point(
     options: ScalingOptions, dataset: Dataset, preset: str, images: int, processes: int, bucket: float
 ) -> Record:
-    """Time steps with `images` a process, and what they consist of: medians in seconds."""
+    """Time steps with `images` a process and their parts: medians in seconds."""
     config = sized_preset(options, preset, batch_size=images * processes)
     accelerator = start_accelerator(config, DistributedDataParallelKwargs(bucket_cap_mb=bucket))
     trainer = build_trainer(config, accelerator, dataset)

@@ -56,7 +56,7 @@ GRAY = {
 
 
 def measure(options: SpeedrunOptions) -> Record:
-    """Train both sides and return the record that the JSON file is to hold.
+    """Train both sides and return the record.
 
     Raises `InputError` for options that do not go with the device or the data.
     """
@@ -129,7 +129,7 @@ def load_images(options: SpeedrunOptions, batch_size: int) -> tuple[Dataset, Ten
 
 
 def _ratios(notebook: Record, run: Record) -> dict[str, float | None]:
-    """Relate the times of both sides, by the clock and by the processor; None where a run did not get there."""
+    """Relate the times of both sides, by the clock and by the processor; None where a run did not reach the target."""
     clocks = {"ratio": "seconds", "cpu_ratio": "cpu_seconds"}
     return {
         name: notebook[f"{clock}_to_target"] / run[clock] if run["reached"] and run[clock] else None
@@ -147,7 +147,7 @@ def held_out_mse(colorize: Colorize, images: Tensor, device: torch.device, *, ba
 
 
 def run_notebook(options: SpeedrunOptions, train: Tensor, held_out: Tensor, device: torch.device) -> Record:
-    """Train the original notebooks' autoencoder for its epochs; return its numbers, the curve a point an epoch."""
+    """Train the original notebooks' autoencoder for its epochs; return its numbers and its curve, a point an epoch."""
     torch.backends.cudnn.benchmark = False  # torch's default, which the notebooks do not touch
     NotebookPipeline(train, width=options.notebook_width, device=device).step()  # starts the device and its libraries
     torch.manual_seed(0)

@@ -2,7 +2,7 @@
 
 `python -m benchmarks speedrun --notebook-epochs 20 --seeds 5 --out speedrun.json` trains the notebooks' autoencoder
 with its own loop, batch size and precision; its mean squared error on held-out images is the target. A configuration of
-ours then starts from scratch, on the same images and the same device, and stops as soon as it is there.
+ours then starts from scratch, on the same images and the same device, and stops as soon as it reaches the target.
 """
 
 from __future__ import annotations

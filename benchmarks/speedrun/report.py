@@ -27,7 +27,7 @@ REQUIRED = {
 
 _NOTEBOOK = "notebook pipeline"
 _MSE_DECIMALS = 5
-_SAID_ABOVE = ("data", "image_size", "cpu")  # options of which the summary tells
+_SAID_ABOVE = ("data", "image_size", "cpu")  # options that the summary names
 _CURVES_READING = (
     "Mean squared error (MSE) of the held-out images. A line a run, a point an evaluation; the large dot is the first "
     "at or below the target. Logarithmic axes: over seconds, the ratio is the distance between two dots."
@@ -57,7 +57,7 @@ def section(result: Result, colors: Colors) -> Section:
 
 
 def summarize(record: Record) -> str:
-    """Say who reached what, how fast, on what, and where it comes from."""
+    """Say how fast each side reached the target, on which data and device."""
     notebook, target, runs, median = (record[key] for key in ("notebook_pipeline", "target", "runs", "median"))
     preset, reached = record["ours"]["preset"], sum(run["reached"] for run in runs)
     comes = f"Ours ({preset}) comes down to the error of the original notebooks' autoencoder in"
@@ -65,7 +65,7 @@ def summarize(record: Record) -> str:
     cpu_ratio = median.get("cpu_ratio")  # earlier results have none
     by_processor = f", by the processor's time {format_number(cpu_ratio, 2)} times" if cpu_ratio else ""
     if median["ratio"]:
-        missing = "" if reached == len(runs) else f", of which {reached} got there"
+        missing = "" if reached == len(runs) else f", of which {reached} reached it"
         outcome = (
             f"{comes} {format_digits(median['seconds'])} s of training, the median of {_runs(len(runs))}{missing}; "
             f"{loop}, {format_number(median['ratio'], 2)} times as long{by_processor}."
@@ -102,11 +102,11 @@ def explain(record: Record) -> str:
 
 def runs_table(record: Record) -> Table:
     """Lay out the runs below the notebook pipeline that they are compared with, and their median last."""
-    notebook, mark, runs = record["notebook_pipeline"], record["target"]["mse"], record["runs"]
+    notebook, target, runs = record["notebook_pipeline"], record["target"]["mse"], record["runs"]
     reasons = list(dict.fromkeys(run["reason"] for run in runs if run["reason"]))
     times = [run["seconds"] for run in runs if run["reached"]]
     decimals = decimals_for(min([notebook["seconds_to_target"], *times]))
-    there = next(point for point in notebook["curve"] if point["mse"] <= mark)
+    there = next(point for point in notebook["curve"] if point["mse"] <= target)
     first = {**notebook, **there, "ratio": 1.0, "reached": True, "reason": None}
     lines = [_line(_NOTEBOOK, first, there["mse"], decimals, reasons, ranked=False)]
     for run in runs:
@@ -144,7 +144,7 @@ def _line(
 
 
 def _with_range(middle: float | None, values: Sequence[float], decimals: int) -> str:
-    """Write a median, and in brackets between what it lies; a dash where there is none."""
+    """Format a median with its range in brackets; a dash where there is none."""
     if middle is None:
         return DASH
     ends = [format_number(end, decimals) for end in (min(values), max(values))] if len(values) > 1 else []

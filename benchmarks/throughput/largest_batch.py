@@ -16,7 +16,7 @@ from colornet.errors import InputError
 __all__ = ["BATCH_CAP", "SMALLEST", "check_memory", "find_batch", "largest"]
 
 BATCH_CAP = 2**16  # no larger batch is tried
-SMALLEST = 2  # BatchNorm may not like one image
+SMALLEST = 2  # BatchNorm needs more than one image
 
 
 def check_memory(device: torch.device, memory_limit: float | None) -> None:

@@ -1,4 +1,4 @@
-"""What `throughput` writes down: the measurement as a whole, the rows, the notebook pipeline, and how each was made."""
+"""The record of `throughput`: all cases, the notebook pipeline between them, rooflines and largest batches."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ METHOD = {
 
 
 def measure(options: ThroughputOptions) -> Record:
-    """Measure all cases, and the notebook pipeline between them; return the record that the JSON file is to hold.
+    """Measure all cases, and the notebook pipeline between them; return the record.
 
     Raises `InputError` for options that do not go with the device or the data.
     """
@@ -122,7 +122,7 @@ def describe_row(
     peaks: dict[str, float],
     around: list[float],
 ) -> Record:
-    """Write down a case and what `time_case` made of it: its numbers, or None for each and the reason.
+    """Describe a case by its timing: its numbers, or None for each and the reason.
 
     `flops` are those of an image, `around` the seconds of the notebook pipeline's steps before and after the case.
     """
@@ -162,7 +162,7 @@ def describe_row(
 def describe_roofline(
     case: Case, row: Record, dataset: Dataset, options: ThroughputOptions, peaks: dict[str, float], rate: float
 ) -> Record:
-    """Write down the least time of a training step, and the share of it in the row's; `rate` is that of copies."""
+    """Describe the least time of a training step and its share of the measured step; `rate` is that of copies."""
     precision, size = case.config.mixed_precision, case.config.batch_size
     peak = peaks[peak_name(precision, case.device)]
     limits = bound(trace(case, dataset), size, precision, peak, rate)
@@ -181,7 +181,7 @@ def describe_roofline(
 
 
 def describe_notebook(notebook: NotebookPipeline, segments: list[list[float]], peaks: dict[str, float]) -> Record:
-    """Write down the notebook pipeline: the numbers of all its timed steps, and images/s of each segment."""
+    """Describe the notebook pipeline: the numbers of all its timed steps, and images/s of each segment."""
     flops = flops_of(notebook.step) // NOTEBOOK_BATCH_SIZE
     steps = list(itertools.chain.from_iterable(segments))
     return {
@@ -198,7 +198,7 @@ def describe_notebook(notebook: NotebookPipeline, segments: list[list[float]], p
 
 
 def speeds(steps: list[float], batch_size: int, flops: int, peak: float) -> Record:
-    """Turn seconds a step into the numbers of a row; `flops` are those of an image, `peak` is in FLOP/s."""
+    """Convert seconds per step to the numbers of a row; `flops` are those of an image, `peak` is in FLOP/s."""
     p10, median, p90 = (1000 * float(value) for value in np.quantile(steps, (0.1, 0.5, 0.9)))
     images_per_second = batch_size / (median / 1000)
     achieved = images_per_second * flops

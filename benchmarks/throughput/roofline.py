@@ -1,7 +1,7 @@
 """The least time that a training step could take: arithmetic and memory traffic of its layers at the device's peaks.
 
-What is counted follows one real step through the networks, layer by layer. Each tensor is read once by whatever needs
-it and written once by whatever makes it:
+What is counted follows one real step through the networks, layer by layer. Each tensor is written once where it
+is made and read once by each operation that needs it:
 
 - convolution, and the two products of attention: input, weights and output in the forward pass; gradients and weights
   for the gradient of the input; input and gradients for that of the weights; each only where autograd computes it

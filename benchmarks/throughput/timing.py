@@ -52,7 +52,7 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
 
 
 def time_input(case: Case, dataset: Dataset, options: ThroughputOptions) -> list[float]:
-    """Time the input side of a step by itself, in seconds: shuffle, gather, augmentation, conversion of colors."""
+    """Time the input side of a step by itself, seconds per step: shuffle, gather, augmentation, color conversion."""
     config = case.config
     loader = DeviceLoader(
         dataset.train,
@@ -94,7 +94,7 @@ def time_interleaved(
 
 
 def time_notebook(notebook: NotebookPipeline | None, steps: int) -> list[float]:
-    """Time a segment of the notebook pipeline, seconds a step; none where there is no pipeline."""
+    """Time a segment of the notebook pipeline, seconds per step; empty where there is no pipeline."""
     if notebook is None:
         return []
     torch.backends.cudnn.benchmark = False  # torch's default, which the notebooks do not touch
@@ -125,7 +125,7 @@ def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timin
 
 @contextmanager
 def _empty_code_cache() -> Iterator[None]:
-    """Let nothing that an earlier run compiled make a first step short."""
+    """Compile into an empty cache, so that code of an earlier run does not shorten a first step."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     before = os.environ.get(name)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

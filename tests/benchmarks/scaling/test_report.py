@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks.core.record import Record, Result
-from benchmarks.scaling.measure import add_efficiency, describe_link, describe_models
+from benchmarks.scaling.measure import add_efficiency, describe_link, describe_model
 from benchmarks.scaling.model import Compute, Link
 from benchmarks.scaling.options import ScalingOptions
 from benchmarks.scaling.report import draw, section, summarize, tables
@@ -35,7 +35,9 @@ def scaling_record() -> Record:
     for point in points:
         add_efficiency(point, points)
     record = {"kind": "scaling", **ORIGIN, "data": {"name": "sample"}, "points": points}
-    return record | {"link": describe_link(options, points), "models": describe_models(options, points)}
+    link = describe_link(options, points)
+    assert link is not None
+    return record | {"link": link, "models": [describe_model(options, points, "ae", link)]}
 
 
 def test_points_are_shown_as_they_were_measured() -> None:

@@ -44,7 +44,7 @@ def test_race_shows_both_sides_and_their_ratio(race: Record) -> None:
     ratio = f"{race['median']['ratio']:.2f}"
     markdown = shown(race).to_markdown()
     assert f"{ratio} times as long" in markdown
-    assert "the median of 3 runs, of which 2 got there" in markdown
+    assert "the median of 3 runs, of which 2 reached it" in markdown
     assert "Both see the same gray" in markdown
     assert shown(race).title == f"Time to the original notebooks' result on {race['data']['name']}"
     (legend,) = (block for block in shown(race).blocks if isinstance(block, Legend))
