@@ -110,7 +110,7 @@ def measure(options: InferenceOptions) -> Record:
 
 
 def time_in_turns(variants: list[Variant], images: Tensor, passes: int, device: torch.device) -> np.ndarray[Any, Any]:
-    """Color the images by each variant, `passes` times in turn after one that is not timed: images/s (passes, variants)."""
+    """Color the images by each variant, interleaved, in a warm-up and `passes`: images/s (passes, variants)."""
     speeds = np.empty((passes + 1, len(variants)))
     for turn in tqdm(range(passes + 1), unit="turn", disable=None):
         for index, variant in enumerate(variants):

@@ -36,8 +36,8 @@ def summarize(record: Record) -> str:
     """Say what was timed, and what bf16 changes."""
     difference, data = record["difference"], record["data"]
     return (
-        f"{record['model']['name']} colors {data['images']:,} {data['split']} images of {data['name']}. bf16 changes 8-bit "
-        f"values by {format_number(difference['mean'], 3)} levels on average, at most {difference['largest']}; "
+        f"{record['model']['name']} colors {data['images']:,} {data['split']} images of {data['name']}. bf16 changes "
+        f"8-bit values by {format_number(difference['mean'], 3)} levels on average, at most {difference['largest']}; "
         f"{format_percent(difference['share_above_1'], 3)} of them by more than 1. {measured_on(record)}"
     )
 
