@@ -37,7 +37,7 @@ COMMANDS = {
         report="benchmarks.scaling.report",
     ),
     "growth": Command(
-        "time training of wider networks, with larger batches, on more images than memory holds",
+        "time training on more images than memory holds: in memory, mapped, streamed",
         options="benchmarks.growth.options:GrowthOptions",
         measure="benchmarks.growth.measure:measure",
         report="benchmarks.growth.report",

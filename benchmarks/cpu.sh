@@ -4,14 +4,15 @@
 #   bash benchmarks/cpu.sh DATA WORK [STAGE ...]     DATA: a folder of CIFAR-10 images, or cifar10
 #
 # WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
-#   notebook-ae      the original notebooks' autoencoder at its own width, one epoch
+#   notebook-ae  the original notebooks' autoencoder at its own width, one epoch
 #   ae           ours, small, three seeds of one epoch
 #   quality      both on the test images, from the same gray
 #   throughput   our training against the notebook pipeline at its own width, with rooflines
 #   profile      which operations a step of ours is made of, in fp32 and bf16
 #   precision    the curves of ae and cgan in fp32, bf16 and compiled, two seeds each
 #   speedrun     one epoch of the notebook pipeline, then ours until its error is as low: chosen on validation images
-# Results are WORK/*.json, WORK/quality/ and WORK/precision/. Half an hour for each epoch of the notebooks', minutes for the rest.
+# Results are WORK/*.json, WORK/quality/ and WORK/precision/. An epoch of the
+# notebooks' network takes half an hour, the rest minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 work=$2

@@ -4,23 +4,23 @@
 #   bash benchmarks/gpu.sh DATA WORK [STAGE ...]     DATA: a folder of CIFAR-10 images, or cifar10
 #
 # WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
-#   evaluators   the networks that measure: cifar10-v1 with three seeds and cifar10-dev, from scratch
-#   ceiling      how colorful images were, told from their gray versions by a large network
-#   train        ae and cgan at full width, three seeds each, side by side
-#   validate     whether the evaluators see color, on validation images: before any of them is taken over
+#   evaluators       the evaluator networks: cifar10-v1 with three seeds and cifar10-dev, from scratch
+#   ceiling          how colorful images were, told from their gray versions by a large network
+#   train            ae and cgan at full width, three seeds each, side by side
+#   validate         whether the evaluators see color, on validation images: before any of them is taken over
 #   notebook-ae      the original notebooks' autoencoder, three seeds, as many images
 #   notebook-cgan    its GAN, likewise
-#   throughput   training and inference of all presets against the notebook pipeline
-#   roofline-PRESET   the step at large batches against the least time of its layers; ae, cgan, notebook-ae or notebook-cgan
-#   batch-PRESET      its largest batch, with and without activation checkpointing
-#   precision    the curves of ae and cgan in fp32, bf16 and compiled, two seeds each; repeat until all are finished
-#   speedrun     the notebooks' autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
-#   distributed  DDP with compiled networks in bf16: over NCCL on all GPUs, 200 steps; two processes on one GPU over gloo
-#   scaling      training on all GPUs of the machine, and what to expect of more
-#   growth       training against width, batch and number of images, in memory and streamed; 15 GB of disk for a while
-#   ablation     variants of the recipe on validation images, one seed; repeat until all are finished
-#   quality      all trained runs on the test images, with the evaluators as shipped
-#   report       one page of it all
+#   throughput       training and inference of all presets against the notebook pipeline
+#   roofline-PRESET  the step at large batches against the least time of its layers; ae, cgan, notebook-ae or notebook-cgan
+#   batch-PRESET     its largest batch, with and without activation checkpointing
+#   precision        the curves of ae and cgan in fp32, bf16 and compiled, two seeds each; repeat until all are finished
+#   speedrun         the notebooks' autoencoder for 20 epochs, then ours until it is as good, five seeds, on validation images
+#   distributed      DDP with compiled networks in bf16: over NCCL on all GPUs, 200 steps; two processes on one GPU over gloo
+#   scaling          training on all GPUs of the machine, and what to expect of more
+#   growth           training against the number of images, in memory and streamed; 15 GB of disk for a while
+#   ablation         variants of the recipe on validation images, one seed; repeat until all are finished
+#   quality          all trained runs on the test images, with the evaluators as shipped
+#   report           one page of it all
 # Results are WORK/*.json, WORK/*.log, WORK/quality/, WORK/report/ and WORK/weights.tar (the models, without checkpoints).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -144,8 +144,7 @@ for stage in ${stages[*]}; do
             ;;
         growth)
             [ -e "$work/growth.json" ] || timeout "$limit" "$python" -m benchmarks growth --data "$data" --width 64 \
-                --batch-size 256 --widths 32 64 128 --batch-sizes 128 256 1024 --rounds 2 \
-                --scratch "$work/growth" --out "$work/growth.json"
+                --batch-size 256 --rounds 2 --scratch "$work/growth" --out "$work/growth.json"
             rm -rf "$work/growth"
             ;;
         ablation)

@@ -2,8 +2,8 @@
 
 Every choice is the notebooks' and none is tuned: images pass through PIL and `ToTensor` one by one, the default
 `DataLoader` collates them in the training process, a Python loop makes them gray, the network computes in fp32 without
-compilation, and `.item()` waits for the device in every step. Left out is the learning rate's fall after each epoch: it
-costs no step anything.
+compilation, and `.item()` waits for the device in every step. The decay of the learning rate after each epoch is
+left out: it costs no time.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class PerImageDataset(Dataset[tuple[Tensor, int]]):
     """A map-style data set that works like torchvision's CIFAR10 with `ToTensor`.
 
     Takes uint8 images (N, 3, H, W); an item is a float image (3, H, W) in [0, 1] and the label that CIFAR10 returns
-    beside it, here always 0: nobody reads it.
+    beside it, here always 0: nothing reads it.
     """
 
     def __init__(self, images: Tensor) -> None:

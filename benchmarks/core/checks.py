@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from colornet.errors import InputError
 
-__all__ = ["check_alone", "check_fp16", "check_least", "check_out", "check_out_folder", "option"]
+__all__ = ["check_above", "check_alone", "check_fp16", "check_least", "check_not_empty", "check_out",
+           "check_out_folder", "option"]  # fmt: skip
+
+
+def check_above(options: Any, **bounds: float) -> None:
+    """Refuse fields that are not above the bound of each; otherwise like `check_least`."""
+    _check_numbers(options, bounds, lambda number, bound: bound < number, "above")
 
 
 def check_alone(what: str) -> None:
@@ -21,13 +27,25 @@ def check_alone(what: str) -> None:
 
 def check_least(options: Any, **least: float) -> None:
     """Refuse fields below the least value of each; None is let pass, a tuple needs at least one value, all checked."""
-    for name, low in least.items():
+    _check_numbers(options, least, lambda number, low: low <= number, "at least")
+
+
+def _check_numbers(
+    options: Any, bounds: dict[str, float], holds: Callable[[float, float], bool], relation: str
+) -> None:
+    for name, bound in bounds.items():
         value = getattr(options, name)
-        if value == ():
-            raise InputError(f"{option(name)} is empty: name at least one.")
+        check_not_empty(options, name)
         for number in value if isinstance(value, tuple) else (value,):
-            if number is not None and not low <= number < math.inf:
-                raise InputError(f"{option(name)} is {number:g}: it must be at least {low:g}.")
+            if number is not None and not (holds(number, bound) and number < math.inf):
+                raise InputError(f"{option(name)} is {number:g}: it must be {relation} {bound:g}.")
+
+
+def check_not_empty(options: Any, *names: str) -> None:
+    """Refuse a tuple without values."""
+    for name in names:
+        if getattr(options, name) == ():
+            raise InputError(f"{option(name)} is empty: name at least one.")
 
 
 def check_fp16(options: Any) -> None:

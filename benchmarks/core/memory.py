@@ -1,7 +1,7 @@
-"""How much memory a case needs at its peak, and the largest batch that fits.
+"""How much memory a case needs at its peak.
 
-On a GPU the allocator says it. On a CPU a fresh process runs the case and reads its own peak, Python and the libraries
-included; run as a module, this file is that process.
+On a GPU the allocator reports it. On a CPU a fresh process runs the case and reads its own peak, Python and the
+libraries included; run as a module, this file is that process.
 """
 
 from __future__ import annotations
@@ -14,100 +14,25 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
-from tqdm import tqdm
 
-from benchmarks.throughput.options import ThroughputOptions
-from benchmarks.throughput.timing import Case, build_step, release
+from benchmarks.core.steps import Case, build_step, random_dataset, release
 from colornet.config import TrainConfig
-from colornet.data import Dataset
-from colornet.errors import InputError
 
-__all__ = ["BATCH_CAP", "check_memory", "find_batch", "largest", "peak_memory", "read_peak"]
+__all__ = ["STATUS", "host_memory", "peak_memory", "read_peak", "status_bytes"]
 
-BATCH_CAP = 2**16  # no larger batch is tried
-SMALLEST = 2  # BatchNorm may not like one image
-STEPS = 2  # the second one has the moments of the optimizer beside it
+STEPS = 2  # the second step also holds the moments of the optimizer
 STATUS = Path("/proc/self/status")  # Linux
 _OVER_LIMIT = 3  # exit code of the fresh process
-_LOOKS = 0.01  # seconds between its looks at its memory
-
-
-def check_memory(options: ThroughputOptions, device: torch.device) -> None:
-    """Raise `InputError` where the largest batch was asked for but nothing can say what fits."""
-    if not options.find_batch or device.type == "cuda":
-        return
-    if options.memory_limit is None:
-        raise InputError(
-            "--find-batch on a CPU needs --memory-limit: a CPU's memory is not the step's alone, and what does not "
-            "fit is swapped or killed instead of refused."
-        )
-    if not STATUS.exists():
-        raise InputError("--find-batch on a CPU reads peaks from /proc, which only Linux has: leave it out here.")
-    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if options.memory_limit * 2**30 > installed:
-        raise InputError(
-            f"--memory-limit is {options.memory_limit:g}: it must be at most {installed / 2**30:.1f}, the GiB of "
-            "memory of this machine."
-        )
-
-
-def find_batch(case: Case, options: ThroughputOptions) -> dict[str, Any]:
-    """Search the largest batch size of a case; return it, None if not even two images fit, and all that was tried."""
-    limit = None if options.memory_limit is None else int(options.memory_limit * 2**30)
-    tries: dict[int, int | None] = {}
-
-    with tqdm(desc=f"largest batch, {case.preset}", unit="try", disable=None) as bar:
-
-        def fits(size: int) -> bool:
-            bar.set_postfix_str(str(size))
-            config = dataclasses.replace(case.config, batch_size=size)
-            tries[size] = peak_memory(dataclasses.replace(case, config=config), limit)
-            bar.update()
-            return tries[size] is not None
-
-        size = largest(fits, options.batch_granularity)
-    return {
-        "preset": case.preset,
-        "precision": case.config.mixed_precision,
-        "compile": case.config.compile == "on",
-        "width": case.config.width,
-        "batch_size": size,
-        "peak_memory_bytes": tries[size] if size else None,
-        "memory_limit_bytes": limit,
-        "granularity": options.batch_granularity,
-        "capped": size == BATCH_CAP,
-        "tries": [{"batch_size": tried, "peak_memory_bytes": peak} for tried, peak in tries.items()],
-    }
-
-
-def largest(fits: Callable[[int], bool], granularity: int) -> int | None:
-    """Return the largest batch size found to fit: powers of two, then multiples of `granularity` by bisection.
-
-    None if not even the smallest does; `BATCH_CAP` if everything does.
-    """
-    good, size = None, SMALLEST
-    while size <= BATCH_CAP and fits(size):
-        good, size = size, 2 * size
-    if good is None or size > BATCH_CAP:
-        return good
-    bad = size
-    while (middle := (good + bad) // 2 // granularity * granularity) > good:
-        if fits(middle):
-            good = middle
-        else:
-            bad = middle
-    return good
+_POLL_SECONDS = 0.01  # between two looks of the fresh process at its memory
 
 
 def peak_memory(case: Case, limit: int | None = None) -> int | None:
     """Measure the bytes that some steps of a case need at their peak; None if they are more than there are.
 
-    `limit`, in bytes, is kept on CPUs, where None means any amount, and on GPUs beside the device's own.
+    `limit` is in bytes, None means no limit; on a GPU the size of its memory is a limit as well.
     """
     peak = _peak_on_gpu(case) if case.device.type == "cuda" else _peak_of_fresh_process(case, limit)
     return None if peak is not None and limit is not None and peak > limit else peak
@@ -135,7 +60,7 @@ def _peak_of_fresh_process(case: Case, limit: int | None) -> int | None:
         cwd=Path(__file__).parents[2],
         check=False,
     )
-    if done.returncode in (_OVER_LIMIT, -signal.SIGKILL):  # by itself, or by a kernel without memory
+    if done.returncode in (_OVER_LIMIT, -signal.SIGKILL):  # ended by itself, or by the kernel for lack of memory
         return None
     if done.returncode:
         raise RuntimeError(f"The process that measures memory failed: {done.stderr.strip()}")
@@ -143,18 +68,26 @@ def _peak_of_fresh_process(case: Case, limit: int | None) -> int | None:
 
 
 def _run(case: Case) -> None:
-    """Make steps on as many random images as the batch has: what they show changes no size."""
-    size, side = case.config.batch_size, case.config.image_size
-    images = torch.randint(0, 256, (size, 3, side, side), dtype=torch.uint8)
-    step = build_step(case, Dataset("random", images, images[:1], images[:1], ""))
+    """Make some steps of a case on random images."""
+    step = build_step(case, random_dataset(case.config))
     for _ in range(STEPS):
         step()
 
 
 def read_peak() -> int:
     """Return the most bytes of memory that this process has occupied so far."""
-    line = next(line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
+    return status_bytes("VmHWM")
+
+
+def status_bytes(name: str) -> int:
+    """Return the bytes of an entry of Linux's status of this process, such as "RssAnon"."""
+    line = next(line for line in STATUS.read_text(encoding="utf-8").splitlines() if line.startswith(f"{name}:"))
     return int(line.split()[1]) * 1024
+
+
+def host_memory() -> int:
+    """Return the bytes of memory that this machine has."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def _main() -> None:
@@ -174,9 +107,9 @@ def _main() -> None:
 
 
 def _end_over(limit: int) -> None:
-    """End this process, before the machine suffers, once it occupies more bytes than `limit`."""
+    """End this process as soon as it occupies more bytes than `limit`."""
     while read_peak() <= limit:
-        time.sleep(_LOOKS)
+        time.sleep(_POLL_SECONDS)
     os._exit(_OVER_LIMIT)
 
 

@@ -8,19 +8,22 @@ Widths and sizes of type are CSS pixels: a plot is drawn at the size at which th
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullLocator
 from matplotlib.typing import RcKeyType
 from numpy.typing import NDArray
+
+from benchmarks.core import sections
+from colornet.files import replacing
 
 __all__ = [
     "INK",
@@ -30,17 +33,20 @@ __all__ = [
     "STYLE",
     "Bar",
     "Curve",
+    "Panel",
     "Point",
     "bars",
     "blank",
     "curves",
-    "race",
+    "panel_figure",
     "scatter",
     "shortened",
     "svg",
+    "write_panels",
 ]
 
 Array = NDArray[Any]
+Panel = Callable[[Axes], None]  # draws in axes
 
 # Okabe & Ito's colors, told apart by color-blind readers, without their yellow; then four of Paul Tol's.
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#999933", "#44aa99", "#aa4499")
@@ -151,27 +157,6 @@ def curves(lines: Sequence[Curve], x_label: str, label: str, mark: tuple[float, 
 
 
 @mpl.rc_context(STYLE)
-def race(lines: Sequence[Curve], target: float, text: str, x_label: str, label: str) -> str:
-    """Draw errors that fall to a target, on logarithmic axes; a large dot is where a curve first is at or below it."""
-    figure, axes = blank(_WIDE, 320)
-    for line in lines:
-        axes.plot(line.x, line.y, color=line.color, linewidth=1.3, alpha=0.85, marker="o", markersize=2.5)
-        there = np.flatnonzero(line.y <= target)[:1]
-        axes.plot(line.x[there], line.y[there], "o", color=line.color, markersize=7, zorder=3)
-    axes.axhline(target, color=INK, linewidth=1, linestyle=(0, (4, 2)))
-    axes.annotate(text, (0, target), (4, -4), xycoords=("axes fraction", "data"), textcoords="offset points",
-                  va="top")  # fmt: skip
-    axes.set(xscale="log", yscale="log", xlabel=x_label)
-    axes.margins(0.05, 0.12)
-    axes.grid()
-    for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axis.set_major_formatter(lambda value, _: f"{value:,g}")
-        axis.set_minor_locator(NullLocator())
-    return svg(figure, label)
-
-
-@mpl.rc_context(STYLE)
 def scatter(points: Sequence[Point], x_label: str, y_label: str, label: str) -> str:
     """Draw named points in axes that begin at 0."""
     figure, axes = blank(_WIDE, 320)
@@ -183,6 +168,27 @@ def scatter(points: Sequence[Point], x_label: str, y_label: str, label: str) -> 
     axes.set(xlim=(0, 1.15 * farthest), ylim=(0, 1.15 * highest), xlabel=x_label, ylabel=y_label)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     return svg(figure, label)
+
+
+@mpl.rc_context(STYLE)
+def panel_figure(caption: str, panel: Panel, source: Path, *, wide: bool = False) -> sections.Figure:
+    """Draw a panel for the page, which shows two of them in a row where they are `wide`, else three."""
+    figure, axes = blank(_WIDE, 320) if wide else blank(_WIDTH, 250)
+    panel(axes)
+    return sections.Figure(caption, [svg(figure, f"{caption} in {source}")])
+
+
+@mpl.rc_context(STYLE | {"grid.color": "0.9"})
+def write_panels(panels: Mapping[str, Panel], path: Path, columns: int = 1) -> Path:
+    """Draw panels below their titles, `columns` in a row, to a PNG file; return `path`."""
+    rows = len(panels) // columns
+    figure = Figure(figsize=(_WIDE * columns / 72, 340 * rows / 72), layout="constrained")
+    for axes, (title, panel) in zip(figure.subplots(rows, columns, squeeze=False).flat, panels.items(), strict=True):
+        panel(axes)
+        axes.set_title(title)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=2 * 72)
+    return path
 
 
 def _thinned(x: Array, y: Array) -> tuple[Array, Array]:

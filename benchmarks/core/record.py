@@ -73,6 +73,7 @@ _RENAMED = [
         (r"seed project's", "original notebooks'"),
         (r"([Cc])olour", r"\1olor"),
         (r"([Gg])rey", r"\1ray"),
+        (r"([Nn]ormal|[Oo]ptim)is(ation|er)", r"\1iz\2"),
     )
 ]
 _KEPT = ("command", "commit", "date", "device", "machine", "versions")

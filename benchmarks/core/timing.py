@@ -1,4 +1,4 @@
-"""What a device could do and what a step asks of it: durations, floating-point operations, peaks."""
+"""Durations and floating-point operations of steps, and the peak rates of a device."""
 
 from __future__ import annotations
 
@@ -13,17 +13,48 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Step", "copy_bandwidth", "flops_of", "measure_peaks", "peak_name", "tf32_setting", "time_steps"]
+__all__ = ["Step", "Stopwatch", "copy_bandwidth", "flops_of", "measure_peaks", "peak_name", "tf32_setting",
+           "time_steps"]  # fmt: skip
 
 Step = Callable[[], object]
 
 PEAK_SIDE = {"cuda": 8192, "cpu": 1024}  # side of the matrices that are multiplied for the peak
-PEAK_CONVOLUTION = {"cuda": (256, 256, 32), "cpu": (16, 256, 16)}  # images, channels, side of what is convolved for it
+PEAK_CONVOLUTION = {
+    "cuda": (256, 256, 32),
+    "cpu": (16, 256, 16),
+}  # images, channels, side of the convolution for it
 PEAK_REPEATS = 30
-COPY_NUMBERS = {"cuda": 2**28, "cpu": 2**26}  # float32 that are copied for the bandwidth: more than any cache holds
+COPY_NUMBERS = {
+    "cuda": 2**28,
+    "cpu": 2**26,
+}  # float32 copied for the bandwidth, more than any cache holds
 
-# The names of the peaks, and what they are computed in. TF32 is a way to multiply fp32 that GPUs since Ampere have.
+# The names of the peaks and their data types. TF32 is a mode of GPUs since Ampere in which fp32 is multiplied.
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Stopwatch:
+    """Wall-clock seconds of blocks, with the work of the device, and on a CPU the processor time of this process."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.seconds = 0.0
+        self.cpu_seconds: float | None = 0.0 if device.type == "cpu" else None
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Count the time of a block, after the device has finished its earlier work."""
+        self._wait()
+        started, worked = time.perf_counter(), time.process_time()
+        yield
+        self._wait()
+        self.seconds += time.perf_counter() - started
+        if self.cpu_seconds is not None:
+            self.cpu_seconds += time.process_time() - worked
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
 
 def time_steps(step: Step, count: int, device: torch.device) -> list[float]:
@@ -46,8 +77,8 @@ def time_steps(step: Step, count: int, device: torch.device) -> list[float]:
 def flops_of(step: Step) -> int:
     """Make a step and count its floating-point operations, a multiply-add as two.
 
-    Attention is computed as plain matrix products meanwhile: what its fused kernels compute twice is no use to the
-    model, and those of CPUs are unknown to the counter.
+    Attention is computed as plain matrix products meanwhile: its fused kernels compute some products twice, and the
+    counter does not know those of CPUs.
     """
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         step()
@@ -62,10 +93,10 @@ def peak_name(precision: str, device: torch.device) -> str:
 
 
 def measure_peaks(precisions: Iterable[str], device: torch.device) -> dict[str, float]:
-    """Measure the peaks, FLOP/s by name, that precisions, "no", "bf16" or "fp16", are held against.
+    """Measure the peaks, FLOP/s by name, that precisions, "no", "bf16" or "fp16", are compared with.
 
-    The better of two counts: matrices are multiplied by one library and images convolved by another, which on a CPU may
-    know instructions that the first does not use.
+    The peak is the better of a matrix product and a convolution: they come from different libraries, and on a CPU one
+    may use instructions that the other does not.
     """
     names = dict.fromkeys(peak_name(precision, device) for precision in precisions)
     return {name: max(matmul_peak(name, device), convolution_peak(name, device)) for name in names}
@@ -94,7 +125,7 @@ def convolution_peak(name: str, device: torch.device) -> float:
 
 def copy_bandwidth(device: torch.device) -> float:
     """Measure the most bytes/s, read and written, at which a device copies a large tensor in its own memory."""
-    source = torch.ones(COPY_NUMBERS[device.type], device=device)  # written: memory that was only reserved is not read
+    source = torch.ones(COPY_NUMBERS[device.type], device=device)  # written: reserved memory alone is not read
     target = torch.ones_like(source)
     durations = time_steps(lambda: target.copy_(source), PEAK_REPEATS, device)
     return 2 * source.nbytes / min(durations)

@@ -1,4 +1,4 @@
-"""A data set of any size, for `growth`: given images again and again, each time with noise of its own, in one file."""
+"""A data set of any size in one file: given images repeated, each time with different noise."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from colornet.data.cache import make_folder, write_parts
 from colornet.data.memory_map import advise_random, map_images
 from colornet.errors import InputError
 
-__all__ = ["cool", "images_of", "warm", "write_images"]
+__all__ = ["evict_page_cache", "images_of", "prefetch", "write_images"]
 
 _PIECE = 2**22  # bytes that are written at a time
 _NOISE = 7  # mask of the bits that differ from repetition to repetition
@@ -60,15 +60,15 @@ def images_of(path: Path, count: int) -> Tensor:
     return images[:count]
 
 
-def warm(path: Path, size: int) -> None:
-    """Read the first `size` bytes of a file, as loading does: the page cache has them, if it has room for them."""
+def prefetch(path: Path, size: int) -> None:
+    """Read the first `size` bytes of a file, as loading does: the page cache holds them, if it has room for them."""
     with path.open("rb", buffering=0) as file:
         while size > 0 and (piece := file.read(min(size, _PIECE))):
             size -= len(piece)
 
 
-def cool(path: Path) -> None:
-    """Let the page cache forget a file that nobody maps."""
+def evict_page_cache(path: Path) -> None:
+    """Remove a file that nobody maps from the page cache."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,33 +1,30 @@
-"""What `growth` writes down: speed and memory of every point, and how fast streaming is beside memory."""
+"""The record of `growth`: speed and memory of every point, and its speed relative to resident images."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import math
-import os
 import statistics
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from benchmarks.core.memory import STATUS, peak_memory
+from benchmarks.core.device import choose_device, settle
+from benchmarks.core.memory import STATUS, host_memory, peak_memory, status_bytes
+from benchmarks.core.presets import sized_preset
+from benchmarks.core.record import Record, describe_data, start_record
+from benchmarks.core.steps import Case, endless_batches, release, start_trainer
 from benchmarks.core.timing import time_steps
-from benchmarks.growth.dataset import cool, images_of, warm, write_images
-from benchmarks.growth.options import GrowthOptions, train_config
-from benchmarks.throughput.measure import describe_data
-from benchmarks.throughput.timing import Case, release, start_accelerator
+from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, write_images
+from benchmarks.growth.options import GrowthOptions
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader, load_dataset
 from colornet.data.cache import read_parts
-from colornet.runs.provenance import provenance
-from colornet.training.accelerator import choose_precision
-from colornet.training.build import build_trainer
 from colornet.training.trainer import Trainer
 
 __all__ = ["measure"]
@@ -40,8 +37,8 @@ METHOD = {
     "resident": "the images are in the memory of the device; on a CPU they are copied from the file to memory",
     "mapped": "on a CPU: the map of the file is used where it is, what training does without --device-budget",
     "streamed": "with --device-budget 0: gathered from the map in the background, three batches ahead",
-    "cold": "the page cache was told to forget the file before the turn, so that nearly all images come from the disk, "
-    "as they do where it is larger than memory; otherwise they were read once before, as loading does",
+    "cold": "the file was removed from the page cache before, so that nearly all images come from the disk, as they do "
+    "where it is larger than memory; otherwise they were read once before, as loading does",
     "share_of_resident": "images/s over those of `resident` in the same round, with as many images, or with the most "
     "that were resident; the median round",
     "epoch_start_seconds": "until the first batch: images are uploaded, order and augmentations drawn",
@@ -63,107 +60,81 @@ class Point:
     cold: bool = False
 
 
-def measure(options: GrowthOptions) -> dict[str, Any]:
-    """Measure all points in turns and return the record that the JSON file is to hold."""
-    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
+def measure(options: GrowthOptions) -> Record:
+    """Measure all points, interleaved; return the record."""
+    device = choose_device(options.cpu)
+    config = settle(sized_preset(options, options.preset), device)
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
-    with tempfile.TemporaryDirectory(prefix="growth-", dir=_beside(options)) as folder:
+    beside = options.out.parent if options.out is not None and options.out.parent.is_dir() else None
+    with tempfile.TemporaryDirectory(prefix="growth-", dir=beside) as folder:
         start = time.perf_counter()
         path, new = write_images(options.scratch or Path(folder), loaded, max(options.sizes))
         written = time.perf_counter()
-        cool(path)
+        evict_page_cache(path)
         read = time.perf_counter()
         read_parts(path)
         opened = time.perf_counter()
-        plan = plan_points(options, device, loaded.train[0].nbytes)
+        points = plan_points(options, device, loaded.train[0].nbytes)
         path_bytes = path.stat().st_size
-        rounds = [run_round(options, plan, loaded, path, device, number) for number in range(options.rounds)]
-    points = []
-    for (width, batch_size), measured in plan.items():
-        config = settled(train_config(options, width, batch_size), device)
-        memory = peak_memory(Case(options.preset, "train", config)) if STATUS.exists() else None
-        for point in measured:
-            at = width, batch_size, point
-            points.append(describe(at, [one[at] for one in rounds], reference(at, measured, rounds), memory))
+        rounds = [run_round(options, config, points, loaded, path, number) for number in range(options.rounds)]
+    size = {
+        "width": config.width,
+        "batch_size": config.batch_size,
+        "peak_memory_bytes": peak_memory(Case(options.preset, "train", config)) if STATUS.exists() else None,
+    }
     return {
-        "kind": "growth",
-        **provenance(device),
-        "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
-        "precision": choose_precision(train_config(options, options.width, options.batch_size)),
+        **start_record("growth", device, options),
+        "precision": config.mixed_precision,
         "data": describe_data(loaded, repeated_to=max(options.sizes)),
         "method": METHOD,
-        "host_memory_bytes": _host_memory(),
+        "host_memory_bytes": host_memory(),
         "file_bytes": path_bytes,
         "write_seconds": written - start if new else None,
         "open_seconds": opened - read,
-        "points": points,
+        "points": [size | describe(point, rounds) for point in points],
     }
 
 
-def plan_points(options: GrowthOptions, device: torch.device, size: int) -> dict[tuple[int, int], list[Point]]:
-    """List what is measured with each (width, batch): one point, but of the base the growing data sets, too.
-
-    `size` is that of an image, in bytes.
-    """
-    base = Point(options.images, "resident")
-    sizes = [(width, options.batch_size) for width in options.widths]
-    sizes += [(options.width, batch_size) for batch_size in options.batch_sizes]
-    plan = {key: [base] for key in sizes}
-    memory = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else _host_memory()
+def plan_points(options: GrowthOptions, device: torch.device, size: int) -> list[Point]:
+    """List what is measured, by the number of images; `size` is that of an image, in bytes."""
+    memory = torch.cuda.mem_get_info(device)[0] if device.type == "cuda" else host_memory()
     limit = memory / 4 if options.resident_limit is None else options.resident_limit * 2**30
-    grown = []
+    points = []
     for images in sorted(set(options.sizes)):
         cold = images == max(options.sizes)
         sources = ["resident"] if images * size <= limit else []
         sources += ["mapped", "streamed"] if device.type == "cpu" else ["streamed"]
-        grown += [Point(images, source, cold and source != "resident") for source in sources]
-    plan[options.width, options.batch_size] = list(dict.fromkeys([base, *grown]))
-    return plan
+        points += [Point(images, source, cold and source != "resident") for source in sources]
+    return points
 
 
 def run_round(
-    options: GrowthOptions,
-    plan: dict[tuple[int, int], list[Point]],
-    loaded: Dataset,
-    path: Path,
-    device: torch.device,
-    number: int,
-) -> dict[tuple[int, int, Point], dict[str, Any]]:
-    """Measure every point once; every other round in the opposite order, so that no place in it is better."""
-    measured = {}
-    for (width, batch_size), points in tqdm(plan.items(), desc=f"round {number + 1}", unit="network", disable=None):
-        config = settled(train_config(options, width, batch_size), device)
-        few = loaded.train[torch.arange(2 * batch_size) % len(loaded.train)]
-        trainer = build_trainer(config, start_accelerator(config), dataclasses.replace(loaded, train=few))
-        for microbatches in trainer.loader.epoch(0):  # compiles, and makes the moments of the optimizer
-            trainer.train_step(microbatches)
-        for point in points[:: -1 if number % 2 else 1]:
-            measured[width, batch_size, point] = take_turn(trainer, point, options, path)
-        del trainer
-        release()
+    options: GrowthOptions, config: TrainConfig, points: list[Point], loaded: Dataset, path: Path, number: int
+) -> dict[Point, Record]:
+    """Measure every point once, in every other round in the opposite order, so that no position is favored."""
+    few = loaded.train[torch.arange(2 * config.batch_size) % len(loaded.train)]
+    trainer = start_trainer(config, dataclasses.replace(loaded, train=few))
+    for microbatches in trainer.loader.epoch(0):  # compiles, and makes the moments of the optimizer
+        trainer.train_step(microbatches)
+    order = points[:: -1 if number % 2 else 1]
+    measured = {
+        point: time_point(trainer, point, options, path)
+        for point in tqdm(order, desc=f"round {number + 1}", unit="point", disable=None)
+    }
+    del trainer
+    release()
     return measured
 
 
-def settled(config: TrainConfig, device: torch.device) -> TrainConfig:
-    """Return a configuration with nothing left on `auto`."""
-    on_gpu = device.type == "cuda"
-    values: dict[str, Any] = {
-        "mixed_precision": choose_precision(config),
-        "compile": "on" if config.compile == "on" or (config.compile == "auto" and on_gpu) else "off",
-        "cpu": not on_gpu,
-    }
-    return dataclasses.replace(config, **values)
-
-
-def take_turn(trainer: Trainer, point: Point, options: GrowthOptions, path: Path) -> dict[str, Any]:
-    """Train some steps on the images of a point, then only load as many."""
+def time_point(trainer: Trainer, point: Point, options: GrowthOptions, path: Path) -> Record:
+    """Time some training steps on the images of a point, then the loader alone."""
     device, config = trainer.accelerator.device, trainer.config
     if point.cold:
-        cool(path)
+        evict_page_cache(path)
     images = images_of(path, point.images)
     if not point.cold:
-        warm(path, images.nbytes)
-    before = _host_bytes(), _device_bytes(device)
+        prefetch(path, images.nbytes)
+    before = occupied(device)
     start = time.perf_counter()
     if point.source == "resident":
         images = images.clone() if device.type == "cpu" else images.to(device)
@@ -177,7 +148,7 @@ def take_turn(trainer: Trainer, point: Point, options: GrowthOptions, path: Path
         device_budget=0 if point.source == "streamed" else math.inf,
     )
     few, trainer.loader = trainer.loader, loader
-    batches = itertools.chain.from_iterable(map(loader.epoch, itertools.count()))
+    batches = endless_batches(loader)
     trainer.train_step(next(batches))
     epoch_start = time.perf_counter() - start
 
@@ -187,70 +158,49 @@ def take_turn(trainer: Trainer, point: Point, options: GrowthOptions, path: Path
     for _ in range(options.warmup - 1):
         step()
     seconds = sum(time_steps(step, options.steps, device))
-    after = _host_bytes(), _device_bytes(device)
+    after = occupied(device)
     alone = sum(time_steps(lambda: next(batches), 5 * options.steps, device))
     batches = itertools.chain()  # ends the threads that gather
     trainer.loader = few
     images_timed = options.steps * config.batch_size
+    host, on_device = (a - b if a is not None and b is not None else None for a, b in zip(after, before, strict=True))
     return {
         "images_per_second": images_timed / seconds,
         "epoch_start_seconds": epoch_start,
         "input_images_per_second": 5 * images_timed / alone,
-        "host_bytes": None if before[0] is None or after[0] is None else max(after[0] - before[0], 0),
-        "device_bytes": None if before[1] is None or after[1] is None else after[1] - before[1],
+        "host_bytes": None if host is None else max(host, 0),
+        "device_bytes": on_device,
     }
 
 
-Place = tuple[int, int, Point]  # width, batch, and what is trained on
+def occupied(device: torch.device) -> tuple[int | None, int | None]:
+    """Return the bytes of anonymous memory of this process, on Linux, and those allocated on a GPU."""
+    host = status_bytes("RssAnon") if STATUS.exists() else None
+    return host, torch.cuda.memory_allocated(device) if device.type == "cuda" else None
 
 
-def reference(at: Place, points: list[Point], rounds: list[dict[Place, dict[str, Any]]]) -> list[float] | None:
-    """Return images/s in each round of the resident images that a point is compared with; None if it is resident."""
-    width, batch_size, point = at
-    resident = [p for p in points if p.source == "resident"]
-    if point.source == "resident" or not resident:
-        return None
-    beside = next((p for p in resident if p.images == point.images), max(resident, key=lambda p: p.images))
-    return [measured[width, batch_size, beside]["images_per_second"] for measured in rounds]
-
-
-def describe(
-    at: Place, rounds: list[dict[str, Any]], beside: list[float] | None, peak_memory_bytes: int | None
-) -> dict[str, Any]:
-    """Write down a point and the medians of its rounds."""
-    width, batch_size, point = at
-    speeds = [measured["images_per_second"] for measured in rounds]
-    shares = [speed / other for speed, other in zip(speeds, beside, strict=True)] if beside else None
-    medians = {name: None if value is None else statistics.median(m[name] for m in rounds)
-               for name, value in rounds[0].items()}  # fmt: skip
+def describe(point: Point, rounds: list[dict[Point, Record]]) -> Record:
+    """Describe a point: the medians of its rounds, and its speed relative to resident images."""
+    mine = [measured[point] for measured in rounds]
+    medians = {name: None if value is None else statistics.median(one[name] for one in mine)
+               for name, value in mine[0].items()}  # fmt: skip
+    speeds = [one["images_per_second"] for one in mine]
+    beside = reference(point, [*rounds[0]])
+    shares = None
+    if beside is not None:
+        shares = [measured[point]["images_per_second"] / measured[beside]["images_per_second"] for measured in rounds]
     return {
-        "width": width,
-        "batch_size": batch_size,
         **dataclasses.asdict(point),
         **medians,
         "rounds": speeds,
         "share_of_resident": statistics.median(shares) if shares else None,
         "share_rounds": shares,
-        "peak_memory_bytes": peak_memory_bytes,
     }
 
 
-def _beside(options: GrowthOptions) -> Path | None:
-    """Return the folder in which the file of images is made for a while: that of --out, if it is there."""
-    return options.out.parent if options.out is not None and options.out.parent.is_dir() else None
-
-
-def _host_memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _host_bytes() -> int | None:
-    """Return the bytes of anonymous memory of this process, where Linux says them."""
-    if not STATUS.exists():
+def reference(point: Point, points: list[Point]) -> Point | None:
+    """Choose the resident images that a point is compared with: as many, or the most; None if it is resident."""
+    resident = [p for p in points if p.source == "resident"]
+    if point.source == "resident" or not resident:
         return None
-    line = next(line for line in STATUS.read_text().splitlines() if line.startswith("RssAnon:"))
-    return int(line.split()[1]) * 1024
-
-
-def _device_bytes(device: torch.device) -> int | None:
-    return torch.cuda.memory_allocated(device) if device.type == "cuda" else None
+    return next((p for p in resident if p.images == point.images), max(resident, key=lambda p: p.images))

@@ -1,122 +1,135 @@
-"""What `growth` shows: a table of the points and a plot with a panel for each thing that grows."""
+"""What `growth` shows: speed and memory by the number of training images and where they are."""
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from colornet.files import replacing
+from benchmarks.core import plots
+from benchmarks.core.colors import Colors
+from benchmarks.core.record import Record, Result
+from benchmarks.core.sections import Block, Figures, Section, measured_on
+from benchmarks.core.tables import (
+    Cell,
+    Line,
+    Table,
+    format_digits,
+    format_number,
+    format_percent,
+    format_precision,
+    headings,
+)
 
-__all__ = ["draw", "format_tables"]
+__all__ = ["REQUIRED", "draw", "section", "summarize", "tables"]
+
+REQUIRED = {
+    "growth": (
+        ("options", "precision", "data", "file_bytes", "write_seconds", "open_seconds", "points", "commit", "date",
+         "device"),
+        {"points": ("width", "batch_size", "images", "source", "cold", "images_per_second", "rounds",
+                    "share_of_resident", "input_images_per_second", "epoch_start_seconds", "host_bytes",
+                    "peak_memory_bytes")},
+    )
+}  # fmt: skip
 
 _MARKERS = {"resident": "o", "mapped": "s", "streamed": "^"}
+_MIB = 2**20
+_TIPS = {
+    "of resident": "Images/s over those of resident images in the same round, as many of them or the most there were.",
+    "loader alone": "Images/s of the loader with nothing to train beside it.",
+    "epoch begins in, s": "Seconds until the first batch.",
+    "memory MiB": "What the loader and its images add to the process, without mapped pages.",
+    "peak MiB": "Of a process, or of the GPU's allocator, that makes two steps on random images.",
+}
 
 
-def format_tables(record: dict[str, Any]) -> str:
-    """Lay out a record as tables in Markdown: width and batch, then the sizes of the data set."""
+def section(result: Result, colors: Colors) -> Section:
+    """Show a record of `growth`: its plot and its tables."""
+    record = result.record
+    panel = functools.partial(_draw, record)
+    figure = plots.panel_figure("Training speed over the number of images", panel, result.path, wide=True)
+    title = f"Growth of the data set on {record['device']}"
+    return Section(title, summarize(record), result.path, [Figures([figure], "wide"), *tables(record)])
+
+
+def summarize(record: Record) -> str:
+    """Say what was trained on how many images, and how long their file took."""
+    options, written = record["options"], record["write_seconds"]
+    return (
+        f"{options['preset']} at width {options['width']} in {format_precision(record['precision'])}, batch "
+        f"{options['batch_size']}, on images of {record['data']['name']} repeated with noise: "
+        f"{format_number(record['file_bytes'], 2, 1e9)} GB, "
+        + ("" if written is None else f"written in {format_number(written, 1)} s, ")
+        + f"opened and compared with their fingerprint in {format_number(record['open_seconds'], 1)} s. "
+        + measured_on(record)
+    )
+
+
+def tables(record: Record) -> list[Block]:
+    """Lay out the growing data set and, of records made before `throughput` compared them, other widths and batches."""
+    grown = _grown(record)
+    others = [point for point in record["points"] if point not in grown]
+    others.sort(key=lambda point: (point["batch_size"], point["width"]))
+    found: list[Block] = [_table("Number of training images", grown)]
+    return [*found, _table("Other widths and batch sizes", others)] if others else found
+
+
+def _grown(record: Record) -> list[Record]:
+    """List the points of the growing data set, by size and place."""
+    size = record["options"]["width"], record["options"]["batch_size"]
+    points = [point for point in record["points"] if (point["width"], point["batch_size"]) == size]
+    return sorted(points, key=lambda point: (point["images"], [*_MARKERS].index(point["source"])))
+
+
+def _table(title: str, points: Sequence[Record]) -> Table:
+    lines = []
+    for point in points:
+        texts = [
+            point["source"] + (", cold" if point["cold"] else ""),
+            format_number(point["width"], 0),
+            format_number(point["batch_size"], 0),
+            format_digits(point["images_per_second"]),
+            format_percent(point["share_of_resident"], 1),
+            format_digits(point["input_images_per_second"]),
+            format_number(point["epoch_start_seconds"], 2),
+            format_number(point["host_bytes"], 1, _MIB),
+            format_digits(point["peak_memory_bytes"], unit=_MIB),
+        ]
+        lines.append(Line(Cell(format_number(point["images"], 0)), [*map(Cell, texts)]))
+    titles = ("images", "where", "width", "batch", "images/s", *_TIPS)
+    return Table(title, headings(titles, _TIPS), lines, words=frozenset({"where"}))
+
+
+def draw(record: Record, path: Path) -> Path:
+    """Draw images/s over the number of images to a PNG file; return its path."""
     options = record["options"]
-    base = [p for p in record["points"] if p["source"] == "resident" and p["images"] == options["images"]]
-    lines = ["| width | batch | images/s | peak memory, MiB |", "| ---: | ---: | ---: | ---: |"]
-    lines += [
-        f"| {p['width']} | {p['batch_size']} | {_digits(p['images_per_second'])} "
-        f"| {_digits(p['peak_memory_bytes'], 2**20)} |"
-        for p in sorted(base, key=lambda p: (p["batch_size"], p["width"]))
-    ]
-    lines += [
-        "",
-        "| images | where | images/s | of resident | loader alone, images/s | epoch begins in, s | memory, MiB |",
-        "| ---: | --- | ---: | ---: | ---: | ---: | ---: |",
-    ]
-    for p in sized(record):
-        share = "–" if p["share_of_resident"] is None else f"{p['share_of_resident']:.1%}"
-        lines.append(
-            f"| {p['images']:,} | {_place(p)} | {_digits(p['images_per_second'])} | {share} "
-            f"| {_digits(p['input_images_per_second'])} | {p['epoch_start_seconds']:.2f} "
-            f"| {_digits(p['host_bytes'], 2**20)} |"
-        )
-    written = record["write_seconds"]
-    lines += [
-        "",
-        f"{record['file_bytes'] / 1e9:,.2f} GB of images: "
-        + ("" if written is None else f"written in {written:,.1f} s, ")
-        + f"opened and compared with their fingerprint in {record['open_seconds']:,.1f} s.",
-    ]
-    return "\n".join(lines)
+    title = f"{options['preset']}, width {options['width']}, batch {options['batch_size']}"
+    return plots.write_panels({title: functools.partial(_draw, record)}, path)
 
 
-def sized(record: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the points of the growing data set, by size and place."""
-    options = record["options"]
-    points = [p for p in record["points"] if (p["width"], p["batch_size"]) == (options["width"], options["batch_size"])]
-    return sorted(points, key=lambda p: (p["images"], list(_MARKERS).index(p["source"])))
-
-
-def _place(point: dict[str, Any]) -> str:
-    return f"{point['source']}, cold" if point["cold"] else str(point["source"])
-
-
-def _digits(value: float | None, unit: float = 1) -> str:
-    if value is None:
-        return "–"
-    value /= unit
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
-
-
-def draw(record: dict[str, Any], path: Path) -> Path:
-    """Draw images/s over width, batch and number of images; return `path`."""
-    options = record["options"]
-    base = [p for p in record["points"] if p["source"] == "resident" and p["images"] == options["images"]]
-    figure = Figure(figsize=(11, 3.6), layout="constrained")
-    panels = figure.subplots(1, 3)
-    preset, width, batch_size = options["preset"], options["width"], options["batch_size"]
-    images = f"{options['images']:,} images"
-    wide = sorted((p for p in base if p["batch_size"] == batch_size), key=lambda p: p["width"])
-    full = sorted((p for p in base if p["width"] == width), key=lambda p: p["batch_size"])
-    _draw_growth(panels[0], wide, "width", f"batch {batch_size}, {images}")
-    _draw_growth(panels[1], full, "batch_size", f"width {width}, {images}")
-    _draw_sizes(panels[2], sized(record), f"width {width}, batch {batch_size}")
-    panels[0].set_ylabel(f"training images/s, {preset}")
-    panels[2].sharey(panels[1])
-    panels[1].set_ylim(bottom=0)
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    return path
-
-
-def _draw_growth(axes: Axes, points: list[dict[str, Any]], name: str, title: str) -> None:
-    """Draw the medians over what grows, with a line from the slowest to the fastest round."""
-    values = [p[name] for p in points]
-    _draw_rounds(axes, values, points, "C0", "o")
-    axes.plot(values, [p["images_per_second"] for p in points], color="C0", linewidth=1)
-    axes.set_xscale("log", base=2)
-    axes.set_xticks(values, [str(value) for value in values])
-    if name == "width":
-        axes.set_yscale("log")
-    axes.set(title=title, xlabel={"width": "width, channels", "batch_size": "batch, images"}[name])
-
-
-def _draw_sizes(axes: Axes, points: list[dict[str, Any]], title: str) -> None:
+def _draw(record: Record, axes: Axes) -> None:
+    """Draw the medians by place, with a line from the slowest to the fastest round."""
     for number, (source, marker) in enumerate(_MARKERS.items()):
-        chosen = [p for p in points if p["source"] == source]
+        chosen = [point for point in _grown(record) if point["source"] == source]
         if not chosen:
             continue
+        color = plots.PALETTE[number]
         shift = 1.06 ** (number - 1)  # beside, not above each other
-        values = [p["images"] * shift for p in chosen]
-        _draw_rounds(axes, values, chosen, f"C{number}", marker)
-        speeds = [p["images_per_second"] for p in chosen]
-        axes.plot(values, speeds, color=f"C{number}", linewidth=1, marker=marker, label=source)
-        cold = [(value, p["images_per_second"]) for value, p in zip(values, chosen, strict=True) if p["cold"]]
+        x = [point["images"] * shift for point in chosen]
+        speeds = [point["images_per_second"] for point in chosen]
+        rounds = [point["rounds"] for point in chosen]
+        axes.vlines(x, [*map(min, rounds)], [*map(max, rounds)], color=color, linewidth=1, alpha=0.6)
+        axes.plot(x, speeds, color=color, linewidth=1.3, marker=marker, label=source)
+        cold = [(at, speed) for at, speed, point in zip(x, speeds, chosen, strict=True) if point["cold"]]
         if cold:
-            axes.plot(*zip(*cold, strict=True), marker, color="white", markeredgecolor=f"C{number}")
-    axes.set_xscale("log")
-    axes.set(title=title, xlabel="training images (hollow: cold file)")
-    axes.legend(fontsize="small", loc="lower left")
-
-
-def _draw_rounds(axes: Axes, values: list[float], points: list[dict[str, Any]], color: str, marker: str) -> None:
-    low, high = [min(p["rounds"]) for p in points], [max(p["rounds"]) for p in points]
-    axes.vlines(values, low, high, color=color, linewidth=1, alpha=0.6)
-    axes.plot(values, [p["images_per_second"] for p in points], marker, color=color)
+            axes.plot(*zip(*cold, strict=True), marker, color="white", markeredgecolor=color)
+    axes.set(xscale="log", xlabel="training images (hollow: cold file)", ylabel="training images/s")
+    sizes = sorted({point["images"] for point in _grown(record)})
+    axes.set_xticks(sizes, [format_number(size, 0) for size in sizes])
+    axes.minorticks_off()
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y")
+    axes.legend(frameon=False, loc="lower left", labelcolor=plots.INK)

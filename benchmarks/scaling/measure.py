@@ -1,4 +1,4 @@
-"""What `scaling` writes down: the measured points, the model fitted to them, and what it predicts."""
+"""The record of `scaling`: the measured points, the model fitted to them, and its predictions."""
 
 from __future__ import annotations
 
@@ -11,6 +11,10 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from benchmarks.core.device import choose_device
+from benchmarks.core.presets import sized_preset
+from benchmarks.core.record import Record, describe_data, modernized, start_record
+from benchmarks.core.steps import COUNTED_IMAGES, random_dataset, repeat_to_epoch, start_trainer
 from benchmarks.scaling.model import (
     Compute,
     Link,
@@ -20,18 +24,13 @@ from benchmarks.scaling.model import (
     hidden_share,
     predict_step,
 )
-from benchmarks.scaling.options import ScalingOptions, train_config
-from benchmarks.scaling.worker import SMALL, launch
-from benchmarks.throughput.measure import describe_data
-from benchmarks.throughput.timing import repeat_to_epoch
+from benchmarks.scaling.options import ScalingOptions
+from benchmarks.scaling.worker import SMALL, gradient_bytes, launch
 from colornet.data import load_dataset
 from colornet.errors import InputError
-from colornet.models.build import build_discriminator, build_generator
-from colornet.models.unet import count_parameters
-from colornet.runs.provenance import provenance
 from colornet.training.accelerator import choose_precision
 
-__all__ = ["measure"]
+__all__ = ["add_efficiency", "describe_link", "describe_model", "measure"]
 
 METHOD = {
     "points": "Trainer.train_step and the next batch of DeviceLoader, as in training; seconds are the median step of a "
@@ -47,42 +46,42 @@ METHOD = {
 }
 
 
-def measure(options: ScalingOptions) -> dict[str, Any]:
-    """Measure all points and return the record that the JSON file is to hold."""
-    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
+def measure(options: ScalingOptions) -> Record:
+    """Measure all points and return the record."""
+    device = choose_device(options.cpu)
     counts = sorted({1, *options.processes})
     if device.type == "cuda" and counts[-1] > torch.cuda.device_count():
         raise InputError(f"--processes {counts[-1]} needs as many GPUs; here are {torch.cuda.device_count()}.")
-    # What cannot be had or read is said before the work, not after it.
-    choose_precision(train_config(options, options.presets[0], options.batch_sizes[0], 1))
+    # An unavailable precision or an unreadable file is refused before the work, not after it.
+    choose_precision(sized_preset(options, options.presets[0]))
     if options.compute is not None:
         for preset in options.presets:
-            steps_elsewhere(options, options.compute, preset)
-    # Downloaded or decoded here, once, before several processes want to.
+            read_steps(options.compute, preset)
+    # Downloaded or decoded here once, before several processes do.
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
-    rounds: dict[int, list[list[list[dict[str, Any]]]]] = {count: [] for count in counts}
+    rounds: dict[int, list[list[list[Record]]]] = {count: [] for count in counts}
     with tqdm(total=options.rounds * len(counts), unit="launch", disable=None) as bar:
         for _ in range(options.rounds):
-            for count in counts:  # in turns, so that what slows the machine for a while slows all of them
+            for count in counts:  # interleaved: what slows the machine for a while slows all of them
                 bar.set_postfix_str(f"{count} process(es)")
                 rounds[count].append(launch(options, count))
                 bar.update()
     points = [point for count in counts for point in combine(rounds[count])]
     for point in points:
         add_efficiency(point, points)
-    record = {
-        "kind": "scaling",
-        **provenance(device),
-        "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
+    link = describe_link(options, points)
+    return {
+        **start_record("scaling", device, options),
         "data": describe_data(loaded, repeated_to=len(repeat_to_epoch(loaded).train)),
         "method": METHOD,
         "points": points,
+        "link": link,
+        "models": [] if link is None else [describe_model(options, points, preset, link) for preset in options.presets],
     }
-    return record | {"link": describe_link(options, points), "models": describe_models(options, points)}
 
 
-def combine(rounds: list[list[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
-    """Make one point of what every round and rank measured of it; `rounds` is indexed by round, rank, point."""
+def combine(rounds: list[list[list[Record]]]) -> list[Record]:
+    """Combine what every round and rank measured to one point each; `rounds` is indexed by round, rank, point."""
     points = []
     for place, example in enumerate(rounds[0][0]):
         kinds: list[str] = [
@@ -99,7 +98,7 @@ def combine(rounds: list[list[list[dict[str, Any]]]]) -> list[dict[str, Any]]:
     return points
 
 
-def add_efficiency(point: dict[str, Any], points: list[dict[str, Any]]) -> None:
+def add_efficiency(point: Record, points: list[Record]) -> None:
     """Compare a point with those of one process; None where that number of images was not measured."""
     for name, images in (("weak", point["images"]), ("strong", point["images"] * point["processes"])):
         alone = [p for p in points if p["processes"] == 1 and p["preset"] == point["preset"] and p["images"] == images]
@@ -107,7 +106,7 @@ def add_efficiency(point: dict[str, Any], points: list[dict[str, Any]]) -> None:
         point[f"{name}_efficiency"] = point["images_per_second"] / speed if speed else None
 
 
-def describe_link(options: ScalingOptions, points: list[dict[str, Any]]) -> dict[str, Any] | None:
+def describe_link(options: ScalingOptions, points: list[Record]) -> Record | None:
     """Return latency and bandwidth, measured here or assumed; None where neither is known."""
     sums = [
         (point["processes"], size, point["seconds"][kind])
@@ -124,54 +123,40 @@ def describe_link(options: ScalingOptions, points: list[dict[str, Any]]) -> dict
     return {"latency": latency, "bandwidth": bandwidth, "assumed": assumed}
 
 
-def describe_models(options: ScalingOptions, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Fit the model of each preset and predict; empty where no link is known."""
-    described = describe_link(options, points)
-    if described is None:
-        return []
-    link = Link(described["latency"], described["bandwidth"])
-    models = []
-    for preset in options.presets:
-        seconds, sized = single_steps(options, points, preset)
-        compute, size = fit_compute(seconds), gradient_bytes(sized, preset)
-        mine = [p for p in points if p["preset"] == preset and "all_reduce" in p["seconds"]]
-        mine = [p for p in mine if p["bucket_mb"] == options.bucket_mb[0]]
-        shares = [hidden_share(p["seconds"]["all_reduce"], p["seconds"]["communication"]) for p in mine]
-        # How much is hidden belongs to the device and link on which it was measured.
-        elsewhere = options.compute is not None or bool(described["assumed"])
-        here = statistics.median(shares) if shares and not elsewhere else None
-        hidden = {"low": 0.0, "high": 1.0} | ({} if here is None else {"here": here})
-        models.append(
-            {
-                "preset": preset,
-                "gradient_bytes": size,
-                "compute": dataclasses.asdict(compute),
-                "single_steps": [{"images": images, "seconds": value} for images, value in seconds.items()],
-                "hidden_share": hidden,
-                "predictions": [
-                    predict(compute, link, size, hidden, count, images)
-                    for images in seconds
-                    for count in options.predict
-                ],
-                "images_for_90_percent": [
-                    {"processes": count, **ninety_percent(compute, link, size, hidden, count)}
-                    for count in options.predict
-                ],
-            }
-        )
-    return models
+def describe_model(options: ScalingOptions, points: list[Record], preset: str, described_link: Record) -> Record:
+    """Fit the model of a preset and predict."""
+    link = Link(described_link["latency"], described_link["bandwidth"])
+    # How much is hidden belongs to the device and link on which it was measured.
+    elsewhere = options.compute is not None or described_link["assumed"]
+    mine = [point for point in points if point["preset"] == preset]
+    seconds, size = single_steps(options, mine, preset)
+    compute = fit_compute(seconds)
+    shares = [
+        hidden_share(point["seconds"]["all_reduce"], point["seconds"]["communication"])
+        for point in mine
+        if "all_reduce" in point["seconds"] and point["bucket_mb"] == options.bucket_mb[0]
+    ]
+    hidden = {"low": 0.0, "high": 1.0}
+    if shares and not elsewhere:
+        hidden["here"] = statistics.median(shares)
+    return {
+        "preset": preset,
+        "gradient_bytes": size,
+        "compute": dataclasses.asdict(compute),
+        "single_steps": [{"images": images, "seconds": value} for images, value in seconds.items()],
+        "hidden_share": hidden,
+        "predictions": [
+            predict(compute, link, size, hidden, count, images) for images in seconds for count in options.predict
+        ],
+        "images_for_90_percent": [
+            {"processes": count}
+            | {name: efficient_batch(compute, link, size, share, count) for name, share in hidden.items()}
+            for count in options.predict
+        ],
+    }
 
 
-def ninety_percent(
-    compute: Compute, link: Link, size: int, hidden: dict[str, float], processes: int
-) -> dict[str, int | None]:
-    """Return the images a process from which 90 % efficiency is predicted, for each share that may be hidden."""
-    return {name: efficient_batch(compute, link, size, share, processes) for name, share in hidden.items()}
-
-
-def predict(
-    compute: Compute, link: Link, size: int, hidden: dict[str, float], processes: int, images: int
-) -> dict[str, Any]:
+def predict(compute: Compute, link: Link, size: int, hidden: dict[str, float], processes: int, images: int) -> Record:
     """Predict the efficiencies: weak with `images` a process, strong with `images` in all."""
     alone = compute.step(images)
     weak = {name: alone / predict_step(compute, link, size, h, processes, images) for name, h in hidden.items()}
@@ -182,36 +167,31 @@ def predict(
     return {"processes": processes, "images": images, "weak": weak, "strong": strong}
 
 
-def single_steps(
-    options: ScalingOptions, points: list[dict[str, Any]], preset: str
-) -> tuple[dict[int, float], ScalingOptions]:
-    """Return the seconds of a step on one process by its images, and the options that have the network's size."""
+def single_steps(options: ScalingOptions, points: list[Record], preset: str) -> tuple[dict[int, float], int]:
+    """Return the seconds of a step on one process by its images, and the bytes of its gradients."""
     if options.compute is None:
-        alone = [p for p in points if p["processes"] == 1 and p["preset"] == preset]
-        return {p["images"]: p["seconds"]["step"] for p in alone}, options
-    return steps_elsewhere(options, options.compute, preset)
+        seconds = {p["images"]: p["seconds"]["step"] for p in points if p["processes"] == 1}
+        return seconds, points[0]["gradient_bytes"]
+    seconds, width, blocks = read_steps(options.compute, preset)
+    resized = dataclasses.replace(options, width=width, blocks=blocks or options.blocks)
+    values: dict[str, Any] = {"batch_size": COUNTED_IMAGES, "mixed_precision": "no", "compile": "off", "cpu": True}
+    config = sized_preset(resized, preset, **values)
+    return seconds, gradient_bytes(start_trainer(config, random_dataset(config)))
 
 
-def steps_elsewhere(options: ScalingOptions, path: Path, preset: str) -> tuple[dict[int, float], ScalingOptions]:
-    """Read the fastest kind of training steps of a preset from a record of `throughput`, as `single_steps` does."""
+def read_steps(path: Path, preset: str) -> tuple[dict[int, float], int, int | None]:
+    """Read the fastest kind of training steps of a preset from a record of `throughput`.
+
+    Returns the seconds of a step by its images, and the width and the blocks of the network.
+    """
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
+        rows = modernized(json.loads(path.read_text(encoding="utf-8")))["rows"]
         rows = [r for r in rows if r["preset"] == preset and r["mode"] == "train" and r["images_per_second"]]
         best = max(rows, key=lambda row: row["images_per_second"])
         alike = [r for r in rows if (r["precision"], r["compile"]) == (best["precision"], best["compile"])]
         seconds = {row["batch_size"]: row["batch_size"] / row["images_per_second"] for row in alike}
-        return seconds, dataclasses.replace(options, width=best["width"], blocks=best["blocks"] or options.blocks)
+        return seconds, best["width"], best["blocks"]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"--compute {path} has no training steps of {preset}: give a JSON that `throughput` wrote of it."
         ) from error
-
-
-def gradient_bytes(options: ScalingOptions, preset: str) -> int:
-    """Return the bytes of fp32 gradients that a step of a preset sums over the processes."""
-    config = train_config(options, preset, 1, 1)
-    with torch.device("meta"):
-        numbers = count_parameters(build_generator(config))
-        if config.objective == "adversarial":
-            numbers += count_parameters(build_discriminator(config))
-    return 4 * numbers

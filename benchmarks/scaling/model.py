@@ -1,4 +1,4 @@
-"""What more processes cost and bring: a model of a data-parallel step, fitted to measured ones, that looks ahead.
+"""A model of a data-parallel step, fitted to measured steps, that predicts the efficiency of more processes.
 
 A step on N processes takes
 
@@ -26,7 +26,7 @@ BACKWARD_SHARE = 2 / 3
 
 @dataclass(frozen=True)
 class Link:
-    """What connects the processes: seconds that a message takes whatever its size, and bytes/s each way."""
+    """The connection of the processes: seconds that each message takes besides its bytes, and bytes/s each way."""
 
     latency: float
     bandwidth: float

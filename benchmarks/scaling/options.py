@@ -1,26 +1,23 @@
 """Measure how training scales: the same steps on 1, 2, … processes, and a model that predicts more of them.
 
-`python -m benchmarks scaling --processes 1 2 --cpu --out scaling.json` starts that many processes of this machine, in
-turns, and divides a step's time into arithmetic, communication and input. Weak scaling keeps the images of a process,
-strong scaling those of all. docs/scaling.md explains the model.
+`python -m benchmarks scaling --processes 1 2 --cpu --out scaling.json` starts that many processes of this machine,
+interleaved, and divides a step's time into arithmetic, communication and input. Weak scaling keeps the images of a
+process, strong scaling those of all. docs/scaling.md explains the model.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from benchmarks.core.checks import check_alone, check_out, option
-from benchmarks.throughput.options import EPOCH_IMAGES, check_presets, sized_preset
-from colornet.config import TrainConfig, check_config
+from benchmarks.core.checks import check_above, check_alone, check_fp16, check_least, check_out
+from benchmarks.core.presets import EPOCH_IMAGES, check_presets, sized_preset
+from colornet.config import check_config
 from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.errors import InputError
 
-__all__ = ["ScalingOptions", "main", "train_config"]
+__all__ = ["ScalingOptions", "check"]
 
 
 @dataclass(frozen=True)
@@ -50,63 +47,20 @@ class ScalingOptions:
     out: Path | None = None  # JSON file for the numbers, with a plot beside it; must not exist yet
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line, measure, print the tables and write the JSON; mistakes of the user exit with code 2."""
-    with exiting_on_errors(quiet=False):
-        config = tyro.cli(ScalingOptions, args=arguments, prog="python -m benchmarks scaling", description=__doc__)
-        check(config)
-        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from benchmarks.scaling.legacy_report import draw, format_tables
-        from benchmarks.scaling.measure import measure
-        from colornet.runs.provenance import write_json
-
-        record = measure(config)
-        print(format_tables(record), flush=True)
-        if config.out is not None:
-            write_json(config.out, record)
-            print(f"\nWritten to {config.out}")
-            if record["models"]:
-                print(f"and {draw(record, config.out.with_suffix('.png'))}")
-
-
-def train_config(config: ScalingOptions, preset: str, images: int, processes: int) -> TrainConfig:
-    """Return a preset as it would train with `images` a process."""
-    return sized_preset(
-        preset,
-        config.width,
-        config.blocks,
-        data=config.data,
-        image_size=config.image_size,
-        batch_size=images * processes,
-        mixed_precision=config.mixed_precision,
-        compile=config.compile,
-        cpu=config.cpu,
-    )
-
-
-def check(config: ScalingOptions) -> None:
+def check(options: ScalingOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("scaling starts its own")
-    check_presets(config.presets)
-    for name in ("presets", "processes", "batch_sizes", "bucket_mb", "predict"):
-        values = getattr(config, name)
-        if not values or (name != "presets" and min(values) <= 0):
-            raise InputError(f"{option(name)} is {values}: name one or more, above 0.")
-    for name, least in (("rounds", 1), ("steps", 1), ("warmup", 1), ("threads", 1)):
-        if (value := getattr(config, name)) is not None and value < least:
-            raise InputError(f"--{name} is {value}: it must be at least {least}.")
-    for name in ("link_bandwidth", "link_latency"):
-        if (value := getattr(config, name)) is not None and not value > 0:
-            raise InputError(f"{option(name)} is {value}: it must be above 0.")
-    most = max(config.processes)
-    for preset in config.presets:
-        for images in config.batch_sizes:
-            check_config(train_config(config, preset, images, most), world_size=most)
-    if max(config.batch_sizes) * most > EPOCH_IMAGES:
+    check_presets(options)
+    check_least(options, processes=1, batch_sizes=1, predict=1, rounds=1, steps=1, warmup=1, threads=1)
+    check_above(options, bucket_mb=0, link_bandwidth=0, link_latency=0)
+    most = max(options.processes)
+    for preset in options.presets:
+        for images in options.batch_sizes:
+            check_config(sized_preset(options, preset, batch_size=images * most), world_size=most)
+    if max(options.batch_sizes) * most > EPOCH_IMAGES:
         raise InputError(f"--batch-sizes times --processes is more than an epoch of {EPOCH_IMAGES:,} images.")
-    if config.compute is not None and not config.compute.is_file():
-        raise InputError(f"--compute {config.compute} is no file: give a JSON that `throughput` wrote.")
-    if config.mixed_precision == "fp16" and config.cpu:
-        raise InputError("--mixed-precision fp16 needs a GPU: choose bf16, no or auto.")
-    check_dataset(config.data)
-    check_out(config.out, plot=True)
+    if options.compute is not None and not options.compute.is_file():
+        raise InputError(f"--compute {options.compute} is no file: give a JSON that `throughput` wrote.")
+    check_fp16(options)
+    check_dataset(options.data)
+    check_out(options.out, plot=True)

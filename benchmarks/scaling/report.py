@@ -1,30 +1,33 @@
-"""The section of scaling: what more processes bring, as measured and as a model says of even more of them."""
+"""What `scaling` shows: the efficiency of several processes as measured, and as predicted for more of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from html import escape
+import functools
+from pathlib import Path
 
-import matplotlib as mpl
+from matplotlib.axes import Axes
 
-from benchmarks.core.html import Section, figure, grid, measured_on, note, source_of
-from benchmarks.core.plots import INK, PALETTE, STYLE, blank, svg
-from benchmarks.core.tables import (
-    DASH,
-    Cell,
-    Line,
-    Table,
-    decimals_for,
-    escape_markdown,
-    format_number,
-    table_html,
-    table_markdown,
-)
-from benchmarks.report.read import Record, Result
+from benchmarks.core import plots
+from benchmarks.core.colors import Colors
+from benchmarks.core.record import Record, Result
+from benchmarks.core.sections import Block, Figures, Note, Section, measured_on
+from benchmarks.core.tables import Cell, Line, Table, format_digits, format_number, format_percent, headings
 
-__all__ = ["scaling_section", "scaling_tables"]
+__all__ = ["REQUIRED", "draw", "section", "summarize", "tables"]
 
-_WIDTH = 350  # of plots that the page shows three in a row
+REQUIRED = {
+    "scaling": (
+        ("points", "link", "models", "data", "commit", "date", "device"),
+        {
+            "points": ("preset", "processes", "images", "bucket_mb", "seconds", "images_per_second",
+                       "weak_efficiency", "strong_efficiency"),
+            "models": ("preset", "gradient_bytes", "compute", "hidden_share", "predictions",
+                       "images_for_90_percent"),
+        },
+    )
+}  # fmt: skip
+
+_SCALINGS = ("weak", "strong")
 _READING = (
     "Efficiency over the processes. Weak: as many images a process; strong: as many in all. Dots are measured; a band "
     "is what the model says, from nothing of the exchange of gradients hidden by the backward pass to as much as can "
@@ -37,28 +40,16 @@ _TIPS = {
     "weak": "Images/s over those of one process with as many images a process, over the processes.",
     "strong": "Images/s over those of one process with as many images in all, over the processes.",
 }
-_KINDS = {"low": "nothing hidden", "high": "all hidden that can be", "here": "hidden as here"}
+_HIDDEN = {"low": "nothing hidden", "high": "all hidden that can be", "here": "hidden as here"}
 
 
-def scaling_section(result: Result) -> Section:
+def section(result: Result, colors: Colors) -> Section:
     """Show a record of `scaling`: plots of efficiency, the measured points and what is predicted."""
-    record, source = result.record, str(result.path)
-    summary = summarize(record)
-    plots = [
-        figure(
-            f"{model['preset']}, {kind} scaling",
-            draw_efficiency(record, model, kind, f"{kind} {model['preset']} {source}"),
-        )
-        for model in record["models"]
-        for kind in ("weak", "strong")
-    ]
-    drawn = note(_READING) + grid(plots) if plots else ""
-    html, markdown = [], [f"{escape_markdown(source)}: {escape_markdown(summary)}"]
-    for table, reading in scaling_tables(record):
-        html.append(f"<h4>{escape(table.title)}</h4>{note(reading) if reading else ''}{table_html(table)}")
-        markdown += [f"### {table.title}", *([escape_markdown(reading)] if reading else []), table_markdown(table)]
-    top = f'<p class="summary">{escape(summary)}</p>{source_of(result.path)}{drawn}'
-    return Section(f"Scaling on {record['device']}", top + "".join(html), "\n\n".join(markdown))
+    record = result.record
+    figures = [plots.panel_figure(title, panel, result.path) for title, panel in _panels(record).items()]
+    drawn: list[Block] = [Note(_READING), Figures(figures)] if figures else []
+    blocks = [*drawn, *tables(record)]
+    return Section(f"Scaling on {record['device']}", summarize(record), result.path, blocks)
 
 
 def summarize(record: Record) -> str:
@@ -66,13 +57,12 @@ def summarize(record: Record) -> str:
     counts = sorted({point["processes"] for point in record["points"]})
     link = record["link"]
     if link is None:
-        known = "No model of more: neither latency nor bandwidth of a link is known."
+        known = "No model of more: give two processes or more, or --link-bandwidth and --link-latency."
     else:
-        origin = "assumed" if link["assumed"] else "measured"
-        bandwidth = link["bandwidth"] / 1e9
+        origin = f"{' and '.join(link['assumed'])} assumed" if link["assumed"] else "measured"
         known = (
-            f"Link, {origin}: {format_number(1e6 * link['latency'], 0)} µs a message, "
-            f"{format_number(bandwidth, decimals_for(bandwidth))} GB/s."
+            f"Link, {origin}: {format_number(link['latency'], 0, 1e-6)} µs a message, "
+            f"{format_digits(link['bandwidth'], unit=1e9)} GB/s."
         )
     return (
         f"Training steps on {', '.join(map(str, counts))} process{'es' * (counts[-1] > 1)}, images of "
@@ -80,55 +70,70 @@ def summarize(record: Record) -> str:
     )
 
 
-def scaling_tables(record: Record) -> Iterator[tuple[Table, str]]:
+def tables(record: Record) -> list[Block]:
     """Lay out the measured points and, where there are models, the images a process that 90 % efficiency takes."""
-    headings = ("preset", "processes", "images each", "bucket MiB", "images/s", "step ms", "compute", "communication",
-                "input", "weak", "strong")  # fmt: skip
-    lines = [Line(Cell(point["preset"]), [*map(Cell, _point(point))]) for point in record["points"]]
-    yield Table("Measured", [Cell(name, tip=_TIPS.get(name, "")) for name in headings], lines), ""
+    titles = ("preset", "processes", "images each", "bucket MiB", "images/s", "step ms", "compute", "communication",
+              "input", *_SCALINGS)  # fmt: skip
+    blocks: list[Block] = [Table("Measured", headings(titles, _TIPS), [*map(_point_line, record["points"])])]
     for model in record["models"]:
-        compute, kinds = model["compute"], [*model["hidden_share"]]
+        compute = model["compute"]
         reading = (
-            f"A step on one process takes {format_number(1e3 * compute['fixed'], 2)} ms and "
-            f"{format_number(1e6 * compute['per_image'], 1)} µs an image, and sums "
-            f"{format_number(model['gradient_bytes'] / 1e6, 1)} MB of gradients."
+            f"{model['preset']}: a step on one process takes {format_number(compute['fixed'], 2, 1e-3)} ms and "
+            f"{format_number(compute['per_image'], 1, 1e-6)} µs an image, and sums "
+            f"{format_number(model['gradient_bytes'], 1, 1e6)} MB of gradients."
         )
-        rows = [
-            Line(
-                Cell(str(row["processes"])),
-                [Cell("none" if row[kind] is None else format_number(row[kind], 0)) for kind in kinds],
-            )
-            for row in model["images_for_90_percent"]
-        ]
-        title = f"{model['preset']}: images a process from which 90 % efficiency is predicted"
-        yield Table(title, [Cell("processes"), *(Cell(_KINDS.get(kind, kind)) for kind in kinds)], rows), reading
+        blocks += [Note(reading), _ninety_table(model)]
+    return blocks
 
 
-def _point(point: Record) -> list[str]:
+def _point_line(point: Record) -> Line:
     seconds = point["seconds"]
-    parts = (
-        seconds["step"],
-        seconds.get("compute", seconds["step"]),
-        seconds.get("communication", 0.0),
-        seconds["input"],
-    )
-    shares = [point[f"{kind}_efficiency"] for kind in ("weak", "strong")]
-    return [
+    step = seconds["step"]
+    parts = (step, seconds.get("compute", step), seconds.get("communication", 0.0), seconds["input"])
+    texts = [
         str(point["processes"]),
         str(point["images"]),
         f"{point['bucket_mb']:g}",
-        format_number(point["images_per_second"], 0),
-        *(format_number(1000 * part, 1) for part in parts),
-        *(DASH if share is None else f"{format_number(100 * share, 0)} %" for share in shares),
+        format_digits(point["images_per_second"]),
+        *(format_number(part, 1, 1e-3) for part in parts),
+        *(format_percent(point[f"{kind}_efficiency"]) for kind in _SCALINGS),
     ]
+    return Line(Cell(point["preset"]), [*map(Cell, texts)])
 
 
-@mpl.rc_context(STYLE)
-def draw_efficiency(record: Record, model: Record, kind: str, source: str) -> str:
+def _ninety_table(model: Record) -> Table:
+    kinds = [*model["hidden_share"]]
+    lines = [
+        Line(
+            Cell(str(row["processes"])),
+            [Cell("none" if row[kind] is None else format_number(row[kind], 0)) for kind in kinds],
+        )
+        for row in model["images_for_90_percent"]
+    ]
+    title = f"{model['preset']}: images a process from which 90 % efficiency is predicted"
+    return Table(title, headings(["processes", *(_HIDDEN.get(kind, kind) for kind in kinds)]), lines)
+
+
+def draw(record: Record, path: Path) -> Path | None:
+    """Draw the efficiencies to a PNG file, weak beside strong; return its path, None where nothing is predicted."""
+    panels = _panels(record)
+    return plots.write_panels(panels, path, columns=len(_SCALINGS)) if panels else None
+
+
+def _panels(record: Record) -> dict[str, plots.Panel]:
+    """Return the plots by their titles: for each model weak scaling, then strong."""
+    return {
+        f"{model['preset']}, {kind} scaling": functools.partial(_draw_efficiency, record, model, kind)
+        for model in record["models"]
+        for kind in _SCALINGS
+    }
+
+
+def _draw_efficiency(record: Record, model: Record, kind: str, axes: Axes) -> None:
     """Draw the weak or strong efficiencies of a preset in per cent, measured and predicted."""
-    figure, axes = blank(_WIDTH, 250)
     counts = sorted({point["processes"] for point in model["predictions"]})
-    for color, images in zip(PALETTE, sorted({point["images"] for point in model["predictions"]}), strict=False):
+    images_drawn = sorted({point["images"] for point in model["predictions"]})
+    for color, images in zip(plots.PALETTE, images_drawn, strict=False):
         predicted = [point[kind] for point in model["predictions"] if point["images"] == images]
         ends = {end: [100 * point[end] for point in predicted] for end in model["hidden_share"]}
         name = f"{images} images {'a process' if kind == 'weak' else 'in all'}"
@@ -143,10 +148,9 @@ def draw_efficiency(record: Record, model: Record, kind: str, source: str) -> st
             and point[f"{kind}_efficiency"] is not None
         ]
         axes.plot([count for count, _ in dots], [value for _, value in dots], "o", color=color, markersize=5)
-    axes.axhline(90, color=INK, linewidth=0.8, linestyle=(0, (1, 2)))
-    axes.set(xscale="log", ylim=(0, 105), xlabel="processes", ylabel="efficiency, %")
+    axes.axhline(90, color=plots.INK, linewidth=0.8, linestyle=(0, (1, 2)))
+    axes.set(xscale="log", ylim=(0, 115), xlabel="processes", ylabel="efficiency, %")  # noise puts points above 100
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.minorticks_off()
     axes.grid(axis="y")
-    axes.legend(frameon=False, loc="lower left", labelcolor=INK)
-    return svg(figure, f"{kind.capitalize()} scaling of {model['preset']} in {source}")
+    axes.legend(frameon=False, loc="lower left", labelcolor=plots.INK)

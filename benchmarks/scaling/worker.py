@@ -7,31 +7,37 @@ import itertools
 import os
 import statistics
 from contextlib import ExitStack
-from typing import Any
 
 import torch
 import torch.distributed as dist
-from accelerate import Accelerator, DistributedDataParallelKwargs
-from accelerate.state import AcceleratorState
+from accelerate import DistributedDataParallelKwargs
 from torch import nn
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from benchmarks.core.presets import sized_preset
+from benchmarks.core.record import Record
+from benchmarks.core.steps import endless_batches, release, repeat_to_epoch, start_accelerator
 from benchmarks.core.timing import Step, time_steps
-from benchmarks.scaling.options import ScalingOptions, train_config
-from benchmarks.throughput.timing import release, repeat_to_epoch
+from benchmarks.scaling.options import ScalingOptions
 from colornet.color import to_float
 from colornet.data import Dataset, load_dataset
-from colornet.training.accelerator import choose_precision
+from colornet.models.unet import count_parameters
 from colornet.training.build import build_trainer
+from colornet.training.trainer import Trainer
 
-__all__ = ["launch"]
+__all__ = ["SMALL", "gradient_bytes", "launch"]
 
-SMALL = 4096  # bytes of an all-reduce that is all latency
-ALONE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # what makes Accelerate connect to others
+SMALL = 4096  # bytes of an all-reduce whose time is latency alone
+ALONE = (
+    "RANK",
+    "LOCAL_RANK",
+    "WORLD_SIZE",
+    "LOCAL_WORLD_SIZE",
+)  # make Accelerate connect to other processes
 
 
-def launch(options: ScalingOptions, processes: int) -> list[list[dict[str, Any]]]:
-    """Measure all points of a number of processes, which are started here; what each of them measured, by rank."""
+def launch(options: ScalingOptions, processes: int) -> list[list[Record]]:
+    """Start a number of processes that measure all points; return the points of each process, by rank."""
     config = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -46,7 +52,7 @@ def launch(options: ScalingOptions, processes: int) -> list[list[dict[str, Any]]
     return [results[rank] for rank in range(processes)]
 
 
-def work(options: ScalingOptions, processes: int) -> list[dict[str, Any]]:
+def work(options: ScalingOptions, processes: int) -> list[Record]:
     """Measure all points in one of the processes."""
     if processes == 1:
         for name in ALONE:
@@ -66,19 +72,14 @@ def work(options: ScalingOptions, processes: int) -> list[dict[str, Any]]:
 
 def time_point(
     options: ScalingOptions, dataset: Dataset, preset: str, images: int, processes: int, bucket: float
-) -> dict[str, Any]:
-    """Time steps with `images` a process, and what they consist of: medians in seconds."""
-    config = train_config(options, preset, images, processes)
-    AcceleratorState._reset_state()  # it holds the precision of the point before and would refuse another
-    accelerator = Accelerator(
-        mixed_precision=choose_precision(config),
-        cpu=config.cpu,
-        kwargs_handlers=[DistributedDataParallelKwargs(bucket_cap_mb=bucket)],
-    )
+) -> Record:
+    """Time steps with `images` a process and their parts: medians in seconds."""
+    config = sized_preset(options, preset, batch_size=images * processes)
+    accelerator = start_accelerator(config, DistributedDataParallelKwargs(bucket_cap_mb=bucket))
     trainer = build_trainer(config, accelerator, dataset)
-    batches = itertools.chain.from_iterable(map(trainer.loader.epoch, itertools.count()))
+    batches = endless_batches(trainer.loader)
     networks = trainer.objective.networks.values()
-    size = 4 * sum(p.numel() for network in networks for p in network.parameters())  # gradients are fp32
+    size = gradient_bytes(trainer)
 
     def seconds(step: Step) -> float:
         for _ in range(options.warmup):
@@ -89,7 +90,7 @@ def time_point(
     def step() -> None:
         trainer.train_step(next(batches))
 
-    point: dict[str, Any] = {
+    point: Record = {
         "preset": preset,
         "processes": processes,
         "images": images,
@@ -109,3 +110,8 @@ def time_point(
     for name, count in (("all_reduce", size // 4), ("small_all_reduce", SMALL // 4)):
         point[name] = seconds(functools.partial(dist.all_reduce, torch.zeros(count, device=accelerator.device)))
     return point
+
+
+def gradient_bytes(trainer: Trainer) -> int:
+    """Return the bytes of the gradients, fp32, of all networks that an objective trains."""
+    return 4 * sum(count_parameters(network) for network in trainer.objective.networks.values())

@@ -1,4 +1,4 @@
-"""The race itself: the original notebooks' autoencoder sets a mark, ours trains until it is there."""
+"""The race itself: the original notebooks' autoencoder sets a target error, ours trains until it reaches it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import dataclasses
 import itertools
 import math
 import statistics
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
-from benchmarks.core.stopwatch import Stopwatch
-from benchmarks.core.timing import tf32_setting
+from benchmarks.core.device import choose_device, settle
+from benchmarks.core.record import Record, start_record
+from benchmarks.core.steps import release, start_accelerator, start_trainer
+from benchmarks.core.timing import Stopwatch, tf32_setting
 from benchmarks.speedrun.options import SpeedrunOptions, our_config
-from benchmarks.throughput.timing import release, start_accelerator
 from colornet.color import RgbSpace
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
@@ -25,13 +24,11 @@ from colornet.errors import DivergedError, InputError
 from colornet.evaluation.loop import Colorize, colorize_with
 from colornet.models.unet import count_parameters
 from colornet.presets import PRESETS
-from colornet.runs.provenance import finite_or_none, provenance
-from colornet.training.accelerator import choose_precision
-from colornet.training.build import build_trainer
+from colornet.runs.provenance import finite_or_none
 
-__all__ = ["held_out_mse", "race", "run_ours", "run_seed"]
+__all__ = ["held_out_mse", "measure", "run_notebook", "run_ours"]
 
-_SEED = PRESETS["notebook-ae"][1]
+_NOTEBOOK = PRESETS["notebook-ae"][1]
 
 METHOD = {
     "mse": "mean squared error of RGB in [0, 1] over all held-out pixels, of outputs rounded to 8 bits, for both sides",
@@ -58,54 +55,28 @@ GRAY = {
 }
 
 
-def race(options: SpeedrunOptions) -> dict[str, Any]:
-    """Train both sides and return the record that the JSON file is to hold.
+def measure(options: SpeedrunOptions) -> Record:
+    """Train both sides and return the record.
 
     Raises `InputError` for options that do not go with the device or the data.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
-    config = our_config(options)
-    on_gpu = device.type == "cuda"
-    settled: dict[str, Any] = {
-        "mixed_precision": choose_precision(config),
-        "compile": "on" if config.compile == "on" or (config.compile == "auto" and on_gpu) else "off",
-        "cpu": not on_gpu,
-    }
-    config = dataclasses.replace(config, **settled)
-    dataset = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
-    held_out: Tensor = getattr(dataset, options.split)
-    if not len(held_out):
-        raise InputError(f"--data {options.data} has no {options.split} images: choose the other --split.")
-    if options.training_images is not None:
-        if options.training_images > len(dataset.train):
-            raise InputError(
-                f"--training-images is {options.training_images}: --data {options.data} has {len(dataset.train)}."
-            )
-        # Evenly spaced, since a data set may be sorted by class.
-        chosen = torch.arange(options.training_images) * len(dataset.train) // options.training_images
-        dataset = dataclasses.replace(dataset, train=dataset.train[chosen], labels=None)
-    if config.batch_size > len(dataset.train):
-        raise InputError(f"--batch-size is {config.batch_size}: it must be at most {len(dataset.train)}, the images.")
-
-    seed = run_seed(options, dataset.train, held_out, device)
+    device = choose_device(options.cpu)
+    config = settle(our_config(options), device)
+    dataset, held_out = load_images(options, config.batch_size)
+    notebook = run_notebook(options, dataset.train, held_out, device)
     release()
-    target = seed["curve"][-1]["mse"]
+    target = notebook["curve"][-1]["mse"]
     runs = []
-    for number in range(options.seeds):
-        run = run_ours(dataclasses.replace(config, seed=number), dataset, held_out, target, options)
+    for seed in range(options.seeds):
+        run = run_ours(dataclasses.replace(config, seed=seed), dataset, held_out, target, options.eval_steps)
         release()
-        runs.append({**run, **_ratios(seed, run)})
+        runs.append({**run, **_ratios(notebook, run)})
     seconds = statistics.median([run["seconds"] if run["reached"] else math.inf for run in runs])
     cpu_ratio = statistics.median([run["cpu_ratio"] or 0.0 for run in runs])
-    changed = {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(TrainConfig)
-        if getattr(config, field.name) != getattr(PRESETS[options.preset][1], field.name)
-    }
+    values, original = dataclasses.asdict(config), dataclasses.asdict(PRESETS[options.preset][1])
+    same_gray = config.color_space == "rgb"
     return {
-        "kind": "speedrun",
-        **provenance(device),
-        "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
+        **start_record("speedrun", device, options),
         "data": {
             "name": dataset.name,
             "image_size": options.image_size,
@@ -115,32 +86,53 @@ def race(options: SpeedrunOptions) -> dict[str, Any]:
         "method": METHOD,
         "gray": {
             "notebook_pipeline": "channel mean, not rounded",
-            "ours": "channel mean, not rounded" if config.color_space == "rgb" else "L* at 8 bits",
-            "same": config.color_space == "rgb",
+            "ours": "channel mean, not rounded" if same_gray else "L* at 8 bits",
+            "same": same_gray,
             "note": GRAY[config.color_space],
         },
         "target": {"mse": target, "split": options.split, "images": len(held_out)},
-        "notebook_pipeline": seed,
+        "notebook_pipeline": notebook,
         "ours": {
             "preset": options.preset,
-            "changed": changed,
-            "config": dataclasses.asdict(config),
+            "changed": {name: value for name, value in values.items() if value != original[name]},
+            "config": values,
             "tf32": tf32_setting(config.mixed_precision, device),
         },
         "runs": runs,
         "median": {
             "seconds": finite_or_none(seconds),
-            "ratio": seed["seconds_to_target"] / seconds or None,
+            "ratio": notebook["seconds_to_target"] / seconds or None,
             "cpu_ratio": cpu_ratio or None,
         },
     }
 
 
-def _ratios(seed: dict[str, Any], run: dict[str, Any]) -> dict[str, float | None]:
-    """Relate the times of both sides, by the clock and by the processor; None where a run did not get there."""
+def load_images(options: SpeedrunOptions, batch_size: int) -> tuple[Dataset, Tensor]:
+    """Load the data set, with the training images that were asked for, and the held-out images (N, 3, H, W).
+
+    Raises `InputError` where there are not as many as the race needs.
+    """
+    dataset = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
+    held_out: Tensor = getattr(dataset, options.split)
+    if not len(held_out):
+        raise InputError(f"--data {options.data} has no {options.split} images: choose the other --split.")
+    count = options.training_images
+    if count is not None:
+        if count > len(dataset.train):
+            raise InputError(f"--training-images is {count}: --data {options.data} has {len(dataset.train)}.")
+        # Evenly spaced, since a data set may be sorted by class.
+        chosen = torch.arange(count) * len(dataset.train) // count
+        dataset = dataclasses.replace(dataset, train=dataset.train[chosen], labels=None)
+    if batch_size > len(dataset.train):
+        raise InputError(f"--batch-size is {batch_size}: it must be at most {len(dataset.train)}, the images.")
+    return dataset, held_out
+
+
+def _ratios(notebook: Record, run: Record) -> dict[str, float | None]:
+    """Relate the times of both sides, by the clock and by the processor; None where a run did not reach the target."""
     clocks = {"ratio": "seconds", "cpu_ratio": "cpu_seconds"}
     return {
-        name: seed[f"{clock}_to_target"] / run[clock] if run["reached"] and run[clock] else None
+        name: notebook[f"{clock}_to_target"] / run[clock] if run["reached"] and run[clock] else None
         for name, clock in clocks.items()
     }
 
@@ -154,19 +146,19 @@ def held_out_mse(colorize: Colorize, images: Tensor, device: torch.device, *, ba
     return total.item() / images.numel()
 
 
-def run_seed(options: SpeedrunOptions, train: Tensor, held_out: Tensor, device: torch.device) -> dict[str, Any]:
-    """Train the original notebooks' autoencoder for its epochs; return its numbers, the curve a point an epoch."""
+def run_notebook(options: SpeedrunOptions, train: Tensor, held_out: Tensor, device: torch.device) -> Record:
+    """Train the original notebooks' autoencoder for its epochs; return its numbers and its curve, a point an epoch."""
     torch.backends.cudnn.benchmark = False  # torch's default, which the notebooks do not touch
     NotebookPipeline(train, width=options.notebook_width, device=device).step()  # starts the device and its libraries
     torch.manual_seed(0)
     pipeline = NotebookPipeline(train, width=options.notebook_width, device=device)
-    accelerator = start_accelerator(dataclasses.replace(_SEED, cpu=device.type == "cpu"))
+    accelerator = start_accelerator(dataclasses.replace(_NOTEBOOK, cpu=device.type == "cpu"))
     colorize = colorize_with(pipeline.network, RgbSpace(), accelerator)
     steps = -(-len(train) // NOTEBOOK_BATCH_SIZE)  # its loader keeps the ragged last batch
     training, evaluation = Stopwatch(device), Stopwatch(device)
-    curve: list[dict[str, Any]] = []
+    curve: list[Record] = []
     with tqdm(
-        total=options.notebook_epochs * len(train), desc="seed", unit="img", unit_scale=True, disable=None
+        total=options.notebook_epochs * len(train), desc="notebook", unit="img", unit_scale=True, disable=None
     ) as bar:
         for epoch in range(1, options.notebook_epochs + 1):
             for step in range(steps):
@@ -174,7 +166,7 @@ def run_seed(options: SpeedrunOptions, train: Tensor, held_out: Tensor, device: 
                     pipeline.step()
                 bar.update(min(NOTEBOOK_BATCH_SIZE, len(train) - step * NOTEBOOK_BATCH_SIZE))
             for group in pipeline.optimizer.param_groups:
-                group["lr"] *= _SEED.lr_decay
+                group["lr"] *= _NOTEBOOK.lr_decay
             with evaluation.running():
                 pipeline.network.eval()
                 mse = held_out_mse(colorize, held_out, device, batch_size=options.eval_batch_size)
@@ -201,17 +193,15 @@ def run_seed(options: SpeedrunOptions, train: Tensor, held_out: Tensor, device: 
     }
 
 
-def run_ours(
-    config: TrainConfig, dataset: Dataset, held_out: Tensor, target: float, options: SpeedrunOptions
-) -> dict[str, Any]:
+def run_ours(config: TrainConfig, dataset: Dataset, held_out: Tensor, target: float, eval_steps: int) -> Record:
     """Train our configuration from scratch until an evaluation is at or below the target, or its epochs are over."""
-    trainer = build_trainer(config, start_accelerator(config), dataset)
+    trainer = start_trainer(config, dataset)
     device = trainer.accelerator.device
     colorize = colorize_with(trainer.ema, trainer.space, trainer.accelerator)
-    rehearsal, training, evaluation = Stopwatch(device), Stopwatch(device), Stopwatch(device)
-    with rehearsal.running():
+    compilation, training, evaluation = Stopwatch(device), Stopwatch(device), Stopwatch(device)
+    with compilation.running():
         trainer.rehearse()
-    curve: list[dict[str, Any]] = []
+    curve: list[Record] = []
     reached, reason = False, None
     total, batch = trainer.last_step, config.batch_size
     batches = itertools.chain.from_iterable(map(trainer.loader.epoch, range(config.epochs)))
@@ -220,7 +210,7 @@ def run_ours(
             while trainer.step < total and not reached:
                 before = trainer.step
                 with training.running():
-                    for microbatches in itertools.islice(batches, options.eval_steps):
+                    for microbatches in itertools.islice(batches, eval_steps):
                         trainer.train_step(microbatches)
                 with evaluation.running():
                     trainer.check_finite()
@@ -244,7 +234,7 @@ def run_ours(
         "steps": trainer.step,
         "images": trainer.step * batch,
         "parameters": count_parameters(trainer.generator),
-        "compile_seconds": rehearsal.seconds if config.compile == "on" else None,
+        "compile_seconds": compilation.seconds if config.compile == "on" else None,
         "evaluation_seconds": evaluation.seconds,
         "curve": curve,
     }

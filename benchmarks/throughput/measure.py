@@ -1,39 +1,30 @@
-"""What `throughput` writes down: the measurement as a whole, the rows, the notebook pipeline, and how each was made."""
+"""The record of `throughput`: all cases, the notebook pipeline between them, rooflines and largest batches."""
 
 from __future__ import annotations
 
 import dataclasses
 import itertools
 import statistics
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
-from benchmarks.core.memory import STATUS, check_memory, find_batch, peak_memory
+from benchmarks.core.device import choose_device
+from benchmarks.core.memory import STATUS, peak_memory
+from benchmarks.core.record import Record, describe_data, start_record
+from benchmarks.core.steps import Case, count_flops, release, repeat_to_epoch
 from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, tf32_setting
+from benchmarks.throughput.largest_batch import check_memory, find_batch
 from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.roofline import bound, trace
-from benchmarks.throughput.timing import (
-    NOTEBOOK_WARMUP,
-    Case,
-    Timing,
-    count_flops,
-    plan,
-    release,
-    repeat_to_epoch,
-    time_input,
-    time_interleaved,
-)
+from benchmarks.throughput.timing import NOTEBOOK_WARMUP, Timing, plan, time_input, time_interleaved
 from colornet.data import Dataset, load_dataset
 from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
 from colornet.presets import PRESETS
-from colornet.runs.provenance import provenance
 
-__all__ = ["describe_data", "measure"]
+__all__ = ["measure"]
 
 SPEEDS = ("images_per_second", "step_ms", "steps", "achieved_flops", "mfu")  # null in a row that was not measured
 NO_MEMORY = "Peak memory on a CPU is measured without --no-memory, on Linux."
@@ -66,14 +57,15 @@ METHOD = {
 }
 
 
-def measure(options: ThroughputOptions) -> dict[str, Any]:
-    """Measure all cases, and the notebook pipeline between them; return the record that the JSON file is to hold.
+def measure(options: ThroughputOptions) -> Record:
+    """Measure all cases, and the notebook pipeline between them; return the record.
 
     Raises `InputError` for options that do not go with the device or the data.
     """
-    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
+    device = choose_device(options.cpu)
     cases = plan(options, device)
-    check_memory(options, device)
+    if options.find_batch:
+        check_memory(device, options.memory_limit)
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     dataset = repeat_to_epoch(loaded)
     precisions = ["no", *(case.config.mixed_precision for case in cases)]  # the notebook pipeline is in fp32
@@ -82,12 +74,12 @@ def measure(options: ThroughputOptions) -> dict[str, Any]:
     kinds = {(case.preset, case.mode): case for case in cases}
     flops = {kind: count_flops(case, dataset) for kind, case in kinds.items()}
     release()
-    seed = None
+    notebook = None
     if options.notebook_pipeline:
         width = options.notebook_width or options.width or PRESETS["notebook-ae"][1].width
-        seed = NotebookPipeline(dataset.train, width=width, device=device)
+        notebook = NotebookPipeline(dataset.train, width=width, device=device)
 
-    outcomes, segments = time_interleaved(cases, dataset, seed, options)
+    outcomes, segments = time_interleaved(cases, dataset, notebook, options)
     if device.type == "cpu" and options.memory and STATUS.exists():
         outcomes = [add_memory(case, outcome) for case, outcome in zip(cases, outcomes, strict=True)]
     rows = [
@@ -101,16 +93,16 @@ def measure(options: ThroughputOptions) -> dict[str, Any]:
     largest_batches = None
     if options.find_batch:
         searched = {(c.preset, c.config.mixed_precision, c.config.compile): c for c, _ in training}
-        largest_batches = [find_batch(case, options) for case in searched.values()]
+        largest_batches = [
+            find_batch(case, options.memory_limit, options.batch_granularity) for case in searched.values()
+        ]
     return {
-        "kind": "throughput",
-        **provenance(device),
-        "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
+        **start_record("throughput", device, options),
         "data": describe_data(loaded, repeated_to=len(dataset.train)),
         "method": METHOD,
         "peak": peaks,
         "bandwidth": bandwidth,
-        "notebook_pipeline": describe_notebook(seed, segments, peaks) if seed else None,
+        "notebook_pipeline": describe_notebook(notebook, segments, peaks) if notebook else None,
         "rows": rows,
         "rooflines": rooflines,
         "largest_batches": largest_batches,
@@ -122,17 +114,6 @@ def add_memory(case: Case, outcome: Timing | str) -> Timing | str:
     return dataclasses.replace(outcome, peak_memory=peak_memory(case)) if isinstance(outcome, Timing) else outcome
 
 
-def describe_data(loaded: Dataset, *, repeated_to: int) -> dict[str, Any]:
-    """Say which images were used: as they were loaded, and how many their repetition makes."""
-    return {
-        "name": loaded.name,
-        "image_size": loaded.train.shape[-1],
-        "images": len(loaded.train),
-        "repeated_to": repeated_to,
-        "fingerprint": loaded.fingerprint,
-    }
-
-
 def describe_row(
     case: Case,
     outcome: Timing | str,
@@ -140,8 +121,8 @@ def describe_row(
     flops: int,
     peaks: dict[str, float],
     around: list[float],
-) -> dict[str, Any]:
-    """Write down a case and what `attempt` made of it: its numbers, or None for each and the reason.
+) -> Record:
+    """Describe a case by its timing: its numbers, or None for each and the reason.
 
     `flops` are those of an image, `around` the seconds of the notebook pipeline's steps before and after the case.
     """
@@ -179,9 +160,9 @@ def describe_row(
 
 
 def describe_roofline(
-    case: Case, row: dict[str, Any], dataset: Dataset, options: ThroughputOptions, peaks: dict[str, float], rate: float
-) -> dict[str, Any]:
-    """Write down the least time of a training step, and the share of it in the row's; `rate` is that of copies."""
+    case: Case, row: Record, dataset: Dataset, options: ThroughputOptions, peaks: dict[str, float], rate: float
+) -> Record:
+    """Describe the least time of a training step and its share of the measured step; `rate` is that of copies."""
     precision, size = case.config.mixed_precision, case.config.batch_size
     peak = peaks[peak_name(precision, case.device)]
     limits = bound(trace(case, dataset), size, precision, peak, rate)
@@ -199,25 +180,25 @@ def describe_roofline(
     }
 
 
-def describe_notebook(seed: NotebookPipeline, segments: list[list[float]], peaks: dict[str, float]) -> dict[str, Any]:
-    """Write down the notebook pipeline: the numbers of all its timed steps, and images/s of each segment."""
-    flops = flops_of(seed.step) // NOTEBOOK_BATCH_SIZE
+def describe_notebook(notebook: NotebookPipeline, segments: list[list[float]], peaks: dict[str, float]) -> Record:
+    """Describe the notebook pipeline: the numbers of all its timed steps, and images/s of each segment."""
+    flops = flops_of(notebook.step) // NOTEBOOK_BATCH_SIZE
     steps = list(itertools.chain.from_iterable(segments))
     return {
         "batch_size": NOTEBOOK_BATCH_SIZE,
         "precision": "no",
         "compile": False,
-        "width": seed.width,
-        "parameters": count_parameters(seed.network),
+        "width": notebook.width,
+        "parameters": count_parameters(notebook.network),
         "flops_per_image": flops,
-        **speeds(steps, NOTEBOOK_BATCH_SIZE, flops, peaks[peak_name("no", seed.device)]),
+        **speeds(steps, NOTEBOOK_BATCH_SIZE, flops, peaks[peak_name("no", notebook.device)]),
         "segments": [NOTEBOOK_BATCH_SIZE / statistics.median(segment) for segment in segments],
-        "tf32": tf32_setting("no", seed.device),
+        "tf32": tf32_setting("no", notebook.device),
     }
 
 
-def speeds(steps: list[float], batch_size: int, flops: int, peak: float) -> dict[str, Any]:
-    """Turn seconds a step into the numbers of a row; `flops` are those of an image, `peak` is in FLOP/s."""
+def speeds(steps: list[float], batch_size: int, flops: int, peak: float) -> Record:
+    """Convert seconds per step to the numbers of a row; `flops` are those of an image, `peak` is in FLOP/s."""
     p10, median, p90 = (1000 * float(value) for value in np.quantile(steps, (0.1, 0.5, 0.9)))
     images_per_second = batch_size / (median / 1000)
     achieved = images_per_second * flops

@@ -1,7 +1,7 @@
 """The least time that a training step could take: arithmetic and memory traffic of its layers at the device's peaks.
 
-What is counted follows one real step through the networks, layer by layer. Each tensor is read once by whatever needs
-it and written once by whatever makes it:
+What is counted follows one real step through the networks, layer by layer. Each tensor is written once where it
+is made and read once by each operation that needs it:
 
 - convolution, and the two products of attention: input, weights and output in the forward pass; gradients and weights
   for the gradient of the input; input and gradients for that of the weights; each only where autograd computes it
@@ -19,19 +19,20 @@ measured bandwidth of copies; passes follow one another.
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from einops.layers.torch import Rearrange
 from torch import Tensor, nn
 
-from benchmarks.throughput.timing import COUNTED_IMAGES, Case, counted, start_accelerator
+from benchmarks.core.record import Record
+from benchmarks.core.steps import COUNTED_IMAGES, Case, counted, start_trainer
 from colornet.data import Dataset
 from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
 from colornet.models.unet import Attention, ResnetBlock, UNet, count_parameters
-from colornet.training.build import build_trainer
 
 __all__ = ["GROUPS", "Pass", "bound", "trace"]
 
@@ -47,7 +48,7 @@ _COUNTED: tuple[type[nn.Module], ...] = (
 )  # fmt: skip
 _BYTES = {"no": 4, "bf16": 2, "fp16": 2}
 _FLOAT32 = 4
-_OPTIMISER = 4 + 3 + 1  # numbers moved for each weight: Adam's reads and writes, and the norm of the gradient
+_OPTIMIZER = 4 + 3 + 1  # numbers moved for each weight: Adam's reads and writes, and the norm of the gradient
 _AVERAGE = 3
 
 
@@ -67,65 +68,39 @@ class Pass:
     weights: int = 0
     state: int = 0
 
-    def seconds(self, images: int, precision: str, flops_per_second: float, bandwidth: float) -> float:
-        """Return the longer of the two times that arithmetic and memory need for a batch."""
-        return max(self.flops_for(images) / flops_per_second, self.bytes_for(images, precision) / bandwidth)
-
-    def flops_for(self, images: int) -> float:
-        """Return the floating-point operations on a batch."""
-        return self.flops * images / COUNTED_IMAGES
-
-    def bytes_for(self, images: int, precision: str) -> float:
-        """Return the bytes read and written for a batch in a precision."""
+    def cost(self, images: int, precision: str, flops_per_second: float, bandwidth: float) -> dict[str, float]:
+        """Return the operations on a batch, the bytes read and written, and the longer of the times they need."""
+        flops = self.flops * images / COUNTED_IMAGES
         numbers = self.activations * images / COUNTED_IMAGES + self.weights
-        return numbers * _BYTES[precision] + self.state * _FLOAT32
+        moved = numbers * _BYTES[precision] + self.state * _FLOAT32
+        return {"flops": flops, "bytes": moved, "seconds": max(flops / flops_per_second, moved / bandwidth)}
 
 
 def trace(case: Case, dataset: Dataset) -> list[Pass]:
     """Follow one step of training on `COUNTED_IMAGES` images through uncompiled networks; list what its layers do."""
-    config = counted(case).config
-    trainer = build_trainer(config, start_accelerator(config), dataset)
+    trainer = start_trainer(counted(case).config, dataset)
     tracer = Tracer()
     for name, network in trainer.objective.networks.items():
         for path, module in network.named_modules(prefix=name):
             if isinstance(module, _COUNTED):
-                module.register_forward_hook(tracer.hook(path))
+                module.register_forward_hook(functools.partial(tracer.note, path))
             if isinstance(module, UNet):
                 for index, level in enumerate(module.decoder):
-                    level.register_forward_pre_hook(tracer.joining_hook(f"{path}.join.{index}"))
+                    level.register_forward_pre_hook(functools.partial(tracer.note_joining, f"{path}.join.{index}"))
     trainer.train_step(next(trainer.loader.epoch(0)))
     for name, network in trainer.objective.networks.items():
         count = count_parameters(network)
-        tracer.passes.append(Pass(name, "optimizer", "optimizer and EMA", state=_OPTIMISER * count))
+        tracer.passes.append(Pass(name, "optimizer", "optimizer and EMA", state=_OPTIMIZER * count))
     count = count_parameters(trainer.generator)
     return [*tracer.passes, Pass("generator", "moving average", "optimizer and EMA", state=_AVERAGE * count)]
 
 
 class Tracer:
-    """Lists the passes of layers as hooks see them run."""
+    """Lists the passes of layers, whose hooks its methods are."""
 
     def __init__(self) -> None:
         self.passes: list[Pass] = []
         self.normalized: Tensor | None = None  # what a normalization returned last
-
-    def hook(self, path: str) -> Any:
-        """Return a forward hook that notes the passes of the layer of that name."""
-
-        def note(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self.note(path, module, inputs, output)
-
-        return note
-
-    def joining_hook(self, path: str) -> Any:
-        """Return a hook on a level of the decoder that notes the concatenation before it: upsampled half, skip half."""
-
-        def note(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-            (x,) = inputs
-            self.move(path, "concatenation", 2 * x.numel())
-            if x.requires_grad:  # the skip was read by two layers: their gradients are added
-                self.move(path, "concatenation", 3 * x.numel() // 2)
-
-        return note
 
     def note(self, path: str, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         """Note the passes of a layer, forward and, where autograd will make one, backward."""
@@ -180,27 +155,30 @@ class Tracer:
         if x.requires_grad:
             self.passes.append(Pass(path, "attention", "convolutions", 2 * flops, 8 * numbers))
 
+    def note_joining(self, path: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Note the concatenation before a level of the decoder: upsampled half, skip half."""
+        (x,) = inputs
+        self.move(path, "concatenation", 2 * x.numel())
+        if x.requires_grad:  # the skip was read by two layers: their gradients are added
+            self.move(path, "concatenation", 3 * x.numel() // 2)
+
     def move(self, path: str, kind: str, activations: int) -> None:
         """Note a pass that only moves numbers."""
         self.passes.append(Pass(path, kind, "pooling and skips", activations=activations))
 
 
-def bound(
-    passes: Iterable[Pass], images: int, precision: str, flops_per_second: float, bandwidth: float
-) -> dict[str, Any]:
+def bound(passes: Iterable[Pass], images: int, precision: str, flops_per_second: float, bandwidth: float) -> Record:
     """Add up the least time of a step on a batch: by group, by layer, and the images/s that it allows."""
-    peaks = flops_per_second, bandwidth
-    groups = {group: {"flops": 0.0, "bytes": 0.0, "seconds": 0.0} for group in GROUPS}
-    layers: dict[tuple[str, str], dict[str, Any]] = {}
+    nothing = {"flops": 0.0, "bytes": 0.0, "seconds": 0.0}
+    groups: dict[str, Record] = {group: {**nothing} for group in GROUPS}
+    layers: dict[tuple[str, str], Record] = {}
     for one in passes:
-        layer = layers.setdefault(
-            (one.layer, one.kind),
-            {"layer": one.layer, "kind": one.kind, "group": one.group, "flops": 0.0, "bytes": 0.0, "seconds": 0.0},
-        )
+        cost = one.cost(images, precision, flops_per_second, bandwidth)
+        described = {"layer": one.layer, "kind": one.kind, "group": one.group, **nothing}
+        layer = layers.setdefault((one.layer, one.kind), described)
         for total in (groups[one.group], layer):
-            total["flops"] += one.flops_for(images)
-            total["bytes"] += one.bytes_for(images, precision)
-            total["seconds"] += one.seconds(images, precision, *peaks)
+            for name, value in cost.items():
+                total[name] += value
     seconds = sum(group["seconds"] for group in groups.values())
     return {
         "seconds": seconds,

@@ -1,4 +1,4 @@
-"""The report on ablations, on scaling, and on validation over epochs."""
+"""The report on ablations and on validation over epochs."""
 
 from __future__ import annotations
 
@@ -12,13 +12,7 @@ from benchmarks.ablation.tables import format_table
 from benchmarks.core.plots import NEUTRAL
 from benchmarks.report.read import Run
 from benchmarks.report.training import steps_per_epoch
-from benchmarks.scaling.measure import add_efficiency, describe_link, describe_models
-from benchmarks.scaling.model import Compute, Link
-from benchmarks.scaling.options import ScalingOptions
-from benchmarks.scaling.worker import SMALL
 from tests.benchmarks.report.records import ORIGIN, Outline, Record, make, table_after, write_json
-
-COMPUTE, LINK = Compute(0.002, 1e-4), Link(2e-5, 2.5e9)
 
 
 def ablation_record() -> Record:
@@ -42,28 +36,6 @@ def ablation_record() -> Record:
         "kind": "ablation", **ORIGIN, "data": data, "notes": "e is a share.", "questions": questions, "floors": floors,
         "variants": variants, "runs": runs, "failures": {"ae-huber-0": "exit code 1"},
     }  # fmt: skip
-
-
-def scaling_record() -> Record:
-    """Make a result of the kind "scaling" of points that are set, as the suite does of those that it measures."""
-    options = ScalingOptions(presets=("ae",), batch_sizes=(32, 64), width=8, blocks=1, predict=(1, 2, 64))
-    points: list[Record] = []
-    for processes in (1, 2):
-        for images in (32, 64):
-            alone = COMPUTE.step(images)
-            seconds = {"step": alone, "input": 1e-4}
-            size = 800_000
-            if processes > 1:
-                summed = LINK.all_reduce(processes, size)
-                seconds |= {"compute": alone, "communication": summed / 2, "step": alone + summed / 2}
-                seconds |= {"all_reduce": summed, "small_all_reduce": LINK.all_reduce(processes, SMALL)}
-            points.append({"preset": "ae", "processes": processes, "images": images, "bucket_mb": 25.0,
-                           "gradient_bytes": size, "seconds": seconds,
-                           "images_per_second": processes * images / seconds["step"]})  # fmt: skip
-    for point in points:
-        add_efficiency(point, points)
-    record = {"kind": "scaling", **ORIGIN, "data": {"name": "sample"}, "points": points}
-    return record | {"link": describe_link(options, points), "models": describe_models(options, points)}
 
 
 @pytest.fixture(scope="module")
@@ -99,39 +71,6 @@ def test_ablation_draws_every_run_by_question(ablated: tuple[str, str]) -> None:
         "cifar10-jpeg. 1 failed." in page
     )
     assert "<b>" not in page
-
-
-@pytest.fixture(scope="module")
-def scaled(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    root = tmp_path_factory.mktemp("scaling")
-    return make(write_json(root / "results" / "scaling.json", scaling_record()), root / "out")
-
-
-def test_scaling_has_its_points_its_link_and_what_is_predicted(scaled: tuple[str, str]) -> None:
-    page, markdown = scaled
-    record = scaling_record()
-    lines = [line for line in markdown.splitlines() if line.startswith("| ae |")]
-    assert len(lines) == len(record["points"])
-    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
-    point = record["points"][2]
-    assert cells[:4] == ["ae", "2", "32", "25"]
-    assert cells[5] == f"{1000 * point['seconds']['step']:.1f}"
-    assert cells[9:] == [f"{100 * point['weak_efficiency']:.0f} %", f"{100 * point['strong_efficiency']:.0f} %"]
-    assert [cell.strip() for cell in lines[3].split("|")[1:-1]][-1] == "–"  # no process had 128 images alone
-    assert "Link, measured: 20 µs a message, 2.50 GB/s." in page
-    ninety = table_after(markdown, "ae: images a process from which 90 % efficiency is predicted")
-    for row in record["models"][0]["images_for_90_percent"]:
-        assert ninety[str(row["processes"])]["nothing hidden"].replace(",", "") == str(row["low"] or "none")
-    assert Outline(page).captions == ["ae, weak scaling", "ae, strong scaling"]
-    drawing = page.partition("Strong scaling of ae")[2].partition("</svg>")[0]
-    assert "64 images in all" in drawing
-
-
-def test_scaling_without_a_link_has_points_alone(tmp_path: Path) -> None:
-    record = scaling_record() | {"link": None, "models": []}
-    page, _ = make(write_json(tmp_path / "results" / "scaling.json", record), tmp_path / "out")
-    assert "No model of more" in page
-    assert Outline(page).captions == []
 
 
 # Over epochs

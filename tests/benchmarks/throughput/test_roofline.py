@@ -1,33 +1,21 @@
-"""The least time of a step: operations as torch counts them, bytes as counted by hand, what the table says of them."""
+"""The least time of a step: operations as torch counts them, bytes as counted by hand."""
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
-import torch
 
-from benchmarks.core import timing as arithmetic
-from benchmarks.core.timing import copy_bandwidth
+from benchmarks.core.steps import COUNTED_IMAGES, Case, count_flops
 from benchmarks.throughput.roofline import GROUPS, Pass, bound, trace
-from benchmarks.throughput.roofline_table import format_rooflines
-from benchmarks.throughput.timing import COUNTED_IMAGES, Case, count_flops
-from colornet.data import Dataset
 from colornet.presets import PRESETS
+from tests.benchmarks.cases import case, dataset
 
-CPU = torch.device("cpu")
 SIDE = 16
 
 
-def images() -> Dataset:
-    pixels = torch.randint(0, 256, (2, 3, SIDE, SIDE), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return Dataset("made here", pixels, pixels[:1], pixels[:1], "")
-
-
-def case(preset: str, **changes: Any) -> Case:
-    values = {"width": 8, "discriminator_width": 8, "blocks": 1, "image_size": SIDE, "cpu": True, **changes}
-    return Case(preset, "train", dataclasses.replace(PRESETS[preset][1], **values))
+def trained(preset: str, **changes: Any) -> Case:
+    return case(preset, "train", **{"width": 8, "discriminator_width": 8, "blocks": 1, "image_size": SIDE, **changes})
 
 
 def of_group(passes: list[Pass], group: str) -> int:
@@ -38,20 +26,20 @@ def of_group(passes: list[Pass], group: str) -> int:
 @pytest.fixture(scope="module")
 def notebook_passes() -> list[Pass]:
     """Trace the notebooks' network with two levels: 8 channels of 16×16 pixels, 16 of 8×8."""
-    return trace(case("notebook-ae", multipliers=(1, 2)), images())
+    return trace(trained("notebook-ae", multipliers=(1, 2)), dataset(2))
 
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_operations_are_those_that_torch_counts(preset: str) -> None:
-    tiny = case(preset)
-    flops = sum(one.flops for one in trace(tiny, images()))
-    assert flops == COUNTED_IMAGES * count_flops(tiny, images())
+    tiny = trained(preset)
+    flops = sum(one.flops for one in trace(tiny, dataset(2)))
+    assert flops == COUNTED_IMAGES * count_flops(tiny, dataset(2))
 
 
 def test_what_checkpointing_computes_twice_counts_once() -> None:
-    plain, checkpointed = case("ae"), case("ae", activation_checkpointing=True)
-    assert trace(checkpointed, images()) == trace(plain, images())
-    assert count_flops(checkpointed, images()) == count_flops(plain, images())
+    plain, checkpointed = trained("ae"), trained("ae", activation_checkpointing=True)
+    assert trace(checkpointed, dataset(2)) == trace(plain, dataset(2))
+    assert count_flops(checkpointed, dataset(2)) == count_flops(plain, dataset(2))
 
 
 def test_normalization_moves_what_is_counted_by_hand(notebook_passes: list[Pass]) -> None:
@@ -90,7 +78,7 @@ def test_optimizer_moves_what_is_counted_by_hand(notebook_passes: list[Pass]) ->
 
 
 def test_a_discriminator_is_passed_as_often_as_the_step_does() -> None:
-    passes = trace(case("cgan"), images())
+    passes = trace(trained("cgan"), dataset(2))
     first = [one for one in passes if one.layer == "discriminator.layers.0"]
     # Real and fake together, forward and to the weights; then, frozen, fake images alone and back to them.
     sizes = [one.activations // (SIDE * SIDE * (3 + 8)) for one in first]
@@ -99,9 +87,9 @@ def test_a_discriminator_is_passed_as_often_as_the_step_does() -> None:
 
 
 def test_activation_after_normalization_is_free() -> None:
-    passes = trace(case("ae"), images())
+    passes = trace(trained("ae"), dataset(2))
     assert not any(one.kind == "activation" for one in passes)
-    gan = trace(case("cgan"), images())
+    gan = trace(trained("cgan"), dataset(2))
     assert {one.layer.split(".")[0] for one in gan if one.kind == "activation"} == {"discriminator"}
 
 
@@ -128,26 +116,3 @@ def test_groups_and_layers_add_up(notebook_passes: list[Pass]) -> None:
         assert layers == pytest.approx(sum(group[key] for group in found["groups"].values()))
     assert all(group["seconds"] > 0 for group in found["groups"].values())
     assert found["seconds"] == pytest.approx(sum(group["seconds"] for group in found["groups"].values()))
-
-
-def test_bandwidth_counts_what_is_read_and_what_is_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(arithmetic.COPY_NUMBERS, "cpu", 1000)
-    monkeypatch.setattr(arithmetic, "time_steps", lambda step, *_: (step(), [0.5, 0.25])[1])
-    assert copy_bandwidth(CPU) == 2 * 4000 / 0.25
-
-
-def test_table_shows_layers_of_the_largest_batch_only() -> None:
-    passes = [Pass("generator.stem", "convolution", "convolutions", flops=10, activations=10)]
-    rows = []
-    for size, measured in ((64, 100.0), (256, None), (256, None)):
-        limits = bound(passes, size, "no", 1e3, 1e3)
-        rows.append({
-            "preset": "ae", "batch_size": size, "precision": "no", "compile": False, "peak": 1e3, "input_seconds": 0.1,
-            "measured_images_per_second": measured, "share_of_bound": 0.5, "input_share": 0.02, **limits,
-        })  # fmt: skip
-    text = format_rooflines({"rooflines": rows, "bandwidth": 1e3})
-    assert text.count("Roofline of ae") == 3
-    assert text.count("generator.stem") == 1
-    assert "batch 256)" in text
-    assert "50.0% of the bound" in text
-    assert text.count("the step was not measured") == 2

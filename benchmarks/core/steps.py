@@ -1,0 +1,132 @@
+"""The steps that speed benchmarks measure: training and inference as `colornet` itself composes them."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from torch import Tensor
+
+from benchmarks.core.presets import EPOCH_IMAGES
+from benchmarks.core.timing import Step, flops_of
+from colornet.config import TrainConfig
+from colornet.data import Dataset, DeviceLoader
+from colornet.evaluation.loop import colorize_with
+from colornet.models.build import build_generator, color_space
+from colornet.training.accelerator import choose_precision
+from colornet.training.build import build_trainer
+from colornet.training.trainer import Trainer
+
+__all__ = ["COUNTED_IMAGES", "Case", "Mode", "build_step", "count_flops", "counted", "endless_batches",
+           "inference_step", "random_dataset", "release", "repeat_to_epoch", "start_accelerator",
+           "start_trainer"]  # fmt: skip
+
+Mode = Literal["train", "inference"]
+
+COUNTED_IMAGES = 2  # batch on which FLOPs are counted; BatchNorm needs more than one
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured: a preset, what it does, and its configuration with nothing left on `auto`."""
+
+    preset: str
+    mode: Mode
+    config: TrainConfig
+
+    @property
+    def device(self) -> torch.device:
+        return torch.device("cpu" if self.config.cpu else "cuda")
+
+
+def start_accelerator(config: TrainConfig, *handlers: Any) -> Accelerator:
+    """Start Accelerate in the precision of a configuration."""
+    AcceleratorState._reset_state()  # it holds the precision of the case before and would refuse another
+    return Accelerator(mixed_precision=choose_precision(config), cpu=config.cpu, kwargs_handlers=[*handlers])
+
+
+def start_trainer(config: TrainConfig, dataset: Dataset) -> Trainer:
+    """Build the networks of a configuration and what trains them, as `colornet.train` does."""
+    return build_trainer(config, start_accelerator(config), dataset)
+
+
+def endless_batches(loader: DeviceLoader) -> Iterator[list[Tensor]]:
+    """Yield the micro-batches of one step after the other, epoch after epoch."""
+    return itertools.chain.from_iterable(map(loader.epoch, itertools.count()))
+
+
+def build_step(case: Case, dataset: Dataset) -> Step:
+    """Build the networks of a case; return a function that makes one step of training or of inference."""
+    if case.mode == "inference":
+        return inference_step(case.config, dataset)
+    trainer = start_trainer(case.config, dataset)
+    batches = endless_batches(trainer.loader)
+    return lambda: trainer.train_step(next(batches))
+
+
+def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
+    """Return a step that colors one batch in the way that evaluation does."""
+    torch.backends.cudnn.benchmark = True  # as in evaluation
+    accelerator = start_accelerator(config)
+    generator = build_generator(config).to(accelerator.device).eval().requires_grad_(False)
+    if config.compile == "on":
+        generator.compile()
+    colorize = colorize_with(generator, color_space(config), accelerator)
+    images = dataset.train[: config.batch_size].to(accelerator.device)
+    return lambda: colorize(images)
+
+
+def release() -> None:
+    """Free the memory of a case and the code compiled for its networks.
+
+    Compiled code belongs to the source of a network, not to the object: the next case would find it, and be compiled
+    for dynamic shapes or, after a few cases, not at all.
+    """
+    torch.compiler.reset()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+# Counting
+
+
+def counted(case: Case) -> Case:
+    """Return a case as its work is counted: `COUNTED_IMAGES` images, uncompiled, fp32, no checkpointing."""
+    config = dataclasses.replace(
+        case.config, batch_size=COUNTED_IMAGES, mixed_precision="no", compile="off", activation_checkpointing=False
+    )
+    return dataclasses.replace(case, config=config)
+
+
+def count_flops(case: Case, dataset: Dataset) -> int:
+    """Count the floating-point operations of one real step of a case, per image."""
+    return flops_of(build_step(counted(case), dataset)) // COUNTED_IMAGES
+
+
+# Images
+
+
+def repeat_to_epoch(dataset: Dataset) -> Dataset:
+    """Repeat training images until they are as many as those of CIFAR-10.
+
+    This allows batches larger than a small data set, and gives the work that is done once an epoch its usual weight.
+    """
+    count = len(dataset.train)
+    if count >= EPOCH_IMAGES:
+        return dataset
+    return dataclasses.replace(dataset, train=dataset.train[torch.arange(EPOCH_IMAGES) % count])
+
+
+def random_dataset(config: TrainConfig) -> Dataset:
+    """Return a data set of as many random images as a batch has."""
+    side = config.image_size
+    images = torch.randint(0, 256, (config.batch_size, 3, side, side), dtype=torch.uint8)
+    return Dataset("random", images, images[:1], images[:1], "")

@@ -1,0 +1,63 @@
+"""The options of a race: what ours is made of, and what is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.speedrun.options import SpeedrunOptions, our_config
+from colornet.presets import PRESETS
+from tests.benchmarks.commands import refused
+
+
+def test_ours_is_the_preset_with_the_options_given() -> None:
+    options = SpeedrunOptions(width=16, lr=0.5, epochs=2, batch_size=32, cache_dir=Path("elsewhere"))
+    expected = dataclasses.replace(
+        PRESETS["ae"][1], color_space="rgb", reconstruction_loss="mse", width=16, lr=0.5, epochs=2, batch_size=32
+    )
+    assert our_config(options) == expected
+    assert our_config(SpeedrunOptions(preset="notebook-ae")) == PRESETS["notebook-ae"][1].__class__(
+        **(dataclasses.asdict(PRESETS["notebook-ae"][1]) | {"mixed_precision": "auto"})
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--seeds", "0"], "--seeds is 0: it must be at least 1"),
+        (["--eval-steps", "0"], "--eval-steps is 0"),
+        (["--notebook-epochs", "-1"], "--notebook-epochs is -1"),
+        (["--image-size", "24"], "--image-size is 24: the notebooks' network needs a multiple of 16"),
+        (["--lr", "nan"], "--lr is nan"),
+        (["--data", "sampel"], "did you mean 'sample'?"),
+        (["--mixed-precision", "fp16", "--cpu"], "--mixed-precision fp16 needs a GPU"),
+        (["--data", "sample", "--training-images", "0"], "--training-images is 0: it must be at least 1"),
+        (["--data", "sample", "--out", "race.png"], "--out race.png is the name of the plot"),
+    ],
+)
+def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert words in refused(capsys, "speedrun", *options)
+
+
+def test_existing_file_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.json").write_text("mine")
+    said = refused(capsys, "speedrun", "--data", "sample", "--out", str(tmp_path / "a.json"))
+    assert "exists already: choose another name" in said
+    assert (tmp_path / "a.json").read_text() == "mine"
+
+
+def test_options_are_answered_without_torch() -> None:
+    code = (
+        "import sys, benchmarks.__main__ as command\n"
+        "try:\n"
+        "    command.main(['speedrun', '--help'])\n"
+        "finally:\n"
+        "    assert 'torch' not in sys.modules\n"
+    )
+    root = Path(__file__).parents[3]
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert "--notebook-epochs" in result.stdout
