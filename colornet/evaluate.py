@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from colornet.config import TrainConfig, load_config
-from colornet.data.check import check_dataset
+from colornet.data.listing import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
 __all__ = ["EvaluateConfig", "main"]

@@ -15,7 +15,7 @@ from pathlib import Path
 import tyro
 
 from colornet.config import TrainConfig, check_config, check_init, differences, levels_for, load_config
-from colornet.data.check import KNOWN_DATASETS, check_dataset
+from colornet.data.listing import KNOWN_DATASETS, check_dataset
 from colornet.errors import InputError, LostProcessError, PreemptedError, exiting_on_errors
 from colornet.presets import PRESETS
 

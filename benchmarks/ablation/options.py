@@ -18,7 +18,7 @@ import tyro
 
 from benchmarks.core.checks import check_alone
 from colornet.config import TrainConfig, check_config
-from colornet.data.check import check_dataset
+from colornet.data.listing import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 from colornet.presets import PRESETS
 from colornet.train import parse

@@ -16,7 +16,7 @@ from typing import Literal
 import tyro
 
 from benchmarks.core.checks import check_alone, check_out
-from colornet.data.check import check_dataset
+from colornet.data.listing import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
 __all__ = ["CeilingConfig", "main"]

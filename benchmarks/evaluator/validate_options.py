@@ -15,7 +15,7 @@ import tyro
 
 from benchmarks.core.checks import check_alone, option
 from colornet.config import load_config
-from colornet.data.check import check_dataset
+from colornet.data.listing import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
 __all__ = ["ValidateConfig", "main"]

@@ -18,13 +18,13 @@ from tqdm import tqdm
 
 from benchmarks.core.memory import STATUS, peak_memory
 from benchmarks.core.timing import time_steps
-from benchmarks.growth.dataset import cool, images_of, warm, write_images
+from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, write_images
 from benchmarks.growth.options import GrowthConfig, train_config
 from benchmarks.throughput.measure import describe_data
 from benchmarks.throughput.timing import Case, release, start_accelerator
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader, load_dataset
-from colornet.data.cache import read_parts
+from colornet.data.cache import read_dataset
 from colornet.runs.provenance import provenance
 from colornet.training.accelerator import choose_precision
 from colornet.training.build import build_trainer
@@ -71,9 +71,9 @@ def measure(options: GrowthConfig) -> dict[str, Any]:
         start = time.perf_counter()
         path, new = write_images(options.scratch or Path(folder), loaded, max(options.sizes))
         written = time.perf_counter()
-        cool(path)
+        evict_page_cache(path)
         read = time.perf_counter()
-        read_parts(path)
+        read_dataset(path, "growth")
         opened = time.perf_counter()
         plan = plan_points(options, device, loaded.train[0].nbytes)
         path_bytes = path.stat().st_size
@@ -159,10 +159,10 @@ def take_turn(trainer: Trainer, point: Point, options: GrowthConfig, path: Path)
     """Train some steps on the images of a point, then only load as many."""
     device, config = trainer.accelerator.device, trainer.config
     if point.cold:
-        cool(path)
+        evict_page_cache(path)
     images = images_of(path, point.images)
     if not point.cold:
-        warm(path, images.nbytes)
+        prefetch(path, images.nbytes)
     before = _host_bytes(), _device_bytes(device)
     start = time.perf_counter()
     if point.source == "resident":

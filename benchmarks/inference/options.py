@@ -14,7 +14,7 @@ from typing import Any
 import tyro
 
 from benchmarks.core.checks import check_alone, check_out
-from colornet.data.check import check_dataset
+from colornet.data.listing import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 from colornet.runs.pretrained import find_model
 

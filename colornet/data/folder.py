@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from colornet.data.cache import PARTS, cache_key, make_folder, not_writable, read_parts, write_parts
+from colornet.data.cache import cache_key, make_folder, not_writable, read_dataset, write_dataset
 from colornet.data.images import fit_square, open_rgb, to_chw
 from colornet.data.listing import ImageFile, list_images, part_folders
-from colornet.data.splits import Labels, Parts, split_train, split_whole
+from colornet.data.splits import Dataset, Labels, split_train, split_whole
 from colornet.errors import InputError, printable
 
 __all__ = ["load_folder"]
@@ -32,10 +32,12 @@ _FILES_PER_TASK = 16
 _PIECE = 2**22  # bytes of images that are worked on at a time
 _SMALL_FILE = 8192  # bytes; below it threads only wait for Python's lock: 16 of them take 3 times as long as one
 
+_Places = tuple[Tensor, Tensor, Tensor]  # of the images to train, validate and test with, int64 (N,) each
+
 _logger = logging.getLogger("colornet.data")
 
 
-def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) -> Parts:
+def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) -> Dataset:
     """Load the images of a folder, their shorter side resized to `image_size` pixels and the center cut out.
 
     Subfolders `train`, `test` and `validation` (or `val`) are taken as the parts; otherwise every tenth image is for
@@ -44,21 +46,22 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     """
     sources = {part: list_images(folder, below) for part, below in part_folders(folder).items()}
     key = cache_key([file for files in sources.values() for file in files], image_size)
-    path = cache_dir / "decoded" / f"{key}.safetensors"
-    cached = read_parts(path)
+    path = cache_dir / "decoded" / f"{key}.npy"
+    name = folder.resolve().name
+    cached = read_dataset(path, name)
     if cached is None:
         make_folder(path.parent)  # before the work, not after it
         _store(path, folder, sources, image_size, progress)
-        cached = read_parts(path)
+        cached = read_dataset(path, name)
         if cached is None:
             raise not_writable(path.parent, "what was written there is not what is read")
-    parts, unreadable = cached
+    dataset, unreadable = cached
     if unreadable:
         names = ", ".join(unreadable[:_NAMES_SHOWN]) + (", …" if len(unreadable) > _NAMES_SHOWN else "")
         _logger.warning(
             "Left out %d file(s) of '%s' that cannot be read: %s", len(unreadable), folder, printable(names)
         )
-    return parts
+    return dataset
 
 
 def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_size: int, progress: bool) -> None:
@@ -83,11 +86,11 @@ def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_
                     )
             places = _places(names, folder)
             pixels = np.memmap(scratch, np.uint8, "r", shape=(sum(readable), 3, image_size, image_size))
-            shapes = {part: (len(getattr(places, part)), *pixels.shape[1:]) for part in PARTS}
             labels = _labels(names, part_folders(folder), places)
             unreadable = [file.name for file, good in zip(files, readable, strict=True) if not good]
-            name = folder.resolve().name
-            write_parts(path, name, shapes, _pieces(pixels, places), labels, unreadable)
+            write_dataset(
+                path, [len(part) for part in places], pixels.shape[1:], _pieces(pixels, places), labels, unreadable
+            )
     except OSError as error:
         raise not_writable(path.parent, error.strerror or str(error)) from error
 
@@ -99,16 +102,15 @@ def _check_room(cache: Path, size: int) -> None:
         raise not_writable(cache, f"{size / 1e9:,.1f} GB are needed for decoding and {free / 1e9:,.1f} GB are free")
 
 
-def _pieces(pixels: NDArray[np.uint8], places: Parts) -> Iterator[NDArray[np.uint8]]:
+def _pieces(pixels: NDArray[np.uint8], places: _Places) -> Iterator[NDArray[np.uint8]]:
     """Yield the images (N, 3, H, W) of the parts one after the other, some of them at a time."""
     count = max(_PIECE // pixels[0].nbytes, 1)
-    for part in PARTS:
-        for chosen in getattr(places, part).split(count):
-            yield pixels[chosen.numpy()]
+    for chosen in torch.cat(places).split(count):
+        yield pixels[chosen.numpy()]
 
 
-def _places(names: dict[str, list[str]], folder: Path) -> Parts:
-    """Return which images the three parts hold, int64 (N,) each: positions in the list of all that can be read."""
+def _places(names: dict[str, list[str]], folder: Path) -> _Places:
+    """Return the positions of the parts' images in the list of all that can be read."""
     positions: dict[str, Tensor] = {}
     first = 0
     for source, listed in names.items():
@@ -117,12 +119,11 @@ def _places(names: dict[str, list[str]], folder: Path) -> Parts:
     if "all" in positions:
         return split_whole(positions["all"], f"Folder '{folder}'")
     if "validation" in positions:
-        return Parts(positions["train"], positions["validation"], positions["test"])
-    train, validation = split_train(positions["train"], f"Folder '{folder / 'train'}'")
-    return Parts(train, validation, positions["test"])
+        return positions["train"], positions["validation"], positions["test"]
+    return *split_train(positions["train"], f"Folder '{folder / 'train'}'"), positions["test"]
 
 
-def _labels(names: dict[str, list[str]], below: dict[str, str], places: Parts) -> Labels | None:
+def _labels(names: dict[str, list[str]], below: dict[str, str], places: _Places) -> Labels | None:
     """Take the first folder of every path within its part as the image's class; None unless all images have one."""
     paths = [name.removeprefix(below[source] + "/") for source, listed in names.items() for name in listed]
     folders = [path.rpartition("/")[0].partition("/")[0] for path in paths]
@@ -131,7 +132,7 @@ def _labels(names: dict[str, list[str]], below: dict[str, str], places: Parts) -
         return None
     numbers = {name: number for number, name in enumerate(classes)}
     labels = torch.tensor([numbers[name] for name in folders])
-    return Labels(tuple(classes), labels[places.train], labels[places.validation], labels[places.test])
+    return Labels(tuple(classes), *(labels[part] for part in places))
 
 
 def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: bool, output: IO[bytes]) -> list[bool]:

@@ -1,7 +1,8 @@
-"""Find the images in a folder, and the parts of a data set that its subfolders stand for."""
+"""Find the images of a data set, check what the user named, and say where caches are kept: all without torch."""
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -12,7 +13,10 @@ from PIL import Image
 
 from colornet.errors import InputError
 
-__all__ = ["ImageFile", "image_formats", "iter_images", "list_images", "part_folders"]
+__all__ = ["KNOWN_DATASETS", "ImageFile", "check_dataset", "default_cache_dir", "image_formats", "iter_images",
+           "list_images", "part_folders"]  # fmt: skip
+
+KNOWN_DATASETS = ("cifar10", "sample")  # a folder of that name is meant by ./cifar10
 
 # Pillow only identifies these or hands them to another program (EPS: Ghostscript, which a picture must not start).
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
@@ -24,6 +28,35 @@ class ImageFile(NamedTuple):
     name: str
     size: int
     mtime_ns: int
+
+
+def default_cache_dir() -> Path:
+    """Return where data sets are kept: $COLORNET_DATA, else $XDG_CACHE_HOME/colornet, else ~/.cache/colornet."""
+    if chosen := os.environ.get("COLORNET_DATA"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colornet"
+
+
+def check_dataset(data: str) -> None:
+    """Raise InputError unless `data` is a known name or a folder with an image in each part; decodes nothing."""
+    if data in KNOWN_DATASETS:
+        return
+    folder = Path(data).expanduser()
+    if not folder.exists():
+        near = difflib.get_close_matches(data.lower(), KNOWN_DATASETS, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else "give one of the two, the folder with its full path."
+        raise InputError(
+            f"Data set {data!r} is neither a known name ({', '.join(KNOWN_DATASETS)}) nor a folder: {advice}"
+        )
+    if not folder.is_dir():
+        raise InputError(
+            f"Data set {data!r} is a file, not a folder of images: unpack it or give the folder it lies in."
+        )
+    for below in part_folders(folder).values():
+        if next(iter_images(folder, below), None) is None:
+            raise InputError(
+                f"Folder '{folder / below}' holds no images: give a folder with files such as .jpg, .png or .webp."
+            )
 
 
 @cache

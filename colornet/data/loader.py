@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -11,10 +13,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from colornet.data.stream import stream
+from colornet.data.memory_map import read_ahead
 from colornet.errors import InputError
 
-__all__ = ["DeviceLoader", "random_flip", "random_shift"]
+__all__ = ["AHEAD", "DeviceLoader", "random_flip", "random_shift", "stream"]
+
+AHEAD = 3  # batches that are gathered while the one before them is worked on, each by a thread of its own
 
 _Number = TypeVar("_Number", bound=np.generic)
 
@@ -127,6 +131,35 @@ class DeviceLoader:
         used = drawn[: steps * self.batch_size]
         shares = used.reshape(steps, self.world_size, self.batch_size // self.world_size, *drawn.shape[1:])
         return np.ascontiguousarray(shares[:, self.rank])
+
+
+def stream(images: Tensor, order: NDArray[np.int64], device: torch.device) -> Generator[Tensor]:
+    """Yield `images[rows]` on the device for all rows (b,) of `order` (steps, b); `images` (N, …) is in CPU memory.
+
+    For a GPU they are gathered into pinned memory, so that no copy is waited for.
+    """
+    pinned = device.type == "cuda"
+    source = images.numpy()
+
+    def gather(rows: NDArray[np.int64]) -> Tensor:
+        # Pinned memory comes from torch's cache of it, which waits with reuse until the copy to the device is over.
+        batch = torch.empty((len(rows), *images.shape[1:]), dtype=images.dtype, pin_memory=pinned)
+        read_ahead(images, rows)
+        np.take(source, rows, 0, batch.numpy(), mode="clip")  # by one thread: torch's are busy with the step
+        return batch
+
+    pending: deque[Future[Tensor]] = deque()
+    with ThreadPoolExecutor(AHEAD, "batches") as pool:
+        try:
+            for rows in order:
+                pending.append(pool.submit(gather, rows))
+                if len(pending) > AHEAD:
+                    yield pending.popleft().result().to(device, non_blocking=True)
+            while pending:
+                yield pending.popleft().result().to(device, non_blocking=True)
+        finally:
+            for future in pending:  # an epoch that is left early
+                future.cancel()
 
 
 def random_flip(images: Tensor, flags: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colornet.data.images import fit_square, to_chw
-from colornet.data.splits import Parts
+from colornet.data.splits import Dataset, fingerprint
 from colornet.errors import InputError
 
 __all__ = ["load_sample", "sample_photos"]
@@ -23,7 +23,7 @@ _EVERY = 6  # of this many blocks one is for validation and one for test
 _PARTS = {2: 1, 5: 2}  # which of them; the rest, part 0, trains
 
 
-def load_sample(image_size: int) -> Parts:
+def load_sample(image_size: int) -> Dataset:
     """Cut five photographs into patches of `image_size` pixels: 2,430 / 600 / 570 of them at 32.
 
     Each photograph is divided into disjoint square blocks, a block belongs to one part, and every patch lies within a
@@ -46,7 +46,7 @@ def load_sample(image_size: int) -> Parts:
             parts[part].extend(_patches(photo, row, column, image_size))
         first += rows * columns
     train, validation, test = (torch.from_numpy(np.stack(part)) for part in parts)
-    return Parts(train, validation, test)
+    return Dataset("sample", train, validation, test, fingerprint(train, validation, test))
 
 
 def sample_photos() -> dict[str, Image.Image]:

@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from benchmarks.growth import options as growth
-from benchmarks.growth.dataset import cool, images_of, warm, write_images
+from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, write_images
 from colornet.data import load_dataset
-from colornet.data.cache import read_parts
+from colornet.data.cache import read_dataset
 from colornet.errors import InputError
 
 
@@ -20,7 +20,7 @@ def test_images_are_repeated_with_noise_of_their_own(folder: Path, tmp_path: Pat
     loaded = load_dataset(str(folder), image_size=16)
     path, new = write_images(tmp_path, loaded, 500)
     assert new
-    stored = read_parts(path)
+    stored = read_dataset(path, "growth")
     assert stored is not None
     images = stored[0].train
     assert images.shape == (500, 3, 16, 16)
@@ -32,9 +32,9 @@ def test_images_are_repeated_with_noise_of_their_own(folder: Path, tmp_path: Pat
     assert write_images(tmp_path, loaded, 500) == (path, False)
     assert path.stat().st_mtime_ns == before
     del stored, images
-    cool(path)
+    evict_page_cache(path)
     few = images_of(path, 100)
-    warm(path, few.nbytes)
+    prefetch(path, few.nbytes)
     assert torch.equal(few[60] & 248, loaded.train[60 - count] & 248)
 
 
