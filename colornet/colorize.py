@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
+from colornet.command import run_command
 from colornet.config import load_config
 from colornet.data.listing import iter_images
-from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.errors import InputError, printable
 from colornet.files import replacing
 from colornet.inference.onnx_model import find_onnx
 from colornet.inference.photos import colored_name, read_photo, to_image, write_photo
@@ -31,7 +32,7 @@ from colornet.runs.pretrained import find_model
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ColorizeConfig", "Job", "check", "check_model", "main"]
+__all__ = ["ColorizeConfig", "Job", "check", "check_model", "colorize", "main"]
 
 _COMPARED = 1024  # longer side of each half of a comparison, pixels
 
@@ -76,15 +77,18 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Photographs that cannot be read or written are named at the end, when the others are done; the exit code is 1 then.
     """
-    with exiting_on_errors(quiet=False):
-        config = tyro.cli(ColorizeConfig, args=arguments, prog="colornet colorize", description=__doc__)
-        jobs = check(config)
-        failures = _colorize(config, jobs)
-        print(printable(f"{len(jobs) - len(failures)} of {len(jobs)} colored, in {config.out}."))
-        for failure in failures:
-            print(printable(f"error: {failure}"), file=sys.stderr)
-        if failures:
-            sys.exit(1)
+    run_command(ColorizeConfig, colorize, arguments, prog="colornet colorize", description=__doc__)
+
+
+def colorize(config: ColorizeConfig) -> None:
+    """Check the options, color the photographs and say how many failed, and why."""
+    jobs = check(config)
+    failures = _colorize(config, jobs)
+    print(printable(f"{len(jobs) - len(failures)} of {len(jobs)} colored, in {config.out}."))
+    for failure in failures:
+        print(printable(f"error: {failure}"), file=sys.stderr)
+    if failures:
+        sys.exit(1)
 
 
 def check(config: ColorizeConfig) -> list[Job]:
@@ -190,7 +194,6 @@ def _make_folder(folder: Path) -> None:
 
 def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
     """Do the jobs; return a sentence for each that failed."""
-    # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
     from tqdm import tqdm
 
     from colornet.inference.colorizer import Colorizer

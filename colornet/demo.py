@@ -22,10 +22,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import FrameType
 
-import tyro
-
 from colornet.colorize import check_model
-from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.command import run_command
+from colornet.errors import InputError, printable
 from colornet.runs.pretrained import RELEASED
 
 __all__ = ["DemoConfig", "check", "main"]
@@ -51,10 +50,9 @@ class DemoConfig:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and serve until Ctrl-C; mistakes of the user end in one sentence and exit code 2."""
-    with exiting_on_errors(quiet=False):
-        config = tyro.cli(DemoConfig, args=arguments, prog="colornet demo", description=__doc__)
-        models = check(config)
-        _serve(config, models)
+    run_command(
+        DemoConfig, lambda config: _serve(config, check(config)), arguments, prog="colornet demo", description=__doc__
+    )
 
 
 def check(config: DemoConfig) -> dict[str, Path]:
@@ -101,7 +99,6 @@ def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
     with TemporaryDirectory(prefix="colornet-demo-") as folder:
         # gradio reads these when it is imported. It talks to nobody but its own page, which a proxy would only hide.
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
-        # Imported only now: torch and gradio take seconds, which neither --help nor a mistake should cost.
         from colornet.inference.colorizer import Colorizer
         from colornet.inference.demo_page import Studio, launch
 

@@ -16,9 +16,10 @@ import tyro
 
 from benchmarks.core.checks import check_alone, check_out, option
 from benchmarks.throughput.options import sized_preset
+from colornet.command import exiting_on_errors
 from colornet.config import TrainConfig, check_config
 from colornet.data.listing import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.errors import InputError
 from colornet.presets import PRESETS
 
 __all__ = ["GrowthConfig", "main", "train_config"]

@@ -14,8 +14,9 @@ from typing import Any
 import tyro
 
 from benchmarks.core.checks import check_alone, check_out
+from colornet.command import exiting_on_errors
 from colornet.data.listing import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.errors import InputError
 from colornet.runs.pretrained import find_model
 
 __all__ = ["InferenceConfig", "check", "format_table", "main"]

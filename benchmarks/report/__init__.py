@@ -15,7 +15,8 @@ from typing import Annotated
 import tyro
 
 from benchmarks.report.read import read_results
-from colornet.errors import InputError, exiting_on_errors
+from colornet.command import exiting_on_errors
+from colornet.errors import InputError
 from colornet.files import replacing
 
 __all__ = ["ReportConfig", "main"]

@@ -18,9 +18,10 @@ import tyro
 
 from benchmarks.core.checks import check_alone, check_out, option
 from benchmarks.throughput.roofline_table import format_rooflines
+from colornet.command import exiting_on_errors
 from colornet.config import TrainConfig, check_config
 from colornet.data.listing import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.errors import InputError
 from colornet.presets import PRESETS
 
 __all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "ThroughputConfig", "check", "check_presets", "format_table",

@@ -17,7 +17,7 @@ from torch import Tensor
 from colornet.color import ColorSpace, LabSpace, RgbSpace, lab_to_rgb, rgb_to_lab
 from colornet.errors import InputError
 from colornet.inference.conversion import as_given, from_rgb, to_batch, to_rgb
-from colornet.inference.onnx_model import OnnxNetwork, find_onnx
+from colornet.inference.onnx_model import OnnxModel, find_onnx
 from colornet.inference.upsampling import GuidedUpsampler
 from colornet.models.build import color_space
 from colornet.models.noise import fixed_noise
@@ -105,7 +105,7 @@ class Colorizer:
     def _load_onnx(cls, path: Path, device: str | torch.device) -> Colorizer:
         if torch.device(device).type != "cpu":
             raise InputError(f"Model '{path}' runs on the CPU: load it there, or a run folder onto {device}.")
-        network = OnnxNetwork(path)
+        network = OnnxModel(path)
         return cls(
             network,
             LabSpace() if network.record["color_space"] == "lab" else RgbSpace(),

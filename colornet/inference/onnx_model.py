@@ -16,7 +16,7 @@ from colornet.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FORMAT", "RECORD", "OnnxNetwork", "find_onnx", "require"]
+__all__ = ["FORMAT", "RECORD", "OnnxModel", "find_onnx", "require"]
 
 FORMAT = 1  # of the record that describes an export
 RECORD = "colornet"  # its key in the metadata of the file
@@ -42,7 +42,7 @@ def find_onnx(model: str | os.PathLike[str]) -> Path | None:
     if path.suffix == ".pt2":
         raise InputError(
             f"Model '{path}' is not opened, as torch unpickles what is in a .pt2 file, which may be any program: "
-            "color with its run folder, or export that with --format onnx."
+            "color with its run folder, or export that to a file NAME.onnx."
         )
     if not path.is_file():
         raise InputError(f"Model '{path}' does not exist: name a file that `colornet export` wrote.")
@@ -50,7 +50,7 @@ def find_onnx(model: str | os.PathLike[str]) -> Path | None:
     return path
 
 
-class OnnxNetwork:
+class OnnxModel:
     """Maps the condition (N, 1, H, W) to the color (N, C, H, W), float32 on the CPU, as the exported generator does.
 
     `record` is what the file says of itself: color space, image size, multiple, and where it comes from. Raises

@@ -7,7 +7,6 @@ import re
 import subprocess
 import sys
 import warnings
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,7 @@ from colornet import cli, colorize, export
 from colornet.color import LabSpace, to_float, to_uint8
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
-from colornet.inference.onnx_model import OnnxNetwork
+from colornet.inference.onnx_model import OnnxModel
 from colornet.runs.run import load_run
 from tests.colornet.inference.test_colorizer import photo, save_run
 
@@ -40,39 +39,29 @@ MULTIPLES = {"lab": 2, "rgb": 4, "flat": 1}
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Make a folder of runs, NAME, and what is exported of them, NAME.onnx and NAME.pt2."""
+    """Make a folder of runs, NAME, and what is exported of them, NAME.onnx."""
     folder = tmp_path_factory.mktemp("runs")
     for name, (preset, changes) in KINDS.items():
         save_run(folder / name, preset, **changes)
-        for kind in ("onnx", "pt2"):
-            cli.main(["export", str(folder / name), "--format", kind, "--out", str(folder / f"{name}.{kind}")])
+        cli.main(["export", str(folder / name), "--out", str(folder / f"{name}.onnx")])
     return folder
 
 
 def opened(path: Path) -> Callable[[Tensor], Tensor]:
-    """Open an export as its own library does."""
-    if path.suffix == ".pt2":
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The given buffer is not writable", UserWarning)  # torch 2.11
-            return torch.export.load(path).module()
+    """Open an export as onnxruntime does."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return lambda condition: torch.from_numpy(session.run(["color"], {"condition": condition.numpy()})[0])
 
 
 def record_of(path: Path) -> dict[str, Any]:
-    if path.suffix == ".onnx":
-        (entry,) = onnx.load(path).metadata_props
-        assert entry.key == "colornet"
-        return json.loads(entry.value)
-    with zipfile.ZipFile(path) as archive:
-        (name,) = (name for name in archive.namelist() if name.endswith("extra/colornet.json"))
-        return json.loads(archive.read(name))
+    (entry,) = onnx.load(path).metadata_props
+    assert entry.key == "colornet"
+    return json.loads(entry.value)
 
 
-@pytest.mark.parametrize("kind", ["onnx", "pt2"])
 @pytest.mark.parametrize("name", KINDS)
-def test_other_numbers_and_sizes_of_images(name: str, kind: str, runs: Path) -> None:
-    network, graph = load_run(runs / name)[1], opened(runs / f"{name}.{kind}")
+def test_other_numbers_and_sizes_of_images(name: str, runs: Path) -> None:
+    network, graph = load_run(runs / name)[1], opened(runs / f"{name}.onnx")
     for count, rows, columns in (1, 2, 2), (4, 9, 5), (2, 3, 30):
         shape = (count, 1, rows * MULTIPLES[name], columns * MULTIPLES[name])
         condition = torch.rand(shape, generator=torch.Generator().manual_seed(1)) * 2 - 1
@@ -81,22 +70,20 @@ def test_other_numbers_and_sizes_of_images(name: str, kind: str, runs: Path) -> 
         torch.testing.assert_close(graph(condition), expected, atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("kind", ["onnx", "pt2"])
 @pytest.mark.parametrize("name", KINDS)
-def test_file_says_what_inference_needs(name: str, kind: str, runs: Path) -> None:
-    record = record_of(runs / f"{name}.{kind}")
+def test_file_says_what_inference_needs(name: str, runs: Path) -> None:
+    record = record_of(runs / f"{name}.onnx")
     assert record["color_space"] == ("rgb" if name == "rgb" else "lab")
     assert (record["image_size"], record["multiple"], record["model"]) == (16, MULTIPLES[name], str(runs / name))
     assert 0 <= record["max_difference"] < 1e-5
     assert {"sha256", "command", "commit", "date"} <= record.keys()
-    assert {"colornet", "torch"} | ({"onnxruntime"} if kind == "onnx" else set()) <= record["versions"].keys()
+    assert {"colornet", "torch", "onnxruntime"} <= record["versions"].keys()
 
 
 def test_no_paths_of_this_machine_in_the_graph(runs: Path) -> None:
-    contents = [(runs / "lab.onnx").read_bytes()]
-    with zipfile.ZipFile(runs / "lab.pt2") as archive:
-        contents += [archive.read(name) for name in archive.namelist()]
-    assert not any(b"colornet/models/unet.py" in content or b"site-packages" in content for content in contents)
+    content = (runs / "lab.onnx").read_bytes()
+    assert b"colornet/models/unet.py" not in content
+    assert b"site-packages" not in content
 
 
 def test_difference_is_printed(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -150,8 +137,7 @@ def sentence(main: Callable[[list[str]], None], arguments: list[str], capsys: py
 @pytest.mark.parametrize(
     ("model", "out", "options", "words"),
     [
-        ("lab", "a.pt2", [], "with --format onnx it must end in .onnx"),
-        ("lab", "a.onnx", ["--format", "pt2"], "with --format pt2 it must end in .pt2"),
+        ("lab", "a.pt2", [], "must end in .onnx"),
         ("lab", "a", [], "must end in .onnx"),
         ("lab", "mine.onnx", [], "exists already: choose another name, or overwrite it with --force"),
         ("lab", "folder.onnx", ["--force"], "cannot be a file there"),
@@ -193,7 +179,7 @@ def test_what_differs_is_not_written(runs: Path, tmp_path: Path, capsys: pytest.
     save_file(weights, run / "model.safetensors")
     out = tmp_path / "out.onnx"
     out.write_text("mine")
-    words = f"Exported as onnx, the colors of {run} differ from PyTorch's by up to nan, more than 1e-04"
+    words = f"Exported as ONNX, the colors of {run} differ from PyTorch's by up to nan, more than 1e-04"
     assert words in sentence(export.main, [str(run), "--out", str(out), "--force"], capsys)
     assert out.read_text() == "mine"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.onnx", "run"]
@@ -246,13 +232,13 @@ def test_files_that_are_no_exports(name: str, runs: Path, tmp_path: Path, capfd:
 
 def test_graph_that_cannot_be_run(runs: Path) -> None:
     with pytest.raises(InputError, match=re.escape("rgb.onnx cannot be run: ")):
-        OnnxNetwork(runs / "rgb.onnx")(torch.zeros(1, 1, 5, 7))  # not the multiples of 4
+        OnnxModel(runs / "rgb.onnx")(torch.zeros(1, 1, 5, 7))  # not the multiples of 4
 
 
 def test_other_models_are_refused_unopened(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.fromarray(photo(20, 30)).save(tmp_path / "a.png")
     for model, words in {
-        "lab.pt2": "torch unpickles what is in a .pt2 file",
+        "any.pt2": "torch unpickles what is in a .pt2 file",
         "nowhere.onnx": "does not exist: name a file that `colornet export` wrote",
     }.items():
         arguments = [str(tmp_path / "a.png"), "--out", str(tmp_path / "out"), "--model", str(runs / model)]
@@ -269,7 +255,6 @@ def test_missing_packages_are_named(runs: Path, tmp_path: Path, monkeypatch: pyt
         Colorizer.load(runs / "lab.onnx")
     with pytest.raises(InputError, match="onnxscript and onnxruntime: install"):
         export.check(export.ExportConfig(str(runs / "lab"), tmp_path / "a.onnx"))
-    export.check(export.ExportConfig(str(runs / "lab"), tmp_path / "a.pt2", format="pt2"))
 
 
 def test_options_are_parsed_without_torch() -> None:
