@@ -1,4 +1,4 @@
-"""Photographs in files: read as a viewer would show them, written back with what was known of them."""
+"""Read photographs from files, and write their colored copies with the same metadata."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from colornet.data.images import scale_gray, srgb_transform
-from colornet.data.listing import image_formats
+from colornet.data.images import is_deep_gray, open_image, scale_gray, srgb_transform, to_srgb, upright
 from colornet.files import replacing
 
 __all__ = ["MAX_PIXELS", "Photo", "colored_name", "read_photo", "to_image", "to_photo", "write_photo"]
@@ -65,19 +64,9 @@ def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
     Raises OSError for whatever cannot be decoded: not an image, truncated, of more than `max_pixels` (`None`:
     `MAX_PIXELS`). While it reads, that limit holds for all threads.
     """
-    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
-    try:
-        with _pixel_limit(max_pixels), Image.open(path, formats=image_formats()) as image:
-            image.load()
-            return to_photo(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise OSError(f"it has more than {max_pixels / 10**6:g} megapixels, the limit") from error
-    except UnidentifiedImageError as error:
-        raise OSError("it is no image, or damaged") from error
-    except OSError:
-        raise
-    except Exception as error:  # a decoder raises what its parser trips over: SyntaxError, IndexError, struct.error, …
-        raise OSError(f"it cannot be decoded: {error}") from error
+    with _pixel_limit(MAX_PIXELS if max_pixels is None else max_pixels), open_image(path) as image:
+        image.load()
+        return to_photo(image)
 
 
 def to_photo(image: Image.Image) -> Photo:
@@ -87,32 +76,17 @@ def to_photo(image: Image.Image) -> Photo:
     """
     if not image.width or not image.height:
         raise ValueError(f"image has no pixels: {image.width} × {image.height}")
-    exif, dpi = _descriptive_exif(image), image.info.get("dpi")
+    exif, dpi, profile = _descriptive_exif(image), image.info.get("dpi"), image.info.get("icc_profile")
     size = image.size
-    with suppress(Exception):  # whatever damaged EXIF data makes Pillow raise, the pixels are there
-        if image.getexif().get(Base.Orientation, 1) != 1:
-            image = ImageOps.exif_transpose(image)
+    image = upright(image)
     if dpi and size != image.size:
         dpi = dpi[::-1]
-    profile = image.info.get("icc_profile")
-    if image.mode == "F" or image.mode.startswith("I"):
+    if is_deep_gray(image):
         values = _to_16_bits(image)
         transform = srgb_transform(profile, "I;16")
-        pixels = np.array(transform.apply(Image.fromarray(values))) if transform else values
-        return Photo(pixels, None, exif, dpi)
-    if image.mode in ("La", "RGBa"):  # colors multiplied by alpha
-        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-    alpha = np.array(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if alpha is not None else "RGB")
-    gray = image.mode in ("1", "L", "LA")
-    base = image.convert("L" if gray else image.mode if image.mode in ("CMYK", "LAB") else "RGB")
-    transform = srgb_transform(profile, base.mode)
-    if transform:
-        base = transform.apply(base)
-    elif not gray:
-        base = base.convert("RGB")
-    return Photo(np.array(base), alpha, exif, dpi)
+        return Photo(np.array(transform.apply(Image.fromarray(values))) if transform else values, None, exif, dpi)
+    color, alpha = to_srgb(image, profile)
+    return Photo(np.array(color), None if alpha is None else np.array(alpha), exif, dpi)
 
 
 def to_image(rgb: NDArray[Any], alpha: NDArray[np.uint8] | None) -> Image.Image:

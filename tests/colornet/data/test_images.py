@@ -161,12 +161,12 @@ def test_large_jpeg_is_decoded_smaller_but_not_too_small(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", damaged_files(Path()))
 def test_what_cannot_be_decoded_is_an_os_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(damaged_files(tmp_path)[name])
-    with pytest.raises(OSError, match="image file"):
+    with pytest.raises(OSError, match=r"it (is no image|cannot be decoded)|image file is truncated|broken"):
         open_rgb(tmp_path / name)
 
 
 def test_decompression_bomb_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Image.new("RGB", (100, 100)).save(tmp_path / "bomb.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(OSError, match=r"bomb\.png.*exceeds limit"):
+    with pytest.raises(OSError, match=r"it has more than 0\.0001 megapixels, the limit"):
         open_rgb(tmp_path / "bomb.png")
