@@ -24,7 +24,7 @@ from colornet.models.noise import fixed_noise
 from colornet.runs.pretrained import find_model
 from colornet.runs.run import load_run
 
-__all__ = ["Colorizer", "paled_to_rgb"]
+__all__ = ["Colorizer", "gamut_map_to_rgb"]
 
 _Picture = TypeVar("_Picture", Image.Image, NDArray[Any], Tensor)
 
@@ -217,12 +217,12 @@ class Colorizer:
         for rows in _strips(pixels):
             lightness = rgb_to_lab(to_rgb(pixels[..., rows, :], self.device))[:, :1]  # (N, 1, R, W)
             color = upsampler.rows(rows.start, lightness)  # (N, 2, R, W)
-            rgb = paled_to_rgb(torch.cat((lightness, color), dim=1))  # (N, 3, R, W)
+            rgb = gamut_map_to_rgb(torch.cat((lightness, color), dim=1))  # (N, 3, R, W)
             joined[..., rows, :] = from_rgb(rgb, pixels.dtype).to(pixels.device)
         return joined
 
 
-def paled_to_rgb(lab: Tensor) -> Tensor:
+def gamut_map_to_rgb(lab: Tensor) -> Tensor:
     """Convert CIELAB (N, 3, H, W) to sRGB in [0, 1], with less chroma of the same hue where sRGB ends: L* stays."""
     rgb = lab_to_rgb(lab)
     clipped = ((rgb <= 0) | (rgb >= 1)).any(1)  # (N, H, W)

@@ -1,23 +1,33 @@
-"""A CIFAR-10 classifier that sees color: the network behind `fd_cifar10`, never part of a training loss.
+"""The evaluator network: a CIFAR-10 classifier that is sensitive to color, never part of a training loss.
 
-It names the ten classes (semantic accuracy), estimates how far an image's colors are from the true ones (the task that
-makes its features see them), and its features carry our own Fréchet and kernel distances.
+It predicts the ten classes (semantic accuracy) and how far an image's colors are from the true ones, the task that
+makes its features sensitive to color. Distances on its features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so
+on, never FID. Two are shipped: `v1` for results, `dev` for everything before them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from einops.layers.torch import Reduce
+from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from colornet.color import to_float
 
-__all__ = ["CIFAR10_CLASSES", "Cifar10Classifier"]
+__all__ = ["CIFAR10_CLASSES", "SHIPPED", "Cifar10Classifier", "evaluator_card", "load_evaluator"]
+
+SHIPPED = ("v1", "dev")
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_WEIGHTS = Path(__file__).parents[1] / "weights"
 
 _SIZE = 32  # pixels
 _PATCH = 2  # side of the patches that the first layer whitens
@@ -139,3 +149,24 @@ class Cifar10Classifier(nn.Module):
         """
         pooled = self.pool(self.levels(images)[-1])  # (N, widths[-1])
         return self.classes(pooled), self.color_error(pooled)
+
+
+def evaluator_card(name: str, folder: Path = _WEIGHTS) -> dict[str, Any]:
+    """Read what is known of an evaluator: sha256 of its weights, widths, accuracy, training data, command."""
+    card: dict[str, Any] = json.loads((folder / f"cifar10-{name}.json").read_text(encoding="utf-8"))
+    return card
+
+
+def load_evaluator(name: str, folder: Path = _WEIGHTS) -> Cifar10Classifier:
+    """Load an evaluator, a shipped one unless a folder is given, frozen and in evaluation mode.
+
+    Raises ValueError where its weights are not those that its card describes.
+    """
+    card = evaluator_card(name, folder)
+    path = folder / f"cifar10-{name}.safetensors"
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+        raise ValueError(f"{path} is not the file that {path.stem}.json describes: install colornet again.")
+    network = Cifar10Classifier(card["config"]["widths"])
+    network.load_state_dict(load(content))
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)

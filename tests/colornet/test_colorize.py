@@ -16,7 +16,8 @@ from colornet.colorize import ColorizeConfig, check, main
 from colornet.errors import InputError
 from colornet.inference import photos
 from colornet.runs import pretrained as released
-from tests.colornet.inference.test_colorizer import photo, save_run
+from tests.images import photo
+from tests.runs import save_run
 
 
 @pytest.fixture(scope="module")

@@ -26,7 +26,8 @@ from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
 from colornet.inference.onnx_model import OnnxModel
 from colornet.runs.run import load_run
-from tests.colornet.inference.test_colorizer import photo, save_run
+from tests.images import photo
+from tests.runs import save_run
 
 ROOT = Path(__file__).parents[2]
 KINDS: dict[str, tuple[str, dict[str, Any]]] = {
