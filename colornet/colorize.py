@@ -216,15 +216,18 @@ def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
 
 def _compare(rgb: NDArray[Any], path: Path) -> None:
     """Draw colored pixels (H, W, 3) beside their gray version, which is that of the photograph."""
-    from torchvision.transforms.functional import pil_to_tensor, to_pil_image
+    import numpy as np
+    import torch
+    from PIL import Image
 
-    from colornet.evaluation.loop import gray_floor, sample_grid
+    from colornet.color import to_float, to_gray, to_uint8
 
     colored = to_image(rgb, None)
     colored.thumbnail((_COMPARED, _COMPARED))
-    pixels = pil_to_tensor(colored)[None]  # (1, 3, h, w)
+    pixels = torch.from_numpy(np.array(colored)).permute(2, 0, 1)  # (3, h, w)
+    pair = torch.cat((to_uint8(to_gray(to_float(pixels))), pixels), dim=2)  # (3, h, 2 * w)
     with replacing(path) as temporary:
-        to_pil_image(sample_grid([gray_floor(pixels), pixels], columns=1, scale=1)).save(temporary)
+        Image.fromarray(pair.permute(1, 2, 0).contiguous().numpy()).save(temporary)
 
 
 if __name__ == "__main__":
