@@ -1,11 +1,12 @@
 """Color photographs: `colornet colorize photos/ --out colored/`.
 
-The colored copies are as large as the photographs and have their lightness; JPEG, PNG, WebP and TIFF stay what they
-are, other formats become PNG. Transparency, EXIF and resolution are kept, colors are sRGB at 8 bits.
+The colored copies are as large as the photographs and have their lightness; JPEG, PNG, WebP and TIFF keep their format,
+others become PNG. Transparency, EXIF and resolution are kept, colors are sRGB at 8 bits.
 
 Expect modest colors of a model that was trained on CIFAR-10, 32-pixel images of ten kinds of animals and vehicles: it
-sees a photograph at that size, and what it does not know stays pale or turns out wrong. For more, train on photographs
-like yours at 64 to 256 pixels: `colornet train cgan --data FOLDER --image-size 128`, then `--model runs/cgan`.
+sees a photograph at that size, and colors what it does not know weakly or wrongly. For better colors, train on
+photographs like yours at 64 to 256 pixels: `colornet train cgan --data FOLDER --image-size 128`, then `--model
+runs/cgan`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ class ColorizeConfig:
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]  # image files, or folders of them with all that is below
     out: Path  # folder of the colored copies, named and sorted into folders as the photographs are
     model: str = "cgan"  # released model (cgan or ae), the folder of a run, or an exported ONNX file
-    saturation: float = 1.0  # factor on the chroma: 0 is gray, above 1 is more vivid than the model says
+    saturation: float = 1.0  # factor on the chroma: 0 is gray, above 1 is more vivid than the model's colors
     samples: int = 1  # colorings of each photograph, NAME.1.png, NAME.2.png, …, of a model with a noise input
     compare: bool = False  # also write NAME.compare.png: gray and colored side by side, 1024 pixels each
     force: bool = False  # overwrite what is in --out (photographs themselves are never overwritten)
@@ -52,9 +53,9 @@ class ColorizeConfig:
 
 
 class Job(NamedTuple):
-    """A photograph, where its colored copy goes, and where their comparison goes if there is to be one.
+    """A photograph, the path of its colored copy, and that of their comparison if one is wanted.
 
-    Of several colorings, each of `samples` has a number in its name, and so has its comparison; none has `target`.
+    If there are several `samples`, the files of each have its number in their names.
     """
 
     source: Path
@@ -63,7 +64,7 @@ class Job(NamedTuple):
     samples: int = 1
 
     def outputs(self) -> list[tuple[Path, Path | None]]:
-        """List the files of each coloring and its comparison."""
+        """List the paths of each coloring and its comparison."""
         if self.samples == 1:
             return [(self.target, self.comparison)]
         targets = [
@@ -92,7 +93,7 @@ def colorize(config: ColorizeConfig) -> None:
 
 
 def check(config: ColorizeConfig) -> list[Job]:
-    """Raise `InputError` for whatever can be known to go wrong, without importing torch; return what is to be done."""
+    """Raise InputError for options that cannot be used, without importing torch; return the jobs."""
     if not 0 <= config.saturation < math.inf:
         raise InputError(f"--saturation is {config.saturation}: it must be a number of at least 0.")
     if config.samples < 1:
@@ -114,7 +115,7 @@ def check(config: ColorizeConfig) -> list[Job]:
 
 
 def check_model(name: str) -> Path:
-    """Return the folder of a released model or a run, without importing torch; raise `InputError` if it has none."""
+    """Return the folder of a released model or a run, without importing torch; raise InputError if it has none."""
     model = find_model(name)
     load_config(model)
     if not (model / "model.safetensors").is_file():
@@ -135,7 +136,7 @@ def _compared(target: Path) -> Path:
 
 
 def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
-    """Yield every photograph, and its path relative to the folder that was given."""
+    """Yield every photograph and its path relative to the given folder."""
     out = config.out.resolve()
     for given in config.photos:
         if given.is_file():
@@ -147,7 +148,7 @@ def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
         if folder == out:
             raise InputError(f"--out {config.out} is a folder of photographs to color: choose another.")
         names = [Path(file.name) for file in iter_images(given)]
-        if folder in out.parents:  # what an earlier call left there is no photograph
+        if folder in out.parents:  # leave out what an earlier call wrote
             names = [name for name in names if out not in (given / name).resolve().parents]
         if not names:
             raise InputError(f"Folder '{given}' holds no images: give a folder with files such as .jpg, .png or .webp.")
@@ -155,12 +156,12 @@ def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
 
 
 def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
-    """Raise `InputError` where a file would be written twice, or one be lost."""
+    """Raise InputError if a file would be written twice, or one be lost."""
     if config.out.exists() and not config.out.is_dir():
         raise InputError(f"--out {config.out} is a file: choose a folder.")
     sources = {job.source.resolve(): job.source for job in jobs}
     made_of: dict[Path, Path] = {}
-    spelled: dict[str, Path] = {}  # as the file system tells names apart
+    spelled: dict[str, Path] = {}  # names as the file system distinguishes them
     for job in jobs:
         for target in filter(None, (path for paths in job.outputs() for path in paths)):
             known = spelled.setdefault(_spelling(target), target)
@@ -179,7 +180,7 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
 
 
 def _spelling(path: Path) -> str:
-    """Return what two paths have in common if macOS or Windows, by default, would take them for one file."""
+    """Return a key that two paths share if they are one file to the file system, by default, of macOS or Windows."""
     return str(path).casefold() if sys.platform in ("darwin", "win32") else str(path)
 
 
@@ -193,14 +194,14 @@ def _make_folder(folder: Path) -> None:
 
 
 def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
-    """Do the jobs; return a sentence for each that failed."""
+    """Color all photographs; return a sentence for each that failed."""
     from tqdm import tqdm
 
     from colornet.inference.colorizer import Colorizer
 
     colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
     failures = []
-    # One by one: decoding and encoding take the time, and memory holds one photograph only. None: only on a terminal.
+    # One by one: decoding and encoding take the time, and memory holds one photograph. None: a bar only on a terminal.
     for job in tqdm(jobs, desc="Coloring", unit="photo", disable=None):
         try:
             photo = read_photo(job.source)
@@ -215,7 +216,7 @@ def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
 
 
 def _compare(rgb: NDArray[Any], path: Path) -> None:
-    """Draw colored pixels (H, W, 3) beside their gray version, which is that of the photograph."""
+    """Write a picture of colored pixels (H, W, 3) beside their gray version, which is that of the photograph."""
     import numpy as np
     import torch
     from PIL import Image

@@ -1,4 +1,4 @@
-"""How a command line begins and ends: options are parsed, mistakes become one sentence on stderr and an exit code."""
+"""Run a command line: parse its options, and turn errors into one sentence on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -13,14 +13,7 @@ from typing import TypeVar
 
 import tyro
 
-from colornet.errors import (
-    DivergedError,
-    InputError,
-    LostProcessError,
-    PreemptedError,
-    out_of_memory,
-    printable,
-)
+from colornet.errors import DivergedError, InputError, LostProcessError, PreemptedError, out_of_memory, printable
 
 __all__ = ["exiting_on_errors", "run_command"]
 
@@ -52,20 +45,20 @@ def run_command(
 
 @contextmanager
 def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
-    """Turn these errors, those of paths, disk and memory, and Ctrl-C into a sentence on stderr and an exit code.
+    """Turn the errors of `colornet.errors`, those of paths, disk and memory, and Ctrl-C into a sentence on stderr.
 
-    2: the input, or a disk or memory that takes no more; 1: a run that diverged or lost a process; 75: preempted; 130:
-    Ctrl-C. `quiet` is for all processes but the first: they come to the same end, without words and a little later,
-    since a launcher kills the others as soon as one of them exits.
+    The exit codes are 2 for the input and for a full disk or memory, 1 for a run that diverged or lost a process, 75
+    for a preempted one, 130 for Ctrl-C. `quiet` is for all processes but the first: they exit alike, without a message
+    and a little later, since a launcher kills the others as soon as one of them exits.
     """
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # in a file or pipe, Windows' code page knows no Δ
+        if isinstance(stream, io.TextIOWrapper):  # in a file or pipe, Windows' code page has no Δ
             stream.reconfigure(errors="backslashreplace")
     try:
         with _silent_threads_on_full_disks():
             yield
         return
-    except SystemExit:  # of the parser of options, which has spoken
+    except SystemExit:  # of the option parser, which has printed its message
         if quiet:
             time.sleep(_PATIENCE)
         raise
@@ -100,14 +93,14 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
 
 @contextmanager
 def _silent_threads_on_full_disks() -> Iterator[None]:
-    """Print no traceback where TensorBoard's thread finds the disk full: its next call raises the same error again."""
+    """Print no traceback if TensorBoard's thread finds the disk full: its next call raises the same error again."""
     before = threading.excepthook
 
-    def speak(arguments: threading.ExceptHookArgs) -> None:
+    def hook(arguments: threading.ExceptHookArgs) -> None:
         if not (isinstance(arguments.exc_value, OSError) and arguments.exc_value.errno in _FULL_DISK):
             before(arguments)
 
-    threading.excepthook = speak
+    threading.excepthook = hook
     try:
         yield
     finally:

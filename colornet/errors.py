@@ -8,7 +8,7 @@ __all__ = ["DivergedError", "InputError", "LostProcessError", "PreemptedError", 
 class InputError(Exception):
     """What the user gave cannot be used.
 
-    The message is one sentence that names the thing, says what is wrong with it and what to do. Command lines print it
+    The message is one sentence that names the thing, what is wrong with it and what to do. Command lines print it
     without a traceback and exit with code 2.
     """
 
@@ -23,7 +23,7 @@ class DivergedError(Exception):
 class LostProcessError(Exception):
     """Another process of the run has ended, so this one cannot go on; the message says from where a restart would.
 
-    Every process that is left prints it, since the lost one may have been the first, and exits with code 1.
+    Every remaining process prints it, since the lost one may have been the first, and exits with code 1.
     """
 
 
@@ -32,11 +32,11 @@ class PreemptedError(Exception):
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Tell whether an error means that memory is full; torch's have no type that is common to all devices."""
+    """Tell whether an error means that memory is full; torch's errors have no type that all devices share."""
     reason = (str(error).splitlines() or [""])[0]
     return isinstance(error, MemoryError) or "out of memory" in reason or "can't allocate memory" in reason
 
 
 def printable(text: str) -> str:
-    """Escape what a terminal would not show but obey: line ends, control sequences, broken characters of file names."""
+    """Escape what a terminal would interpret: line ends, control sequences, broken characters of file names."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -52,7 +52,7 @@ def export(config: ExportConfig) -> None:
 
 
 def check(config: ExportConfig) -> Path:
-    """Raise `InputError` for whatever can be known to go wrong, without importing torch; return the run's folder."""
+    """Raise InputError for options that cannot be used, without importing torch; return the run's folder."""
     out = config.out
     if out.suffix != ".onnx":
         raise InputError(f"--out is {out}: it must end in .onnx.")

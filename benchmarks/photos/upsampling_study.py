@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor
 
-from colornet.color import rgb_to_lab, to_float, to_uint8
-from colornet.inference.colorizer import Colorizer, gamut_map_to_rgb
+from colornet.color import gamut_map_to_rgb, rgb_to_lab, to_float, to_uint8
+from colornet.inference.colorizer import Colorizer
 from colornet.inference.upsampling import GuidedUpsampler
 from colornet.metrics.image import ciede2000, colorfulness
 

@@ -30,9 +30,9 @@ _logger = logging.getLogger("colornet.data")
 def cache_key(files: Sequence[ImageFile], image_size: int) -> str:
     """Return the name under which a folder's decoded images are kept: a sha256 in hexadecimal.
 
-    It covers each file's relative path, size and time of last change, and stands for their content: reading every byte
-    of a large collection at each start would take longer than the training it precedes. A folder may thus be moved,
-    but a file that is replaced by one of the same size and time goes unnoticed.
+    It covers each file's relative path, size and time of last change in place of the content: reading every byte of a
+    large collection at each start could take longer than the training. A folder may thus be moved, but a file that is
+    replaced by one of the same size and time goes unnoticed.
     """
     digest = hashlib.sha256(f"{_READER_VERSION} {image_size}\n".encode())
     for file in files:
@@ -41,7 +41,7 @@ def cache_key(files: Sequence[ImageFile], image_size: int) -> str:
 
 
 def make_folder(folder: Path) -> None:
-    """Create a folder of the cache; raise InputError where nothing could be written to it."""
+    """Create a folder of the cache; raise InputError if it is not writable."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -86,7 +86,7 @@ def write_dataset(
 
     `sizes` count the images of the three parts, of shape (3, H, W) each; `images` yields them in the order of `PARTS`
     and in pieces (n, 3, H, W), so that no more than a piece must be in memory.
-    Raises InputError where the folder cannot be written to.
+    Raises InputError if the folder cannot be written.
     """
     record: dict[str, Any] = {"sizes": list(sizes), "labels": None, "unreadable": unreadable}
     if labels is not None:
@@ -101,7 +101,7 @@ def write_dataset(
 
 
 def not_writable(folder: Path, reason: str) -> InputError:
-    """Return the error of a folder of the cache that takes no file, for `reason`."""
+    """Return the error for a folder of the cache that cannot be written, for `reason`."""
     return InputError(
         f"Cache folder '{folder}' cannot be written ({reason}): choose another with --cache-dir or COLORNET_DATA."
     )

@@ -23,10 +23,10 @@ __all__ = ["load_cifar10"]
 
 
 def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Dataset:
-    """Load CIFAR-10 from `cache_dir`/cifar10, or else download it to there: 45,000 / 5,000 / 10,000 images.
+    """Load CIFAR-10 from `cache_dir`/cifar10, downloading it if necessary: 45,000 / 5,000 / 10,000 images.
 
-    They come ordered by class, so that a copy of CIFAR-10 as an image folder is the same data set. Raises InputError
-    where the images are neither there nor can be downloaded.
+    They are ordered by class, so that a copy of CIFAR-10 as an image folder is the same data set. Raises InputError if
+    the images are missing and cannot be downloaded.
     """
     root = cache_dir / "cifar10"
     try:

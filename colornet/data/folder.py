@@ -1,4 +1,4 @@
-"""Any folder of images as a data set: found, decoded in parallel, split, and kept in the cache."""
+"""Load any folder of images as a data set: decode it in parallel, split it and keep it in the cache."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _logger = logging.getLogger("colornet.data")
 
 
 def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) -> Dataset:
-    """Load the images of a folder, their shorter side resized to `image_size` pixels and the center cut out.
+    """Load the images of a folder, with the shorter side resized to `image_size` pixels and the center cropped.
 
     Subfolders `train`, `test` and `validation` (or `val`) are taken as the parts; otherwise every tenth image is for
     test and every tenth for validation. Files that cannot be read are left out with a warning on the logger
@@ -50,7 +50,7 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     name = folder.resolve().name
     cached = read_dataset(path, name)
     if cached is None:
-        make_folder(path.parent)  # before the work, not after it
+        make_folder(path.parent)
         _store(path, folder, sources, image_size, progress)
         cached = read_dataset(path, name)
         if cached is None:
@@ -65,10 +65,10 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
 
 
 def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_size: int, progress: bool) -> None:
-    """Decode a folder into a file of the cache, with no more in memory than a few images of each thread.
+    """Decode a folder into the cache, with only a few images of each thread in memory.
 
-    The parts depend on which files can be read, so the images go to a nameless file first: the system forgets it even
-    if this process is killed.
+    The parts depend on which files can be read, so the images go to an unnamed temporary file first, which the system
+    removes even if this process is killed.
     """
     files = [file for listed in sources.values() for file in listed]
     _check_room(path.parent, 2 * len(files) * 3 * image_size**2)
@@ -96,21 +96,21 @@ def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_
 
 
 def _check_room(cache: Path, size: int) -> None:
-    """Raise InputError where a disk will be full before the images are decoded."""
+    """Raise InputError if the disk has too little space for the decoded images."""
     free = shutil.disk_usage(cache).free
     if size > free:
         raise not_writable(cache, f"{size / 1e9:,.1f} GB are needed for decoding and {free / 1e9:,.1f} GB are free")
 
 
 def _pieces(pixels: NDArray[np.uint8], places: _Places) -> Iterator[NDArray[np.uint8]]:
-    """Yield the images (N, 3, H, W) of the parts one after the other, some of them at a time."""
+    """Yield the images (N, 3, H, W) of the parts in turn, in pieces."""
     count = max(_PIECE // pixels[0].nbytes, 1)
     for chosen in torch.cat(places).split(count):
         yield pixels[chosen.numpy()]
 
 
 def _places(names: dict[str, list[str]], folder: Path) -> _Places:
-    """Return the positions of the parts' images in the list of all that can be read."""
+    """Return the positions of the parts' images among all that can be read."""
     positions: dict[str, Tensor] = {}
     first = 0
     for source, listed in names.items():
@@ -124,7 +124,7 @@ def _places(names: dict[str, list[str]], folder: Path) -> _Places:
 
 
 def _labels(names: dict[str, list[str]], below: dict[str, str], places: _Places) -> Labels | None:
-    """Take the first folder of every path within its part as the image's class; None unless all images have one."""
+    """Return the classes of the images, the first folder of their paths within a part; None unless all have one."""
     paths = [name.removeprefix(below[source] + "/") for source, listed in names.items() for name in listed]
     folders = [path.rpartition("/")[0].partition("/")[0] for path in paths]
     classes = sorted(set(folders))
@@ -136,11 +136,11 @@ def _labels(names: dict[str, list[str]], below: dict[str, str], places: _Places)
 
 
 def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: bool, output: IO[bytes]) -> list[bool]:
-    """Decode files and write those that can be read to `output`, (3, image_size, image_size) each; return which."""
+    """Decode files and write the readable ones to `output`, (3, image_size, image_size) each; return which are."""
 
     def decode(file: ImageFile) -> NDArray[np.uint8] | None:
         try:
-            # Twice the size is left to the resampling filter; decoding more of a large JPEG changes nothing visible.
+            # The resampling filter needs twice the size; decoding more of a large JPEG changes nothing visible.
             image = open_rgb(folder / file.name, shorter_side=2 * image_size)
         except OSError:
             return None
@@ -149,7 +149,7 @@ def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: boo
     def decode_many(start: int) -> list[NDArray[np.uint8] | None]:
         return [decode(file) for file in files[start : start + step]]
 
-    # As many images as are worth a task's overhead, but not more than a few megabytes.
+    # Enough images to be worth a task's overhead, but not more than a few megabytes.
     step = min(max(_PIECE // (3 * image_size**2), 1), _FILES_PER_TASK)
     small = sum(file.size for file in files) < _SMALL_FILE * len(files)
     workers = 1 if small else os.cpu_count() or 1

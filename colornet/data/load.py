@@ -19,7 +19,7 @@ def load_dataset(data: str, *, image_size: int, cache_dir: Path | None = None, p
     """
     check_dataset(data)
     cache_dir = cache_dir or default_cache_dir()
-    # Imported here because torchvision and scikit-image take seconds, and only one source is used.
+    # Imported here because torchvision and scikit-image take seconds, and only one of them is used.
     if data == "cifar10":
         from colornet.data.cifar10 import load_cifar10
 
