@@ -53,24 +53,10 @@ class ColorizeConfig:
 
 
 class Job(NamedTuple):
-    """A photograph, the path of its colored copy, and that of their comparison if one is wanted.
-
-    If there are several `samples`, the files of each have its number in their names.
-    """
+    """A photograph, and for each of its colorings the paths of the colored copy and of the comparison, if wanted."""
 
     source: Path
-    target: Path
-    comparison: Path | None
-    samples: int = 1
-
-    def outputs(self) -> list[tuple[Path, Path | None]]:
-        """List the paths of each coloring and its comparison."""
-        if self.samples == 1:
-            return [(self.target, self.comparison)]
-        targets = [
-            self.target.with_name(f"{self.target.stem}.{i + 1}{self.target.suffix}") for i in range(self.samples)
-        ]
-        return [(target, _compared(target) if self.comparison else None) for target in targets]
+    outputs: tuple[tuple[Path, Path | None], ...]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -125,14 +111,13 @@ def check_model(name: str) -> Path:
 
 def _plan(config: ColorizeConfig) -> list[Job]:
     jobs = []
+    numbers = [f".{number + 1}" for number in range(config.samples)] if config.samples > 1 else [""]
     for source, name in _find(config):
-        target = config.out / colored_name(name)
-        jobs.append(Job(source, target, _compared(target) if config.compare else None, config.samples))
+        path = config.out / colored_name(name)
+        targets = [path.with_name(f"{path.stem}{number}{path.suffix}") for number in numbers]
+        comparisons = [target.with_name(f"{target.name}.compare.png") if config.compare else None for target in targets]
+        jobs.append(Job(source, tuple(zip(targets, comparisons, strict=True))))
     return list(dict.fromkeys(jobs))  # a photograph that is named twice is one
-
-
-def _compared(target: Path) -> Path:
-    return target.with_name(f"{target.name}.compare.png")
 
 
 def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
@@ -163,7 +148,7 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
     made_of: dict[Path, Path] = {}
     spelled: dict[str, Path] = {}  # names as the file system distinguishes them
     for job in jobs:
-        for target in filter(None, (path for paths in job.outputs() for path in paths)):
+        for target in filter(None, (path for paths in job.outputs for path in paths)):
             known = spelled.setdefault(_spelling(target), target)
             if known in made_of:
                 raise InputError(
@@ -205,8 +190,8 @@ def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
     for job in tqdm(jobs, desc="Coloring", unit="photo", disable=None):
         try:
             photo = read_photo(job.source)
-            colored = colorizer.colorize(photo.pixels, saturation=config.saturation, samples=job.samples)
-            for rgb, (target, comparison) in zip(colored, job.outputs(), strict=True):
+            colored = colorizer.colorize(photo.pixels, saturation=config.saturation, samples=len(job.outputs))
+            for rgb, (target, comparison) in zip(colored, job.outputs, strict=True):
                 write_photo(target, rgb, photo)
                 if comparison:
                     _compare(rgb, comparison)
