@@ -7,7 +7,7 @@ would be off by up to 3 units.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
@@ -116,20 +116,6 @@ def lightness_input(rgb: Tensor) -> Tensor:
     return lab_to_rgb(torch.cat((lightness, torch.zeros_like(rgb[..., :2, :, :])), dim=-3))
 
 
-class ColorSpace(Protocol):
-    """The condition that a network is given, the color that it predicts, and how both become an image."""
-
-    color_channels: int
-
-    def encode(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Split sRGB (N, 3, H, W) in [0, 1] into the gray condition (N, 1, H, W) and the color (N, C, H, W)."""
-        ...
-
-    def decode(self, gray: Tensor, color: Tensor) -> Tensor:
-        """Join condition and color to sRGB (N, 3, H, W) in [0, 1]."""
-        ...
-
-
 class LabSpace:
     """CIELAB: L* in, a*b* out. The result has the lightness of the input.
 
@@ -160,6 +146,11 @@ class RgbSpace:
 
     def decode(self, gray: Tensor, color: Tensor) -> Tensor:
         return _at_least_float32(color).clamp(0, 1)
+
+
+ColorSpace = LabSpace | RgbSpace
+"""The input and output of a network: `encode` splits sRGB (N, 3, H, W) in [0, 1] into the gray condition (N, 1, H, W)
+and the color (N, color_channels, H, W), `decode` joins them to sRGB in [0, 1]."""
 
 
 def _at_least_float32(images: Tensor) -> Tensor:

@@ -93,7 +93,7 @@ def check(config: ColorizeConfig) -> list[Job]:
         noise_channels = load_config(check_model(config.model)).noise_channels
     if config.samples > 1 and not noise_channels:
         raise InputError(
-            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and knows 1 coloring: "
+            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and makes 1 coloring: "
             "train one with --noise-channels, or leave the option out."
         )
     _make_folder(config.out)

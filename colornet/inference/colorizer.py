@@ -149,7 +149,7 @@ class Colorizer:
         if samples is not None and samples < 1:
             raise ValueError(f"samples is {samples}: it must be at least 1")
         if samples is not None and samples > 1 and not self.noise_channels:
-            raise ValueError(f"samples is {samples}, but the model {self.name!r} has no noise input and knows only 1")
+            raise ValueError(f"samples is {samples}, but the model {self.name!r} has no noise input and makes only 1")
         images: list[Any] = list(image) if isinstance(image, (list, tuple)) else [image]
         inputs = [to_batch(one) for one in images]
         smalls = [self._reduce(pixels) for pixels, _ in inputs]

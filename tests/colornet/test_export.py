@@ -110,7 +110,7 @@ def test_inputs_and_outputs_have_names_and_free_sizes(runs: Path) -> None:
 @pytest.mark.parametrize("name", KINDS)
 def test_colors_are_those_of_the_run(name: str, runs: Path) -> None:
     images = [photo(40, 60), photo(16, 16), photo(50, 31)]
-    # Less vivid, or random weights go far beyond sRGB, and the steps in which such colors are paled are large.
+    # Less vivid, or random weights go far beyond sRGB, and the steps of gamut mapping are large.
     expected = Colorizer.load(runs / name, "cpu").colorize(images, saturation=0.3)
     exported = Colorizer.load(runs / f"{name}.onnx").colorize(images, saturation=0.3)
     for mine, theirs in zip(exported, expected, strict=True):
@@ -162,14 +162,14 @@ def test_mistakes(
     assert (tmp_path / "mine.onnx").read_text() == "mine"
 
 
-def test_a_network_that_sees_noise_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_network_that_takes_noise_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run = save_run(tmp_path / "run", "ae", noise_channels=2)
-    words = "sees noise beside the gray image, which no exported graph does"
+    words = "takes noise beside the gray image, which no exported graph does"
     assert words in sentence(export.main, [str(run), "--out", str(tmp_path / "a.onnx")], capsys)
     assert not (tmp_path / "a.onnx").exists()
 
 
-def test_an_exported_model_knows_one_coloring(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exported_model_makes_one_coloring(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Image.new("L", (20, 20)).save(tmp_path / "a.png")
     arguments = [str(tmp_path / "a.png"), "--model", str(runs / "lab.onnx"), "--out", str(tmp_path / "out")]
     assert "has no noise input" in sentence(colorize.main, [*arguments, "--samples", "2"], capsys)

@@ -64,7 +64,7 @@ class Seen:
 
 @pytest.mark.parametrize("preset", ["ae", "notebook-ae"])
 @pytest.mark.parametrize("size", [(16, 16), (16, 24)])
-def test_network_sees_and_says_what_it_does_in_evaluation(preset: str, size: tuple[int, int], tmp_path: Path) -> None:
+def test_network_input_and_output_are_those_of_evaluation(preset: str, size: tuple[int, int], tmp_path: Path) -> None:
     # Color images: whoever fed their red channel as lightness, or lightness that is not at 8 bits, would fail.
     config, network = load_run(save_run(tmp_path, preset))
     images = noise(5, 24)[..., : size[0], : size[1]]
@@ -335,7 +335,7 @@ def test_samples_are_different_colorings_and_the_same_at_every_call(tmp_path: Pa
         assert (lightness(colorings[2]) - lightness(colorings[0])).abs().max() < 0.6
 
 
-def test_a_model_without_noise_knows_one_coloring(colorizer: Colorizer, run: Path) -> None:
+def test_a_model_without_noise_makes_one_coloring(colorizer: Colorizer, run: Path) -> None:
     image = photo(16, 16)
     (only,) = colorizer.colorize(image, samples=1)
     assert np.array_equal(only, colorizer.colorize(image))
