@@ -62,12 +62,9 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
         if quiet:
             time.sleep(_PATIENCE)
         raise
-    except InputError as error:
-        message, code = f"error: {error}", 2
-    except DivergedError as error:
-        message, code = f"error: {error}", 1
-    except LostProcessError as error:
-        message, code, quiet = f"error: {error}", 1, False
+    except (InputError, DivergedError, LostProcessError) as error:
+        message, code = f"error: {error}", 2 if isinstance(error, InputError) else 1
+        quiet = quiet and not isinstance(error, LostProcessError)
     except PreemptedError as error:
         message, code = str(error), _TEMPORARY_FAILURE
     except OSError as error:

@@ -20,7 +20,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
 
 from colornet.colorize import check_model
 from colornet.command import run_command
@@ -95,7 +94,7 @@ def _check_address(host: str, port: int) -> None:
 
 def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
     """Serve the page until a signal ends it; then delete all uploads."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as by Ctrl-C
     with TemporaryDirectory(prefix="colornet-demo-") as folder:
         # gradio reads these when it is imported. It connects only to its own page, which a proxy would hide.
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
@@ -115,10 +114,6 @@ def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
             threading.Event().wait()
         finally:
             page.close(verbose=False)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

@@ -19,8 +19,6 @@ from colornet.files import replacing
 
 __all__ = ["advise_random", "map_images", "read_ahead", "store_images"]
 
-_HAS_ADVICE = hasattr(mmap, "MADV_WILLNEED")  # not on Windows
-
 # Maps by the address of their first image, which a tensor and its views know: a tensor does not know its map.
 _maps: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 
@@ -58,8 +56,7 @@ def advise_random(images: Tensor) -> None:
 
     Otherwise it reads up to some megabytes for an image of 3 kB.
     """
-    if _HAS_ADVICE:
-        _advise(images, 0, images.nbytes, mmap.MADV_RANDOM)
+    _advise(images, 0, images.nbytes, "MADV_RANDOM")
 
 
 def read_ahead(images: Tensor, rows: NDArray[np.int64]) -> None:
@@ -67,17 +64,15 @@ def read_ahead(images: Tensor, rows: NDArray[np.int64]) -> None:
 
     Does nothing for images that are in memory already.
     """
-    if not _HAS_ADVICE:
-        return
     size = images[0].nbytes
     for row in np.sort(rows).tolist():
-        _advise(images, row * size, size, mmap.MADV_WILLNEED)
+        _advise(images, row * size, size, "MADV_WILLNEED")
 
 
-def _advise(images: Tensor, start: int, length: int, advice: int) -> None:
+def _advise(images: Tensor, start: int, length: int, name: str) -> None:
     storage = images.untyped_storage()
-    content = _maps.get(storage.data_ptr())
-    if content is None:
+    content, advice = _maps.get(storage.data_ptr()), getattr(mmap, name, None)
+    if content is None or advice is None:  # in memory, or on Windows
         return
     start += len(content) - storage.nbytes() + images.data_ptr() - storage.data_ptr()  # the images end the file
     before = start % mmap.PAGESIZE
