@@ -13,7 +13,7 @@ COMMANDS = {
     "train": (train.main, "train a colorizer; on several GPUs: accelerate launch -m colornet.train"),
     "evaluate": (evaluate.main, "compare runs on held-out images"),
     "colorize": (colorize.main, "color photographs of any size"),
-    "export": (export.main, "write a model as one ONNX or pt2 file, checked against PyTorch"),
+    "export": (export.main, "write a model as one ONNX file, checked against PyTorch"),
     "demo": (demo.main, "color photographs in the browser"),
 }
 

@@ -1,20 +1,20 @@
 """Conversions between sRGB, CIELAB and gray, and the two color spaces in which a network can work.
 
-Everything here is a pure function of tensors, computed in float32 or better whatever autocast says: under bf16 autocast
-Lab values are off by up to 3 units.
+All are pure functions of tensors, computed in at least float32 whatever autocast says: under bf16 autocast, Lab values
+would be off by up to 3 units.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, Protocol
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ColorSpace", "Gray", "LabSpace", "RgbSpace", "lab_to_rgb", "lightness_input", "rgb_to_lab", "to_float",
-           "to_gray", "to_uint8"]  # fmt: skip
+__all__ = ["ColorSpace", "Gray", "LabSpace", "RgbSpace", "gamut_map_to_rgb", "lab_to_rgb", "lightness_input",
+           "rgb_to_lab", "to_float", "to_gray", "to_uint8"]  # fmt: skip
 
 Gray = Literal["lightness", "mean", "rec601"]
 
@@ -29,6 +29,8 @@ _XYZ_KNEE = 0.008856  # below it the cube root of CIELAB is a line
 _LAB_KNEE = 7.787 * _XYZ_KNEE + 16 / 116
 _SRGB_KNEE = 0.04045  # below it the sRGB transfer function is a line
 _LINEAR_KNEE = 0.0031308
+
+_BISECTIONS = 8  # steps of the search for the largest chroma in gamut: to 1/256
 
 
 def to_float(images: Tensor) -> Tensor:
@@ -72,6 +74,24 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
         return torch.where(linear > _LINEAR_KNEE, gamma, 12.92 * linear).clamp(0, 1)  # (…, 3, H, W)
 
 
+def gamut_map_to_rgb(lab: Tensor) -> Tensor:
+    """Convert CIELAB (N, 3, H, W) to sRGB in [0, 1]; outside the gamut, chroma is reduced, L* and hue are kept."""
+    rgb = lab_to_rgb(lab)
+    clipped = ((rgb <= 0) | (rgb >= 1)).any(1)  # (N, H, W)
+    if not clipped.any():
+        return rgb
+    outside = lab.movedim(1, 0)[:, clipped][..., None]  # (3, K, 1)
+    low, high = torch.zeros_like(outside[0]), torch.ones_like(outside[0])  # (K, 1); without chroma, colors are in gamut
+    for _ in range(_BISECTIONS):
+        middle = (low + high) / 2
+        tried = lab_to_rgb(torch.stack((outside[0], outside[1] * middle, outside[2] * middle)))  # (3, K, 1)
+        fits = ((tried > 0) & (tried < 1)).all(0)
+        low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
+    mapped = lab_to_rgb(torch.stack((outside[0], outside[1] * low, outside[2] * low)))  # (3, K, 1)
+    rgb.movedim(1, 0)[:, clipped] = mapped.squeeze(-1)
+    return rgb
+
+
 def to_gray(rgb: Tensor, kind: Gray = "lightness") -> Tensor:
     """Make the gray version (…, 3, H, W) in [0, 1] of sRGB images (…, 3, H, W) in [0, 1].
 
@@ -87,31 +107,17 @@ def to_gray(rgb: Tensor, kind: Gray = "lightness") -> Tensor:
 
 
 def lightness_input(rgb: Tensor) -> Tensor:
-    """Make the one input on which colorizers compare: the gray image (…, 3, H, W) whose L* has 8 bits.
+    """Make the common input on which colorizers are compared: gray images (…, 3, H, W) with L* at 8 bits.
 
-    It is what a file with 8-bit L* holds of the sRGB images (…, 3, H, W) in [0, 1]; unquantized L* would identify most
+    That is what a file with 8-bit L* holds of sRGB images (…, 3, H, W) in [0, 1]; unquantized L* would identify most
     RGB values exactly.
     """
     lightness = (rgb_to_lab(rgb)[..., :1, :, :] * 2.55).round() / 2.55
     return lab_to_rgb(torch.cat((lightness, torch.zeros_like(rgb[..., :2, :, :])), dim=-3))
 
 
-class ColorSpace(Protocol):
-    """What a network is given, what it predicts, and how both become an image."""
-
-    color_channels: int
-
-    def encode(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        """Split sRGB (N, 3, H, W) in [0, 1] into the gray condition (N, 1, H, W) and the color (N, C, H, W)."""
-        ...
-
-    def decode(self, gray: Tensor, color: Tensor) -> Tensor:
-        """Join condition and color to sRGB (N, 3, H, W) in [0, 1]."""
-        ...
-
-
 class LabSpace:
-    """CIELAB: L* in, a*b* out. The lightness of the result is that of the input: structure is kept by construction.
+    """CIELAB: L* in, a*b* out. The result has the lightness of the input.
 
     The condition is L* at 8 bits, mapped to [-1, 1], since that is what a gray file holds; unquantized L* would
     identify most RGB values exactly. Color is a*b* / 110, within about ±1.
@@ -130,7 +136,7 @@ class LabSpace:
 
 
 class RgbSpace:
-    """RGB out of the mean of the channels, all in [0, 1]: what the original notebooks does."""
+    """RGB from the mean of the channels, all in [0, 1], as in the original notebooks."""
 
     color_channels = 3
 
@@ -140,6 +146,11 @@ class RgbSpace:
 
     def decode(self, gray: Tensor, color: Tensor) -> Tensor:
         return _at_least_float32(color).clamp(0, 1)
+
+
+ColorSpace = LabSpace | RgbSpace
+"""The input and output of a network: `encode` splits sRGB (N, 3, H, W) in [0, 1] into the gray condition (N, 1, H, W)
+and the color (N, color_channels, H, W), `decode` joins them to sRGB in [0, 1]."""
 
 
 def _at_least_float32(images: Tensor) -> Tensor:

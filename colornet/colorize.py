@@ -1,11 +1,12 @@
 """Color photographs: `colornet colorize photos/ --out colored/`.
 
-The colored copies are as large as the photographs and have their lightness; JPEG, PNG, WebP and TIFF stay what they
-are, other formats become PNG. Transparency, EXIF and resolution are kept, colors are sRGB at 8 bits.
+The colored copies are as large as the photographs and have their lightness; JPEG, PNG, WebP and TIFF keep their format,
+others become PNG. Transparency, EXIF and resolution are kept, colors are sRGB at 8 bits.
 
 Expect modest colors of a model that was trained on CIFAR-10, 32-pixel images of ten kinds of animals and vehicles: it
-sees a photograph at that size, and what it does not know stays pale or turns out wrong. For more, train on photographs
-like yours at 64 to 256 pixels: `colornet train cgan --data FOLDER --image-size 128`, then `--model runs/cgan`.
+sees a photograph at that size, and colors what it does not know weakly or wrongly. For better colors, train on
+photographs like yours at 64 to 256 pixels: `colornet train cgan --data FOLDER --image-size 128`, then `--model
+runs/cgan`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 
+from colornet.command import run_command
 from colornet.config import load_config
 from colornet.data.listing import iter_images
-from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.errors import InputError, printable
 from colornet.files import replacing
 from colornet.inference.onnx_model import find_onnx
 from colornet.inference.photos import colored_name, read_photo, to_image, write_photo
@@ -31,7 +33,7 @@ from colornet.runs.pretrained import find_model
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ColorizeConfig", "Job", "check", "check_model", "main"]
+__all__ = ["ColorizeConfig", "Job", "check", "check_model", "colorize", "main"]
 
 _COMPARED = 1024  # longer side of each half of a comparison, pixels
 
@@ -43,7 +45,7 @@ class ColorizeConfig:
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]  # image files, or folders of them with all that is below
     out: Path  # folder of the colored copies, named and sorted into folders as the photographs are
     model: str = "cgan"  # released model (cgan or ae), the folder of a run, or an exported ONNX file
-    saturation: float = 1.0  # factor on the chroma: 0 is gray, above 1 is more vivid than the model says
+    saturation: float = 1.0  # factor on the chroma: 0 is gray, above 1 is more vivid than the model's colors
     samples: int = 1  # colorings of each photograph, NAME.1.png, NAME.2.png, …, of a model with a noise input
     compare: bool = False  # also write NAME.compare.png: gray and colored side by side, 1024 pixels each
     force: bool = False  # overwrite what is in --out (photographs themselves are never overwritten)
@@ -51,24 +53,10 @@ class ColorizeConfig:
 
 
 class Job(NamedTuple):
-    """A photograph, where its colored copy goes, and where their comparison goes if there is to be one.
-
-    Of several colorings, each of `samples` has a number in its name, and so has its comparison; none has `target`.
-    """
+    """A photograph, and for each of its colorings the paths of the colored copy and of the comparison, if wanted."""
 
     source: Path
-    target: Path
-    comparison: Path | None
-    samples: int = 1
-
-    def outputs(self) -> list[tuple[Path, Path | None]]:
-        """List the files of each coloring and its comparison."""
-        if self.samples == 1:
-            return [(self.target, self.comparison)]
-        targets = [
-            self.target.with_name(f"{self.target.stem}.{i + 1}{self.target.suffix}") for i in range(self.samples)
-        ]
-        return [(target, _compared(target) if self.comparison else None) for target in targets]
+    outputs: tuple[tuple[Path, Path | None], ...]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,19 +64,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     Photographs that cannot be read or written are named at the end, when the others are done; the exit code is 1 then.
     """
-    with exiting_on_errors(quiet=False):
-        config = tyro.cli(ColorizeConfig, args=arguments, prog="colornet colorize", description=__doc__)
-        jobs = check(config)
-        failures = _colorize(config, jobs)
-        print(printable(f"{len(jobs) - len(failures)} of {len(jobs)} colored, in {config.out}."))
-        for failure in failures:
-            print(printable(f"error: {failure}"), file=sys.stderr)
-        if failures:
-            sys.exit(1)
+    run_command(ColorizeConfig, colorize, arguments, prog="colornet colorize", description=__doc__)
+
+
+def colorize(config: ColorizeConfig) -> None:
+    """Check the options, color the photographs and say how many failed, and why."""
+    jobs = check(config)
+    failures = _colorize(config, jobs)
+    print(printable(f"{len(jobs) - len(failures)} of {len(jobs)} colored, in {config.out}."))
+    for failure in failures:
+        print(printable(f"error: {failure}"), file=sys.stderr)
+    if failures:
+        sys.exit(1)
 
 
 def check(config: ColorizeConfig) -> list[Job]:
-    """Raise `InputError` for whatever can be known to go wrong, without importing torch; return what is to be done."""
+    """Raise InputError for options that cannot be used, without importing torch; return the jobs."""
     if not 0 <= config.saturation < math.inf:
         raise InputError(f"--saturation is {config.saturation}: it must be a number of at least 0.")
     if config.samples < 1:
@@ -102,7 +93,7 @@ def check(config: ColorizeConfig) -> list[Job]:
         noise_channels = load_config(check_model(config.model)).noise_channels
     if config.samples > 1 and not noise_channels:
         raise InputError(
-            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and knows 1 coloring: "
+            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and makes 1 coloring: "
             "train one with --noise-channels, or leave the option out."
         )
     _make_folder(config.out)
@@ -110,7 +101,7 @@ def check(config: ColorizeConfig) -> list[Job]:
 
 
 def check_model(name: str) -> Path:
-    """Return the folder of a released model or a run, without importing torch; raise `InputError` if it has none."""
+    """Return the folder of a released model or a run, without importing torch; raise InputError if it has none."""
     model = find_model(name)
     load_config(model)
     if not (model / "model.safetensors").is_file():
@@ -120,18 +111,17 @@ def check_model(name: str) -> Path:
 
 def _plan(config: ColorizeConfig) -> list[Job]:
     jobs = []
+    numbers = [f".{number + 1}" for number in range(config.samples)] if config.samples > 1 else [""]
     for source, name in _find(config):
-        target = config.out / colored_name(name)
-        jobs.append(Job(source, target, _compared(target) if config.compare else None, config.samples))
+        path = config.out / colored_name(name)
+        targets = [path.with_name(f"{path.stem}{number}{path.suffix}") for number in numbers]
+        comparisons = [target.with_name(f"{target.name}.compare.png") if config.compare else None for target in targets]
+        jobs.append(Job(source, tuple(zip(targets, comparisons, strict=True))))
     return list(dict.fromkeys(jobs))  # a photograph that is named twice is one
 
 
-def _compared(target: Path) -> Path:
-    return target.with_name(f"{target.name}.compare.png")
-
-
 def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
-    """Yield every photograph, and its path relative to the folder that was given."""
+    """Yield every photograph and its path relative to the given folder."""
     out = config.out.resolve()
     for given in config.photos:
         if given.is_file():
@@ -143,7 +133,7 @@ def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
         if folder == out:
             raise InputError(f"--out {config.out} is a folder of photographs to color: choose another.")
         names = [Path(file.name) for file in iter_images(given)]
-        if folder in out.parents:  # what an earlier call left there is no photograph
+        if folder in out.parents:  # leave out what an earlier call wrote
             names = [name for name in names if out not in (given / name).resolve().parents]
         if not names:
             raise InputError(f"Folder '{given}' holds no images: give a folder with files such as .jpg, .png or .webp.")
@@ -151,14 +141,14 @@ def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
 
 
 def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
-    """Raise `InputError` where a file would be written twice, or one be lost."""
+    """Raise InputError if a file would be written twice, or one be lost."""
     if config.out.exists() and not config.out.is_dir():
         raise InputError(f"--out {config.out} is a file: choose a folder.")
     sources = {job.source.resolve(): job.source for job in jobs}
     made_of: dict[Path, Path] = {}
-    spelled: dict[str, Path] = {}  # as the file system tells names apart
+    spelled: dict[str, Path] = {}  # names as the file system distinguishes them
     for job in jobs:
-        for target in filter(None, (path for paths in job.outputs() for path in paths)):
+        for target in filter(None, (path for paths in job.outputs for path in paths)):
             known = spelled.setdefault(_spelling(target), target)
             if known in made_of:
                 raise InputError(
@@ -175,7 +165,7 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
 
 
 def _spelling(path: Path) -> str:
-    """Return what two paths have in common if macOS or Windows, by default, would take them for one file."""
+    """Return a key that two paths share if they are one file to the file system, by default, of macOS or Windows."""
     return str(path).casefold() if sys.platform in ("darwin", "win32") else str(path)
 
 
@@ -189,20 +179,19 @@ def _make_folder(folder: Path) -> None:
 
 
 def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
-    """Do the jobs; return a sentence for each that failed."""
-    # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+    """Color all photographs; return a sentence for each that failed."""
     from tqdm import tqdm
 
     from colornet.inference.colorizer import Colorizer
 
     colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
     failures = []
-    # One by one: decoding and encoding take the time, and memory holds one photograph only. None: only on a terminal.
+    # One by one: decoding and encoding take the time, and memory holds one photograph. None: a bar only on a terminal.
     for job in tqdm(jobs, desc="Coloring", unit="photo", disable=None):
         try:
             photo = read_photo(job.source)
-            colored = colorizer.colorize(photo.pixels, saturation=config.saturation, samples=job.samples)
-            for rgb, (target, comparison) in zip(colored, job.outputs(), strict=True):
+            colored = colorizer.colorize(photo.pixels, saturation=config.saturation, samples=len(job.outputs))
+            for rgb, (target, comparison) in zip(colored, job.outputs, strict=True):
                 write_photo(target, rgb, photo)
                 if comparison:
                     _compare(rgb, comparison)
@@ -212,16 +201,19 @@ def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
 
 
 def _compare(rgb: NDArray[Any], path: Path) -> None:
-    """Draw colored pixels (H, W, 3) beside their gray version, which is that of the photograph."""
-    from torchvision.transforms.functional import pil_to_tensor, to_pil_image
+    """Write a picture of colored pixels (H, W, 3) beside their gray version, which is that of the photograph."""
+    import numpy as np
+    import torch
+    from PIL import Image
 
-    from colornet.evaluation.loop import gray_floor, sample_grid
+    from colornet.color import to_float, to_gray, to_uint8
 
     colored = to_image(rgb, None)
     colored.thumbnail((_COMPARED, _COMPARED))
-    pixels = pil_to_tensor(colored)[None]  # (1, 3, h, w)
+    pixels = torch.from_numpy(np.array(colored)).permute(2, 0, 1)  # (3, h, w)
+    pair = torch.cat((to_uint8(to_gray(to_float(pixels))), pixels), dim=2)  # (3, h, 2 * w)
     with replacing(path) as temporary:
-        to_pil_image(sample_grid([gray_floor(pixels), pixels], columns=1, scale=1)).save(temporary)
+        Image.fromarray(pair.permute(1, 2, 0).contiguous().numpy()).save(temporary)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""A page on this machine to color photographs in a browser: `colornet demo`.
+"""Color photographs in a browser, on a page of this machine: `colornet demo`.
 
 Drop a photograph or pick an example: the page shows it in gray and as each model colors it, with a slider for the
-saturation, and makes PNGs of full size to download. Nothing leaves the machine, and what was uploaded is deleted after
-an hour, at the latest when the server ends (Ctrl-C). It is an extra: `pip install "colornet[demo]"`.
+saturation, and makes PNGs of full size to download. Nothing leaves the machine, and uploads are deleted after an hour,
+at the latest when the server ends (Ctrl-C). It is an extra: `pip install "colornet[demo]"`.
 
-Whoever reaches the address may use the page, without a password: the default is open to this machine only.
+Anyone who can reach the address may use the page, without a password: the default is open to this machine only.
 """
 
 from __future__ import annotations
@@ -20,12 +20,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from types import FrameType
-
-import tyro
 
 from colornet.colorize import check_model
-from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.command import run_command
+from colornet.errors import InputError, printable
 from colornet.runs.pretrained import RELEASED
 
 __all__ = ["DemoConfig", "check", "main"]
@@ -33,10 +31,10 @@ __all__ = ["DemoConfig", "check", "main"]
 
 @dataclass(frozen=True)
 class DemoConfig:
-    """What is shown, and where."""
+    """Which models are shown, and at which address."""
 
     models: tuple[str, ...] = RELEASED  # released models (cgan or ae, where they are installed), or folders of runs
-    host: str = "127.0.0.1"  # address to listen at; 0.0.0.0 lets everybody in the network in
+    host: str = "127.0.0.1"  # address to listen at; 0.0.0.0 admits the whole network
     port: int = 7860
     open: bool = True  # open the page in the browser
     max_megapixels: float = 40.0  # of a photograph; memory and time grow with it
@@ -51,14 +49,13 @@ class DemoConfig:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and serve until Ctrl-C; mistakes of the user end in one sentence and exit code 2."""
-    with exiting_on_errors(quiet=False):
-        config = tyro.cli(DemoConfig, args=arguments, prog="colornet demo", description=__doc__)
-        models = check(config)
-        _serve(config, models)
+    run_command(
+        DemoConfig, lambda config: _serve(config, check(config)), arguments, prog="colornet demo", description=__doc__
+    )
 
 
 def check(config: DemoConfig) -> dict[str, Path]:
-    """Raise `InputError` for whatever can be known to go wrong, without importing torch; return the models by name."""
+    """Raise InputError for options that cannot be used, without importing torch; return the models by name."""
     if not 0 < config.max_megapixels < math.inf:
         raise InputError(f"--max-megapixels is {config.max_megapixels}: it must be a number above 0.")
     if config.max_megabytes < 1:
@@ -77,14 +74,14 @@ def check(config: DemoConfig) -> dict[str, Path]:
 
 
 def _check_address(host: str, port: int) -> None:
-    """Raise `InputError` where nothing can listen. gradio wants the port of the loopback whatever the host is."""
+    """Raise InputError unless a server can listen there and at the loopback's port, which gradio always needs."""
     if not 1 <= port <= 65535:
         raise InputError(f"--port is {port}: it must be from 1 to 65535.")
     for name in dict.fromkeys((host, "127.0.0.1")):
         try:
             for family, kind, protocol, _, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
                 with socket.socket(family, kind, protocol) as probe:
-                    if os.name != "nt":  # there it would take the port from whoever has it
+                    if os.name != "nt":  # on Windows it would take the port away from its owner
                         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                     probe.bind(address)
         except OSError as error:
@@ -96,12 +93,11 @@ def _check_address(host: str, port: int) -> None:
 
 
 def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
-    """Serve the page until a signal ends it; then nothing is left of what was uploaded."""
-    signal.signal(signal.SIGTERM, _interrupt)
+    """Serve the page until a signal ends it; then delete all uploads."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as by Ctrl-C
     with TemporaryDirectory(prefix="colornet-demo-") as folder:
-        # gradio reads these when it is imported. It talks to nobody but its own page, which a proxy would only hide.
+        # gradio reads these when it is imported. It connects only to its own page, which a proxy would hide.
         os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
-        # Imported only now: torch and gradio take seconds, which neither --help nor a mistake should cost.
         from colornet.inference.colorizer import Colorizer
         from colornet.inference.demo_page import Studio, launch
 
@@ -118,10 +114,6 @@ def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
             threading.Event().wait()
         finally:
             page.close(verbose=False)
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

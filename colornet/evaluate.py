@@ -10,11 +10,12 @@ from typing import Annotated, Literal
 
 import tyro
 
+from colornet.command import run_command
 from colornet.config import TrainConfig, load_config
-from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.data.listing import check_dataset
+from colornet.errors import InputError
 
-__all__ = ["EvaluateConfig", "main"]
+__all__ = ["EvaluateConfig", "evaluate", "main"]
 
 
 @dataclass(frozen=True)
@@ -35,15 +36,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and compare; mistakes of the user end in one sentence and exit code 2."""
     quiet = os.environ.get("RANK", "0") != "0"
     prog = "python -m colornet.evaluate"
-    with exiting_on_errors(quiet=quiet):
-        config = tyro.cli(EvaluateConfig, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
-        configs = check(config)
-        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from colornet.evaluation.compare import compare
-        from colornet.evaluation.loop import connected
+    run_command(EvaluateConfig, evaluate, arguments, prog=prog, description=__doc__, quiet=quiet)
 
-        with connected(cpu=config.cpu) as accelerator:
-            compare(config, configs, accelerator)
+
+def evaluate(config: EvaluateConfig) -> None:
+    """Check the options and compare, on all processes that were launched."""
+    configs = check(config)
+    from colornet.evaluation.compare import compare
+    from colornet.evaluation.loop import connected
+
+    with connected(cpu=config.cpu) as accelerator:
+        compare(config, configs, accelerator)
 
 
 def check(config: EvaluateConfig) -> list[TrainConfig]:

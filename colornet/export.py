@@ -1,8 +1,8 @@
-"""Export a model to one file that needs no colornet: `colornet export runs/cgan --out cgan.onnx`.
+"""Export a model to one ONNX file that needs no colornet: `colornet export runs/cgan --out cgan.onnx`.
 
 The graph maps the gray condition (N, 1, H, W) to the color (N, C, H, W), in float32, for any N, H and W; the last two
-must be multiples of what training halves them by. What is written is read again and compared with PyTorch. ONNX runs in
-onnxruntime and in `colornet colorize --model FILE.onnx`; pt2 is for `torch.export.load`.
+must be multiples of what training halves them by. What is written is read again and compared with PyTorch. It runs in
+onnxruntime and in `colornet colorize --model FILE.onnx`. It is an extra: `pip install "colornet[export]"`.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
+from colornet.command import run_command
 from colornet.config import load_config
-from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.errors import InputError, printable
 from colornet.inference.onnx_model import require
 from colornet.runs.pretrained import find_model
 
-__all__ = ["ExportConfig", "check", "main"]
+__all__ = ["ExportConfig", "check", "export", "main"]
 
 
 @dataclass(frozen=True)
@@ -27,42 +28,44 @@ class ExportConfig:
     """Which model is exported, and where to."""
 
     model: Annotated[str, tyro.conf.Positional]  # released model (cgan or ae), or the folder of a run
-    out: Path  # file to write, NAME.onnx or NAME.pt2
-    format: Literal["onnx", "pt2"] = "onnx"  # onnx: needs the extra colornet[export]; pt2: PyTorch's own
+    out: Path  # file to write, NAME.onnx
     force: bool = False  # overwrite --out
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and export; mistakes of the user end in one sentence and exit code 2."""
-    with exiting_on_errors(quiet=False):
-        config = tyro.cli(ExportConfig, args=arguments, prog="colornet export", description=__doc__)
-        run = check(config)
-        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from colornet.inference.exporter import TOLERANCE, export
+    run_command(ExportConfig, export, arguments, prog="colornet export", description=__doc__)
 
-        difference = export(run, config.model, config.format, config.out)
-        print(
-            printable(
-                f"{config.out} is written. Read again, its colors differ from PyTorch's by at most {difference:.1e} "
-                f"(allowed: {TOLERANCE:.0e})."
-            )
+
+def export(config: ExportConfig) -> None:
+    """Check the options, write the file and say how far its colors are from PyTorch's."""
+    run = check(config)
+    from colornet.inference.exporter import TOLERANCE, export_onnx
+
+    difference = export_onnx(run, config.model, config.out)
+    print(
+        printable(
+            f"{config.out} is written. Read again, its colors differ from PyTorch's by at most {difference:.1e} "
+            f"(allowed: {TOLERANCE:.0e})."
         )
+    )
 
 
 def check(config: ExportConfig) -> Path:
-    """Raise `InputError` for whatever can be known to go wrong, without importing torch; return the run's folder."""
+    """Raise InputError for options that cannot be used, without importing torch; return the run's folder."""
     out = config.out
-    if out.suffix != f".{config.format}":
-        raise InputError(f"--out is {out}: with --format {config.format} it must end in .{config.format}.")
+    if out.suffix != ".onnx":
+        raise InputError(f"--out is {out}: it must end in .onnx.")
     if out.is_dir() or (out.parent.exists() and not out.parent.is_dir()):
         raise InputError(f"--out {out} cannot be a file there: choose another name.")
     if out.exists() and not config.force:
         raise InputError(f"--out {out} exists already: choose another name, or overwrite it with --force.")
     run = find_model(config.model)
     if load_config(run).noise_channels:
-        raise InputError(f"{config.model} sees noise beside the gray image, which no exported graph does: use the run.")
-    if config.format == "onnx":
-        require("onnx", "onnxscript", "onnxruntime")
+        raise InputError(
+            f"{config.model} takes noise beside the gray image, which no exported graph does: use the run."
+        )
+    require("onnx", "onnxscript", "onnxruntime")
     return run
 
 

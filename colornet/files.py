@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Files that are either whole or absent."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PART = ".part-"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Hand out a temporary path in the folder of `path`; on success it is synced and takes the place of `path`.
+    """Yield a temporary path in the folder of `path`; on success it is synced and replaces `path`.
 
-    After an exception, or a crash at any moment, `path` is what it was before.
+    After an exception, or a crash at any moment, `path` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}{_PART}", suffix=path.suffix, dir=path.parent)
@@ -34,7 +34,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left of files that they were `replacing`; nobody may be at it in this folder."""
+    """Remove what killed processes left of files that they were `replacing`; no other process may write there now."""
     for path in folder.glob(f".*{_PART}*"):
         path.unlink(missing_ok=True)
 

@@ -14,9 +14,10 @@ from pathlib import Path
 
 import tyro
 
+from colornet.command import exiting_on_errors
 from colornet.config import TrainConfig, check_config, check_init, differences, levels_for, load_config
-from colornet.data.check import KNOWN_DATASETS, check_dataset
-from colornet.errors import InputError, LostProcessError, PreemptedError, exiting_on_errors
+from colornet.data.listing import KNOWN_DATASETS, check_dataset
+from colornet.errors import InputError, LostProcessError, PreemptedError
 from colornet.presets import PRESETS
 
 __all__ = ["check", "main", "parse", "train"]

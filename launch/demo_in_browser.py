@@ -1,14 +1,17 @@
-"""Use the page of `colornet demo` as a person would, in a real browser, and keep what it looked like.
+"""Use the page of `colornet demo` in a real browser as a person would, and keep screenshots.
 
 Needs playwright (pip) and Chromium (`apt-get install chromium`). Start a server, then:
 
     colornet demo --no-open --models runs/ae runs/cgan &
     python launch/demo_in_browser.py --out screenshots
 
-The first sentence that is not true ends it: the page comes up with an example colored, an upload is colored, the
-handle and the saturation move, a PNG of full size arrives, a text file and a file that is too large are refused in a
-sentence and the next photograph is colored all the same; wide, narrow and dark; with no request to another host and
-no error in the console.
+It checks, and stops at the first failure:
+
+- the page opens with an example colored, and colors an upload;
+- the handle and the saturation move, and a PNG of full size arrives;
+- a text file and a file that is too large are refused in a sentence, and the next photograph is colored;
+- it fits a wide, a narrow and a dark screen;
+- it makes no request to another host.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ DESK, PHONE = (1280, 900), (390, 844)
 
 
 def main() -> None:
-    """Go through the page; an AssertionError tells what is wrong with it."""
+    """Check the page; an AssertionError names what is wrong with it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:7860")
     parser.add_argument("--out", type=Path, required=True, help="folder of the screenshots")
@@ -47,7 +50,7 @@ def main() -> None:
             _keep(page, options.out / f"{name}.png")
             page.close()
         browser.close()
-    print(f"The page does what it should; what it looks like: {options.out}.")
+    print(f"All checks passed; the screenshots are in {options.out}.")
 
 
 def _write_files(folder: Path) -> dict[str, Path]:
@@ -73,7 +76,7 @@ def _open(browser: Browser, url: str, size: tuple[int, int], scheme: str = "ligh
 
 
 def _keep(page: Page, path: Path) -> None:
-    page.wait_for_timeout(800)  # what fades in has done so
+    page.wait_for_timeout(800)  # until transitions have ended
     page.screenshot(path=path, full_page=True)
 
 
@@ -121,7 +124,7 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
 
 
 def _last_picture(page: Page) -> str:
-    """Return the address of what the last model made."""
+    """Return the address of the last model's picture."""
     return str(page.evaluate(_LAST))
 
 

@@ -39,7 +39,7 @@ from colornet.config import TrainConfig
 from colornet.demo import DemoConfig
 from colornet.evaluate import EvaluateConfig
 from colornet.export import ExportConfig
-from colornet.metrics.features import evaluator_card
+from colornet.metrics.evaluator import evaluator_card
 from colornet.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent

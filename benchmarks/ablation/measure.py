@@ -29,7 +29,7 @@ from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.validation import ValidationScore
 from colornet.files import replacing
-from colornet.metrics.features import evaluator_card, load_evaluator
+from colornet.metrics.evaluator import evaluator_card, load_evaluator
 from colornet.models.build import build_discriminator, build_generator
 from colornet.models.unet import count_parameters
 from colornet.objectives import R1_INTERVAL

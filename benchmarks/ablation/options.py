@@ -17,9 +17,10 @@ from typing import Any, Literal, NamedTuple
 import tyro
 
 from benchmarks.core.checks import check_alone
+from colornet.command import exiting_on_errors
 from colornet.config import TrainConfig, check_config
-from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.data.listing import check_dataset
+from colornet.errors import InputError
 from colornet.presets import PRESETS
 from colornet.train import parse
 

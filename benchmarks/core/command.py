@@ -12,7 +12,7 @@ from typing import Any
 import tyro
 
 from benchmarks.core.record import Record
-from colornet.errors import exiting_on_errors
+from colornet.command import exiting_on_errors
 
 __all__ = ["Command", "run"]
 

@@ -17,8 +17,9 @@ from typing import Literal
 import tyro
 
 from benchmarks.core.checks import check_alone
-from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.command import exiting_on_errors
+from colornet.data.listing import check_dataset
+from colornet.errors import InputError
 
 __all__ = ["EvaluatorOptions", "main"]
 

@@ -24,8 +24,7 @@ from colornet.data import Dataset, load_dataset
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
 from colornet.files import replacing
 from colornet.metrics.distribution import frechet_distance
-from colornet.metrics.evaluator import Cifar10Classifier
-from colornet.metrics.features import SHIPPED, evaluator_card, load_evaluator
+from colornet.metrics.evaluator import SHIPPED, Cifar10Classifier, evaluator_card, load_evaluator
 from colornet.models.build import color_space
 from colornet.runs.provenance import provenance, write_json
 from colornet.runs.run import load_run

@@ -14,9 +14,10 @@ from pathlib import Path
 import tyro
 
 from benchmarks.core.checks import check_alone, option
+from colornet.command import exiting_on_errors
 from colornet.config import load_config
-from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.data.listing import check_dataset
+from colornet.errors import InputError
 
 __all__ = ["ValidateOptions", "main"]
 

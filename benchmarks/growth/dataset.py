@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from colornet.data import Dataset
-from colornet.data.cache import make_folder, write_parts
+from colornet.data.cache import make_folder, write_dataset
 from colornet.data.memory_map import advise_random, map_images
 from colornet.errors import InputError
 
@@ -28,7 +28,7 @@ def write_images(folder: Path, loaded: Dataset, count: int) -> tuple[Path, bool]
     Returns their file and whether it is new. Raises InputError where the disk has no room for them.
     """
     pixels: NDArray[np.uint8] = loaded.train.numpy()
-    path = folder / f"growth-{count}-{pixels.shape[-1]}-{loaded.fingerprint[:16]}.safetensors"
+    path = folder / f"growth-{count}-{pixels.shape[-1]}-{loaded.fingerprint[:16]}.npy"
     if path.exists():
         return path, False
     make_folder(folder)
@@ -38,8 +38,7 @@ def write_images(folder: Path, loaded: Dataset, count: int) -> tuple[Path, bool]
             f"{count:,} images occupy {size / 1e9:,.1f} GB, and {folder} has {free / 1e9:,.1f} GB left: choose smaller "
             "--sizes or another --scratch."
         )
-    shapes = {"train": (count, *pixels.shape[1:]), "validation": (1, *pixels.shape[1:]), "test": (1, *pixels.shape[1:])}
-    write_parts(path, "growth", shapes, _pieces(pixels, count), None, [])
+    write_dataset(path, (count, 1, 1), pixels.shape[1:], _pieces(pixels, count), None, [])
     return path, True
 
 
@@ -55,7 +54,7 @@ def _pieces(pixels: NDArray[np.uint8], count: int) -> Iterator[NDArray[np.uint8]
 
 def images_of(path: Path, count: int) -> Tensor:
     """Map the first images of the file anew, as loading leaves them; nothing of an earlier map keeps them in memory."""
-    images = map_images(path)["train"]
+    images = map_images(path)
     advise_random(images)
     return images[:count]
 

@@ -24,7 +24,7 @@ from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, wri
 from benchmarks.growth.options import GrowthOptions
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader, load_dataset
-from colornet.data.cache import read_parts
+from colornet.data.cache import read_dataset
 from colornet.training.trainer import Trainer
 
 __all__ = ["measure"]
@@ -72,7 +72,7 @@ def measure(options: GrowthOptions) -> Record:
         written = time.perf_counter()
         evict_page_cache(path)
         read = time.perf_counter()
-        read_parts(path)
+        read_dataset(path, "growth")
         opened = time.perf_counter()
         points = plan_points(options, device, loaded.train[0].nbytes)
         path_bytes = path.stat().st_size

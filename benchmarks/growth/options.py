@@ -13,7 +13,7 @@ from typing import Literal
 from benchmarks.core.checks import check_alone, check_fp16, check_least, check_out
 from benchmarks.core.presets import check_presets, sized_preset
 from colornet.config import check_config
-from colornet.data.check import check_dataset
+from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 
 __all__ = ["GrowthOptions", "check"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.core.checks import check_alone, check_least, check_out
-from colornet.data.check import check_dataset
+from colornet.data.listing import check_dataset
 from colornet.runs.pretrained import find_model
 
 __all__ = ["InferenceOptions", "check"]

@@ -26,7 +26,7 @@ from colornet.data.sample import sample_photos
 from colornet.evaluation.loop import gray_floor, map_images
 from colornet.inference.colorizer import Colorizer
 from colornet.metrics.distribution import frechet_distance
-from colornet.metrics.features import evaluator_card, load_evaluator
+from colornet.metrics.evaluator import evaluator_card, load_evaluator
 from colornet.metrics.image import ciede2000, colorfulness
 from colornet.runs.provenance import provenance, write_json
 

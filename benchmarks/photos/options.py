@@ -17,9 +17,10 @@ import tyro
 
 from benchmarks.core.checks import check_alone
 from colornet.colorize import check_model
+from colornet.command import exiting_on_errors
 from colornet.config import load_config
-from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.data.listing import check_dataset
+from colornet.errors import InputError
 from colornet.runs.pretrained import RELEASED
 
 __all__ = ["PhotosOptions", "check", "main"]

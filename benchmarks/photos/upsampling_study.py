@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from torchvision.transforms.functional import pil_to_tensor
 
-from colornet.color import rgb_to_lab, to_float, to_uint8
-from colornet.inference.colorizer import Colorizer, paled_to_rgb
+from colornet.color import gamut_map_to_rgb, rgb_to_lab, to_float, to_uint8
+from colornet.inference.colorizer import Colorizer
 from colornet.inference.upsampling import GuidedUpsampler
 from colornet.metrics.image import ciede2000, colorfulness
 
@@ -59,7 +59,7 @@ def enlarge(method: Method, color: Tensor, small_lightness: Tensor, lightness: T
 
 def join(lightness: Tensor, color: Tensor) -> Tensor:
     """Join L* (1, 1, H, W) and a*b* (1, 2, H, W) as `colornet colorize` does: uint8 sRGB (1, 3, H, W)."""
-    return to_uint8(paled_to_rgb(torch.cat((lightness, color), dim=1)))
+    return to_uint8(gamut_map_to_rgb(torch.cat((lightness, color), dim=1)))
 
 
 def measure_enlarging(

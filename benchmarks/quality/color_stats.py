@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from colornet.color import rgb_to_lab, to_float
+from colornet.metrics.histograms import count_plane
 
 __all__ = ["AB_BINS", "COLORED", "HUE_BINS", "SEPIA", "color_histograms", "color_scores"]
 
@@ -59,12 +60,12 @@ def color_histograms(images: Tensor) -> tuple[Tensor, Tensor]:
     Returns the counts in the a*b* plane (64, 64), rows b*, columns a*, from -110 to 110, and the counts by hue (36,) of
     those with C* > `COLORED`, from 0° in steps of 10°.
     """
-    plane = torch.zeros(AB_BINS**2, dtype=torch.int64)
+    plane = torch.zeros(AB_BINS, AB_BINS, dtype=torch.int64)
     hues = torch.zeros(HUE_BINS, dtype=torch.int64)
     for batch in images.split(_BATCH):
         a, b = rgb_to_lab(to_float(batch))[:, 1:].movedim(1, 0).flatten(1)  # (n * H * W,) each
-        column, row = (((axis + 110) / 220 * AB_BINS).long().clamp(0, AB_BINS - 1) for axis in (a, b))
-        plane += torch.bincount(row * AB_BINS + column, minlength=AB_BINS**2)
+        column, row = (((axis + 110) / 220 * AB_BINS).long() for axis in (a, b))
+        plane += count_plane(column, row, AB_BINS)
         turns = torch.atan2(b, a)[a.hypot(b) > COLORED] / math.tau % 1
         hues += torch.bincount((turns * HUE_BINS).long().clamp(max=HUE_BINS - 1), minlength=HUE_BINS)
-    return plane.unflatten(0, (AB_BINS, AB_BINS)), hues
+    return plane, hues

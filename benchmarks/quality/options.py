@@ -17,9 +17,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from colornet.command import exiting_on_errors
 from colornet.config import FREE_ON_RESUME, TrainConfig, load_config
-from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.data.listing import check_dataset
+from colornet.errors import InputError
 from colornet.presets import PRESETS
 from colornet.runs.pretrained import RELEASED, find_model
 

@@ -26,8 +26,7 @@ from colornet.data import Dataset, default_cache_dir
 from colornet.evaluation.loop import map_images
 from colornet.files import replacing
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
-from colornet.metrics.evaluator import CIFAR10_CLASSES
-from colornet.metrics.features import evaluator_card, load_evaluator
+from colornet.metrics.evaluator import CIFAR10_CLASSES, evaluator_card, load_evaluator
 from colornet.metrics.image import image_metrics, summarize
 
 __all__ = ["FEWEST_IMAGES", "Measures", "Scores"]

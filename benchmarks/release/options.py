@@ -14,9 +14,10 @@ from typing import Annotated, Literal
 
 import tyro
 
+from colornet.command import exiting_on_errors
 from colornet.config import TrainConfig, load_config
-from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.data.listing import check_dataset
+from colornet.errors import InputError, printable
 
 __all__ = ["ReleaseOptions", "check", "main"]
 

@@ -25,7 +25,7 @@ import tyro
 
 from benchmarks.reliability.kills import final_state, same
 from benchmarks.reliability.network import Machine, network
-from colornet.errors import exiting_on_errors
+from colornet.command import exiting_on_errors
 from colornet.runs.checkpoint import list_checkpoints
 from colornet.runs.provenance import provenance, read_provenance, write_json
 

@@ -15,7 +15,7 @@ from typing import Literal
 from benchmarks.core.checks import check_alone, check_fp16, check_least, check_out
 from benchmarks.core.presets import check_notebook_size, shared_values
 from colornet.config import TrainConfig, check_config
-from colornet.data.check import check_dataset
+from colornet.data.listing import check_dataset
 from colornet.presets import PRESETS
 
 __all__ = ["SpeedrunOptions", "check", "our_config"]

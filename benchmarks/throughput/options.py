@@ -13,7 +13,7 @@ from typing import Literal
 from benchmarks.core.checks import check_above, check_alone, check_least, check_not_empty, check_out
 from benchmarks.core.presets import EPOCH_IMAGES, check_notebook_size, check_presets, sized_preset
 from colornet.config import check_config
-from colornet.data.check import check_dataset
+from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 
 __all__ = ["ThroughputOptions", "check"]

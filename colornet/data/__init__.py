@@ -6,15 +6,16 @@ Importing this package does not import torch: a command line checks what the use
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from colornet.data.check import check_dataset, default_cache_dir
+from colornet.data.listing import check_dataset, default_cache_dir
 
 if TYPE_CHECKING:
-    from colornet.data.load import Dataset, load_dataset
+    from colornet.data.load import load_dataset
     from colornet.data.loader import DeviceLoader
+    from colornet.data.splits import Dataset
 
 __all__ = ["Dataset", "DeviceLoader", "check_dataset", "default_cache_dir", "load_dataset"]
 
-_NEEDS_TORCH = {"Dataset": "load", "load_dataset": "load", "DeviceLoader": "loader"}
+_NEEDS_TORCH = {"Dataset": "splits", "load_dataset": "load", "DeviceLoader": "loader"}
 
 
 def __getattr__(name: str) -> object:

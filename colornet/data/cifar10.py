@@ -16,17 +16,17 @@ from torchvision.datasets import CIFAR10
 
 from colornet.data.cache import make_folder
 from colornet.data.images import fit_square
-from colornet.data.splits import Labels, Parts, split_train
+from colornet.data.splits import Dataset, Labels, fingerprint, split_train
 from colornet.errors import InputError
 
 __all__ = ["load_cifar10"]
 
 
-def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Parts:
-    """Load CIFAR-10 from `cache_dir`/cifar10, or else download it to there: 45,000 / 5,000 / 10,000 images.
+def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Dataset:
+    """Load CIFAR-10 from `cache_dir`/cifar10, downloading it if necessary: 45,000 / 5,000 / 10,000 images.
 
-    They come ordered by class, so that a copy of CIFAR-10 as an image folder is the same data set. Raises InputError
-    where the images are neither there nor can be downloaded.
+    They are ordered by class, so that a copy of CIFAR-10 as an image folder is the same data set. Raises InputError if
+    the images are missing and cannot be downloaded.
     """
     root = cache_dir / "cifar10"
     try:
@@ -35,10 +35,9 @@ def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Parts:
         _download(root, progress)
         train_set = CIFAR10(root, train=True)
     test_set = CIFAR10(root, train=False)
-    train, validation = split_train(_by_class(train_set, image_size), "CIFAR-10")
-    train_labels, validation_labels = split_train(_labels(train_set), "CIFAR-10")
-    labels = Labels(tuple(train_set.classes), train_labels, validation_labels, _labels(test_set))
-    return Parts(train, validation, _by_class(test_set, image_size), labels)
+    parts = *split_train(_by_class(train_set, image_size), "CIFAR-10"), _by_class(test_set, image_size)
+    labels = Labels(tuple(train_set.classes), *split_train(_labels(train_set), "CIFAR-10"), _labels(test_set))
+    return Dataset("cifar10", *parts, fingerprint(*parts), labels)
 
 
 def _download(root: Path, progress: bool) -> None:

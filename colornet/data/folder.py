@@ -1,4 +1,4 @@
-"""Any folder of images as a data set: found, decoded in parallel, split, and kept in the cache."""
+"""Load any folder of images as a data set: decode it in parallel, split it and keep it in the cache."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from colornet.data.cache import PARTS, cache_key, make_folder, not_writable, read_parts, write_parts
+from colornet.data.cache import cache_key, make_folder, not_writable, read_dataset, write_dataset
 from colornet.data.images import fit_square, open_rgb, to_chw
 from colornet.data.listing import ImageFile, list_images, part_folders
-from colornet.data.splits import Labels, Parts, split_train, split_whole
+from colornet.data.splits import Dataset, Labels, split_train, split_whole
 from colornet.errors import InputError, printable
 
 __all__ = ["load_folder"]
@@ -32,11 +32,13 @@ _FILES_PER_TASK = 16
 _PIECE = 2**22  # bytes of images that are worked on at a time
 _SMALL_FILE = 8192  # bytes; below it threads only wait for Python's lock: 16 of them take 3 times as long as one
 
+_Places = tuple[Tensor, Tensor, Tensor]  # of the images to train, validate and test with, int64 (N,) each
+
 _logger = logging.getLogger("colornet.data")
 
 
-def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) -> Parts:
-    """Load the images of a folder, their shorter side resized to `image_size` pixels and the center cut out.
+def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) -> Dataset:
+    """Load the images of a folder, with the shorter side resized to `image_size` pixels and the center cropped.
 
     Subfolders `train`, `test` and `validation` (or `val`) are taken as the parts; otherwise every tenth image is for
     test and every tenth for validation. Files that cannot be read are left out with a warning on the logger
@@ -44,28 +46,29 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     """
     sources = {part: list_images(folder, below) for part, below in part_folders(folder).items()}
     key = cache_key([file for files in sources.values() for file in files], image_size)
-    path = cache_dir / "decoded" / f"{key}.safetensors"
-    cached = read_parts(path)
+    path = cache_dir / "decoded" / f"{key}.npy"
+    name = folder.resolve().name
+    cached = read_dataset(path, name)
     if cached is None:
-        make_folder(path.parent)  # before the work, not after it
+        make_folder(path.parent)
         _store(path, folder, sources, image_size, progress)
-        cached = read_parts(path)
+        cached = read_dataset(path, name)
         if cached is None:
             raise not_writable(path.parent, "what was written there is not what is read")
-    parts, unreadable = cached
+    dataset, unreadable = cached
     if unreadable:
         names = ", ".join(unreadable[:_NAMES_SHOWN]) + (", …" if len(unreadable) > _NAMES_SHOWN else "")
         _logger.warning(
             "Left out %d file(s) of '%s' that cannot be read: %s", len(unreadable), folder, printable(names)
         )
-    return parts
+    return dataset
 
 
 def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_size: int, progress: bool) -> None:
-    """Decode a folder into a file of the cache, with no more in memory than a few images of each thread.
+    """Decode a folder into the cache, with only a few images of each thread in memory.
 
-    The parts depend on which files can be read, so the images go to a nameless file first: the system forgets it even
-    if this process is killed.
+    The parts depend on which files can be read, so the images go to an unnamed temporary file first, which the system
+    removes even if this process is killed.
     """
     files = [file for listed in sources.values() for file in listed]
     _check_room(path.parent, 2 * len(files) * 3 * image_size**2)
@@ -83,32 +86,31 @@ def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_
                     )
             places = _places(names, folder)
             pixels = np.memmap(scratch, np.uint8, "r", shape=(sum(readable), 3, image_size, image_size))
-            shapes = {part: (len(getattr(places, part)), *pixels.shape[1:]) for part in PARTS}
             labels = _labels(names, part_folders(folder), places)
             unreadable = [file.name for file, good in zip(files, readable, strict=True) if not good]
-            name = folder.resolve().name
-            write_parts(path, name, shapes, _pieces(pixels, places), labels, unreadable)
+            write_dataset(
+                path, [len(part) for part in places], pixels.shape[1:], _pieces(pixels, places), labels, unreadable
+            )
     except OSError as error:
         raise not_writable(path.parent, error.strerror or str(error)) from error
 
 
 def _check_room(cache: Path, size: int) -> None:
-    """Raise InputError where a disk will be full before the images are decoded."""
+    """Raise InputError if the disk has too little space for the decoded images."""
     free = shutil.disk_usage(cache).free
     if size > free:
         raise not_writable(cache, f"{size / 1e9:,.1f} GB are needed for decoding and {free / 1e9:,.1f} GB are free")
 
 
-def _pieces(pixels: NDArray[np.uint8], places: Parts) -> Iterator[NDArray[np.uint8]]:
-    """Yield the images (N, 3, H, W) of the parts one after the other, some of them at a time."""
+def _pieces(pixels: NDArray[np.uint8], places: _Places) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images (N, 3, H, W) of the parts in turn, in pieces."""
     count = max(_PIECE // pixels[0].nbytes, 1)
-    for part in PARTS:
-        for chosen in getattr(places, part).split(count):
-            yield pixels[chosen.numpy()]
+    for chosen in torch.cat(places).split(count):
+        yield pixels[chosen.numpy()]
 
 
-def _places(names: dict[str, list[str]], folder: Path) -> Parts:
-    """Return which images the three parts hold, int64 (N,) each: positions in the list of all that can be read."""
+def _places(names: dict[str, list[str]], folder: Path) -> _Places:
+    """Return the positions of the parts' images among all that can be read."""
     positions: dict[str, Tensor] = {}
     first = 0
     for source, listed in names.items():
@@ -117,13 +119,12 @@ def _places(names: dict[str, list[str]], folder: Path) -> Parts:
     if "all" in positions:
         return split_whole(positions["all"], f"Folder '{folder}'")
     if "validation" in positions:
-        return Parts(positions["train"], positions["validation"], positions["test"])
-    train, validation = split_train(positions["train"], f"Folder '{folder / 'train'}'")
-    return Parts(train, validation, positions["test"])
+        return positions["train"], positions["validation"], positions["test"]
+    return *split_train(positions["train"], f"Folder '{folder / 'train'}'"), positions["test"]
 
 
-def _labels(names: dict[str, list[str]], below: dict[str, str], places: Parts) -> Labels | None:
-    """Take the first folder of every path within its part as the image's class; None unless all images have one."""
+def _labels(names: dict[str, list[str]], below: dict[str, str], places: _Places) -> Labels | None:
+    """Return the classes of the images, the first folder of their paths within a part; None unless all have one."""
     paths = [name.removeprefix(below[source] + "/") for source, listed in names.items() for name in listed]
     folders = [path.rpartition("/")[0].partition("/")[0] for path in paths]
     classes = sorted(set(folders))
@@ -131,15 +132,15 @@ def _labels(names: dict[str, list[str]], below: dict[str, str], places: Parts) -
         return None
     numbers = {name: number for number, name in enumerate(classes)}
     labels = torch.tensor([numbers[name] for name in folders])
-    return Labels(tuple(classes), labels[places.train], labels[places.validation], labels[places.test])
+    return Labels(tuple(classes), *(labels[part] for part in places))
 
 
 def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: bool, output: IO[bytes]) -> list[bool]:
-    """Decode files and write those that can be read to `output`, (3, image_size, image_size) each; return which."""
+    """Decode files and write the readable ones to `output`, (3, image_size, image_size) each; return which are."""
 
     def decode(file: ImageFile) -> NDArray[np.uint8] | None:
         try:
-            # Twice the size is left to the resampling filter; decoding more of a large JPEG changes nothing visible.
+            # The resampling filter needs twice the size; decoding more of a large JPEG changes nothing visible.
             image = open_rgb(folder / file.name, shorter_side=2 * image_size)
         except OSError:
             return None
@@ -148,7 +149,7 @@ def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: boo
     def decode_many(start: int) -> list[NDArray[np.uint8] | None]:
         return [decode(file) for file in files[start : start + step]]
 
-    # As many images as are worth a task's overhead, but not more than a few megabytes.
+    # Enough images to be worth a task's overhead, but not more than a few megabytes.
     step = min(max(_PIECE // (3 * image_size**2), 1), _FILES_PER_TASK)
     small = sum(file.size for file in files) < _SMALL_FILE * len(files)
     workers = 1 if small else os.cpu_count() or 1

@@ -1,74 +1,112 @@
-"""Open any image file as a viewer would show it: 8-bit sRGB, upright, on white."""
+"""Decode any image file as a viewer would show it: sRGB, upright."""
 
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from io import BytesIO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageCms, ImageOps
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL.ExifTags import Base
+from PIL.Image import Transpose
 
 from colornet.data.listing import image_formats
 
-__all__ = ["fit_square", "open_rgb", "scale_gray", "srgb_transform", "to_chw"]
+__all__ = ["fit_square", "is_deep_gray", "open_image", "open_rgb", "scale_gray", "srgb_transform", "to_chw", "to_srgb",
+           "upright"]  # fmt: skip
 
 _SRGB = ImageCms.createProfile("sRGB")
 
+# What makes the stored rows upright, by EXIF orientation.
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
 
-def open_rgb(path: str | os.PathLike[str], *, shorter_side: int = 0) -> Image.Image:
-    """Open an image as RGB: EXIF orientation and color profile applied, transparency over white, the first frame.
 
-    Gray of 16 bits, 32 bits or float is scaled to 8 bits. With `shorter_side` a JPEG may be decoded at 1/2, 1/4 or 1/8
-    of its size, which is faster, as long as both sides keep that many pixels. Raises OSError for whatever cannot be
-    decoded: not an image, truncated, or so large that it must be an attack.
+@contextmanager
+def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Open the first frame of an image file in any format that Pillow decodes by itself.
+
+    Raises OSError for whatever cannot be decoded, within the block too: not an image, truncated, or of more pixels than
+    `Image.MAX_IMAGE_PIXELS` allows.
     """
     try:
         with Image.open(path, formats=image_formats()) as image:
-            if shorter_side:
-                image.draft(None, (shorter_side, shorter_side))
-            image.load()
-            with suppress(Exception):  # whatever damaged EXIF data makes Pillow raise, the pixels are there
-                ImageOps.exif_transpose(image, in_place=True)
-            return _to_rgb(image)
+            yield image
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        limit = (Image.MAX_IMAGE_PIXELS or 0) / 10**6
+        raise OSError(f"it has more than {limit:g} megapixels, the limit") from error
+    except UnidentifiedImageError as error:
+        raise OSError("it is no image, or damaged") from error
     except OSError:
         raise
     except Exception as error:  # a decoder raises what its parser trips over: SyntaxError, IndexError, struct.error, …
-        raise OSError(f"cannot decode image file '{os.fspath(path)}': {error}") from error
+        raise OSError(f"it cannot be decoded: {error}") from error
 
 
-def fit_square(image: Image.Image, side: int) -> Image.Image:
-    """Resize an image to `side` pixels on its shorter side, antialiased, and cut out the center; exact if it fits."""
-    return ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC)
+def open_rgb(path: str | os.PathLike[str], *, shorter_side: int = 0) -> Image.Image:
+    """Open an image file as RGB of 8 bits: upright, its color profile applied, transparency over white.
+
+    With `shorter_side` a JPEG may be decoded at 1/2, 1/4 or 1/8 of its size, which is faster, as long as both sides
+    keep that many pixels. Raises OSError as `open_image` does.
+    """
+    with open_image(path) as image:
+        if shorter_side:
+            image.draft(None, (shorter_side, shorter_side))
+        image.load()
+        profile = image.info.get("icc_profile")
+        oriented = upright(image)
+        if is_deep_gray(oriented):
+            oriented = Image.fromarray(scale_gray(oriented, 255).astype(np.uint8))
+        color, alpha = to_srgb(oriented, profile)
+        rgb = color.convert("RGB")
+        if alpha is None:
+            return rgb
+        return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
 
 
-def to_chw(image: Image.Image) -> NDArray[np.uint8]:
-    """Return the pixels of an RGB image as uint8 (3, H, W)."""
-    return np.asarray(image).transpose(2, 0, 1)
+def upright(image: Image.Image) -> Image.Image:
+    """Return an image turned as its EXIF orientation says, or the image itself."""
+    with suppress(Exception):  # no orientation, or whatever damaged EXIF data makes Pillow raise: the pixels are there
+        return image.transpose(_UPRIGHT[image.getexif()[Base.Orientation]])
+    return image
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    profile = image.info.get("icc_profile")
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = Image.fromarray(scale_gray(image, 255).astype(np.uint8))
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if image.has_transparency_data else "RGB")
+def is_deep_gray(image: Image.Image) -> bool:
+    """Tell whether an image is gray of 16 bits, 32 bits or float: `scale_gray` and not `to_srgb` takes those."""
+    return image.mode == "F" or image.mode.startswith("I")
+
+
+def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, Image.Image | None]:
+    """Convert an image of 8 bits and any mode from its color profile to sRGB; return it and its alpha, mode L, if any.
+
+    The result is RGB; gray without a profile stays mode L.
+    """
+    if image.mode in ("La", "RGBa"):  # colors multiplied by alpha
+        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
     alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data else None
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGB" if alpha is None else "RGBA")
     base = image.convert({"1": "L", "LA": "L", "L": "L", "CMYK": "CMYK", "LAB": "LAB"}.get(image.mode, "RGB"))
     base.info.clear()  # or converting it would look at the transparency again
-    transform = srgb_transform(profile, base.mode)
-    rgb = transform.apply(base) if transform else base.convert("RGB")
-    if alpha is None:
-        return rgb
-    white = Image.new("RGB", rgb.size, "white")
-    return Image.composite(rgb, white, alpha)
+    if transform := srgb_transform(profile, base.mode):
+        return transform.apply(base), alpha
+    return base if base.mode in ("L", "RGB") else base.convert("RGB"), alpha
 
 
 @lru_cache(maxsize=64)
 def srgb_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return what converts images of a mode from an embedded profile to sRGB; nothing if they are taken as they are.
+    """Return the transform of images of a mode from an embedded profile to sRGB; None if they are taken as they are.
 
     A profile that is damaged or made for another mode is ignored, as viewers do.
     """
@@ -92,3 +130,13 @@ def scale_gray(image: Image.Image, levels: int) -> NDArray[np.float64]:
     if limit is None:
         values, limit = values - low, (high - low) or 1.0  # one shade becomes black
     return (values * (levels / limit)).round()
+
+
+def fit_square(image: Image.Image, side: int) -> Image.Image:
+    """Resize an image to `side` pixels on its shorter side, antialiased, and cut out the center; exact if it fits."""
+    return ImageOps.fit(image, (side, side), Image.Resampling.BICUBIC)
+
+
+def to_chw(image: Image.Image) -> NDArray[np.uint8]:
+    """Return the pixels of an RGB image as uint8 (3, H, W)."""
+    return np.asarray(image).transpose(2, 0, 1)

@@ -1,7 +1,8 @@
-"""Find the images in a folder, and the parts of a data set that its subfolders stand for."""
+"""Find the images of a data set and check what the user named, without importing torch."""
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Iterator
 from functools import cache
@@ -12,23 +13,55 @@ from PIL import Image
 
 from colornet.errors import InputError
 
-__all__ = ["ImageFile", "image_formats", "iter_images", "list_images", "part_folders"]
+__all__ = ["KNOWN_DATASETS", "ImageFile", "check_dataset", "default_cache_dir", "image_formats", "iter_images",
+           "list_images", "part_folders"]  # fmt: skip
 
-# Pillow only identifies these or hands them to another program (EPS: Ghostscript, which a picture must not start).
+KNOWN_DATASETS = ("cifar10", "sample")  # a folder of that name is meant by ./cifar10
+
+# Pillow only identifies these or passes them to another program (EPS: Ghostscript, which an image must not start).
 _NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 class ImageFile(NamedTuple):
-    """An image of a folder: its path relative to that folder with `/` as separator, bytes, and time of last change."""
+    """An image of a folder: its path relative to the folder (separator `/`), its bytes and time of last change."""
 
     name: str
     size: int
     mtime_ns: int
 
 
+def default_cache_dir() -> Path:
+    """Return where data sets are kept: $COLORNET_DATA, else $XDG_CACHE_HOME/colornet, else ~/.cache/colornet."""
+    if chosen := os.environ.get("COLORNET_DATA"):
+        return Path(chosen).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colornet"
+
+
+def check_dataset(data: str) -> None:
+    """Raise InputError unless `data` is a known name or a folder with an image in each part; decodes nothing."""
+    if data in KNOWN_DATASETS:
+        return
+    folder = Path(data).expanduser()
+    if not folder.exists():
+        near = difflib.get_close_matches(data.lower(), KNOWN_DATASETS, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else "give one of the two, the folder with its full path."
+        raise InputError(
+            f"Data set {data!r} is neither a known name ({', '.join(KNOWN_DATASETS)}) nor a folder: {advice}"
+        )
+    if not folder.is_dir():
+        raise InputError(
+            f"Data set {data!r} is a file, not a folder of images: unpack it or give the folder it lies in."
+        )
+    for below in part_folders(folder).values():
+        if next(iter_images(folder, below), None) is None:
+            raise InputError(
+                f"Folder '{folder / below}' holds no images: give a folder with files such as .jpg, .png or .webp."
+            )
+
+
 @cache
 def image_formats() -> tuple[str, ...]:
-    """Return the names of the formats that Pillow decodes by itself, the commonest first: they are tried in order."""
+    """Return the names of the formats that Pillow decodes by itself, in the order in which they are tried."""
     Image.init()
     return tuple(sorted(set(Image.ID) - _NOT_DECODED, key=lambda name: (name not in ("JPEG", "PNG"), name)))
 
@@ -40,9 +73,9 @@ def _image_suffixes() -> frozenset[str]:
 
 
 def part_folders(folder: Path) -> dict[str, str]:
-    """Return which subfolder holds `train`, `test` and, where there is one, `validation`; {"all": ""} if undivided.
+    """Return the subfolders of the parts `train`, `test` and, if there is one, `validation`; {"all": ""} if undivided.
 
-    A `val/` without a `test/` (the layout of ImageNet) is what results are reported on: it is the test set.
+    A `val/` without a `test/` (the layout of ImageNet) is the test set, on which results are reported.
     """
     train, test, *validation = (
         name if (folder / name).is_dir() else "" for name in ("train", "test", "validation", "val")
@@ -61,14 +94,14 @@ def list_images(folder: Path, below: str = "") -> list[ImageFile]:
 
 
 def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
-    """Yield every file of a folder or of a subfolder that has the suffix of an image format, hidden ones excepted.
+    """Yield every file below a folder or a subfolder that has the suffix of an image format and is not hidden.
 
-    Symbolic links are followed, but each directory is read only once. A dangling link is yielded like a file, so that
-    it is reported when it cannot be read; pipes and devices, which never end, are no files. Raises InputError for a
-    directory that cannot be listed.
+    Symbolic links are followed, but each directory is read only once. A dangling link is yielded, so that it is
+    reported as unreadable; pipes and devices, which never end, are not. Raises InputError for a directory that cannot
+    be listed.
     """
     seen: set[tuple[int, int]] = set()
-    pending = [(folder / below, below and f"{below}/")]  # a list, as folders may be nested deeper than Python's calls
+    pending = [(folder / below, below and f"{below}/")]  # no recursion: folders may be nested deeper than its limit
     while pending:
         directory, prefix = pending.pop()
         try:
@@ -89,7 +122,7 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
         pending += [(Path(entry.path), f"{prefix}{entry.name}/") for entry in reversed(entries) if _is_dir(entry)]
 
 
-# A link is asked by its path: of one that leads in a circle, `os.DirEntry` only raises.
+# Links are followed by their path, since `os.DirEntry` raises an error for circular ones.
 
 
 def _is_dir(entry: os.DirEntry[str]) -> bool:

@@ -1,9 +1,11 @@
-"""Batches of images on the device: shuffled, shared out between processes and augmented there."""
+"""Batches of images on the device: shuffled, sharded between processes and augmented there."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
@@ -11,26 +13,28 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from colornet.data.stream import stream
+from colornet.data.memory_map import read_ahead
 from colornet.errors import InputError
 
-__all__ = ["DeviceLoader", "random_flip", "random_shift"]
+__all__ = ["AHEAD", "DeviceLoader", "random_flip", "random_shift", "stream"]
+
+AHEAD = 3  # batches that are gathered while the current one is used, each by its own thread
 
 _Number = TypeVar("_Number", bound=np.generic)
 
 
 class DeviceLoader:
-    """Batches of a data set that lives on the device, or in CPU memory and is streamed to it.
+    """Batches of a data set that resides on the device, or in CPU memory and is streamed to it.
 
     `images` is uint8 (N, 3, H, W); `batch_size` counts the images of one optimization step over all processes and
-    micro-batches. Order and augmentations are drawn for the whole job from (seed, epoch), then shared out: neither the
-    number of processes nor that of micro-batches changes what a step sees. So is the noise of `noise`, of
-    `noise_channels` numbers an image.
+    micro-batches. Order and augmentations are drawn globally from (seed, epoch), then sharded: the images of a step do
+    not depend on the number of processes or micro-batches. The same holds for the noise of `noise`, `noise_channels`
+    numbers per image.
 
-    Images that occupy more than `device_budget`, in GiB, are streamed; that changes no batch. Without a budget it is a
-    quarter of the memory that is free on a GPU now. A CPU needs none: it works on the images where they are.
+    Images that occupy more than `device_budget`, in GiB, are streamed; that changes no batch. The default is a quarter
+    of the memory that is free on a GPU now. A CPU needs no budget: it uses the images where they are.
 
-    Raises InputError where batch size, processes, micro-batches, shift and images do not go together.
+    Raises InputError if batch size, processes, micro-batches, shift and images do not fit together.
     """
 
     def __init__(
@@ -69,7 +73,7 @@ class DeviceLoader:
         self.world_size = world_size
 
     def __len__(self) -> int:
-        """Return the optimization steps of an epoch; a ragged last batch is dropped, fixed shapes never recompile."""
+        """Return the optimization steps of an epoch; an incomplete last batch, which would recompile, is dropped."""
         return len(self.images) // self.batch_size
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Tensor]]:
@@ -86,15 +90,15 @@ class DeviceLoader:
             yield list(batch.chunk(self.accumulation_steps))  # (b, 3, H, W) each
 
     def noise(self, step: int) -> list[Tensor] | None:
-        """Return standard normal noise for the micro-batches of a step, counted from the first of all: (b, C) each.
+        """Return standard normal noise for the micro-batches of a step, counted over all epochs: (b, C) each.
 
-        None where `noise_channels`, C, is 0. It depends on the seed, the step and the place in the global batch.
+        None if `noise_channels`, C, is 0. It depends on the seed, the step and the position in the global batch.
         """
         if not self.noise_channels:
             return None
         epoch, place = divmod(step, len(self))
         if self.drawn_noise is None or self.drawn_noise[0] != epoch:
-            # A stream of its own: order and augmentations are what they are without noise.
+            # A separate random stream: order and augmentations are the same as without noise.
             rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, 1)))
             drawn = rng.standard_normal((len(self.images), self.noise_channels), dtype=np.float32)
             self.drawn_noise = epoch, self._upload(drawn)  # (steps, batch_size / world_size, C)
@@ -111,7 +115,7 @@ class DeviceLoader:
 
         All but the order are on the device.
         """
-        # Torch's CPU generator would use only 32 bits of a seed; numpy's [seed, epoch] takes [2**32, 0] for [0, 1].
+        # Torch's CPU generator uses only 32 bits of a seed; numpy's [seed, epoch] does not tell [2**32, 0] from [0, 1].
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
         count = len(self.images)
         order = rng.permutation(count)
@@ -129,13 +133,41 @@ class DeviceLoader:
         return np.ascontiguousarray(shares[:, self.rank])
 
 
+def stream(images: Tensor, order: NDArray[np.int64], device: torch.device) -> Generator[Tensor]:
+    """Yield `images[rows]` on the device for all rows (b,) of `order` (steps, b); `images` (N, …) is in CPU memory.
+
+    For a GPU they are gathered into pinned memory, so that copies are asynchronous.
+    """
+    pinned = device.type == "cuda"
+    source = images.numpy()
+
+    def gather(rows: NDArray[np.int64]) -> Tensor:
+        # Torch's cache of pinned memory reuses a block only after its copy to the device is complete.
+        batch = torch.empty((len(rows), *images.shape[1:]), dtype=images.dtype, pin_memory=pinned)
+        read_ahead(images, rows)
+        np.take(source, rows, 0, batch.numpy(), mode="clip")  # in this thread: torch's are busy with the step
+        return batch
+
+    pending: deque[Future[Tensor]] = deque()
+    pool = ThreadPoolExecutor(AHEAD, "batches")
+    try:
+        for rows in order:
+            pending.append(pool.submit(gather, rows))
+            if len(pending) > AHEAD:
+                yield pending.popleft().result().to(device, non_blocking=True)
+        while pending:
+            yield pending.popleft().result().to(device, non_blocking=True)
+    finally:
+        pool.shutdown(cancel_futures=True)  # of an epoch that is left early
+
+
 def random_flip(images: Tensor, flags: Tensor) -> Tensor:
-    """Mirror those of the images (N, C, H, W) left to right whose flag, bool (N,), is set."""
+    """Mirror the images (N, C, H, W) whose flag, bool (N,), is set, left to right."""
     return torch.where(flags[:, None, None, None], images.flip(-1), images)
 
 
 def random_shift(images: Tensor, offsets: Tensor) -> Tensor:
-    """Move the images (N, C, H, W) by integer offsets (N, 2), down and right; edges are filled by reflection.
+    """Shift the images (N, C, H, W) by integer offsets (N, 2), down and right; edges are filled by reflection.
 
     Offsets must be smaller than the side of the image. Reflection does not repeat the edge, as in `np.pad`.
     """
@@ -145,13 +177,13 @@ def random_shift(images: Tensor, offsets: Tensor) -> Tensor:
 
 
 def _reflected(offsets: Tensor, side: int) -> Tensor:
-    """Return where each position (N, side) of an axis comes from once it moved by offsets (N,)."""
+    """Return the source of each position (N, side) of an axis after a shift by offsets (N,)."""
     source = torch.arange(side, device=offsets.device) - offsets[:, None]  # (N, side), some out of range
     return (side - 1) - ((side - 1) - source.abs()).abs()
 
 
 def _free_quarter(device: torch.device) -> float:
-    """Return how many bytes of images a device takes: the networks' activations need the rest."""
+    """Return how many bytes of images fit on a device: the networks' activations need the rest."""
     return torch.cuda.mem_get_info(device)[0] / 4 if device.type == "cuda" else math.inf
 
 

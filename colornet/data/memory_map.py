@@ -1,74 +1,80 @@
-"""Images that stay in their file: mapped into memory, read by whoever needs them, kept there by the page cache."""
+"""Images in a .npy file that is mapped into memory: pages are read when they are used, and kept by the page cache."""
 
 from __future__ import annotations
 
-import ctypes
-import json
 import mmap
-import struct
 import warnings
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["advise_random", "map_images", "read_ahead"]
+from colornet.files import replacing
 
-_HAS_ADVICE = hasattr(mmap, "MADV_WILLNEED")  # not on Windows
-_PAGE = mmap.PAGESIZE
+__all__ = ["advise_random", "map_images", "read_ahead", "store_images"]
+
+# Maps by the address of their first image, which a tensor and its views know: a tensor does not know its map.
+_maps: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 
 
-def map_images(path: Path) -> dict[str, Tensor]:
-    """Map the uint8 tensors of a safetensors file into memory, by their names; they must not be written to.
+def store_images(path: Path, shape: tuple[int, ...], pieces: Iterable[NDArray[np.uint8]]) -> None:
+    """Write uint8 images of a shape (N, 3, H, W), given as pieces (n, 3, H, W) in order; the file is whole or absent.
 
-    The map is read-only. That of safetensors itself is copy-on-write, for which Linux wants to have as much memory as
-    the file is long. Raises ValueError or KeyError for a file that is not of this format.
+    No more than a piece must be in memory. Raises OSError where that fails.
     """
-    with path.open("rb") as file:
-        (length,) = struct.unpack("<Q", file.read(8))
-        header = json.loads(file.read(length))
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    tensors = {}
-    for name, entry in header.items():
-        if name == "__metadata__" or entry["dtype"] != "U8":
-            continue
-        start, stop = entry["data_offsets"]
-        pixels = np.frombuffer(content, np.uint8, stop - start, 8 + length + start)
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "The given NumPy array is not writable")
-            tensors[name] = torch.from_numpy(pixels.reshape(entry["shape"]))
-    return tensors
+    # Not with open_memmap: where the disk is full, writing to a map ends the process.
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for piece in pieces:
+            file.write(np.ascontiguousarray(piece).data)
+
+
+def map_images(path: Path) -> Tensor:
+    """Map the uint8 images (N, 3, H, W) of a .npy file into memory; they must not be written to.
+
+    Raises ValueError or OSError for a file that holds something else or less.
+    """
+    array = npy.open_memmap(path, mode="r")  # unpickles nothing
+    if array.dtype != np.uint8 or array.ndim != 4 or not array.flags.c_contiguous:
+        raise ValueError(f"it holds {array.dtype} {array.shape}, no images")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The given NumPy array is not writable")
+        images = torch.from_numpy(array)
+    assert isinstance(array.base, mmap.mmap)
+    _maps[images.data_ptr()] = array.base
+    return images
 
 
 def advise_random(images: Tensor) -> None:
-    """Tell the system that mapped images (N, …) will be read in no order: it reads nothing around them then.
+    """Tell the system that mapped images (N, …) are read in random order, so that it reads nothing around them.
 
-    What it would read is up to some megabytes, for an image of 3 kB.
+    Otherwise it reads up to some megabytes for an image of 3 kB.
     """
-    if _HAS_ADVICE:
-        _advise(images.data_ptr(), images.nbytes, mmap.MADV_RANDOM)
+    _advise(images, 0, images.nbytes, "MADV_RANDOM")
 
 
 def read_ahead(images: Tensor, rows: NDArray[np.int64]) -> None:
-    """Ask the system for some of the images (N, …) of a map, without waiting for them: a disk is faster at many.
+    """Ask the system to read rows of mapped images (N, …), without waiting: a disk is faster at many at a time.
 
-    Of images that are in memory already this does nothing.
+    Does nothing for images that are in memory already.
     """
-    if not _HAS_ADVICE:
-        return
-    first, size = images.data_ptr(), images[0].nbytes
+    size = images[0].nbytes
     for row in np.sort(rows).tolist():
-        _advise(first + row * size, size, mmap.MADV_WILLNEED)
+        _advise(images, row * size, size, "MADV_WILLNEED")
 
 
-def _advise(address: int, length: int, advice: int) -> None:
-    # By address, since a tensor does not know the map that it lies in. Advice that is refused costs only time.
-    before = address % _PAGE
-    _madvise(address - before, length + before, advice)
-
-
-if _HAS_ADVICE:
-    _madvise = ctypes.CDLL(None).madvise
-    _madvise.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int)
+def _advise(images: Tensor, start: int, length: int, name: str) -> None:
+    storage = images.untyped_storage()
+    content, advice = _maps.get(storage.data_ptr()), getattr(mmap, name, None)
+    if content is None or advice is None:  # in memory, or on Windows
+        return
+    start += len(content) - storage.nbytes() + images.data_ptr() - storage.data_ptr()  # the images end the file
+    before = start % mmap.PAGESIZE
+    with suppress(OSError):  # refused advice costs only time
+        content.madvise(advice, start - before, length + before)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from colornet.data.images import fit_square, to_chw
-from colornet.data.splits import Parts
+from colornet.data.splits import Dataset, fingerprint
 from colornet.errors import InputError
 
 __all__ = ["load_sample", "sample_photos"]
@@ -23,11 +23,11 @@ _EVERY = 6  # of this many blocks one is for validation and one for test
 _PARTS = {2: 1, 5: 2}  # which of them; the rest, part 0, trains
 
 
-def load_sample(image_size: int) -> Parts:
+def load_sample(image_size: int) -> Dataset:
     """Cut five photographs into patches of `image_size` pixels: 2,430 / 600 / 570 of them at 32.
 
     Each photograph is divided into disjoint square blocks, a block belongs to one part, and every patch lies within a
-    block: nothing leaks from one part to another. Raises InputError where the photographs are too small.
+    block: nothing leaks from one part to another. Raises InputError if the photographs are too small.
     """
     photos = list(sample_photos().values())
     if _count_blocks(photos, image_size) < _EVERY:
@@ -41,12 +41,12 @@ def load_sample(image_size: int) -> Parts:
     for photo in photos:
         rows, columns = _grid(photo, image_size)
         for row, column in np.ndindex(rows, columns):
-            # Two further each row: row by row, every sixth of six columns would be one column.
+            # Shifted by two in each row: otherwise, every sixth block of six columns would be one column.
             part = _PARTS.get((first + column + 2 * row) % _EVERY, 0)
             parts[part].extend(_patches(photo, row, column, image_size))
         first += rows * columns
     train, validation, test = (torch.from_numpy(np.stack(part)) for part in parts)
-    return Parts(train, validation, test)
+    return Dataset("sample", train, validation, test, fingerprint(train, validation, test))
 
 
 def sample_photos() -> dict[str, Image.Image]:
@@ -74,5 +74,5 @@ def _patches(photo: Image.Image, row: int, column: int, image_size: int) -> Iter
         starts = range(0, block - side + 1, max(side // 2, 1))
         for top, left in product(starts, starts):
             x, y = column * block + left, row * block + top
-            # Cropped before it is resized: resizing with a box reads pixels outside of it, and so of other parts.
+            # Cropped before it is resized: resizing with a box reads pixels outside of it, thus of other parts.
             yield to_chw(fit_square(photo.crop((x, y, x + side, y + side)), image_size))

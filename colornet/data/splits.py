@@ -1,10 +1,9 @@
-"""Which image belongs to which part of a data set: one rule for CIFAR-10 and for folders."""
+"""The data set class, and the rule by which images are split: one for CIFAR-10 and for folders."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -12,7 +11,9 @@ from torch import Tensor
 
 from colornet.errors import InputError
 
-__all__ = ["Labels", "Parts", "split_train", "split_whole"]
+__all__ = ["PARTS", "Dataset", "Labels", "fingerprint", "split_train", "split_whole"]
+
+PARTS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -26,23 +27,31 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Parts:
-    """The three parts of a data set, uint8 (N, 3, H, W) each, and the classes where there are any."""
+class Dataset:
+    """Square RGB images in three disjoint parts, uint8 (N, 3, H, W) each, in CPU memory.
 
+    Those of a folder are mapped from the cache's file, may be more than memory holds, and must not be written to.
+    `labels` is None where the images are not sorted into classes.
+
+    `name` is "cifar10", "sample" or the folder's name; `fingerprint` is a sha256 of all pixels and tells whether two
+    runs used the same images.
+    """
+
+    name: str
     train: Tensor
     validation: Tensor
     test: Tensor
+    fingerprint: str
     labels: Labels | None = None
 
-    @cached_property
-    def fingerprint(self) -> str:
-        """The sha256 of the parts' names, shapes and pixels, in hexadecimal; labels do not count."""
-        digest = hashlib.sha256()
-        for name in ("train", "validation", "test"):
-            images: Tensor = getattr(self, name)
-            digest.update(f"{name} {tuple(images.shape)}\n".encode())
-            digest.update(images.contiguous().numpy().data)
-        return digest.hexdigest()
+
+def fingerprint(train: Tensor, validation: Tensor, test: Tensor) -> str:
+    """Return the sha256 of the names, shapes and pixels of three parts (N, 3, H, W), in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, images in zip(PARTS, (train, validation, test), strict=True):
+        digest.update(f"{name} {tuple(images.shape)}\n".encode())
+        digest.update(images.contiguous().numpy().data)
+    return digest.hexdigest()
 
 
 def split_train(images: Tensor, source: str) -> tuple[Tensor, Tensor]:
@@ -58,11 +67,11 @@ def split_train(images: Tensor, source: str) -> tuple[Tensor, Tensor]:
     return _take_out(images, list(range(9, len(images), 10)) or [len(images) - 1])
 
 
-def split_whole(images: Tensor, source: str) -> Parts:
-    """Split images (N, 3, H, W), or their labels, ordered by class: 9, 19, … test, 4, 14, … validate, the rest trains.
+def split_whole(images: Tensor, source: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Split images (N, 3, H, W), or their labels, ordered by class, into those to train, validate and test.
 
-    Of fewer than ten images the last one tests and the middle one validates. Raises InputError, which names `source`,
-    for fewer than three.
+    Images 9, 19, … test, 4, 14, … validate, the rest trains. Of fewer than ten the last one tests and the middle one
+    validates. Raises InputError, which names `source`, for fewer than three.
     """
     count = len(images)
     if count < 3:
@@ -72,7 +81,7 @@ def split_whole(images: Tensor, source: str) -> Parts:
     test = list(range(9, count, 10)) or [count - 1]
     validation = list(range(4, count, 10)) if count >= 10 else [count // 2]
     train, _ = _take_out(images, test + validation)
-    return Parts(train=train, validation=images[validation], test=images[test])
+    return train, images[validation], images[test]
 
 
 def _take_out(images: Tensor, positions: list[int]) -> tuple[Tensor, Tensor]:

@@ -14,44 +14,43 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from colornet.color import ColorSpace, LabSpace, RgbSpace, lab_to_rgb, rgb_to_lab
+from colornet.color import ColorSpace, LabSpace, RgbSpace, gamut_map_to_rgb, rgb_to_lab
 from colornet.errors import InputError
 from colornet.inference.conversion import as_given, from_rgb, to_batch, to_rgb
-from colornet.inference.onnx_model import OnnxNetwork, find_onnx
+from colornet.inference.onnx_model import OnnxModel, find_onnx
 from colornet.inference.upsampling import GuidedUpsampler
 from colornet.models.build import color_space
 from colornet.models.noise import fixed_noise
 from colornet.runs.pretrained import find_model
 from colornet.runs.run import load_run
 
-__all__ = ["Colorizer", "paled_to_rgb"]
+__all__ = ["Colorizer"]
 
 _Picture = TypeVar("_Picture", Image.Image, NDArray[Any], Tensor)
 
 _STRIP = 2**18  # pixels of full resolution that are converted at a time: some 30 MB
-_FORWARD = 2**18  # pixels that the network sees at a time
-_LONGEST = 8  # what the network sees is at most this many times as long as short; longer panoramas are squeezed for it
-_HALVINGS = 8  # of the interval in which the chroma that sRGB can show is searched: to 1/256 of it
+_FORWARD = 2**18  # pixels in a forward pass of the network
+_LONGEST = 8  # largest aspect ratio of the network's input; longer panoramas are squeezed
 
 
 class Colorizer:
     """Color gray images, keeping their lightness.
 
-    The network looks at the image once, as a whole, reduced to the scale at which it was trained. What it predicts is
-    enlarged along the edges of the lightness and joined with the lightness of the image itself at full resolution,
-    which is never changed: colors that sRGB cannot show are made paler. Images of the very size of training get the
-    colors that `colornet evaluate` measures.
+    The network sees the whole image at once, reduced to the scale at which it was trained. The predicted color is
+    upsampled along the edges of the lightness and joined with the image's own lightness at full resolution, which is
+    never changed: the chroma of colors outside sRGB is reduced. Images of the size of training get the colors that
+    `colornet evaluate` measures.
 
     Args:
         network: maps the gray condition (N, 1, h, w) of `space` to its color (N, C, h, w); in evaluation mode.
         space: the color space in which the network works.
-        image_size: the shorter side of what the network sees, in pixels.
-        multiple: what both sides of it are multiples of.
-        device: where the network is.
+        image_size: the shorter side of the network's input, in pixels.
+        multiple: both sides of the input are multiples of it.
+        device: the device of the network.
         noise_channels: length of the noise that the network takes as a second argument, 0 if it takes none.
-        bf16: let autocast compute the network in bf16: faster where the device has instructions for it, with colors
-            that differ a little (`python -m benchmarks inference` says by how much).
-        name: what messages call the model.
+        bf16: compute the network in bf16 by autocast: faster where the device has instructions for it, with colors
+            that differ slightly (`python -m benchmarks inference` says by how much).
+        name: the name of the model in messages.
     """
 
     def __init__(
@@ -81,8 +80,8 @@ class Colorizer:
     ) -> Colorizer:
         """Load a released model, "ae" or "cgan", or that of a run folder, onto a device (default: the GPU if any).
 
-        An ONNX file that `colornet export` wrote runs in onnxruntime, on the CPU, in fp32. Raises `InputError` for a
-        model that is not there or cannot be used.
+        An ONNX file that `colornet export` wrote runs in onnxruntime, on the CPU, in fp32. Raises InputError for a
+        model that does not exist or cannot be used.
         """
         if (path := find_onnx(model)) is not None:
             if bf16:
@@ -105,7 +104,7 @@ class Colorizer:
     def _load_onnx(cls, path: Path, device: str | torch.device) -> Colorizer:
         if torch.device(device).type != "cpu":
             raise InputError(f"Model '{path}' runs on the CPU: load it there, or a run folder onto {device}.")
-        network = OnnxNetwork(path)
+        network = OnnxModel(path)
         return cls(
             network,
             LabSpace() if network.record["color_space"] == "lab" else RgbSpace(),
@@ -131,30 +130,29 @@ class Colorizer:
 
     @torch.no_grad()
     def colorize(self, image: Any, *, saturation: float = 1.0, samples: int | None = None) -> Any:
-        """Color an image, or each of a list, which the network then sees in batches; the kind given is returned.
+        """Color an image, or each of a list in batches; the result is of the kind that was given.
 
-        - A Pillow image of any mode becomes one of mode RGB, or RGBA where it has transparency; upright, in sRGB, at 8
+        - A Pillow image of any mode becomes one of mode RGB, or RGBA if it has transparency; upright, in sRGB, at 8
           bits, as Pillow has no RGB of 16.
         - An array (H, W), (H, W, 1) or (H, W, 3) of uint8, uint16 or floats in [0, 1] becomes (H, W, 3) of its dtype.
         - A tensor (C, H, W) or a batch (N, C, H, W), C 1 or 3, of the same dtypes becomes (3, H, W) or (N, 3, H, W) on
-          the device where it was.
+          its device.
 
-        Values are sRGB; of an image in color, only the gray version is seen. `saturation` multiplies the chroma: 0 is
-        gray, 1 what the model says. `samples` asks a model with a noise input for that many colorings of each image,
-        and makes a list of each result; they are the same at every call, and the first is what is returned without it.
-        At 8 bits, a pixel takes some 10 bytes of memory. Raises TypeError for other kinds and dtypes, ValueError for
-        other shapes and values.
+        Values are sRGB; of an image in color, only the gray version is used. `saturation` multiplies the chroma: 0 is
+        gray, 1 the model's own. `samples` asks a model with a noise input for that many colorings of each image, and
+        each result becomes a list; they are the same at every call, and the first is that of a call without it. At 8
+        bits, a pixel takes some 10 bytes of memory. Raises TypeError for other kinds and dtypes, ValueError for other
+        shapes and values.
         """
         if not 0 <= saturation < math.inf:
             raise ValueError(f"saturation is {saturation}: it must be a number of at least 0")
         if samples is not None and samples < 1:
             raise ValueError(f"samples is {samples}: it must be at least 1")
         if samples is not None and samples > 1 and not self.noise_channels:
-            raise ValueError(f"samples is {samples}, but the model {self.name!r} has no noise input and knows only 1")
+            raise ValueError(f"samples is {samples}, but the model {self.name!r} has no noise input and makes only 1")
         images: list[Any] = list(image) if isinstance(image, (list, tuple)) else [image]
         inputs = [to_batch(one) for one in images]
-        batches = [pixels for pixels, _ in inputs]
-        smalls = [self._reduce(batch) for batch in batches]
+        smalls = [self._reduce(pixels) for pixels, _ in inputs]
         results: list[Any] = [[] for _ in images]
         for sample in range(samples or 1):
             colors = self._predict(smalls, sample)
@@ -167,12 +165,12 @@ class Colorizer:
         return results if isinstance(image, (list, tuple)) else results[0]
 
     def _reduce(self, pixels: Tensor) -> Tensor:
-        """Resize a batch (N, 1|3, H, W) to what the network sees: sRGB (N, 3, h, w) in [0, 1], on its device."""
+        """Resize a batch (N, 1|3, H, W) to the network's input size: sRGB (N, 3, h, w) in [0, 1], on its device."""
         height, width = pixels.shape[-2:]
         small = self._small_size(height, width)
         if small == (height, width):
             return to_rgb(pixels, self.device)
-        # Along the rows first, strip by strip, then along the columns: the separable filter of training (Pillow's).
+        # Horizontally first, strip by strip, then vertically: the separable filter of training (Pillow's).
         strips = [
             F.interpolate(to_rgb(pixels[..., rows, :], self.device), (rows.stop - rows.start, small[1]),
                           mode="bicubic", antialias=True)
@@ -203,45 +201,27 @@ class Colorizer:
 
     def _chroma(self, small: Tensor, sample: int) -> Tensor:
         condition, _ = self.space.encode(small)
-        # The network's own noise, where it is given none, is that of sample 0.
+        # Without noise, the network takes that of sample 0.
         noise = [fixed_noise(condition, self.noise_channels, sample)] if sample else []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             color = self.network(condition.contiguous(memory_format=torch.channels_last), *noise).float()
         if isinstance(self.space, LabSpace):
-            return color.contiguous() * 110  # undecoded: what sRGB cannot show is decided at full resolution
+            return color.contiguous() * 110  # not decoded: the gamut is mapped at full resolution
         return rgb_to_lab(self.space.decode(condition, color))[:, 1:].contiguous()
 
     def _join(self, pixels: Tensor, upsampler: GuidedUpsampler) -> Tensor:
-        """Give a batch (N, 1|3, H, W) its colors: (N, 3, H, W) of the same dtype, on the same device."""
+        """Join a batch (N, 1|3, H, W) with its colors: (N, 3, H, W) of the same dtype, on the same device."""
         joined = pixels.new_empty((len(pixels), 3, *pixels.shape[-2:]))
         for rows in _strips(pixels):
             lightness = rgb_to_lab(to_rgb(pixels[..., rows, :], self.device))[:, :1]  # (N, 1, R, W)
             color = upsampler.rows(rows.start, lightness)  # (N, 2, R, W)
-            rgb = paled_to_rgb(torch.cat((lightness, color), dim=1))  # (N, 3, R, W)
+            rgb = gamut_map_to_rgb(torch.cat((lightness, color), dim=1))  # (N, 3, R, W)
             joined[..., rows, :] = from_rgb(rgb, pixels.dtype).to(pixels.device)
         return joined
 
 
-def paled_to_rgb(lab: Tensor) -> Tensor:
-    """Convert CIELAB (N, 3, H, W) to sRGB in [0, 1], with less chroma of the same hue where sRGB ends: L* stays."""
-    rgb = lab_to_rgb(lab)
-    clipped = ((rgb <= 0) | (rgb >= 1)).any(1)  # (N, H, W)
-    if not clipped.any():
-        return rgb
-    outside = lab.movedim(1, 0)[:, clipped][..., None]  # (3, K, 1)
-    low, high = torch.zeros_like(outside[0]), torch.ones_like(outside[0])  # (K, 1); no chroma is always possible
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        tried = lab_to_rgb(torch.stack((outside[0], outside[1] * middle, outside[2] * middle)))  # (3, K, 1)
-        fits = ((tried > 0) & (tried < 1)).all(0)
-        low, high = torch.where(fits, middle, low), torch.where(fits, high, middle)
-    paled = lab_to_rgb(torch.stack((outside[0], outside[1] * low, outside[2] * low)))  # (3, K, 1)
-    rgb.movedim(1, 0)[:, clipped] = paled.squeeze(-1)
-    return rgb
-
-
 def _strips(pixels: Tensor) -> Iterator[slice]:
-    """Divide the rows of a batch (N, C, H, W) into strips of `_STRIP` pixels at most, or of one row."""
+    """Divide the rows of a batch (N, C, H, W) into strips of at most `_STRIP` pixels, or of one row."""
     count, _, height, width = pixels.shape
     step = max(1, _STRIP // (count * width))
     for first in range(0, height, step):

@@ -1,4 +1,4 @@
-"""The kinds of images that are handed to a `Colorizer` and given back: Pillow's, arrays and tensors, as batches."""
+"""Convert the images that a `Colorizer` takes and returns, Pillow's, arrays and tensors, to batches and back."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def from_rgb(rgb: Tensor, dtype: torch.dtype) -> Tensor:
 
 
 def to_batch(image: Any) -> tuple[Tensor, NDArray[np.uint8] | None]:
-    """Return an image of any kind as a batch (N, 1|3, H, W), a view where possible, and its transparency.
+    """Return an image of any kind as a batch (N, 1|3, H, W), a view where possible, and its alpha (H, W) if any.
 
     Raises TypeError for other kinds and dtypes, ValueError for other shapes and values.
     """

@@ -1,11 +1,9 @@
-"""The page of `colornet demo`: what it shows, and what it does with a photograph."""
+"""The page of `colornet demo`: its layout, and what it does with a photograph."""
 
 from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
@@ -16,7 +14,8 @@ import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 
-from colornet.errors import InputError, out_of_memory
+from colornet.data.sample import sample_photos
+from colornet.errors import out_of_memory
 from colornet.files import replacing
 from colornet.inference.colorizer import Colorizer
 from colornet.inference.photos import Photo, read_photo, to_image, write_photo
@@ -26,34 +25,20 @@ __all__ = ["Studio", "launch"]
 _Picture = TypeVar("_Picture", Image.Image, NDArray[Any])
 
 _PREVIEW = 1024  # longer side of what the page shows, pixels
-_FREQUENCY, _AGE = 300, 3600  # seconds between looks for uploads to delete, and how old they may become
+_FREQUENCY, _AGE = 300, 3600  # seconds between deletions of uploads, and their largest age
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')  # in names of files, on Windows
 _WAITING = 32  # requests at most; more are refused
 _SAMPLES = 4  # colorings to choose from, of models with a noise input
-_LARGEST = 4  # limits of an upload: so many are taken to be refused in a sentence, what is larger by gradio
+_LARGEST = 4  # uploads up to this many times the limit are refused in a sentence, larger ones by gradio
 
 _TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
-
-_CSS = """
-.gradio-container { width: 100%; max-width: 1180px !important; margin: 0 auto !important; }
-#heading h1 { font-size: 1.75rem; margin: 1rem 0 .25rem; letter-spacing: -.01em; }
-#heading p, #caption p { margin: 0; max-width: 46rem; line-height: 1.5; }
-#caption, #caption > * { padding: 0 !important; }
-#caption .refused {
-    max-width: none; padding: .6rem .9rem; border-radius: var(--block-radius);
-    background: var(--error-background-fill); color: var(--error-text-color); overflow-wrap: anywhere;
-}
-#upload { border: 1px dashed var(--border-color-accent); border-radius: var(--block-radius); }
-#make { align-self: center; flex-grow: 0; }
-footer { display: none !important; }
-"""
 
 
 @dataclass(frozen=True)
 class Studio:
-    """Models by name, a folder for files of this server alone, pixels and megabytes that a photograph may have.
+    """The models by name, a folder for the files of this server alone, and the limits of a photograph.
 
-    `released` says that the models are those that come with the package, of which the page knows more.
+    `released` says that all models are released ones, about whose training data the page has a sentence.
     """
 
     colorizers: dict[str, Colorizer]
@@ -64,36 +49,31 @@ class Studio:
 
     def examples(self) -> list[str]:
         """Write the photographs that come with scikit-image, the last one gray; return their paths."""
-        # These are in scikit-image's wheel, so its downloader has nothing to do.
-        photos = {name: getattr(skimage.data, name)() for name in ("chelsea", "astronaut", "coffee", "rocket")}
-        photos |= {"motorcycle": skimage.data.stereo_motorcycle()[0], "camera": skimage.data.camera()}
+        photos = sample_photos() | {"camera": Image.fromarray(skimage.data.camera())}
         paths = []
-        for name, pixels in photos.items():
+        for name in ("chelsea", "astronaut", "coffee", "rocket", "motorcycle", "camera"):
             path = self.folder / "examples" / f"{name}.png"
             with replacing(path) as temporary:
-                Image.fromarray(pixels).save(temporary)
+                photos[name].save(temporary)
             paths.append(str(path))
         return paths
 
     def show(self, path: str | None, saturation: float, sample: int = 1) -> list[Any]:
-        """Color a photograph at the size of the page; `sample` numbers the colorings of models that know several.
+        """Color a photograph at the size of the page; `sample` is the number of the coloring for models with noise.
 
         Returns its path, a caption (HTML), no files in place of earlier ones, and pairs of Pillow images to compare:
-        gray and the photograph itself, then gray and colored for each model. Where it cannot be colored, the caption
-        says why, and all else stays as it was.
+        gray and the photograph itself, then gray and colored for each model. If it cannot be colored, the caption says
+        why, and everything else stays as it was.
         """
+        name = Path(path or "").name
         try:
-            return self._show(path, saturation, sample)
-        except InputError as error:
-            return [gr.skip(), _refusal(error), *(gr.skip() for _ in range(2 + len(self.colorizers)))]
-
-    def _show(self, path: str | None, saturation: float, sample: int) -> list[Any]:
-        with _one_sentence(path) as name:
             photo = self._read(path)
             preview = to_image(photo.pixels, photo.alpha)
             preview.thumbnail((_PREVIEW, _PREVIEW))
             colored = [_color(colorizer, preview, saturation, sample) for colorizer in self.colorizers.values()]
             gray = next(iter(self.colorizers.values())).colorize(preview, saturation=0)
+        except (OSError, MemoryError, RuntimeError) as error:
+            return [gr.skip(), _refusal(name, error), *(gr.skip() for _ in range(2 + len(self.colorizers)))]
         height, width = photo.pixels.shape[:2]
         caption = f"<p><strong>{html.escape(name)}</strong>, {width} × {height} pixels</p>"
         return [path, caption, gr.Files(None, visible=False), *((gray, image) for image in (preview, *colored))]
@@ -106,50 +86,39 @@ class Studio:
 
     def write(self, path: str | None, saturation: float, sample: int = 1) -> list[Any]:
         """Color a photograph at full size; return the PNGs, one a model, and a caption if there are none."""
+        name = Path(path or "").name
+        targets = []
         try:
-            return [gr.Files(self._write_all(path, saturation, sample), visible=True), gr.skip()]
-        except InputError as error:
-            return [gr.Files(None, visible=False), _refusal(error)]
-
-    def _write_all(self, path: str | None, saturation: float, sample: int) -> list[str]:
-        folder = Path(mkdtemp(dir=self.folder))  # for each call, since others may be downloading; gradio empties it
-        with _one_sentence(path) as name:
+            folder = Path(mkdtemp(dir=self.folder))  # for each call, since others may be downloading; gradio empties it
             photo = self._read(path)
-            targets = []
             for label, colorizer in self.colorizers.items():
                 number = f".{sample}" if colorizer.noise_channels else ""
                 target = folder / f"{Path(name).stem}.{_FORBIDDEN.sub('-', label)}{number}.png"
                 write_photo(target, _color(colorizer, photo.pixels, saturation, sample), photo)
                 targets.append(str(target))
-            return targets
+        except (OSError, MemoryError, RuntimeError) as error:
+            return [gr.Files(None, visible=False), _refusal(name, error)]
+        return [gr.Files(targets, visible=True), gr.skip()]
 
 
 def _color(colorizer: Colorizer, image: _Picture, saturation: float, sample: int) -> _Picture:
-    """Color an image; of a model with a noise input, return the coloring of that number, from 1 on."""
+    """Color an image; of a model with a noise input, return the coloring of that number, from 1."""
     samples = sample if colorizer.noise_channels else 1
     return colorizer.colorize(image, saturation=saturation, samples=samples)[-1]
 
 
-@contextmanager
-def _one_sentence(path: str | None) -> Iterator[str]:
-    """Hand out the name of a photograph; raise `InputError` for what goes wrong with it."""
-    name = Path(path or "").name
-    try:
-        yield name
-    except FileNotFoundError as error:
+def _refusal(name: str, error: Exception) -> str:
+    """Return a caption (HTML) that says why a photograph cannot be colored; raise errors of other kinds again."""
+    if isinstance(error, FileNotFoundError):
         reason = "it was deleted, as all uploads are after an hour; choose it again"
-        raise InputError(f"{name} cannot be colored: {reason}.") from error
-    except OSError as error:
-        raise InputError(f"{name} cannot be colored: {error.strerror or error}.") from error
-    except (MemoryError, RuntimeError) as error:
-        if not out_of_memory(error):
-            raise
-        raise InputError(f"{name} cannot be colored: there is not enough memory for its size.") from error
-
-
-def _refusal(error: InputError) -> str:
-    # A caption, since gr.Error would put itself over every picture and leave the file in the box for uploads.
-    return f'<p class="refused" role="alert">{html.escape(str(error))}</p>'
+    elif isinstance(error, OSError):
+        reason = error.strerror or str(error)
+    elif out_of_memory(error):
+        reason = "there is not enough memory for its size"
+    else:
+        raise error
+    # A caption, since gr.Error would cover every picture and leave the file in the box for uploads.
+    return f'<p class="refused" role="alert">{html.escape(f"{name} cannot be colored: {reason}.")}</p>'
 
 
 def launch(studio: Studio, *, host: str, port: int) -> Any:
@@ -181,7 +150,7 @@ def launch(studio: Studio, *, host: str, port: int) -> Any:
             button_primary_background_fill="*primary_700",
             button_primary_background_fill_hover="*primary_800",
         ),
-        css=_CSS,
+        css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
         prevent_thread_lock=True,
         quiet=True,
         inline=False,
@@ -199,10 +168,10 @@ def launch(studio: Studio, *, host: str, port: int) -> Any:
 
 def _page(studio: Studio) -> Any:
     examples = studio.examples()
-    # One at a time: reading a photograph changes a limit of Pillow for the whole process, and memory is finite.
+    # One at a time: reading a photograph changes a limit of Pillow for the whole process, and memory is limited.
     alone = {"concurrency_limit": 1, "concurrency_id": "photograph"}
     with gr.Blocks(title="colornet", analytics_enabled=False, delete_cache=(_FREQUENCY, _AGE)) as page:
-        gr.Markdown(f"# Colors for a gray photograph\n\n{_honest(studio)}", elem_id="heading")
+        gr.Markdown(f"# Colors for a gray photograph\n\n{_introduction(studio)}", elem_id="heading")
         with gr.Row():
             upload = gr.File(
                 label="Your photograph", file_types=["image"], height=150, scale=2, min_width=280, elem_id="upload"
@@ -257,8 +226,8 @@ def _page(studio: Studio) -> Any:
     return page
 
 
-def _honest(studio: Studio) -> str:
-    """Say what to expect."""
+def _introduction(studio: Studio) -> str:
+    """Return a paragraph that says what to expect."""
     sizes = " and ".join(str(size) for size in sorted({one.image_size for one in studio.colorizers.values()}))
     what = " of ten kinds of animals and vehicles (CIFAR-10)" if studio.released else ""
     return (

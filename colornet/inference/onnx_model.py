@@ -1,6 +1,6 @@
-"""The generator in an ONNX file that `colornet export` wrote, run by onnxruntime.
+"""Run the generator in an ONNX file of `colornet export` with onnxruntime.
 
-Importing this module imports neither torch nor onnxruntime: the first is slow, the second comes with an extra.
+Importing this module imports neither torch, which is slow, nor onnxruntime, which is an extra.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from colornet.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FORMAT", "RECORD", "OnnxNetwork", "find_onnx", "require"]
+__all__ = ["FORMAT", "RECORD", "OnnxModel", "find_onnx", "require"]
 
 FORMAT = 1  # of the record that describes an export
 RECORD = "colornet"  # its key in the metadata of the file
 
 _CHANNELS = {"lab": 2, "rgb": 3}  # of the color that a network predicts, by color space
-_LARGEST = 4096  # image size; beyond it lies damage, or somebody who means harm
+_LARGEST = 4096  # image size; more is damage or an attack
 
 
 def require(*packages: str) -> None:
-    """Raise InputError, which says how to install them, unless all of these optional packages are there."""
+    """Raise InputError, which says how to install them, unless all of these optional packages are installed."""
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
         raise InputError(f'ONNX needs {" and ".join(missing)}: install with `pip install "colornet[export]"`.')
 
 
 def find_onnx(model: str | os.PathLike[str]) -> Path | None:
-    """Return the path of the ONNX file that `model` names; None where it is the name of a model or a folder.
+    """Return the path of the ONNX file that `model` names; None if it is the name of a model or a folder.
 
-    Raises InputError for a file that is not there, for one that is not safe to open, and where onnxruntime is missing.
+    Raises InputError for a file that does not exist or is not safe to open, and if onnxruntime is missing.
     """
     path = Path(model).expanduser()
     if path.suffix not in (".onnx", ".pt2") or path.is_dir():
@@ -42,7 +42,7 @@ def find_onnx(model: str | os.PathLike[str]) -> Path | None:
     if path.suffix == ".pt2":
         raise InputError(
             f"Model '{path}' is not opened, as torch unpickles what is in a .pt2 file, which may be any program: "
-            "color with its run folder, or export that with --format onnx."
+            "color with its run folder, or export that to a file NAME.onnx."
         )
     if not path.is_file():
         raise InputError(f"Model '{path}' does not exist: name a file that `colornet export` wrote.")
@@ -50,11 +50,11 @@ def find_onnx(model: str | os.PathLike[str]) -> Path | None:
     return path
 
 
-class OnnxNetwork:
+class OnnxModel:
     """Maps the condition (N, 1, H, W) to the color (N, C, H, W), float32 on the CPU, as the exported generator does.
 
-    `record` is what the file says of itself: color space, image size, multiple, and where it comes from. Raises
-    InputError, when opened or called, for a file that is damaged or that `colornet export` did not write.
+    `record` is the file's metadata: color space, image size, multiple and origin. Raises InputError, when opened or
+    called, for a file that is damaged or that `colornet export` did not write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -63,7 +63,7 @@ class OnnxNetwork:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
-        options.log_severity_level = 4  # what goes wrong is raised, too
+        options.log_severity_level = 4  # errors are raised, too
         self.path = path
         try:
             self.session = onnxruntime.InferenceSession(

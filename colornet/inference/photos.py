@@ -1,4 +1,4 @@
-"""Photographs in files: read as a viewer would show them, written back with what was known of them."""
+"""Read photographs from files, and write their colored copies with the same metadata."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from colornet.data.images import scale_gray, srgb_transform
-from colornet.data.listing import image_formats
+from colornet.data.images import is_deep_gray, open_image, scale_gray, srgb_transform, to_srgb, upright
 from colornet.files import replacing
 
 __all__ = ["MAX_PIXELS", "Photo", "colored_name", "read_photo", "to_image", "to_photo", "write_photo"]
 
 MAX_PIXELS = 300_000_000  # of a file; more is taken for an attack (Pillow's own limits are 89 and 179 million)
 
-# Suffixes that a colored photograph keeps, with Pillow's format and options; what has another becomes a PNG.
+# Suffixes that a colored photograph keeps, with Pillow's format and options; all others become PNG.
 # Subsampled chroma would blur the edges that the colors follow; Pillow writes EXIF into uncompressed TIFFs only.
 _JPEG: tuple[str, dict[str, Any]] = ("JPEG", {"quality": 95, "subsampling": "4:4:4"})
 _WRITTEN = {
@@ -43,7 +42,7 @@ _SRGB = 1  # the value of EXIF's ColorSpace
 
 @dataclass(frozen=True)
 class Photo:
-    """An upright photograph: gray uint8 or uint16 (H, W), or sRGB uint8 (H, W, 3), and what else its file holds.
+    """An upright photograph: gray uint8 or uint16 (H, W), or sRGB uint8 (H, W, 3), and its metadata.
 
     `alpha` is uint8 (H, W), `dpi` is horizontal and vertical.
     """
@@ -63,56 +62,31 @@ def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
     """Read the first frame of an image file in any format that Pillow decodes.
 
     Raises OSError for whatever cannot be decoded: not an image, truncated, of more than `max_pixels` (`None`:
-    `MAX_PIXELS`). While it reads, that limit holds for all threads.
+    `MAX_PIXELS`). During the call, that limit holds for all threads.
     """
-    max_pixels = MAX_PIXELS if max_pixels is None else max_pixels
-    try:
-        with _pixel_limit(max_pixels), Image.open(path, formats=image_formats()) as image:
-            image.load()
-            return to_photo(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise OSError(f"it has more than {max_pixels / 10**6:g} megapixels, the limit") from error
-    except UnidentifiedImageError as error:
-        raise OSError("it is no image, or damaged") from error
-    except OSError:
-        raise
-    except Exception as error:  # a decoder raises what its parser trips over: SyntaxError, IndexError, struct.error, …
-        raise OSError(f"it cannot be decoded: {error}") from error
+    with _pixel_limit(MAX_PIXELS if max_pixels is None else max_pixels), open_image(path) as image:
+        image.load()
+        return to_photo(image)
 
 
 def to_photo(image: Image.Image) -> Photo:
-    """Take the pixels of a Pillow image of any mode: EXIF orientation and color profile applied, transparency apart.
+    """Convert a Pillow image of any mode: EXIF orientation and color profile are applied, alpha is kept apart.
 
     Gray of 16 bits stays so; of 32 bits or float it becomes 16. Raises ValueError for an image without pixels.
     """
     if not image.width or not image.height:
         raise ValueError(f"image has no pixels: {image.width} × {image.height}")
-    exif, dpi = _descriptive_exif(image), image.info.get("dpi")
+    exif, dpi, profile = _descriptive_exif(image), image.info.get("dpi"), image.info.get("icc_profile")
     size = image.size
-    with suppress(Exception):  # whatever damaged EXIF data makes Pillow raise, the pixels are there
-        if image.getexif().get(Base.Orientation, 1) != 1:
-            image = ImageOps.exif_transpose(image)
+    image = upright(image)
     if dpi and size != image.size:
         dpi = dpi[::-1]
-    profile = image.info.get("icc_profile")
-    if image.mode == "F" or image.mode.startswith("I"):
+    if is_deep_gray(image):
         values = _to_16_bits(image)
         transform = srgb_transform(profile, "I;16")
-        pixels = np.array(transform.apply(Image.fromarray(values))) if transform else values
-        return Photo(pixels, None, exif, dpi)
-    if image.mode in ("La", "RGBa"):  # colors multiplied by alpha
-        image = image.convert({"La": "LA", "RGBa": "RGBA"}[image.mode])
-    alpha = np.array(image.convert("RGBA").getchannel("A")) if image.has_transparency_data else None
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA" if alpha is not None else "RGB")
-    gray = image.mode in ("1", "L", "LA")
-    base = image.convert("L" if gray else image.mode if image.mode in ("CMYK", "LAB") else "RGB")
-    transform = srgb_transform(profile, base.mode)
-    if transform:
-        base = transform.apply(base)
-    elif not gray:
-        base = base.convert("RGB")
-    return Photo(np.array(base), alpha, exif, dpi)
+        return Photo(np.array(transform.apply(Image.fromarray(values))) if transform else values, None, exif, dpi)
+    color, alpha = to_srgb(image, profile)
+    return Photo(np.array(color), None if alpha is None else np.array(alpha), exif, dpi)
 
 
 def to_image(rgb: NDArray[Any], alpha: NDArray[np.uint8] | None) -> Image.Image:
@@ -129,10 +103,10 @@ def to_image(rgb: NDArray[Any], alpha: NDArray[np.uint8] | None) -> Image.Image:
 
 
 def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> None:
-    """Write sRGB pixels (H, W, 3), uint8 or uint16, with all else that is known of the photograph they were made of.
+    """Write sRGB pixels (H, W, 3), uint8 or uint16, with the metadata of the photograph that they were made of.
 
-    The format, of 8 bits, follows from the suffix, one of those that `colored_name` returns. Raises OSError where
-    that fails.
+    The format, of 8 bits, follows from the suffix, one of those that `colored_name` returns. Raises OSError if it
+    fails.
     """
     image_format, options = _WRITTEN[path.suffix.lower()]
     if image_format == "JPEG" and origin.alpha is not None:
@@ -154,7 +128,7 @@ def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> None:
 
 @contextmanager
 def _pixel_limit(max_pixels: int) -> Iterator[None]:
-    """Let Pillow open up to `max_pixels`, and raise for more, where by default it warns of half of them."""
+    """Let Pillow open images of up to `max_pixels`, and raise an error for more instead of a warning."""
     before = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = max_pixels
     try:
@@ -167,12 +141,12 @@ def _pixel_limit(max_pixels: int) -> Iterator[None]:
 
 def _descriptive_exif(image: Image.Image) -> Image.Exif:
     kept = Image.Exif()
-    with suppress(Exception):  # damaged EXIF data are not worth a photograph
+    with suppress(Exception):  # damaged EXIF data must not prevent coloring
         exif = image.getexif()
         for tag in _DESCRIPTIVE:
             if tag in exif:
                 kept[tag] = exif[tag]
-        # Sizes would be those before the rotation; the interoperability folder points to places in the old file.
+        # The sizes are those before the rotation; the interoperability folder points into the old file.
         dropped = (Base.ExifImageWidth, Base.ExifImageHeight, Base.ExifInteroperabilityOffset)
         if details := {tag: value for tag, value in exif.get_ifd(IFD.Exif).items() if tag not in dropped}:
             kept[IFD.Exif] = details | {Base.ColorSpace: _SRGB}

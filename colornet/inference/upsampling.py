@@ -1,4 +1,4 @@
-"""Enlarge color along the edges of a lightness of higher resolution."""
+"""Upsample color along the edges of a lightness of higher resolution."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from torch import Tensor
 
 __all__ = ["GuidedUpsampler"]
 
-# Pixels of the small image on each side of a window: it is tiny, and any wider window mixes objects.
+# Pixels of the small image on each side of a window: wider ones mix objects.
 _RADIUS = 1
 # Variance of L* / 100 at which half of the slope remains: edges of 3 L* units and more are followed. True a*b* reduced
-# to 32 pixels come back equally well with 3e-4 to 3e-3 (mean ΔE00 of five photographs within about 0.05).
+# to 32 pixels are restored equally well with 3e-4 to 3e-3 (mean ΔE00 of five photographs within about 0.05).
 _EPSILON = 1e-3
 
 
 class GuidedUpsampler:
-    """Enlarge a*b* (N, 2, h, w) to (N, 2, H, W), guided by L*, as many rows at a time as fit into memory.
+    """Upsample a*b* (N, 2, h, w) to (N, 2, H, W), guided by L*, as many rows at a time as fit into memory.
 
-    Within the windows of the small image, a*b* is regressed linearly on L*; the slope, enlarged, turns what the full
-    L* shows beyond the enlarged small L* into color: q = up(p) + up(slope) (I - up(I_small)). That is the guided
-    filter (He, Sun & Tang 2013, "Guided image filtering") with coefficients of low resolution (He & Sun 2015, "Fast
-    guided filter"), plus the part of p which the filter smooths away: alone, it returns true colors worse than
-    bilinear enlargement does. The result stays within the range of the colors around it, so no bright spot runs away
-    along the line. Where the sizes are equal, it is p to the last bit.
+    Within windows of the small image, a*b* is regressed linearly on L*; the upsampled slope converts the detail of the
+    full L* to color: q = up(p) + up(slope) (I - up(I_small)). That is the guided filter (He, Sun & Tang 2013, "Guided
+    image filtering") with coefficients of low resolution (He & Sun 2015, "Fast guided filter"), plus the part of p that
+    the filter smooths away: the filter alone restores true colors worse than bilinear upsampling. The result is clamped
+    to the range of the colors around it, so that bright spots do not extrapolate. If the sizes are equal, it is p to
+    the last bit.
 
     Args:
         lightness: L* of the small image, (N, 1, h, w) in [0, 100].
@@ -34,7 +34,7 @@ class GuidedUpsampler:
     def __init__(self, lightness: Tensor, color: Tensor, size: tuple[int, int]) -> None:
         self.height = size[0]
         self.unscaled = color if color.shape[-2:] == size else None
-        if self.unscaled is not None:  # nothing is missing
+        if self.unscaled is not None:
             return
         guide = lightness / 100
         mean_guide, mean_color = _box(guide), _box(color)
@@ -48,12 +48,12 @@ class GuidedUpsampler:
         self.maps = F.interpolate(maps, (maps.shape[-2], size[1]), mode="bilinear")  # (N, 9, h, W)
 
     def rows(self, first: int, lightness: Tensor) -> Tensor:
-        """Return the rows of the result from `first` on for which L* is given: (N, 1, R, W) to (N, 2, R, W)."""
+        """Return the rows of the result from `first` on, given their L*: (N, 1, R, W) to (N, 2, R, W)."""
         count = lightness.shape[-2]
         if self.unscaled is not None:
             return self.unscaled[..., first : first + count, :]  # (N, 2, R, W)
         small = self.maps.shape[-2]
-        # Bilinear along the height, with the pixel centers of F.interpolate; there, rows cannot be had one by one.
+        # Bilinear along the height, with the pixel centers of F.interpolate, which cannot compute single rows.
         position = (torch.arange(first, first + count, device=lightness.device) + 0.5) * (small / self.height) - 0.5
         position = position.clamp(0, small - 1)
         above = position.long()
@@ -65,5 +65,5 @@ class GuidedUpsampler:
 
 
 def _box(maps: Tensor) -> Tensor:
-    """Average over the windows around the pixels (N, C, h, w), as far as they lie within the image."""
+    """Average over the windows around the pixels (N, C, h, w), cut off at the edges of the image."""
     return F.avg_pool2d(maps, 2 * _RADIUS + 1, 1, _RADIUS, count_include_pad=False)

@@ -1,11 +1,11 @@
-"""Distances between two sets of features: torch-fidelity's reducers, which its documentation does not mention.
+"""Distances between two sets of features, by torch-fidelity's undocumented reducers.
 
 The values are those of `torch_fidelity.calculate_metrics`. With features of Inception's last pooling they are FID and
-KID; with others they need a name of their own. All is computed on the CPU, in the precision of the features: published
-values use float64 (`features.double()`).
+KID; with others they need other names. They are computed on the CPU, in the precision of the features: published values
+use float64 (`features.double()`).
 
-The library is imported by the functions: it brings torchvision's models, which take as long to import as torch, and a
-training can begin without them.
+The functions import the library: it imports torchvision's models, which takes as long as torch itself, and training
+starts without them.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def frechet_distance(features: Tensor, reference: Tensor) -> float:
     """Measure the Fréchet distance |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½) between features (N, D) and (M, D).
 
     0 for sets of equal mean and covariance, up to rounding, which may leave −1e-13. The mean is accumulated in the
-    precision of the features, all else in float64: from float32, the value is off by about 5e-6 of itself. Raises
-    ValueError for features that no distance can be told of. Formula: Heusel et al. 2017, "GANs trained by a two
+    precision of the features, everything else in float64: from float32, the relative error is about 5e-6. Raises
+    ValueError for features without a distance. Formula: Heusel et al. 2017, "GANs trained by a two
     time-scale update rule converge to a local Nash equilibrium".
     """
     from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
@@ -44,8 +44,8 @@ def kernel_distance(
     either sign. Subsets are drawn with torch-fidelity's own seed, so the result depends on the order of the rows. A set
     with fewer than `subset_size` rows makes the subsets as small as itself: between two such sets of one size, all
     subsets are the same and the deviation (that of a population) says nothing. In float32 a value of 2e-6 is off by
-    4 %. Raises ValueError for features that no distance can be told of, and unless there is a subset, of two rows or
-    more. Formula: Bińkowski et al. 2018, "Demystifying MMD GANs".
+    4 %. Raises ValueError for features without a distance, and for no subset or one of fewer than two rows. Formula:
+    Bińkowski et al. 2018, "Demystifying MMD GANs".
     """
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
@@ -63,10 +63,10 @@ def kernel_distance(
 
 
 def precision_recall(generated: Tensor, real: Tensor, *, k: int = 3) -> tuple[float, float]:
-    """Measure which share of generated features (N, D) lies among real ones (M, D), and the reverse: both in [0, 1].
+    """Measure the share of generated features (N, D) that lie among real ones (M, D), and the reverse, in [0, 1].
 
     A feature lies among a set if it is no farther from one of its members than that member's k-th nearest neighbor in
-    the set. Raises ValueError for features that no distance can be told of, and for sets of `k` rows or fewer. Formula:
+    the set. Raises ValueError for features without a distance, and for sets of `k` rows or fewer. Formula:
     Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models".
     """
     from torch_fidelity.metric_prc import KEY_METRIC_PRECISION, KEY_METRIC_RECALL, prc_features_to_metric
@@ -79,14 +79,14 @@ def precision_recall(generated: Tensor, real: Tensor, *, k: int = 3) -> tuple[fl
         real,
         prc_neighborhood=k,
         prc_batch_size=_PRC_ROWS,
-        save_cpu_ram=True,  # or else it keeps all distances, 8 bytes a pair, three times
+        save_cpu_ram=True,  # otherwise it keeps all distances, 8 bytes a pair, three times
         verbose=False,
     )
     return result[KEY_METRIC_PRECISION], result[KEY_METRIC_RECALL]
 
 
 def _checked(features: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
-    """Return both sets on the CPU, or raise ValueError where the reducers would fail or return nonsense."""
+    """Return both sets on the CPU, or raise ValueError if the reducers would fail or return meaningless values."""
     shapes = f"{tuple(features.shape)} and {tuple(reference.shape)}"
     if features.ndim != 2 or reference.ndim != 2 or features.shape[1] != reference.shape[1]:
         raise ValueError(f"expected features (N, D) and (M, D), not {shapes}")

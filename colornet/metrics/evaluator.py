@@ -1,23 +1,33 @@
-"""A CIFAR-10 classifier that sees color: the network behind `fd_cifar10`, never part of a training loss.
+"""The evaluator network: a CIFAR-10 classifier that is sensitive to color, never part of a training loss.
 
-It names the ten classes (semantic accuracy), estimates how far an image's colors are from the true ones (the task that
-makes its features see them), and its features carry our own Fréchet and kernel distances.
+It predicts the ten classes (semantic accuracy) and how far an image's colors are from the true ones, the task that
+makes its features sensitive to color. Distances on its features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so
+on, never FID. Two are shipped: `v1` for results, `dev` for everything before them.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import torch
 from einops.layers.torch import Reduce
+from safetensors.torch import load
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from colornet.color import to_float
 
-__all__ = ["CIFAR10_CLASSES", "Cifar10Classifier"]
+__all__ = ["CIFAR10_CLASSES", "SHIPPED", "Cifar10Classifier", "evaluator_card", "load_evaluator"]
+
+SHIPPED = ("v1", "dev")
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_WEIGHTS = Path(__file__).parents[1] / "weights"
 
 _SIZE = 32  # pixels
 _PATCH = 2  # side of the patches that the first layer whitens
@@ -26,8 +36,8 @@ _PATCH = 2  # side of the patches that the first layer whitens
 class ConvGroup(nn.Module):
     """Halve the size between two 3×3 convolutions: (N, C_in, H, W) → (N, C_out, H // 2, W // 2).
 
-    For short trainings, as by Jordan 2024: convolutions begin by passing their input on, and normalization learns
-    shifts but no scales.
+    For short trainings, as by Jordan 2024: convolutions start as identities, and normalization learns shifts but no
+    scales.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -47,14 +57,14 @@ class ConvGroup(nn.Module):
 
 
 class Cifar10Classifier(nn.Module):
-    """A small convolutional network behind a fixed whitening of 2×2 patches, after Page 2019 and Jordan 2024.
+    """A small convolutional network after a fixed whitening of 2×2 patches, after Page 2019 and Jordan 2024.
 
-    Whitening gives chroma, most of whose variance in photographs is small, the same weight as luminance. Takes uint8
-    sRGB images (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
+    Whitening gives chroma, which varies little in photographs, the same weight as luminance. Takes uint8 sRGB images
+    (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
 
-    Its features are the mean over positions of the last group's maps, which say what an image shows and how wrong its
-    colors seem, and the standard deviations of the first two groups' maps, which see how strong colors are and
-    whether they follow the edges (docs/protocol.md says why these). Each of the three parts is scaled to a total
+    Its features are the mean over positions of the last group's maps, which describe what an image shows and how wrong
+    its colors seem, and the standard deviations of the first two groups' maps, which describe how strong colors are
+    and whether they follow the edges (docs/protocol.md gives the reasons). Each of the three parts is scaled to a total
     variance of 1 over the training images.
 
     Args:
@@ -125,7 +135,7 @@ class Cifar10Classifier(nn.Module):
         return torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1)
 
     def _parts(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the parts of the features, (N, C) each and unscaled, and what the heads see, (N, widths[2])."""
+        """Return the parts of the features, (N, C) each and unscaled, and the input of the heads (N, widths[2])."""
         first, second, last = self.levels(images)
         pooled = self.pool(last)  # (N, widths[2])
         spreads = [level.flatten(2).std(2, correction=0) for level in (first, second)]  # (N, widths[i]) each
@@ -134,8 +144,29 @@ class Cifar10Classifier(nn.Module):
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits of the classes (N, 10) and how wrong the colors seem (N, 3).
 
-        The latter are the mean differences in a* and in b* from the true colors, and the mean distance from them, in
-        tens of CIELAB's units.
+        The latter are estimates of the mean differences in a* and in b* from the true colors, and of the mean distance
+        from them, in tens of CIELAB units.
         """
         pooled = self.pool(self.levels(images)[-1])  # (N, widths[-1])
         return self.classes(pooled), self.color_error(pooled)
+
+
+def evaluator_card(name: str, folder: Path = _WEIGHTS) -> dict[str, Any]:
+    """Read the card of an evaluator: sha256 of its weights, widths, accuracy, training data, command."""
+    card: dict[str, Any] = json.loads((folder / f"cifar10-{name}.json").read_text(encoding="utf-8"))
+    return card
+
+
+def load_evaluator(name: str, folder: Path = _WEIGHTS) -> Cifar10Classifier:
+    """Load an evaluator, a shipped one unless a folder is given, frozen and in evaluation mode.
+
+    Raises ValueError if its weights are not those that its card describes.
+    """
+    card = evaluator_card(name, folder)
+    path = folder / f"cifar10-{name}.safetensors"
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != card["sha256"]:
+        raise ValueError(f"{path} is not the file that {path.stem}.json describes: install colornet again.")
+    network = Cifar10Classifier(card["config"]["widths"])
+    network.load_state_dict(load(content))
+    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""How the colors of images are spread: pixels counted over the a*b* plane of CIELAB and over chroma, and a picture."""
+"""Histograms of the colors of images over the a*b* plane of CIELAB and over chroma, and a picture of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 
-__all__ = ["BIN", "ColorCounts", "draw_planes"]
+__all__ = ["BIN", "ColorCounts", "count_plane", "draw_planes"]
 
 BIN = 2  # units of a*, b* and chroma that a bin holds
 _REACH = 55  # bins of the plane on each side of gray, which has one of its own: -110 … 110 holds all of sRGB
@@ -34,18 +34,26 @@ class ColorCounts:
         """Count the pixels of uint8 images (N, 3, H, W), as many of the one as of the other."""
         for side, images in enumerate((output, truth)):
             a, b = rgb_to_lab(to_float(images))[:, 1:].unbind(1)  # (N, H, W) each
-            column, row = ((axis / BIN).round().long().clamp(-_REACH, _REACH) + _REACH for axis in (a, b))
-            cells = (row * _PLANE + column).flatten()  # (N * H * W,)
+            column, row = ((axis / BIN).round().long() + _REACH for axis in (a, b))
             rings = (a.hypot(b) / BIN).long().clamp(max=_CHROMA - 1).flatten()  # (N * H * W,)
-            self.plane[side] += cells.bincount(minlength=_PLANE**2).view(_PLANE, _PLANE)
+            self.plane[side] += count_plane(column, row, _PLANE)
             self.chroma[side] += rings.bincount(minlength=_CHROMA)
+
+
+def count_plane(column: Tensor, row: Tensor, bins: int) -> Tensor:
+    """Count pixels in the a*b* plane, int64 (bins, bins), by the int64 numbers of their bins: columns a*, rows b*.
+
+    The outermost bins also count what lies outside of them.
+    """
+    cells = row.clamp(0, bins - 1) * bins + column.clamp(0, bins - 1)
+    return cells.flatten().bincount(minlength=bins**2).view(bins, bins)
 
 
 def draw_planes(planes: Tensor) -> Tensor:
     """Draw the planes of `ColorCounts` side by side, uint8 (3, height, width): a* to the right, b* upwards.
 
-    A bin that holds pixels has its own color, the brighter the more there are: on a logarithmic scale from one pixel
-    to all, the same at every evaluation of a run. Lines mark multiples of 50.
+    A bin that holds pixels is drawn in its own color, on a logarithmic scale of brightness from one pixel to all, the
+    same at every evaluation of a run. Lines mark multiples of 50.
     """
     planes = planes.cpu().double()
     axis = torch.arange(-_REACH, _REACH + 1) * float(BIN)

@@ -1,8 +1,8 @@
-"""Every number the project reports about a coloring, each defined once.
+"""The metrics of single images, each defined once.
 
 Images are compared as the uint8 pixels that a user would save: a metric of unrounded network output is another metric.
-`image_metrics` works in float64 whatever autocast says, so an image scores the same in any batch and on any process;
-its results can be gathered from everywhere and then handed to `summarize`.
+`image_metrics` computes in float64 whatever autocast says, so the values of an image are the same in any batch and on
+any process; they can be gathered from all processes and reduced by `summarize`.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def colorfulness(images: Tensor) -> Tensor:
 def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     """Measure the color difference ΔE00 between the pixels of two CIELAB images (…, 3, H, W): (…, H, W).
 
-    0 for equal colors, about 1 where a difference is just seen, 100 from black to white; symmetric; kL = kC = kH = 1.
+    0 for equal colors, about 1 for a just noticeable difference, 100 from black to white; symmetric; kL = kC = kH = 1.
     Computed in the precision of the inputs. Formula, names and equation numbers: Sharma, Wu & Dalal 2005, "The
     CIEDE2000 color-difference formula: implementation notes, supplementary test data, and mathematical observations".
     """
@@ -62,7 +62,7 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
     dl, dc, dh = l2 - l1, c2 - c1, 2 * (c1 * c2).sqrt() * torch.sin(turn / 2)
     lightness, chroma, hue = (l1 + l2) / 2, (c1 + c2) / 2, h1 + turn / 2
 
-    # Weights of the three differences (15, 18-20), and the term that turns the ellipses of blue (16, 17, 21).
+    # Weights of the three differences (15, 18-20), and the term that rotates the ellipses of blue (16, 17, 21).
     t = (
         1
         - 0.17 * torch.cos(hue - math.radians(30))
@@ -81,8 +81,8 @@ def ciede2000(lab1: Tensor, lab2: Tensor) -> Tensor:
 def ssim(x: Tensor, y: Tensor) -> Tensor:
     """Measure the structural similarity of two batches of images (N, C, H, W) in [0, 1]: float64 (N,).
 
-    1 for equal images, about 0 for unrelated ones. 11 × 11 Gaussian window with σ = 1.5, only where it fits inside the
-    image; mean over windows and channels. Raises ValueError for images smaller than the window. Formula: Wang et al.
+    1 for equal images, about 0 for unrelated ones. 11 × 11 Gaussian window with σ = 1.5, without padding; mean over
+    windows and channels. Raises ValueError for images smaller than the window. Formula: Wang et al.
     2004, "Image quality assessment: from error visibility to structural similarity", with K1 = 0.01 and K2 = 0.03.
     """
     if min(x.shape[-2:]) < _WINDOW:
@@ -133,7 +133,7 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
 
 
 def summarize(per_image: Mapping[str, Tensor]) -> dict[str, float]:
-    """Reduce what `image_metrics` returned for a data set, in any order, to the numbers of a table row.
+    """Reduce the values of `image_metrics` for a data set, in any order, to the numbers of a table row.
 
     Means over the images, and: `psnr_pooled`, the dB of the mean `mse`, several dB below the mean of `psnr`;
     `delta_cf`, the signed difference of the mean colorfulness (output - truth); `delta_cf_image`, the mean over images

@@ -25,7 +25,7 @@ from colornet.data import Dataset, DeviceLoader
 from colornet.errors import DivergedError, InputError
 from colornet.evaluation.loop import colorize_with, gray_floor, sample_grid
 from colornet.evaluation.validation import ValidationScore
-from colornet.metrics.features import load_evaluator
+from colornet.metrics.evaluator import load_evaluator
 from colornet.metrics.histograms import ColorCounts
 from colornet.models.unet import count_parameters
 from colornet.objectives import Objective

@@ -27,11 +27,12 @@ from safetensors.torch import save_file
 from torchvision.datasets import CIFAR10
 
 from colornet import colorize, evaluate, train
+from colornet.command import exiting_on_errors
 from colornet.config import TrainConfig, check_config, load_config
 from colornet.data import load_dataset
 from colornet.data.images import open_rgb
 from colornet.data.listing import list_images
-from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.errors import InputError, printable
 from colornet.inference.photos import read_photo
 from colornet.models.build import build_generator
 from colornet.runs.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
@@ -489,7 +490,7 @@ def test_printable_keeps_text_and_escapes_control() -> None:
 def test_tables_can_be_written_where_the_code_page_lacks_their_letters() -> None:
     """A file or pipe on Windows; a comparison must not end on the Δ of its table."""
     program = (
-        "from colornet.errors import exiting_on_errors\nwith exiting_on_errors(quiet=False):\n    print('Größe, ΔE00')"
+        "from colornet.command import exiting_on_errors\nwith exiting_on_errors(quiet=False):\n    print('Größe, ΔE00')"
     )
     environment = os.environ | {"PYTHONIOENCODING": "cp1252"}
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, env=environment, check=False)

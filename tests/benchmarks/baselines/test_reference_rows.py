@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmarks.baselines.reference_rows import GRADIENT, reference_rows
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 from colornet.metrics.image import colorfulness, image_metrics, summarize
-from tests.colornet.metrics.test_image import cifar10_jpeg_test_images, photos, random_pixels
+from tests.images import cifar10_jpeg_test_images, photos, random_pixels
 
 ROWS = {row.name: row.make for row in reference_rows()}
 TRUE_AB, OTHER, NEAREST = "oracle, true ab", "nonsense, another's ab", "nonsense, nearest ab"

@@ -17,7 +17,7 @@ from benchmarks.evaluator.ceiling import GrayReader
 from colornet.color import lab_to_rgb, to_uint8
 from colornet.evaluation.loop import gray_floor
 from colornet.metrics.evaluator import CIFAR10_CLASSES
-from tests.colornet.metrics.test_image import photos
+from tests.images import photos
 
 Rng = np.random.Generator
 

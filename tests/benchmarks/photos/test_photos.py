@@ -20,7 +20,7 @@ from benchmarks.photos.upsampling_study import enlarge, find_edges, join, measur
 from colornet.color import rgb_to_lab
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
-from tests.colornet.inference.test_colorizer import save_run
+from tests.runs import save_run
 
 
 def small_photo(height: int = 96) -> Image.Image:

@@ -18,8 +18,8 @@ from benchmarks.quality import options as quality
 from benchmarks.quality.diversity import DIVERSITY, diversity_scores, evenly_spaced, summarize_diversity
 from colornet.metrics.image import image_metrics
 from colornet.training.build import compose_trainer
-from tests.colornet.metrics.test_image import random_pixels
 from tests.conftest import small
+from tests.images import random_pixels
 
 
 def scored(samples: list[Tensor], truth: Tensor) -> dict[str, float]:

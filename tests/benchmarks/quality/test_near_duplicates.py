@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from benchmarks.quality.near_duplicates import near_duplicates
 from colornet.color import to_float, to_gray, to_uint8
-from tests.colornet.metrics.test_image import photos
+from tests.images import photos
 
 
 def test_a_photograph_is_found_mirrored_darker_gray_or_noisy_but_not_another() -> None:

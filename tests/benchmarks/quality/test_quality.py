@@ -41,13 +41,12 @@ from colornet.data.splits import Labels
 from colornet.errors import InputError
 from colornet.evaluation.loop import gray_floor
 from colornet.metrics.distribution import frechet_distance
-from colornet.metrics.evaluator import CIFAR10_CLASSES
-from colornet.metrics.features import evaluator_card
+from colornet.metrics.evaluator import CIFAR10_CLASSES, evaluator_card
 from colornet.metrics.image import image_metrics, summarize
 from colornet.training.build import compose_trainer
-from tests.colornet.metrics.test_image import photos, random_pixels
 from tests.colornet.training.test_distributed import launch
 from tests.conftest import small
+from tests.images import photos, random_pixels
 
 ROOT = Path(__file__).parents[3]
 

@@ -21,7 +21,7 @@ from colornet.config import load_config
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
 from colornet.runs import pretrained as released
-from tests.colornet.metrics.test_image import photos
+from tests.images import photos
 
 ROOT = Path(__file__).parents[3]
 

@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 
 from colornet.data import DeviceLoader
-from colornet.data.loader import random_flip, random_shift
-from colornet.data.stream import AHEAD, stream
+from colornet.data.loader import AHEAD, random_flip, random_shift, stream
 from colornet.errors import InputError
 
 CPU = torch.device("cpu")
@@ -106,7 +105,7 @@ def test_only_what_exceeds_the_budget_is_streamed(images: Tensor) -> None:
 
 def test_batches_are_gathered_ahead_but_not_too_far(images: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     gathered: list[list[int]] = []
-    monkeypatch.setattr("colornet.data.stream.read_ahead", lambda _, rows: gathered.append(rows.tolist()))
+    monkeypatch.setattr("colornet.data.loader.read_ahead", lambda _, rows: gathered.append(rows.tolist()))
     order = np.arange(52).reshape(26, 2)
     batches = stream(images, order, CPU)
     for number in range(10):
@@ -124,7 +123,7 @@ def test_what_fails_in_the_background_is_raised(images: Tensor, monkeypatch: pyt
     def damaged(*_: object) -> None:
         raise OSError("a bad sector")
 
-    monkeypatch.setattr("colornet.data.stream.read_ahead", damaged)
+    monkeypatch.setattr("colornet.data.loader.read_ahead", damaged)
     with pytest.raises(OSError, match="a bad sector"):
         next(loader(images, device_budget=0).epoch(0))
 

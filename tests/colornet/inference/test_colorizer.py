@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +13,6 @@ import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import colornet
@@ -24,25 +21,11 @@ from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_with
 from colornet.inference import colorizer as inference
 from colornet.inference.colorizer import Colorizer
-from colornet.models.build import build_generator, color_space
+from colornet.models.build import color_space
 from colornet.runs import pretrained as released
 from colornet.runs.run import load_run
-from tests.conftest import small
-
-
-def save_run(run: Path, preset: str = "ae", **changes: Any) -> Path:
-    """Write a run whose generator is random, the head included: it predicts strong and varied colors."""
-    torch.manual_seed(0)
-    config = small(preset, Path("nowhere"), run, **changes)
-    generator = build_generator(config)
-    if config.residual:  # or the output starts as zero, gray
-        head = generator.head[-1] if isinstance(generator.head, nn.Sequential) else generator.head
-        for parameter in head.parameters():
-            nn.init.normal_(parameter, std=0.04)
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
-    save_file({name: value.contiguous() for name, value in generator.state_dict().items()}, run / "model.safetensors")
-    return run
+from tests.images import lightness, photo
+from tests.runs import save_run
 
 
 @pytest.fixture(scope="module")
@@ -55,22 +38,8 @@ def colorizer(run: Path) -> Colorizer:
     return Colorizer.load(run, "cpu")
 
 
-def photo(height: int, width: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Make a smooth picture in color, uint8 (height, width, 3)."""
-    y, x = np.mgrid[:height, :width]
-    rng = np.random.default_rng(0)
-    waves = [np.sin(x / 17 + phase) * np.cos(y / 11 + 2 * phase) for phase in (0, 1, 2)]
-    return ((np.stack(waves, -1) * 0.4 + 0.5 + rng.uniform(-0.02, 0.02, (height, width, 1))) * 255).astype(np.uint8)
-
-
 def noise(count: int, size: int = 16) -> Tensor:
     return torch.randint(0, 256, (count, 3, size, size), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-
-def lightness(pixels: Any) -> Tensor:
-    """Return the L* of an image (H, W, 3) of uint8 or uint16."""
-    values = torch.from_numpy(np.asarray(pixels, np.float64) / np.iinfo(np.asarray(pixels).dtype).max)
-    return rgb_to_lab(values.permute(2, 0, 1))[0]
 
 
 class Seen:
@@ -95,7 +64,7 @@ class Seen:
 
 @pytest.mark.parametrize("preset", ["ae", "notebook-ae"])
 @pytest.mark.parametrize("size", [(16, 16), (16, 24)])
-def test_network_sees_and_says_what_it_does_in_evaluation(preset: str, size: tuple[int, int], tmp_path: Path) -> None:
+def test_network_input_and_output_are_those_of_evaluation(preset: str, size: tuple[int, int], tmp_path: Path) -> None:
     # Color images: whoever fed their red channel as lightness, or lightness that is not at 8 bits, would fail.
     config, network = load_run(save_run(tmp_path, preset))
     images = noise(5, 24)[..., : size[0], : size[1]]
@@ -366,7 +335,7 @@ def test_samples_are_different_colorings_and_the_same_at_every_call(tmp_path: Pa
         assert (lightness(colorings[2]) - lightness(colorings[0])).abs().max() < 0.6
 
 
-def test_a_model_without_noise_knows_one_coloring(colorizer: Colorizer, run: Path) -> None:
+def test_a_model_without_noise_makes_one_coloring(colorizer: Colorizer, run: Path) -> None:
     image = photo(16, 16)
     (only,) = colorizer.colorize(image, samples=1)
     assert np.array_equal(only, colorizer.colorize(image))

@@ -21,7 +21,8 @@ from PIL import Image
 from colornet.demo import DemoConfig, check
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
-from tests.colornet.inference.test_colorizer import lightness, photo, save_run
+from tests.images import lightness, photo
+from tests.runs import save_run
 
 # gradio must reach nobody: whatever connects to another address ends the server.
 PROGRAM = """

@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import functools
 import math
-import os
-import re
-import tarfile
-from collections.abc import Iterator
-from pathlib import Path
-from typing import IO
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
 from skimage import color as skcolor
 from skimage import metrics as skmetrics
 from torch import Tensor
 
 from colornet.color import Gray, lab_to_rgb, rgb_to_lab, to_float, to_gray, to_uint8
 from colornet.metrics.image import ciede2000, colorfulness, image_metrics, ssim, summarize
-
-FIXTURE = Path(__file__).parents[2] / "fixtures" / "cifar10_jpeg_test_40.png"
-ARCHIVE = Path(__file__).parents[4] / "shared" / "data" / "cifar10-jpeg.tar.gz"
+from tests.images import photos, random_pixels
 
 # The 34 pairs of Sharma, Wu & Dalal 2005, table 1: L1, a1, b1, L2, a2, b2, ΔE00. 9-16 straddle opposite hues.
 SHARMA = torch.tensor(
@@ -67,11 +57,6 @@ SHARMA = torch.tensor(
 )
 
 
-def random_pixels(n: int, height: int = 32, width: int = 32, seed: int = 0) -> Tensor:
-    generator = torch.Generator().manual_seed(seed)
-    return torch.randint(0, 256, (n, 3, height, width), dtype=torch.uint8, generator=generator)
-
-
 def random_lab(n: int, seed: int) -> Tensor:
     lab = torch.rand(3, 1, n, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
     return lab * torch.tensor((100.0, 220.0, 220.0)).view(3, 1, 1) - torch.tensor((0.0, 110.0, 110.0)).view(3, 1, 1)
@@ -79,13 +64,6 @@ def random_lab(n: int, seed: int) -> Tensor:
 
 def as_numpy(images: Tensor) -> np.ndarray:
     return images.movedim(-3, -1).numpy()
-
-
-def photos() -> Tensor:
-    """The fixture: 10 columns of classes by 4 rows of images NNNN = 0001 … 0004, uint8 (40, 3, 32, 32)."""
-    with Image.open(FIXTURE) as montage:
-        pixels = torch.from_numpy(np.array(montage))  # (4 * 32, 10 * 32, 3)
-    return pixels.view(4, 32, 10, 32, 3).permute(0, 2, 4, 1, 3).reshape(40, 3, 32, 32)
 
 
 def floor(truth: Tensor, kind: Gray) -> Tensor:
@@ -341,105 +319,3 @@ def test_a_wrong_color_alone_is_wrong_for_nazeri() -> None:
         found = lightness_and_nazeri(to_uint8(lab_to_rgb(lab)), gray)
         assert (found["nazeri_2"], found["nazeri_5"]) == ([right[0]], [right[1]])
         assert found["lightness"][0] < 0.3
-
-
-# --- reference values ------------------------------------------------------------------------------------------------
-
-# Gray floors of the 40 fixture images, made with NumPy, PIL and scikit-image 0.26 alone. automobile/0002 (index 11) is
-# a gray photo, which every gray version reproduces: its PSNR is infinite and counts as 100 dB; `psnr` is of the others.
-FIXTURE_CF = 33.7695
-FIXTURE_FLOORS: dict[Gray, dict[str, float]] = {
-    "mean": {"psnr": 24.2417, "psnr_pooled": 21.9258, "l1": 0.053535, "ssim": 0.94678, "ciede2000": 11.4512, "cf": 0},
-    "rec601": {"psnr": 23.7343, "psnr_pooled": 21.5261, "l1": 0.053330, "ssim": 0.94434, "ciede2000": 11.2782, "cf": 0},
-    "lightness": {
-        "psnr": 23.4690,
-        "psnr_pooled": 21.2974,
-        "l1": 0.053570,
-        "ssim": 0.94034,
-        "ciede2000": 11.2468,
-        "cf": 0.073186,
-    },
-}
-
-
-@pytest.mark.parametrize("kind", FIXTURE_FLOORS)
-def test_gray_floors_of_the_fixture(kind: Gray) -> None:
-    values = image_metrics(floor(photos(), kind), photos())
-    finite = values["psnr"].isfinite()
-    assert (~finite).nonzero().flatten().tolist() == [11]
-    summary = summarize(values)
-    assert summary["cf_truth"] == pytest.approx(FIXTURE_CF, rel=1e-5)
-    measured = {**summary, "psnr": (summary["psnr"] * 40 - 100) / 39}
-    for name, expected in FIXTURE_FLOORS[kind].items():
-        # What CF "lightness" has comes from the few pixels whose channels fall to both sides of a rounding step.
-        assert measured[name] == pytest.approx(expected, rel=2e-5, abs=1e-4 if name == "cf" else 0), name
-
-
-# Rows of the reference table, made on the 10,000 test images with code of its own. 113 of them are gray photos with an
-# infinite PSNR; the table counts these as 100 dB.
-REFERENCE: dict[Gray, dict[str, str]] = {
-    "mean": {
-        "psnr": "26.160",
-        "psnr_pooled": "22.632",
-        "l1": "0.04909",
-        "ssim": "0.9576",
-        "ciede2000": "10.644",
-        "cf": "0.00",
-    },
-    "rec601": {
-        "psnr": "25.725",
-        "psnr_pooled": "22.203",
-        "l1": "0.04848",
-        "ssim": "0.9551",
-        "ciede2000": "10.485",
-        "cf": "0.00",
-    },
-    "lightness": {
-        "psnr": "25.494",
-        "psnr_pooled": "21.956",
-        "l1": "0.04860",
-        "ssim": "0.9526",
-        "ciede2000": "10.461",
-        "cf": "0.08",
-    },
-}
-
-
-def cifar10_jpeg_files() -> Iterator[IO[bytes]]:
-    """Open the test images of cifar10-jpeg one by one, from $COLORNET_CIFAR10_JPEG or else from the archive."""
-    folder = os.environ.get("COLORNET_CIFAR10_JPEG")
-    if folder:
-        for path in sorted(Path(folder, "test").glob("*/*.jpg")):
-            with path.open("rb") as file:
-                yield file
-    elif ARCHIVE.exists():
-        with tarfile.open(ARCHIVE) as archive:
-            for member in archive:
-                if re.search(r"(^|/)test/\w+/\d+\.jpg$", member.name):
-                    content = archive.extractfile(member)
-                    assert content is not None
-                    yield content
-    else:
-        pytest.skip(f"needs the cifar10-jpeg images: set COLORNET_CIFAR10_JPEG, or put the archive at {ARCHIVE}")
-
-
-@functools.cache
-def cifar10_jpeg_test_images() -> Tensor:
-    """Read the test images of cifar10-jpeg once for all test files, or skip the test that asks for them."""
-    images = [torch.from_numpy(np.array(Image.open(file).convert("RGB"))) for file in cifar10_jpeg_files()]
-    return torch.stack(images).movedim(-1, 1).contiguous()  # (10_000, 3, 32, 32)
-
-
-@pytest.mark.parametrize("kind", REFERENCE)
-def test_reference_values_of_the_10_000_test_images(kind: Gray) -> None:
-    cifar10_jpeg = cifar10_jpeg_test_images()
-    assert cifar10_jpeg.shape == (10_000, 3, 32, 32)
-    parts = [image_metrics(floor(truth, kind), truth) for truth in cifar10_jpeg.split(500)]
-    values = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    summary = summarize(values)
-    if kind == "lightness":
-        assert f"{values['nazeri_5'].mean():.1%}" == "56.2%"
-    assert values["psnr"].isinf().sum() == 113
-    assert f"{summary['cf_truth']:.2f}" == "30.61"
-    expected = REFERENCE[kind]
-    assert {name: f"{summary[name]:.{len(digits.split('.')[1])}f}" for name, digits in expected.items()} == expected

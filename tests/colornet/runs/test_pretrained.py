@@ -17,7 +17,7 @@ from colornet.evaluation.loop import gray_floor
 from colornet.inference.colorizer import Colorizer
 from colornet.metrics.image import ciede2000, colorfulness
 from colornet.runs.pretrained import RELEASED, find_model
-from tests.colornet.metrics.test_image import photos
+from tests.images import photos
 
 
 @functools.cache

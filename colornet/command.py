@@ -1,0 +1,104 @@
+"""Run a command line: parse its options, and turn errors into one sentence on stderr and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import io
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
+
+import tyro
+
+from colornet.errors import DivergedError, InputError, LostProcessError, PreemptedError, out_of_memory, printable
+
+__all__ = ["exiting_on_errors", "run_command"]
+
+_Options = TypeVar("_Options")
+
+_PATIENCE = 3  # seconds
+_TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
+_FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_UNUSABLE_PATH = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
+
+
+def run_command(
+    options: type[_Options],
+    work: Callable[[_Options], None],
+    arguments: Sequence[str] | None,
+    *,
+    prog: str,
+    description: str | None,
+    quiet: bool = False,
+) -> None:
+    """Parse the command line into a dataclass of options and do the work, as `exiting_on_errors` describes.
+
+    `work` imports torch only after it has checked the options: that takes seconds, which neither --help nor a mistake
+    should cost.
+    """
+    with exiting_on_errors(quiet=quiet):
+        work(tyro.cli(options, args=arguments, prog=prog, description=description, console_outputs=not quiet))
+
+
+@contextmanager
+def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
+    """Turn the errors of `colornet.errors`, those of paths, disk and memory, and Ctrl-C into a sentence on stderr.
+
+    The exit codes are 2 for the input and for a full disk or memory, 1 for a run that diverged or lost a process, 75
+    for a preempted one, 130 for Ctrl-C. `quiet` is for all processes but the first: they exit alike, without a message
+    and a little later, since a launcher kills the others as soon as one of them exits.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # in a file or pipe, Windows' code page has no Δ
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with _silent_threads_on_full_disks():
+            yield
+        return
+    except SystemExit:  # of the option parser, which has printed its message
+        if quiet:
+            time.sleep(_PATIENCE)
+        raise
+    except (InputError, DivergedError, LostProcessError) as error:
+        message, code = f"error: {error}", 2 if isinstance(error, InputError) else 1
+        quiet = quiet and not isinstance(error, LostProcessError)
+    except PreemptedError as error:
+        message, code = str(error), _TEMPORARY_FAILURE
+    except OSError as error:
+        if error.errno not in _FULL_DISK | _UNUSABLE_PATH:
+            raise
+        verb = "written" if error.errno in _FULL_DISK else "used"
+        message, code = f"error: {error.filename or 'A file'} cannot be {verb}: {error.strerror}.", 2
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        reason = (str(error).splitlines() or ["nothing is left"])[0]
+        message, code = f"error: Memory is not enough ({reason}): choose smaller images, batches or networks.", 2
+        quiet = False  # one device may be full, and the others not
+    except KeyboardInterrupt:
+        print(file=sys.stderr)  # ends the line on which the terminal shows ^C
+        message, code = "Interrupted.", 130
+    if quiet:
+        time.sleep(_PATIENCE)
+    else:
+        print(printable(message), file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+@contextmanager
+def _silent_threads_on_full_disks() -> Iterator[None]:
+    """Print no traceback if TensorBoard's thread finds the disk full: its next call raises the same error again."""
+    before = threading.excepthook
+
+    def hook(arguments: threading.ExceptHookArgs) -> None:
+        if not (isinstance(arguments.exc_value, OSError) and arguments.exc_value.errno in _FULL_DISK):
+            before(arguments)
+
+    threading.excepthook = hook
+    try:
+        yield
+    finally:
+        threading.excepthook = before

@@ -1,0 +1,172 @@
+"""Image files of every kind, decoded as a viewer would show them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageCms
+
+from colornet.data.images import open_rgb
+from tests.colornet.data.files import (
+    Pixels,
+    damaged_files,
+    noise,
+    shown,
+    swapped_profile,
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "largest"),
+    [
+        ("gray.png", np.uint16, 65535),  # mode I;16
+        ("gray.tif", ">u2", 65535),  # I;16B
+        ("gray.tif", np.int32, 65535),  # I
+        ("gray.tif", np.int32, 2**30),  # I, beyond 16 bits
+        ("gray.tif", np.float32, 1),  # F
+        ("gray.tif", np.float32, 255),
+        ("gray.tif", np.float32, 4000),
+        ("gray.pgm", np.uint16, 65535),
+    ],
+)
+def test_gray_of_more_than_8_bits_keeps_its_gradient(tmp_path: Path, name: str, dtype: str, largest: float) -> None:
+    gradient = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    deep = (gradient / 255.0 * largest).astype(dtype)
+    result = shown(tmp_path / name, Image.fromarray(deep))
+    assert np.abs(result - gradient[..., None].astype(int)).max() <= (largest == 2**30)  # rounded to float64
+
+
+def test_deep_gray_of_one_shade_is_black(tmp_path: Path) -> None:
+    assert not shown(tmp_path / "flat.tif", Image.fromarray(np.full((8, 8), 70_000, np.int32))).any()
+
+
+UPRIGHT: dict[int, Callable[[Pixels], Pixels]] = {  # EXIF 2.32, 4.6.4 A: what to do with the stored rows
+    1: lambda stored: stored,
+    2: np.fliplr,
+    3: lambda stored: np.rot90(stored, 2),
+    4: np.flipud,
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: np.rot90(stored, 2).swapaxes(0, 1),
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("suffix", ["png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_exif_orientation_is_applied(tmp_path: Path, orientation: int, suffix: str) -> None:
+    stored = noise(1)[0][:20]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    options = {"lossless": True} if suffix == "webp" else {}
+    result = shown(tmp_path / f"photo.{suffix}", Image.fromarray(stored), exif=exif, **options)
+    assert np.array_equal(result, UPRIGHT[orientation](stored))
+
+
+def test_damaged_exif_is_ignored(tmp_path: Path) -> None:
+    pixels = noise(1)[0]
+    assert np.array_equal(shown(tmp_path / "a.png", Image.fromarray(pixels), exif=b"Exif\0\0MM\0*\0"), pixels)
+
+
+@pytest.mark.parametrize(
+    ("mode", "color", "expected"),
+    [
+        ("1", 0, 0),
+        ("1", 1, 255),
+        ("L", 100, 100),
+        ("LA", (100, 255), 100),
+        ("LA", (100, 0), 255),
+        ("RGBA", (10, 20, 30, 255), (10, 20, 30)),
+        ("RGBA", (10, 20, 30, 0), 255),
+        ("RGBA", (0, 100, 255, 51), (204, 224, 255)),
+        ("CMYK", (0, 255, 255, 0), (255, 0, 0)),
+        ("CMYK", (0, 0, 0, 255), 0),
+        ("LAB", (255, 128, 128), 255),
+        ("LAB", (138, 209, 198), (255, 0, 0)),
+    ],
+)
+def test_modes_become_rgb(tmp_path: Path, mode: str, color: int | tuple[int, ...], expected: object) -> None:
+    image = Image.new(mode, (4, 4), color)
+    suffix = "tif" if mode in ("CMYK", "LAB") else "png"
+    result = shown(tmp_path / f"image.{suffix}", image)
+    assert np.abs(result - np.broadcast_to(np.array(expected), (4, 4, 3))).max() <= (5 if mode == "LAB" else 2)
+
+
+def test_cmyk_jpeg(tmp_path: Path) -> None:
+    result = shown(tmp_path / "print.jpg", Image.new("CMYK", (16, 16), (0, 255, 255, 0)), quality=100)
+    assert np.abs(result - np.array((255, 0, 0))).max() <= 3
+
+
+@pytest.mark.parametrize("transparency", [None, 1, bytes((255, 0))])
+def test_palette_with_and_without_transparency(tmp_path: Path, transparency: int | bytes | None) -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette((10, 20, 30, 40, 50, 60))
+    image.putpixel((1, 0), 1)
+    options = {} if transparency is None else {"transparency": transparency}
+    result = shown(tmp_path / "palette.png", image, **options)
+    assert result[0].tolist() == [[10, 20, 30], [40, 50, 60] if transparency is None else [255, 255, 255]]
+
+
+@pytest.mark.parametrize(("mode", "key"), [("RGB", (1, 2, 3)), ("L", 7)])
+def test_color_key_is_transparent(tmp_path: Path, mode: str, key: int | tuple[int, ...]) -> None:
+    assert (shown(tmp_path / "key.png", Image.new(mode, (2, 2), key), transparency=key) == 255).all()
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_embedded_profile_is_converted_to_srgb(tmp_path: Path, suffix: str) -> None:
+    image = Image.new("RGB", (16, 16), (250, 120, 20))
+    result = shown(tmp_path / f"wide.{suffix}", image, icc_profile=swapped_profile(), quality=100)
+    assert np.abs(result - np.array((120, 250, 20))).max() <= 4
+
+
+def test_profile_applies_beneath_transparency(tmp_path: Path) -> None:
+    image = Image.new("RGBA", (2, 1), (250, 120, 20, 255))
+    image.putpixel((1, 0), (250, 120, 20, 0))
+    result = shown(tmp_path / "wide.png", image, icc_profile=swapped_profile())
+    assert np.abs(result - np.array([[(120, 250, 20), (255, 255, 255)]])).max() <= 1
+
+
+def test_srgb_profile_changes_nothing(tmp_path: Path) -> None:
+    pixels = noise(1)[0]
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    assert np.array_equal(shown(tmp_path / "srgb.png", Image.fromarray(pixels), icc_profile=profile), pixels)
+
+
+@pytest.mark.parametrize("profile", [b"no profile", swapped_profile()[:300], swapped_profile()])
+def test_damaged_or_unsuitable_profile_is_ignored(tmp_path: Path, profile: bytes) -> None:
+    gray = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    result = shown(tmp_path / "gray.png", Image.fromarray(gray), icc_profile=profile)
+    assert np.array_equal(result, np.repeat(gray[..., None], 3, axis=2))
+
+
+def test_animation_shows_its_first_frame(tmp_path: Path) -> None:
+    frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]
+    result = shown(tmp_path / "a.gif", frames[0], save_all=True, append_images=frames[1:])
+    assert (result == (255, 0, 0)).all()
+
+
+def test_large_jpeg_is_decoded_smaller_but_not_too_small(tmp_path: Path) -> None:
+    ramp = np.linspace(0, 255, 1000, dtype=np.uint8)
+    Image.fromarray(np.broadcast_to(ramp[:, None], (1000, 700))).convert("RGB").save(tmp_path / "a.jpg", quality=95)
+    small = open_rgb(tmp_path / "a.jpg", shorter_side=64)
+    assert small.size == (88, 125)
+    assert open_rgb(tmp_path / "a.jpg", shorter_side=400).size == (700, 1000)
+    full = open_rgb(tmp_path / "a.jpg").resize(small.size, Image.Resampling.BOX)
+    assert np.abs(np.array(small, int) - np.array(full, int)).max() <= 3
+
+
+@pytest.mark.parametrize("name", damaged_files(Path()))
+def test_what_cannot_be_decoded_is_an_os_error(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(damaged_files(tmp_path)[name])
+    with pytest.raises(OSError, match=r"it (is no image|cannot be decoded)|image file is truncated|broken"):
+        open_rgb(tmp_path / name)
+
+
+def test_decompression_bomb_is_an_os_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Image.new("RGB", (100, 100)).save(tmp_path / "bomb.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(OSError, match=r"it has more than 0\.0001 megapixels, the limit"):
+        open_rgb(tmp_path / "bomb.png")
