@@ -10,10 +10,10 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from colornet.runs.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from colornet.config import TrainConfig
 from colornet.errors import InputError
 from colornet.files import remove_leftovers, replacing
+from colornet.runs.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from colornet.runs.provenance import read_provenance, write_json
 
 __all__ = ["RunFolder"]
