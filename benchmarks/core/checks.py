@@ -10,7 +10,8 @@ from typing import Any
 
 from colornet.errors import InputError
 
-__all__ = ["check_alone", "check_fp16", "check_least", "check_out", "check_out_folder", "option"]
+__all__ = ["check_alone", "check_file", "check_fp16", "check_least", "check_new_folder", "check_out",
+           "check_out_folder", "check_range", "option"]  # fmt: skip
 
 
 def check_alone(what: str) -> None:
@@ -21,13 +22,19 @@ def check_alone(what: str) -> None:
 
 def check_least(options: Any, **least: float) -> None:
     """Refuse fields below the least value of each; None is let pass, a tuple needs at least one value, all checked."""
-    for name, low in least.items():
+    check_range(options, **{name: (low, math.inf) for name, low in least.items()})
+
+
+def check_range(options: Any, **bounds: tuple[float, float]) -> None:
+    """Refuse fields outside of the least and the largest value of each, as `check_least` does."""
+    for name, (low, high) in bounds.items():
         value = getattr(options, name)
         if value == ():
             raise InputError(f"{option(name)} is empty: name at least one.")
         for number in value if isinstance(value, tuple) else (value,):
-            if number is not None and not low <= number < math.inf:
-                raise InputError(f"{option(name)} is {number:g}: it must be at least {low:g}.")
+            if number is not None and not (low <= number <= high and number < math.inf):
+                allowed = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
+                raise InputError(f"{option(name)} is {number:g}: it must be {allowed}.")
 
 
 def check_fp16(options: Any) -> None:
@@ -58,6 +65,18 @@ def check_out_folder(out: Path, files: Sequence[str] = ()) -> None:
     for name in files:
         if (out / name).exists():
             raise InputError(f"--out {out} already holds {name}: choose another folder or remove it.")
+
+
+def check_new_folder(name: str, folder: Path | None) -> None:
+    """Refuse a folder, the value of the option of that field, that is a file or holds anything."""
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{option(name)} {folder} exists already: choose another folder or remove it.")
+
+
+def check_file(path: Path | None, advice: str) -> None:
+    """Refuse a path at which there is no file; `advice` says what to give instead."""
+    if path is not None and not path.is_file():
+        raise InputError(f"There is no file {path}: {advice}.")
 
 
 def option(name: str) -> str:

@@ -21,7 +21,7 @@ Record = dict[str, Any]
 Tensors = dict[str, NDArray[Any]]
 
 # Kinds of rows of a quality record, in the order in which tables show them.
-KINDS = ("truth", "floor", "oracle", "nonsense", "unranked", "model")
+KINDS = ("truth", "floor", "oracle", "sanity_check", "unranked", "model")
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,14 @@ def start_record(kind: str, device: torch.device, options: Any) -> Record:
     from colornet.runs.provenance import provenance
 
     values = dataclasses.asdict(options)
-    return {
-        "kind": kind,
-        **provenance(device),
-        "options": {name: str(value) if isinstance(value, Path) else value for name, value in values.items()},
-    }
+    return {"kind": kind, **provenance(device), "options": {name: _plain(value) for name, value in values.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """Return the value of an option as JSON can hold it."""
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def describe_data(loaded: Dataset, *, repeated_to: int) -> Record:
@@ -71,6 +74,8 @@ _RENAMED = [
         (r"\bratio_to_seed\b", "ratio_to_notebook"),
         (r"[Ss]eed pipeline", "notebook pipeline"),
         (r"seed project's", "original notebooks'"),
+        (r"^nonsense$", "sanity_check"),
+        (r"^nonsense, ", "sanity check, "),
         (r"([Cc])olour", r"\1olor"),
         (r"([Gg])rey", r"\1ray"),
     )

@@ -23,7 +23,7 @@ SECTIONS = {
     "quality": "benchmarks.quality.report.section",
     "ablation": "benchmarks.ablation.report",
     "ceiling": "benchmarks.evaluator.report",
-    "validation": "benchmarks.evaluator.report",
+    "evaluator-validation": "benchmarks.evaluator.report",
     "photos": "benchmarks.photos.report",
     "speedrun": "benchmarks.speedrun.report",
     "throughput": "benchmarks.throughput.report",
@@ -118,7 +118,7 @@ def _read_tensors(path: Path, record: Record) -> Tensors:
     if not beside.is_file():
         return {}
     try:
-        tensors = load_file(beside)
+        tensors = {"/".join(map(modernized, name.split("/"))): value for name, value in load_file(beside).items()}
     except SafetensorError as error:
         raise InputError(f"{beside} is damaged, make it again or remove it: {error}.") from None
     for name, images in tensors.items():
