@@ -30,7 +30,7 @@ Kind = Literal["truth", "floor", "oracle", "sanity_check", "model", "unranked"]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: what it is, and how it makes its images of the true ones and the training images."""
+    """A row of the table: what it is, and how its images are made of the true ones and the training images."""
 
     name: str
     kind: Kind
@@ -112,7 +112,7 @@ def _global_mean(images: Tensor, training: Tensor) -> Tensor:
 
 
 def _anothers_ab(images: Tensor, _: Tensor) -> Tensor:
-    # A random cycle through all images: nobody keeps its own colors, whatever the seed.
+    # A random cycle through all images: no image keeps its own colors, whatever the seed.
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     donor = torch.empty_like(order)
     donor[order] = order.roll(1)

@@ -16,8 +16,6 @@ from colornet.files import replacing
 
 __all__ = ["choose_pictures", "write_pictures"]
 
-PER_CLASS = 1  # images of each class in the pictures
-
 
 def choose_pictures(
     results: Sequence[Result], classes: Tensor | None, names: Sequence[str]
@@ -29,8 +27,7 @@ def choose_pictures(
     chosen: dict[str, int] = {}
     if classes is not None:
         for index, name in enumerate(names):
-            first = (classes == index).nonzero().flatten()[:PER_CLASS].tolist()
-            chosen |= {f"{name}, first": position for position in first}
+            chosen |= {f"{name}, first": position for position in (classes == index).nonzero()[:1, 0].tolist()}
         rule = "The first image of each class"
     else:
         count = len(results[0].pixels)

@@ -39,7 +39,7 @@ def verdict(row: Record, truth: Record) -> str:
 
 
 def sepia_blocks(record: Record) -> list[Block]:
-    """Lay out how strong and how sepia the colors of the models are, below the truth's; empty where nobody counted."""
+    """Lay out how strong and how sepia the colors of the models are, below the truth's; empty if unknown."""
     truth, rows = _rows(record)
     if truth is None:
         return []
