@@ -11,7 +11,7 @@ from matplotlib.figure import Figure as Drawing
 from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, PALETTE, STYLE, blank, svg
 from benchmarks.core.record import Record, Result
-from benchmarks.core.sections import Block, Figure, Figures, Legend, Note, Section, measured_on
+from benchmarks.core.sections import Block, Figure, Figures, Legend, Note, PageOnly, Section, measured_on
 from benchmarks.core.tables import Table, format_number, format_percent, headings, line_of
 from colornet.files import replacing
 
@@ -43,7 +43,7 @@ def section(result: Result, colors: Colors) -> Section:
     else:
         title = "Validation of the evaluators"
         figures = [Figure(sweep, [_sweep_svg(record, sweep, f"{sweep} in {result.path}")]) for sweep in _sweeps(record)]
-        blocks += [Note(_SHARES), Legend(_colors(record)), Figures(figures)]
+        blocks.append(PageOnly([Note(_SHARES), Legend(_colors(record)), Figures(figures, "wide")]))
     return Section(title, summarize(record), result.path, blocks)
 
 
@@ -129,7 +129,7 @@ def _colors(record: Record) -> dict[str, str]:
 
 @mpl.rc_context(STYLE)
 def _sweep_svg(record: Record, sweep: str, label: str) -> str:
-    drawing, axes = blank(350, 230)
+    drawing, axes = blank(530, 260)
     _draw_sweep(axes, record, sweep)
     return svg(drawing, label)
 
