@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.quality.color_stats import COLORED
-from benchmarks.quality.summary import Result
+from benchmarks.quality.summary import ScoredRow
 from colornet.metrics.evaluator import CIFAR10_CLASSES
 
 __all__ = ["CATEGORIES", "COUNTED", "SHOWN", "categorize", "describe_failures", "failures_of", "worst_images"]
@@ -90,7 +90,7 @@ def describe_failures(
     }
 
 
-def failures_of(results: Sequence[Result], labels: Tensor | None) -> dict[str, dict[str, Any]]:
+def failures_of(results: Sequence[ScoredRow], labels: Tensor | None) -> dict[str, dict[str, Any]]:
     """Describe the failures of the models that keep the input's lightness: ΔE00 of the others is not of color alone.
 
     Of a model with several runs, the first. `labels` (N,) are classes of CIFAR-10, or None.

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchmarks.quality.summary import Result
+from benchmarks.quality.summary import ScoredRow
 from colornet.evaluation.compare import draw
 from colornet.files import replacing
 
@@ -18,7 +18,7 @@ __all__ = ["choose_pictures", "write_pictures"]
 
 
 def choose_pictures(
-    results: Sequence[Result], classes: Tensor | None, names: Sequence[str]
+    results: Sequence[ScoredRow], classes: Tensor | None, names: Sequence[str]
 ) -> tuple[str, dict[str, int]]:
     """Choose images by a rule: the first of each class, then each model's best and worst by its mean ΔE00.
 
@@ -43,7 +43,7 @@ def choose_pictures(
 
 def write_pictures(
     out: Path,
-    results: Sequence[Result],
+    results: Sequence[ScoredRow],
     positions: list[int],
     planes: Mapping[str, Tensor],
     failures: Mapping[str, Mapping[str, Any]],
