@@ -69,14 +69,14 @@ COMMANDS = {
     ),
     "validate": Command(
         "check that evaluator networks see color: gain, hue, swapped colors, sanity-check baselines",
-        options="benchmarks.evaluator.options:ValidateOptions",
+        options="benchmarks.evaluator.validate_options:ValidateOptions",
         measure="benchmarks.evaluator.validate:measure",
         report="benchmarks.evaluator.report",
         record="validation.json",
     ),
     "ceiling": Command(
         "train a network that predicts colorfulness and class from gray images, to read |ΔCF| by",
-        options="benchmarks.evaluator.options:CeilingOptions",
+        options="benchmarks.evaluator.ceiling_options:CeilingOptions",
         measure="benchmarks.evaluator.ceiling:measure",
         report="benchmarks.evaluator.report",
     ),

@@ -176,7 +176,7 @@ def _floors(config: AblationOptions, accelerator: Accelerator) -> tuple[dict[str
     score = ValidationScore(evaluator, dataset, accelerator, batch_size=_BATCH)
     floors = {}
     for row in reference_rows():
-        if row.kind not in ("floor", "nonsense"):
+        if row.kind not in ("floor", "sanity_check"):
             continue
         made = iter(row.make(images, dataset.train).split(_BATCH))
 

@@ -10,13 +10,15 @@ from typing import Any
 
 from colornet.errors import InputError
 
-__all__ = ["check_above", "check_alone", "check_fp16", "check_least", "check_not_empty", "check_out",
-           "check_out_folder", "option"]  # fmt: skip
+__all__ = ["check_above", "check_alone", "check_file", "check_fp16", "check_least", "check_new_folder",
+           "check_not_empty", "check_out", "check_out_folder", "check_range", "option"]  # fmt: skip
 
 
 def check_above(options: Any, **bounds: float) -> None:
     """Refuse fields that are not above the bound of each; otherwise like `check_least`."""
-    _check_numbers(options, bounds, lambda number, bound: bound < number, "above")
+    for name, bound in bounds.items():
+        if wrong := [number for number in _numbers(options, name) if not bound < number < math.inf]:
+            raise _refusal(name, wrong[0], f"above {bound:g}")
 
 
 def check_alone(what: str) -> None:
@@ -27,18 +29,26 @@ def check_alone(what: str) -> None:
 
 def check_least(options: Any, **least: float) -> None:
     """Refuse fields below the least value of each; None is let pass, a tuple needs at least one value, all checked."""
-    _check_numbers(options, least, lambda number, low: low <= number, "at least")
+    for name, low in least.items():
+        if wrong := [number for number in _numbers(options, name) if not low <= number < math.inf]:
+            raise _refusal(name, wrong[0], f"at least {low:g}")
 
 
-def _check_numbers(
-    options: Any, bounds: dict[str, float], holds: Callable[[float, float], bool], relation: str
-) -> None:
-    for name, bound in bounds.items():
-        value = getattr(options, name)
-        check_not_empty(options, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if number is not None and not (holds(number, bound) and number < math.inf):
-                raise InputError(f"{option(name)} is {number:g}: it must be {relation} {bound:g}.")
+def check_range(options: Any, **bounds: tuple[float, float]) -> None:
+    """Refuse fields outside of the least and the largest value of each; otherwise like `check_least`."""
+    for name, (low, high) in bounds.items():
+        if wrong := [number for number in _numbers(options, name) if not low <= number <= high]:
+            raise _refusal(name, wrong[0], f"from {low:g} to {high:g}")
+
+
+def _numbers(options: Any, name: str) -> list[float]:
+    check_not_empty(options, name)
+    value = getattr(options, name)
+    return [number for number in (value if isinstance(value, tuple) else (value,)) if number is not None]
+
+
+def _refusal(name: str, number: float, allowed: str) -> InputError:
+    return InputError(f"{option(name)} is {number:g}: it must be {allowed}.")
 
 
 def check_not_empty(options: Any, *names: str) -> None:
@@ -76,6 +86,18 @@ def check_out_folder(out: Path, files: Sequence[str] = ()) -> None:
     for name in files:
         if (out / name).exists():
             raise InputError(f"--out {out} already holds {name}: choose another folder or remove it.")
+
+
+def check_new_folder(name: str, folder: Path | None) -> None:
+    """Refuse a folder, the value of the option of that field, that is a file or holds anything."""
+    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InputError(f"{option(name)} {folder} exists already: choose another folder or remove it.")
+
+
+def check_file(path: Path | None, advice: str) -> None:
+    """Refuse a path at which there is no file; `advice` says what to give instead."""
+    if path is not None and not path.is_file():
+        raise InputError(f"There is no file {path}: {advice}.")
 
 
 def option(name: str) -> str:

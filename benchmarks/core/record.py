@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,18 +11,30 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from colornet.errors import InputError
+
 if TYPE_CHECKING:
     import torch
 
     from colornet.data import Dataset
 
-__all__ = ["KINDS", "Record", "Result", "Tensors", "describe_data", "modernized", "start_record", "without_seed"]
+__all__ = [
+    "KINDS",
+    "Record",
+    "Result",
+    "Tensors",
+    "describe_data",
+    "modernized",
+    "read_json",
+    "start_record",
+    "without_seed",
+]
 
 Record = dict[str, Any]
 Tensors = dict[str, NDArray[Any]]
 
 # Kinds of rows of a quality record, in the order in which tables show them.
-KINDS = ("truth", "floor", "oracle", "nonsense", "unranked", "model")
+KINDS = ("truth", "floor", "oracle", "sanity_check", "unranked", "model")
 
 
 @dataclass(frozen=True)
@@ -39,11 +52,14 @@ def start_record(kind: str, device: torch.device, options: Any) -> Record:
     from colornet.runs.provenance import provenance
 
     values = dataclasses.asdict(options)
-    return {
-        "kind": kind,
-        **provenance(device),
-        "options": {name: str(value) if isinstance(value, Path) else value for name, value in values.items()},
-    }
+    return {"kind": kind, **provenance(device), "options": {name: _plain(value) for name, value in values.items()}}
+
+
+def _plain(value: Any) -> Any:
+    """Return the value of an option as JSON can hold it."""
+    if isinstance(value, tuple):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value
 
 
 def describe_data(loaded: Dataset, *, repeated_to: int) -> Record:
@@ -71,9 +87,12 @@ _RENAMED = [
         (r"\bratio_to_seed\b", "ratio_to_notebook"),
         (r"[Ss]eed pipeline", "notebook pipeline"),
         (r"seed project's", "original notebooks'"),
+        (r"^nonsense$", "sanity_check"),
+        (r"^nonsense, ", "sanity check, "),
         (r"([Cc])olour", r"\1olor"),
         (r"([Gg])rey", r"\1ray"),
         (r"([Nn]ormal|[Oo]ptim)is(ation|er)", r"\1iz\2"),
+        (r"([Nn])eighbour", r"\1eighbor"),
     )
 ]
 _KEPT = ("command", "commit", "date", "device", "machine", "versions")
@@ -89,3 +108,11 @@ def modernized(value: Any) -> Any:
         for pattern, replacement in _RENAMED:
             value = pattern.sub(replacement, value)
     return value
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file with the names of today; raise `InputError` for one that is damaged."""
+    try:
+        return modernized(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:  # of the JSON, or of its characters
+        raise InputError(f"{path} is damaged, make it again or remove it: {error}.") from None

@@ -1,10 +1,9 @@
-"""From a finished run to the folder of a released model, which says where it comes from and what it is worth."""
+"""From a finished run to the folder of a released model, with its origin and its results."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import re
 import tempfile
 from pathlib import Path
@@ -15,11 +14,13 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from benchmarks.core.record import modernized, read_json
+from benchmarks.core.tables import Table, format_number, headings, line_of
 from benchmarks.release.options import ReleaseOptions
 from colornet.color import to_float, to_uint8
-from colornet.config import TrainConfig
+from colornet.config import TrainConfig, load_config
 from colornet.data import Dataset, load_dataset
-from colornet.errors import InputError
+from colornet.errors import InputError, printable
 from colornet.models.build import color_space
 from colornet.models.unet import UNet
 from colornet.runs.model_card import model_card, validations
@@ -39,7 +40,7 @@ _MEASURES = {
     "e_cifar10_v1": ("e, the same as a share of the gray image's: 0 is real, 1 is gray", 3),
     "cf": ("colorfulness CF", 1),
     "delta_cf": ("ΔCF, mean CF less that of the truth", 1),
-    "delta_cf_image": ("mean \\|ΔCF\\|", 1),
+    "delta_cf_image": ("mean |ΔCF|", 1),
     "psnr": ("PSNR (dB)", 2),
     "ciede2000": ("CIEDE2000", 2),
     "accuracy": ("images whose class the cifar10-v1 classifier names (%)", 1),
@@ -51,28 +52,28 @@ _ABOUT = {
 }
 
 
-def release(config: ReleaseOptions, trained: TrainConfig) -> dict[str, Any]:
-    """Write the folder of a released model, whole or not at all, and return its record.
+def release(options: ReleaseOptions) -> None:
+    """Write the folder of a released model, whole or not at all, and say what it holds.
 
     Raises `InputError` for a run that is not finished, other images than it was trained on, results of another run, and
     a network whose colors half precision changes by more than `TOLERANCE`.
     """
-    run = config.run
-    dataset = load_dataset(config.data or trained.data, image_size=trained.image_size, cache_dir=config.cache_dir)
+    run, trained = options.run, load_config(options.run)
+    dataset = load_dataset(options.data or trained.data, image_size=trained.image_size, cache_dir=options.cache_dir)
     starts = read_provenance(run) or []
     if not starts or starts[-1]["data"] != dataset.fingerprint:
-        raise InputError(f"The images of {config.data or trained.data} are not those that {run} saw: give --data.")
+        raise InputError(f"The images of {options.data or trained.data} are not those that {run} saw: give --data.")
     step = _check_finished(run, trained, dataset)
     seen = step * trained.batch_size + images_before(run)
     starts = [start for start in starts if start["step"] < step]  # later ones did nothing
-    measured = None if config.quality is None else _measured(config.quality, run, starts, seen)
+    measured = None if options.quality is None else _measured(options.quality, run, starts, seen)
     _, network = load_run(run)
     images = dataset.validation[torch.linspace(0, len(dataset.validation) - 1, _COMPARED).long()]
 
     public = dataclasses.replace(
         trained,
         data=dataset.name,
-        run_dir=config.name,
+        run_dir=options.name,
         cache_dir=None,
         init_from=trained.init_from and Path(trained.init_from).name,
     )
@@ -80,7 +81,7 @@ def release(config: ReleaseOptions, trained: TrainConfig) -> dict[str, Any]:
     weights = _halved(network, step)
     made = provenance(torch.device("cpu"))
     record: dict[str, Any] = {
-        "name": config.name,
+        "name": options.name,
         "sha256": hashlib.sha256(weights).hexdigest(),
         "bytes": len(weights),
         "images_seen": seen,
@@ -88,9 +89,9 @@ def release(config: ReleaseOptions, trained: TrainConfig) -> dict[str, Any]:
         **made,
         "command": _without_folders(made["command"]),
     }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{config.out.name}.part-", dir=config.out.parent) as temporary:
-        folder = Path(temporary) / config.name
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{options.out.name}.part-", dir=options.out.parent) as temporary:
+        folder = Path(temporary) / options.name
         folder.mkdir()
         (folder / "model.safetensors").write_bytes(weights)
         write_json(folder / "config.json", dataclasses.asdict(public))
@@ -104,8 +105,13 @@ def release(config: ReleaseOptions, trained: TrainConfig) -> dict[str, Any]:
         write_json(folder / "release.json", record)
         card = _card(run, public, starts, dataset, record)
         (folder / "README.md").write_text(card, encoding="utf-8")
-        folder.rename(config.out)
-    return record
+        folder.rename(options.out)
+    print(
+        printable(
+            f"{options.out} is written: {record['bytes'] / 1e6:.1f} MB, sha256 {record['sha256']}. Its colors differ "
+            f"from the run's by at most {record['levels']} of 255 levels."
+        )
+    )
 
 
 def _check_finished(run: Path, trained: TrainConfig, dataset: Dataset) -> int:
@@ -122,14 +128,14 @@ def _check_finished(run: Path, trained: TrainConfig, dataset: Dataset) -> int:
 def _measured(quality: Path, run: Path, starts: list[dict[str, Any]], seen: int) -> dict[str, Any]:
     """Find the run's own results in a quality.json: by its origin and the images it had seen, whatever its name was."""
     try:
-        record = json.loads(quality.read_text(encoding="utf-8"))
+        record = read_json(quality)
         (truth,) = (row for row in record["rows"] if row["kind"] == "truth")
         found = [
             (row["values"], index)
             for row in record["rows"]
             if row["kind"] == "model"
             for index, member in enumerate(row["runs"].values())
-            if member["images_seen"] == seen and (member["training"] or [])[:1] == starts[:1]
+            if member["images_seen"] == seen and (member["training"] or [])[:1] == modernized(starts[:1])
         ]
         if not found:
             raise InputError(f"--quality {quality} has no results of {run} as it is now: measure it anew.")
@@ -190,22 +196,22 @@ def _card(
 def _results(test: dict[str, Any] | None) -> list[str]:
     if test is None:
         return []
-    rows = [
-        f"| {label} | {test[name]:.{digits}f} |"
-        for name, (label, digits) in _MEASURES.items()
+    measures = [*_MEASURES.items(), ("cf_truth", ("CF of the truth", 1))]
+    lines = [
+        line_of(label, format_number(test[name], digits))
+        for name, (label, digits) in measures
         if test.get(name) is not None
     ]
+    table = Table("", headings(["measure", "value"]), lines).to_markdown()
     return [
         f"## Results\n\n{test['images']:,} {test['split']} images of `{test['name']}`, at full precision, by "
-        f"`python -m benchmarks quality`.\n\n| measure | value |\n| --- | ---: |\n" + "\n".join(rows) + "\n"
-        f"| CF of the truth | {test['cf_truth']:.1f} |"
+        f"`python -m benchmarks quality`.\n\n{table}"
     ]
 
 
 def _limits(config: TrainConfig, dataset: Dataset, starts: list[dict[str, Any]]) -> str:
-    classes = (
-        f"Pictures of {len(dataset.labels.classes)} classes only" if dataset.labels else "Only what the images show"
-    )
+    labels = dataset.labels
+    classes = f"Pictures of {len(labels.classes)} classes only" if labels else "Only what the images show"
     devices = " and ".join(dict.fromkeys(start["device"] for start in starts))
     side = config.image_size
     return f"""## Limits

@@ -155,7 +155,7 @@ def test_every_row_has_its_values_costs_and_origin(study: tuple[Path, list[str]]
     assert warm["training_flops"] == pytest.approx(half["training_flops"] + cgan["training_flops"] / 2)
     assert warm["training_seconds"] > warm["seconds"] > 0
     assert record["floors"]["gray"]["e"] == 1
-    assert {"nonsense, gradient", "data set's mean ab"} < record["floors"].keys()
+    assert {"sanity check, gradient", "data set's mean ab"} < record["floors"].keys()
     *_, trained, logged = map(json.loads, (out / "runs/cgan-0/metrics.jsonl").read_text().splitlines())
     assert cgan["values"]["fd_cifar10_dev"] == logged["validation/fd_cifar10_dev"]
     assert cgan["values"]["e"] == logged["validation/fd_cifar10_dev"] / record["floors"]["gray"]["fd_cifar10_dev"]
