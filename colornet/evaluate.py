@@ -10,16 +10,16 @@ from typing import Annotated, Literal
 
 import tyro
 
-from colornet.config import TrainConfig, load_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
+from colornet.runs.saved_config import load_config
 
 __all__ = ["EvaluateConfig", "main"]
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What is compared, on which images."""
+    """Which runs to compare, on which images."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]  # folders of runs
     data: str | None = None  # data set: cifar10, sample, or a folder of images (default: what the runs were trained on)
@@ -37,17 +37,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prog = "python -m colornet.evaluate"
     with exiting_on_errors(quiet=quiet):
         config = tyro.cli(EvaluateConfig, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
-        configs = check(config)
-        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+        data = check(config)
+        # Imported late: --help and mistakes do not wait the seconds that importing torch takes.
         from colornet.evaluation.compare import compare
         from colornet.evaluation.loop import connected
 
         with connected(cpu=config.cpu) as accelerator:
-            compare(config, configs, accelerator)
+            compare(
+                config.runs,
+                data,
+                config.split,
+                accelerator,
+                batch_size=config.batch_size,
+                all_grays=config.all_grays,
+                cache_dir=config.cache_dir,
+                out=config.out,
+            )
 
 
-def check(config: EvaluateConfig) -> list[TrainConfig]:
-    """Raise `InputError` for whatever would stop the comparison; return the configurations of the runs."""
+def check(config: EvaluateConfig) -> str:
+    """Raise `InputError` for whatever would stop the comparison; return the name of the data set."""
     if not config.runs:
         raise InputError("No run is named: give the folder of at least one.")
     if config.batch_size < 1:
@@ -58,12 +67,13 @@ def check(config: EvaluateConfig) -> list[TrainConfig]:
         if len(values) > 1:
             listed = ", ".join(map(str, sorted(values)))
             raise InputError(f"The runs differ in {name} ({listed}): compare runs of one kind, or give --data.")
-    check_dataset(config.data or configs[0].data)
+    data = config.data or configs[0].data
+    check_dataset(data)
     if config.out is not None and config.out.exists() and not config.out.is_dir():
         raise InputError(f"--out {config.out} is a file: choose a folder.")
     if config.out is not None and (config.out / "comparison.json").exists():
         raise InputError(f"--out {config.out} already holds a comparison: choose another folder or remove it.")
-    return configs
+    return data
 
 
 if __name__ == "__main__":

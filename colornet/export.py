@@ -14,10 +14,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from colornet.config import load_config
 from colornet.errors import InputError, exiting_on_errors, printable
 from colornet.inference.onnx_model import require
 from colornet.runs.pretrained import find_model
+from colornet.runs.saved_config import load_config
 
 __all__ = ["ExportConfig", "check", "main"]
 

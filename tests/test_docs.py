@@ -35,12 +35,11 @@ from benchmarks.speedrun.report import speedrun_table
 from benchmarks.throughput.options import ThroughputConfig
 from benchmarks.throughput.options import format_table as format_throughput
 from colornet.colorize import ColorizeConfig
-from colornet.config import TrainConfig
+from colornet.config import PRESETS, TrainConfig
 from colornet.demo import DemoConfig
 from colornet.evaluate import EvaluateConfig
 from colornet.export import ExportConfig
 from colornet.metrics.features import evaluator_card
-from colornet.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

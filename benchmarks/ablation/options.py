@@ -17,10 +17,9 @@ from typing import Any, Literal, NamedTuple
 import tyro
 
 from benchmarks.core.checks import check_alone
-from colornet.config import TrainConfig, check_config
+from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
-from colornet.presets import PRESETS
 from colornet.train import parse
 
 __all__ = ["AblationConfig", "Run", "check", "main", "read_plan"]

@@ -18,8 +18,8 @@ from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 
+from colornet.config import PRESETS
 from colornet.models.unet import UNet
-from colornet.presets import PRESETS
 
 __all__ = ["NOTEBOOK_BATCH_SIZE", "NotebookPipeline", "PerImageDataset", "gray_one_by_one"]
 

@@ -16,10 +16,11 @@ from benchmarks.evaluator.options import EvaluatorConfig
 from benchmarks.evaluator.recipe import fit_statistics, labeled_cifar10, optimize
 from colornet.config import TrainConfig
 from colornet.evaluation.loop import gray_floor
+from colornet.files import write_json
 from colornet.metrics.evaluator import Cifar10Classifier
 from colornet.metrics.image import colorfulness
 from colornet.models.unet import count_parameters
-from colornet.runs.provenance import provenance, write_json
+from colornet.runs.provenance import provenance
 from colornet.training.accelerator import choose_precision
 
 __all__ = ["GrayReader", "study"]

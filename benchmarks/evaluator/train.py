@@ -17,9 +17,9 @@ from benchmarks.evaluator.options import EvaluatorConfig
 from benchmarks.evaluator.recipe import fit_statistics, labeled_cifar10, optimize
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 from colornet.config import TrainConfig
-from colornet.files import replacing
+from colornet.files import replacing, write_json
 from colornet.metrics.evaluator import Cifar10Classifier
-from colornet.runs.provenance import provenance, write_json
+from colornet.runs.provenance import provenance
 from colornet.training.accelerator import choose_precision
 
 __all__ = ["ERROR_UNIT", "accuracy", "adjust_chroma", "color_error", "cut_out", "degrade", "train_evaluator",

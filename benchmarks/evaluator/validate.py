@@ -22,12 +22,12 @@ from benchmarks.evaluator.validate_options import ValidateConfig
 from colornet.color import lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_uint8
 from colornet.data import Dataset, load_dataset
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
-from colornet.files import replacing
+from colornet.files import replacing, write_json
 from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import Cifar10Classifier
 from colornet.metrics.features import SHIPPED, evaluator_card, load_evaluator
 from colornet.models.build import color_space
-from colornet.runs.provenance import provenance, write_json
+from colornet.runs.provenance import provenance
 from colornet.runs.run import load_run
 
 __all__ = ["monotone", "spoiled", "validate"]

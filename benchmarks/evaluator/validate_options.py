@@ -14,9 +14,9 @@ from pathlib import Path
 import tyro
 
 from benchmarks.core.checks import check_alone, option
-from colornet.config import load_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
+from colornet.runs.saved_config import load_config
 
 __all__ = ["ValidateConfig", "main"]
 

@@ -16,10 +16,9 @@ import tyro
 
 from benchmarks.core.checks import check_alone, check_out, option
 from benchmarks.throughput.options import sized_preset
-from colornet.config import TrainConfig, check_config
+from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
-from colornet.presets import PRESETS
 
 __all__ = ["GrowthConfig", "main", "train_config"]
 
@@ -60,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.growth.measure import measure
         from benchmarks.growth.report import draw, format_tables
-        from colornet.runs.provenance import write_json
+        from colornet.files import write_json
 
         record = measure(config)
         print(format_tables(record), flush=True)

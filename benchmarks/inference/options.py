@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.inference.measure import measure
-        from colornet.runs.provenance import write_json
+        from colornet.files import write_json
 
         record = measure(config)
         print(format_table(record), flush=True)

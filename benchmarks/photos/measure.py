@@ -24,11 +24,12 @@ from colornet.color import lightness_input, rgb_to_lab, to_float
 from colornet.data import Dataset, load_dataset
 from colornet.data.sample import sample_photos
 from colornet.evaluation.loop import gray_floor, map_images
+from colornet.files import write_json
 from colornet.inference.colorizer import Colorizer
 from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.features import evaluator_card, load_evaluator
 from colornet.metrics.image import ciede2000, colorfulness
-from colornet.runs.provenance import provenance, write_json
+from colornet.runs.provenance import provenance
 
 __all__ = ["study"]
 

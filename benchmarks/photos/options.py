@@ -17,10 +17,10 @@ import tyro
 
 from benchmarks.core.checks import check_alone
 from colornet.colorize import check_model
-from colornet.config import load_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 from colornet.runs.pretrained import RELEASED
+from colornet.runs.saved_config import load_config
 
 __all__ = ["PhotosConfig", "check", "main"]
 

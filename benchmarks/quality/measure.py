@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
@@ -27,12 +26,11 @@ from colornet.color import ColorSpace, lightness_input, to_gray
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_all, colorize_with
-from colornet.files import replacing
+from colornet.files import replacing, write_json
 from colornet.models.build import color_space
 from colornet.models.unet import UNet, count_parameters
-from colornet.runs.model_card import validations
-from colornet.runs.provenance import images_before, provenance, read_provenance, write_json
-from colornet.runs.run import load_run
+from colornet.runs.provenance import provenance
+from colornet.runs.run import Run
 
 __all__ = ["compare", "write_inputs"]
 
@@ -187,8 +185,8 @@ def _measure_group(
         scores, kept, runs, diverse = [], torch.empty(0), {}, []
         for index, run in enumerate(group.members):
             bar.set_postfix_str(run.name)
-            run_config, generator = load_run(run)
-            generator = generator.to(accelerator.device)
+            trained = Run(run)
+            run_config, generator = trained.config, trained.load_generator().to(accelerator.device)
             colorize = functools.partial(
                 _colorize, generator, color_space(run_config), images, accelerator, config.batch_size
             )
@@ -210,12 +208,13 @@ def _measure_group(
                 "config": {
                     **dataclasses.asdict(run_config),
                     "data": Path(run_config.data).name,
+                    "objective": Path(run_config.objective).name,
                     "init_from": run_config.init_from and Path(run_config.init_from).name,
                 },
                 "parameters": count_parameters(generator.requires_grad_(True)),
-                "images_seen": _images_seen(run, run_config.batch_size),
-                "validation": _curve(run, run_config.batch_size),
-                "training": read_provenance(run),
+                "images_seen": trained.images_seen,
+                "validation": trained.validation_curve,
+                "training": trained.starts,
             }
             if kind == "model":
                 bar.update()
@@ -242,18 +241,3 @@ def _about(runs: dict[str, dict[str, Any]], kind: Kind) -> str:
         f"{first['images_seen']:,} training images seen, {len(runs)} seed(s)"
         + ("." if kind == "model" else "; on the mean of the channels, which it was trained on, not on L*.")
     )
-
-
-def _images_seen(run: Path, batch_size: int) -> int:
-    with safe_open(run / "model.safetensors", framework="pt") as file:
-        return int((file.metadata() or {}).get("step", 0)) * batch_size + images_before(run)
-
-
-def _curve(run: Path, batch_size: int) -> list[dict[str, float]]:
-    """Read what a run measured on the validation images while it trained, beside the images that it had seen."""
-    before = images_before(run)
-    return [
-        {"images": record["step"] * batch_size + before}
-        | {name.removeprefix("validation/"): v for name, v in record.items() if name.startswith("validation/")}
-        for record in validations(run)
-    ]

@@ -17,11 +17,11 @@ from typing import Annotated, Literal
 
 import tyro
 
-from colornet.config import FREE_ON_RESUME, TrainConfig, load_config
+from colornet.config import PRESETS, TrainConfig
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
-from colornet.presets import PRESETS
 from colornet.runs.pretrained import RELEASED, find_model
+from colornet.runs.saved_config import FREE_ON_RESUME, load_config
 
 __all__ = ["Group", "QualityConfig", "check", "group_runs", "main"]
 

@@ -18,8 +18,7 @@ from benchmarks.quality.columns import COLUMNS, DISTINCT
 from benchmarks.quality.scorer import Scores
 from colornet.data import Dataset
 from colornet.evaluation.compare import draw
-from colornet.files import replacing
-from colornet.runs.provenance import finite_or_none
+from colornet.files import finite_or_none, replacing
 
 __all__ = ["Result", "choose_pictures", "format_table", "summarize_result", "write_pictures"]
 

@@ -14,9 +14,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from colornet.config import TrainConfig, load_config
+from colornet.config import TrainConfig
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors, printable
+from colornet.runs.saved_config import load_config
 
 __all__ = ["ReleaseConfig", "check", "main"]
 

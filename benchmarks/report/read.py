@@ -15,6 +15,7 @@ from safetensors.numpy import load_file
 
 from benchmarks.core.record import modernized
 from colornet.errors import InputError
+from colornet.runs.run import Run as TrainedRun
 
 __all__ = ["KINDS", "Record", "Result", "Results", "Run", "Tensors", "read_results", "without_seed"]
 
@@ -164,18 +165,10 @@ def _read_tensors(path: Path, record: Record) -> Tensors:
 
 
 def _read_run(folder: Path) -> Run:
-    """Read a run; the last line of its curves may be half written, since it may be going on."""
+    """Read a run, which may be in progress."""
     config = _read_json(folder / "config.json")
     if not isinstance(config, dict) or "batch_size" not in config:
         raise InputError(
             f"{folder / 'config.json'} is incomplete, remove the run or leave it out: it lacks batch_size."
         )
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            if number < len(lines):
-                raise InputError(f"{folder / 'metrics.jsonl'} is damaged in line {number}: remove the line.") from None
-    return Run(folder, config, records)
+    return Run(folder, config, TrainedRun(folder).records)

@@ -26,10 +26,10 @@ from benchmarks.throughput.measure import describe_data
 from benchmarks.throughput.timing import repeat_to_epoch
 from colornet.data import load_dataset
 from colornet.errors import InputError
-from colornet.models.build import build_discriminator, build_generator
 from colornet.models.unet import count_parameters
 from colornet.runs.provenance import provenance
 from colornet.training.accelerator import choose_precision
+from colornet.training.build import trained_networks
 
 __all__ = ["measure"]
 
@@ -210,8 +210,4 @@ def steps_elsewhere(options: ScalingConfig, path: Path, preset: str) -> tuple[di
 def gradient_bytes(options: ScalingConfig, preset: str) -> int:
     """Return the bytes of fp32 gradients that a step of a preset sums over the processes."""
     config = train_config(options, preset, 1, 1)
-    with torch.device("meta"):
-        numbers = count_parameters(build_generator(config))
-        if config.objective == "adversarial":
-            numbers += count_parameters(build_discriminator(config))
-    return 4 * numbers
+    return 4 * sum(map(count_parameters, trained_networks(config).values()))

@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.scaling.legacy_report import draw, format_tables
         from benchmarks.scaling.measure import measure
-        from colornet.runs.provenance import write_json
+        from colornet.files import write_json
 
         record = measure(config)
         print(format_tables(record), flush=True)

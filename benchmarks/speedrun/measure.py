@@ -19,13 +19,13 @@ from benchmarks.core.timing import tf32_setting
 from benchmarks.speedrun.options import SpeedrunConfig, our_config
 from benchmarks.throughput.timing import release, start_accelerator
 from colornet.color import RgbSpace
-from colornet.config import TrainConfig
+from colornet.config import PRESETS, TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import DivergedError, InputError
 from colornet.evaluation.loop import Colorize, colorize_with
+from colornet.files import finite_or_none
 from colornet.models.unet import count_parameters
-from colornet.presets import PRESETS
-from colornet.runs.provenance import finite_or_none, provenance
+from colornet.runs.provenance import provenance
 from colornet.training.accelerator import choose_precision
 from colornet.training.build import build_trainer
 
@@ -210,7 +210,7 @@ def run_ours(
     colorize = colorize_with(trainer.ema, trainer.space, trainer.accelerator)
     rehearsal, training, evaluation = Stopwatch(device), Stopwatch(device), Stopwatch(device)
     with rehearsal.running():
-        trainer.rehearse()
+        trainer.warm_up_ddp()
     curve: list[dict[str, Any]] = []
     reached, reason = False, None
     total, batch = trainer.last_step, config.batch_size

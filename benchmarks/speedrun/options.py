@@ -18,10 +18,9 @@ import tyro
 
 from benchmarks.core.checks import check_alone, check_out, option
 from benchmarks.throughput.options import NOTEBOOK_FACTOR
-from colornet.config import TrainConfig, check_config
+from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
-from colornet.presets import PRESETS
 
 __all__ = ["SpeedrunConfig", "check", "format_result", "main", "our_config"]
 
@@ -33,7 +32,7 @@ class SpeedrunConfig:
     # Ours
     preset: Literal["ae", "notebook-ae"] = "ae"  # what our configuration starts from
     color_space: Literal["rgb", "lab"] = "rgb"  # rgb: from the channel mean, as the notebooks; lab: from 8-bit L*
-    reconstruction_loss: Literal["l1", "mse", "huber"] = "mse"  # distance between the predicted and the true color
+    reconstruction_loss: Literal["l1", "mse"] = "mse"  # distance between the predicted and the true color
     epochs: int | None = None  # the most passes over the images, and the horizon of the learning-rate schedule
     batch_size: int | None = None  # images per step
     lr: float | None = None  # learning rate
@@ -80,7 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.speedrun.measure import race
         from benchmarks.speedrun.plot import draw
-        from colornet.runs.provenance import write_json
+        from colornet.files import write_json
 
         record = race(config)
         print(format_result(record), flush=True)

@@ -27,10 +27,10 @@ from benchmarks.throughput.timing import (
     time_input,
     time_interleaved,
 )
+from colornet.config import PRESETS
 from colornet.data import Dataset, load_dataset
 from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
-from colornet.presets import PRESETS
 from colornet.runs.provenance import provenance
 
 __all__ = ["describe_data", "measure"]

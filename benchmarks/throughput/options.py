@@ -18,10 +18,9 @@ import tyro
 
 from benchmarks.core.checks import check_alone, check_out, option
 from benchmarks.throughput.roofline_table import format_rooflines
-from colornet.config import TrainConfig, check_config
+from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
-from colornet.presets import PRESETS
 
 __all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "ThroughputConfig", "check", "check_presets", "format_table",
            "main", "parse", "preset_config", "sized_preset"]  # fmt: skip
@@ -66,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.throughput.measure import measure
-        from colornet.runs.provenance import write_json
+        from colornet.files import write_json
 
         record = measure(config)
         print(format_table(record), flush=True)

@@ -17,9 +17,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from colornet.models.noise import fixed_noise
-
-__all__ = ["Attention", "GroupNorm", "ResnetBlock", "UNet", "count_parameters"]
+__all__ = ["Attention", "GroupNorm", "ResnetBlock", "UNet", "count_parameters", "fixed_noise"]
 
 
 def count_parameters(network: nn.Module) -> int:
@@ -43,7 +41,7 @@ def _group_norm(channels: int) -> GroupNorm:
 
 Norm = Callable[[int], nn.Module]
 
-_NORMS: dict[str, Norm] = {"group": _group_norm, "batch": nn.BatchNorm2d, "none": lambda _: nn.Identity()}
+_NORMS: dict[str, Norm] = {"group": _group_norm, "batch": nn.BatchNorm2d}
 
 
 class ResnetBlock(nn.Module):
@@ -119,6 +117,22 @@ class Upsample(nn.Sequential):
         super().__init__(nn.Conv2d(in_channels, out_channels, 1), nn.Upsample(scale_factor=2, mode="nearest"))
 
 
+@torch.no_grad()
+def fixed_noise(gray: Tensor, channels: int, sample: int = 0) -> Tensor:
+    """Return standard normal noise (N, channels) that follows from each gray image (N, 1, H, W) and the sample number.
+
+    The same image gets the same noise in any batch and order, on any number of processes and in any program, and
+    different images get independent noise: a multilinear hash of the gray levels at 8 bits, whose upper 53 bits are
+    taken for a uniform number. `gray` spans a range of 1 or 2, as the conditions of the color spaces do.
+    """
+    levels = (gray.float() * 255).round().long().flatten(1)  # (N, H · W)
+    random = torch.Generator().manual_seed(sample)
+    keys = torch.randint(-(2**62), 2**62, (channels, levels.shape[1]), generator=random).to(gray.device)
+    hashes = torch.stack([(levels * key).sum(1) for key in keys], dim=1)  # (N, channels), modulo 2 ** 64
+    uniform = (((hashes >> 11) & (2**53 - 1)).double() + 0.5) / 2**53
+    return (math.sqrt(2) * torch.erfinv(2 * uniform - 1)).clamp(-6, 6).to(gray.dtype)
+
+
 class UNet(nn.Module):
     """The generator: an encoder and a decoder whose levels of the same size are joined by concatenation.
 
@@ -153,7 +167,7 @@ class UNet(nn.Module):
         blocks: int = 2,
         residual: bool = True,
         attention: bool = True,
-        norm: Literal["group", "batch", "none"] = "group",
+        norm: Literal["group", "batch"] = "group",
         noise_channels: int = 0,
         activation_checkpointing: bool = False,
     ) -> None:

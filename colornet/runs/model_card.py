@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from colornet.config import TrainConfig, load_config
+from colornet.config import TrainConfig
 from colornet.files import replacing
-from colornet.runs.provenance import read_provenance
+from colornet.runs.run import Run
 
-__all__ = ["model_card", "validations", "write_model_card"]
+__all__ = ["model_card", "write_model_card"]
 
 # What the card says of the last evaluation on the validation images.
 MEASURES = {
@@ -26,22 +25,15 @@ MEASURES = {
 
 def write_model_card(run_dir: Path) -> None:
     """Write the card of a run from what its folder holds: configuration, origin, last validation."""
-    config = load_config(run_dir)
-    last = (validations(run_dir) or [{}])[-1]
-    card = model_card(run_dir.name, config, read_provenance(run_dir) or [], last)
+    run = Run(run_dir)
+    card = model_card(run_dir.name, run.approach, run.config, run.starts or [], (run.validations or [{}])[-1])
     with replacing(run_dir / "README.md") as path:
         path.write_text(card, encoding="utf-8")
 
 
-def validations(run_dir: Path) -> list[dict[str, Any]]:
-    """Return the records of a run's evaluations in their order; none where only its model was passed on."""
-    path = run_dir / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [record for record in map(json.loads, lines) if "validation/cf" in record]
-
-
 def model_card(
     name: str,
+    approach: str,
     config: TrainConfig,
     starts: list[dict[str, Any]],
     validation: dict[str, Any],
@@ -54,6 +46,7 @@ def model_card(
 
     Args:
         name: of the model.
+        approach: what it was trained as, `Run.approach`.
         config: with which it was trained.
         starts: the records of its `provenance.json`.
         validation: record of its last evaluation.
@@ -61,7 +54,6 @@ def model_card(
         about_data: sentences about the training data, beyond their name.
         more: sections between the validation and the origin.
     """
-    kind = "conditional GAN" if config.objective == "adversarial" else "autoencoder"
     data = Path(config.data).name
     side = config.image_size
     rows = [
@@ -83,7 +75,7 @@ tags:
 
 # {name}
 
-A U-Net that colors gray images, trained as {kind} on images of {side}×{side} pixels.
+A U-Net that colors gray images, trained as {approach} on images of {side}×{side} pixels.
 
 ```python
 from colornet import Colorizer

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import json
-import math
 import os
 import platform
 import shlex
@@ -16,9 +14,7 @@ from typing import Any
 
 import torch
 
-from colornet.files import replacing
-
-__all__ = ["finite_or_none", "images_before", "provenance", "read_provenance", "write_json"]
+__all__ = ["provenance"]
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
@@ -35,29 +31,6 @@ def provenance(device: torch.device) -> dict[str, Any]:
             **{name: version(name) for name in ("colornet", "torch", "torchvision", "accelerate")},
         },
     }
-
-
-def read_provenance(run_dir: Path) -> list[dict[str, Any]] | None:
-    """Read what a run says of its own origin, a record a start; None where only its model was passed on."""
-    path = run_dir / "provenance.json"
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-
-def images_before(run_dir: Path) -> int:
-    """Count the images that the weights of a run had seen before its first step: those of its warm start, or none."""
-    starts = read_provenance(run_dir) or []
-    return next((int(start["init_from"]["images"]) for start in starts if "init_from" in start), 0)
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write a value as JSON, atomically; a number that JSON cannot hold is an error."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def finite_or_none(value: float) -> float | None:
-    """Replace infinity and NaN, which JSON does not know, by None."""
-    return value if math.isfinite(value) else None
 
 
 def _program() -> list[str]:

@@ -1,4 +1,4 @@
-"""The folder of a run: its description, its checkpoints and its model; what it logs is elsewhere."""
+"""The folder of a run, written: its description, its checkpoints and its model; its logs are written elsewhere."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from safetensors.torch import save
 from torch import Tensor
 
-from colornet.runs.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from colornet.config import TrainConfig
 from colornet.errors import InputError
-from colornet.files import remove_leftovers, replacing
-from colornet.runs.provenance import read_provenance, write_json
+from colornet.files import remove_leftovers, replacing, write_json
+from colornet.runs.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
+from colornet.runs.run import Run
 
-__all__ = ["RunFolder"]
+__all__ = ["RunDir"]
 
 
-class RunFolder:
+class RunDir:
     """Writes what makes a run repeatable and resumable, and reads its state back; only one process may write."""
 
     def __init__(self, path: Path) -> None:
@@ -33,7 +33,7 @@ class RunFolder:
             remove_leftovers(folder)
         self.marker.unlink(missing_ok=True)
         write_json(self.path / "config.json", dataclasses.asdict(config))
-        write_json(self.path / "provenance.json", [*(read_provenance(self.path) or []), start])
+        write_json(self.path / "provenance.json", [*(Run(self.path).starts or []), start])
 
     def save(self, state: dict[str, Any], keep: int) -> None:
         """Write a checkpoint of a state and, beside it, its moving average as `model.safetensors`.

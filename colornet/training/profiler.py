@@ -9,8 +9,7 @@ from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import profile, schedule
 from tqdm import tqdm
 
-from colornet.files import replacing
-from colornet.runs.provenance import write_json
+from colornet.files import replacing, write_json
 
 __all__ = ["StepProfiler"]
 

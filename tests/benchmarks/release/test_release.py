@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.release import options as release
 from benchmarks.release.package import TOLERANCE
-from colornet.config import load_config
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
 from colornet.runs import pretrained as released
+from colornet.runs.saved_config import load_config
 from tests.colornet.metrics.test_image import photos
 
 ROOT = Path(__file__).parents[3]

@@ -20,10 +20,10 @@ from benchmarks.speedrun import measure as speedrun_race
 from benchmarks.speedrun import options as speedrun
 from benchmarks.speedrun.measure import held_out_mse, race, run_seed
 from benchmarks.speedrun.options import SpeedrunConfig, format_result, our_config
+from colornet.config import PRESETS
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_with
 from colornet.metrics.image import image_metrics
-from colornet.presets import PRESETS
 from colornet.training.trainer import Trainer
 
 CPU = torch.device("cpu")
@@ -49,11 +49,11 @@ def record(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_ours_is_the_preset_with_the_options_given() -> None:
     options = SpeedrunConfig(width=16, lr=0.5, epochs=2, batch_size=32, cache_dir=Path("elsewhere"))
     expected = dataclasses.replace(
-        PRESETS["ae"][1], color_space="rgb", reconstruction_loss="mse", width=16, lr=0.5, epochs=2, batch_size=32
+        PRESETS["ae"].config, color_space="rgb", reconstruction_loss="mse", width=16, lr=0.5, epochs=2, batch_size=32
     )
     assert our_config(options) == expected
-    assert our_config(SpeedrunConfig(preset="notebook-ae")) == PRESETS["notebook-ae"][1].__class__(
-        **(dataclasses.asdict(PRESETS["notebook-ae"][1]) | {"mixed_precision": "auto"})
+    assert our_config(SpeedrunConfig(preset="notebook-ae")) == PRESETS["notebook-ae"].config.__class__(
+        **(dataclasses.asdict(PRESETS["notebook-ae"].config) | {"mixed_precision": "auto"})
     )
 
 
@@ -206,9 +206,9 @@ def test_what_is_not_reached_has_no_ratio(folder: Path, monkeypatch: pytest.Monk
 
 def test_rehearsal_changes_nothing_but_the_clock(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     curves = []
-    rehearse = Trainer.rehearse
+    warm_up = Trainer.warm_up_ddp
     for rehearsed in (True, False):
-        monkeypatch.setattr(Trainer, "rehearse", rehearse if rehearsed else lambda _: None)
+        monkeypatch.setattr(Trainer, "warm_up_ddp", warm_up if rehearsed else lambda _: None)
         options = SpeedrunConfig(
             width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=1, eval_steps=2, notebook_epochs=1,
             notebook_width=8, data=str(folder), image_size=16, mixed_precision="no", cpu=True,

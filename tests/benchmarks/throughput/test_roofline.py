@@ -13,8 +13,8 @@ from benchmarks.core.timing import copy_bandwidth
 from benchmarks.throughput.roofline import GROUPS, Pass, bound, trace
 from benchmarks.throughput.roofline_table import format_rooflines
 from benchmarks.throughput.timing import COUNTED_IMAGES, Case, count_flops
+from colornet.config import PRESETS
 from colornet.data import Dataset
-from colornet.presets import PRESETS
 
 CPU = torch.device("cpu")
 SIDE = 16
@@ -27,7 +27,7 @@ def images() -> Dataset:
 
 def case(preset: str, **changes: Any) -> Case:
     values = {"width": 8, "discriminator_width": 8, "blocks": 1, "image_size": SIDE, "cpu": True, **changes}
-    return Case(preset, "train", dataclasses.replace(PRESETS[preset][1], **values))
+    return Case(preset, "train", dataclasses.replace(PRESETS[preset].config, **values))
 
 
 def of_group(passes: list[Pass], group: str) -> int:

@@ -25,9 +25,9 @@ from benchmarks.throughput import options as throughput
 from benchmarks.throughput import timing
 from benchmarks.throughput.options import ThroughputConfig, format_table
 from benchmarks.throughput.timing import Case, count_flops, plan, repeat_to_epoch
+from colornet.config import PRESETS
 from colornet.data import Dataset
 from colornet.models.unet import count_parameters
-from colornet.presets import PRESETS
 from colornet.training.trainer import Trainer
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda")
@@ -44,7 +44,7 @@ def dataset(count: int, side: int = 16) -> Dataset:
 
 
 def case(preset: str, mode: timing.Mode, **changes: Any) -> Case:
-    return Case(preset, mode, dataclasses.replace(PRESETS[preset][1], cpu=True, **changes))
+    return Case(preset, mode, dataclasses.replace(PRESETS[preset].config, cpu=True, **changes))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -413,7 +413,7 @@ def test_what_a_gpu_cannot_hold_is_tried_and_released(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 10)
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 30)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
-    on_gpu = dataclasses.replace(case("ae", "train"), config=dataclasses.replace(PRESETS["ae"][1], cpu=False))
+    on_gpu = dataclasses.replace(case("ae", "train"), config=dataclasses.replace(PRESETS["ae"].config, cpu=False))
     found = memory.find_batch(on_gpu, ThroughputConfig(find_batch=True, batch_granularity=16))
     assert (found["batch_size"], found["peak_memory_bytes"], found["capped"]) == (96, 20, False)
     assert len(released) == len(found["tries"])

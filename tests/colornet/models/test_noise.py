@@ -6,7 +6,7 @@ import torch
 
 from colornet.color import LabSpace, RgbSpace, to_float
 from colornet.data import DeviceLoader
-from colornet.models.noise import fixed_noise
+from colornet.models.unet import fixed_noise
 
 
 def test_noise_of_images_is_standard_normal_and_independent() -> None:

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from colornet.color import rgb_to_lab, to_float
-from colornet.config import load_config
 from colornet.evaluation.loop import gray_floor
 from colornet.inference.colorizer import Colorizer
 from colornet.metrics.image import ciede2000, colorfulness
 from colornet.runs.pretrained import RELEASED, find_model
+from colornet.runs.saved_config import load_config
 from tests.colornet.metrics.test_image import photos
 
 

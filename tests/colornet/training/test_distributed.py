@@ -17,10 +17,10 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from colornet.config import load_config
 from colornet.evaluation.loop import colorize_with
 from colornet.metrics.evaluator import CIFAR10_CLASSES
 from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
+from colornet.runs.saved_config import load_config
 from colornet.training import build as compose
 from colornet.training.build import compose_trainer
 from tests.conftest import small
