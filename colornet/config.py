@@ -9,7 +9,6 @@ import math
 import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal, NamedTuple
 
 from colornet.errors import InputError
@@ -104,9 +103,6 @@ def levels_for(image_size: int) -> tuple[int, ...]:
 def check_config(config: TrainConfig, world_size: int = 1) -> None:
     """Raise `InputError` for a value that no run could use, naming the option and what it must be."""
     check_values(config)
-    file, _, _ = config.objective.rpartition(":")
-    if file and not Path(file).is_file():
-        raise InputError(f"--objective names the file {file}, which does not exist: correct the path.")
     _check_processes(config, world_size)
 
 

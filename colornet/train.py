@@ -111,6 +111,9 @@ def check(config: TrainConfig) -> None:
     """Raise `InputError` for whatever would stop the run, without importing torch or writing a file."""
     check_config(config, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     check_dataset(config.data)
+    objective_file, _, _ = config.objective.rpartition(":")
+    if objective_file and not Path(objective_file).is_file():
+        raise InputError(f"--objective names the file {objective_file}, which does not exist: correct the path.")
     run_dir = Path(config.run_dir)
     if not (run_dir / "checkpoints").exists():  # a resumed run no longer needs its origin
         check_init(config)
