@@ -91,8 +91,8 @@ _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks
 def levels_for(image_size: int) -> tuple[int, ...]:
     """Return the multipliers of a network for images of a size: three levels, more as long as the lowest has 8 pixels.
 
-    So attention always sees some 8 × 8 positions, and the network as much of an image at 128 pixels as at 32. Further
-    levels are no wider than the third, and there is none where the size cannot be halved that often.
+    So attention always sees about 8 × 8 positions, and the network sees as much of an image of 128 pixels as of 32.
+    Further levels are as wide as the third. There is no level for which the size cannot be halved.
     """
     levels = list(TrainConfig().multipliers)
     while image_size % 2 ** len(levels) == 0 and image_size // 2 ** len(levels) >= 8:

@@ -11,7 +11,7 @@ from colornet.runs.run import Run
 
 __all__ = ["model_card", "write_model_card"]
 
-# What the card says of the last evaluation on the validation images.
+# The scores of the last evaluation on the validation images that the card lists.
 MEASURES = {
     "fd_cifar10_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_dev",
     "cf": "colorfulness CF",

@@ -1,4 +1,4 @@
-"""Results that can be traced: which command, code, libraries, machine and day made a file of numbers."""
+"""The origin of results: which command, code, libraries and machine made a file, and when."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["provenance"]
 
 
 def provenance(device: torch.device) -> dict[str, Any]:
-    """Say which command, code, libraries and machine are at work, for a file of results."""
+    """Return which command, code, libraries and machine are used, for a file of results."""
     on_gpu = device.type == "cuda"
     return {
         "command": shlex.join([*_program(), *sys.argv[1:]]),
@@ -34,7 +34,7 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def _program() -> list[str]:
-    """Name what was started: a module that python ran, or the file of a script."""
+    """Name the program: a module that Python runs, or the file of a script."""
     specification = sys.modules["__main__"].__spec__
     if specification is None:
         return [Path(sys.argv[0]).name]
@@ -42,9 +42,9 @@ def _program() -> list[str]:
 
 
 def _commit() -> str | None:
-    """Name the commit of the checkout that this package runs from, with `+` after it if files differ.
+    """Name the commit of the checkout that this package runs from, followed by `+` if files differ.
 
-    Where the code travels without its repository, $COLORNET_COMMIT says it; None if nothing does.
+    $COLORNET_COMMIT names it where the code was copied without its repository; None if it is unknown.
     """
     if named := os.environ.get("COLORNET_COMMIT"):
         return named
@@ -55,7 +55,7 @@ def _commit() -> str | None:
         return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
     try:
-        git("ls-files", "--error-unmatch", Path(__file__).name)  # not a copy that is installed inside another checkout
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # fails for a copy inside another checkout
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

@@ -1,4 +1,4 @@
-"""A run folder, read: the one place that knows what training leaves behind."""
+"""Read a run folder; torch is imported only where networks are."""
 
 from __future__ import annotations
 
@@ -6,28 +6,23 @@ import hashlib
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file
 
 from colornet.config import TrainConfig
 from colornet.errors import InputError
-from colornet.models.build import build_generator
-from colornet.models.unet import UNet
-from colornet.objectives.find import built_in_objective
 from colornet.runs.pretrained import check_release
 from colornet.runs.saved_config import load_config
+
+if TYPE_CHECKING:
+    from colornet.models.unet import UNet
 
 __all__ = ["Run", "load_run"]
 
 
 class Run:
-    """The folder of a training, or of a model that was passed on without its logs. Files are read when first needed.
-
-    Every member raises `InputError` where its file is damaged or cannot be used.
-    """
+    """The folder of a training, or of a model that was passed on without its logs. Files are read when first needed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,7 +30,7 @@ class Run:
 
     @cached_property
     def config(self) -> TrainConfig:
-        """The configuration that it was trained with."""
+        """The configuration of the training; `InputError` where it cannot be used."""
         return load_config(self.path)
 
     @cached_property
@@ -46,7 +41,7 @@ class Run:
 
     @cached_property
     def records(self) -> list[dict[str, Any]]:
-        """The records of `metrics.jsonl`; of a training that is running, the last line may be incomplete."""
+        """The records of `metrics.jsonl`, without a last line that is incomplete; `InputError` for other damage."""
         path = self.path / "metrics.jsonl"
         lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
         records = []
@@ -75,7 +70,7 @@ class Run:
     @cached_property
     def step(self) -> int | None:
         """The number of updates after which the weights were saved; None where they do not say."""
-        with safe_open(self.weights, "pt") as file:
+        with safe_open(self.weights, "np") as file:
             step = (file.metadata() or {}).get("step")
         return None if step is None else int(step)
 
@@ -96,6 +91,8 @@ class Run:
         file, _, class_name = self.config.objective.rpartition(":")
         if recorded or file:
             return recorded or class_name
+        from colornet.objectives.find import built_in_objective
+
         return built_in_objective(self.config.objective).description  # earlier versions did not record it
 
     @property
@@ -109,6 +106,11 @@ class Run:
         Raises `InputError` if `model.safetensors` is missing, damaged or does not fit, and for a released model whose
         weights are not those of its `release.json`.
         """
+        import torch
+        from safetensors.torch import load_file
+
+        from colornet.models.build import build_generator
+
         config = self.config
         if not self.weights.is_file():
             raise InputError(f"{self.path} has no model.safetensors yet: train until its first checkpoint.")

@@ -20,7 +20,7 @@ __all__ = ["RunDir"]
 
 
 class RunDir:
-    """Writes what makes a run repeatable and resumable, and reads its state back; only one process may write."""
+    """Writes what makes a run repeatable and resumable, and reads its state; only one process may write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,7 +28,7 @@ class RunDir:
         self.marker = path / "preempted"
 
     def begin(self, config: TrainConfig, start: dict[str, Any]) -> None:
-        """Clean up behind a former start, note this one and the configuration."""
+        """Remove leftovers of earlier starts, and record this one and the configuration."""
         for folder in (self.path, self.path / "samples", self.path / "profile"):
             remove_leftovers(folder)
         self.marker.unlink(missing_ok=True)
@@ -38,16 +38,16 @@ class RunDir:
     def save(self, state: dict[str, Any], keep: int) -> None:
         """Write a checkpoint of a state and, beside it, its moving average as `model.safetensors`.
 
-        Raises `OSError` where the disk takes no more.
+        Raises `OSError` where the disk is full.
         """
-        # The model first: a run killed in between writes both anew, whereas one whose last checkpoint is there is over.
+        # The model first: a run that is killed in between writes both again, one with its last checkpoint does not.
         weights: dict[str, Tensor] = {name: value.cpu().contiguous() for name, value in state["ema"].items()}
         with replacing(self.path / "model.safetensors") as path:
             path.write_bytes(save(weights, metadata={"format": "pt", "step": str(state["step"])}))
         save_checkpoint(self.checkpoints, state["step"], state, keep)
 
     def refused(self, what: str, error: OSError) -> str:
-        """Say what to do where the disk did not take something."""
+        """Return what to tell the user where the disk refused something."""
         try:
             free = f"{shutil.disk_usage(self.path).free / 2**20:,.1f} MiB free there"
         except OSError:
@@ -58,7 +58,7 @@ class RunDir:
         )
 
     def load(self, config: TrainConfig, fingerprint: str) -> dict[str, Any] | None:
-        """Read the newest good state, None if there is none; raise `InputError` for one of other images."""
+        """Read the newest good state, None if there is none; raise `InputError` if it is of other images."""
         path = find_checkpoint(self.checkpoints)
         if path is None:
             return None
@@ -76,6 +76,6 @@ class RunDir:
         return f"the last good checkpoint is {saved[0]}" if saved else "there is no checkpoint yet"
 
     def mark_preempted(self, step: int) -> None:
-        """Leave a file by which a job script knows that the run wants to go on; the next start removes it."""
+        """Write a file that tells a job script to start the run again; the next start removes it."""
         with replacing(self.marker) as path:
             path.write_text(f"{step}\n")

@@ -56,7 +56,6 @@ class RunLog:
     def __init__(self, folder: Path, config: TrainConfig, step: int, charts: Charts) -> None:
         self.folder = folder
         self.charts = {**QUALITY_CHARTS, **charts, **SPEED_CHARTS}
-        self.tags: set[str] = set()
         self._drop_records_after(step)
         self.records = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         # TensorBoard forgets events from `purge_step` on that earlier files of the folder hold.
@@ -124,20 +123,10 @@ class RunLog:
             self.writer._get_file_writer().add_summary(summary, step)
 
     def _drop_records_after(self, step: int) -> None:
-        path = self.folder / "metrics.jsonl"
-        if not path.exists():
-            return
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:  # the last line of a run that was killed
-                continue
-            if record["step"] <= step:
-                kept.append(line + "\n")
-                self.tags |= record.keys() - {"step"}
-        with replacing(path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+        kept = [record for record in Run(self.folder).records if record["step"] <= step]
+        self.tags = {tag for record in kept for tag in record} - {"step"}
+        with replacing(self.folder / "metrics.jsonl") as path:
+            path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
 
 
 def _layout(charts: Charts, tags: Collection[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:
