@@ -51,10 +51,10 @@ class RunDir:
         try:
             free = f"{shutil.disk_usage(self.path).free / 2**20:,.1f} MiB free there"
         except OSError:
-            free = "its disk cannot be asked for room"
+            free = "the free space there is unknown"
         return (
             f"{what} cannot be written to {self.path}: {error.strerror or error}, {free}. "
-            "Older checkpoints are whole: make room, or the folder writable, and go on with --resume auto."
+            "Older checkpoints are intact: free some space or make the folder writable, and go on with --resume auto."
         )
 
     def load(self, config: TrainConfig, fingerprint: str) -> dict[str, Any] | None:
