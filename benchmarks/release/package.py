@@ -176,10 +176,9 @@ def _card(run: Run, config: TrainConfig, starts: list[dict[str, Any]], dataset: 
     ).strip()
     return model_card(
         config.run_dir,
-        run.approach,
+        run,
         config,
         starts,
-        (run.validations or [{}])[-1],
         load=config.run_dir,
         about_data=about,
         more="\n\n".join((*_results(record["test"]), _limits(config, dataset, starts), _file(record))),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
+from types import ModuleType
 
 from colornet.errors import InputError
 from colornet.objectives import Objective
@@ -21,12 +22,10 @@ def find_objective(name: str) -> type[Objective]:
     file, _, class_name = name.rpartition(":")
     if not file:
         return built_in_objective(name)
-    specification = importlib.util.spec_from_file_location(f"colornet_objective_{Path(file).stem}", file)
-    if specification is None or specification.loader is None:
-        raise InputError(f"--objective names {file}, which is no Python file: give FILE.py:CLASS.")
-    module = importlib.util.module_from_spec(specification)
-    sys.modules[specification.name] = module
-    specification.loader.exec_module(module)
+    loader = SourceFileLoader(f"colornet_objective_{Path(file).stem}", file)
+    module = sys.modules[loader.name] = ModuleType(loader.name)
+    module.__file__ = file
+    loader.exec_module(module)
     if not hasattr(module, class_name):
         raise InputError(f"--objective names the class {class_name}, which {file} does not define: correct the name.")
     return getattr(module, class_name)

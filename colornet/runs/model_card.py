@@ -26,34 +26,29 @@ MEASURES = {
 def write_model_card(run_dir: Path) -> None:
     """Write the card of a run from what its folder holds: configuration, origin, last validation."""
     run = Run(run_dir)
-    card = model_card(run_dir.name, run.approach, run.config, run.starts or [], (run.validations or [{}])[-1])
+    card = model_card(run_dir.name, run, run.config, run.starts or [])
     with replacing(run_dir / "README.md") as path:
         path.write_text(card, encoding="utf-8")
 
 
 def model_card(
     name: str,
-    approach: str,
+    run: Run,
     config: TrainConfig,
     starts: list[dict[str, Any]],
-    validation: dict[str, Any],
     *,
     load: str = "path/to/this/folder",
     about_data: str = "",
     more: str = "",
 ) -> str:
-    """Return the text of a card.
+    """Return the text of a model's card, with a configuration and starts as they are published.
 
     Args:
-        name: of the model.
-        approach: what it was trained as, `Run.approach`.
-        config: with which it was trained.
-        starts: the records of its `provenance.json`.
-        validation: record of its last evaluation.
-        load: what `Colorizer.load` takes for it.
+        load: what `Colorizer.load` takes for the model.
         about_data: sentences about the training data, beyond their name.
         more: sections between the validation and the origin.
     """
+    validation = (run.validations or [{}])[-1]
     data = Path(config.data).name
     side = config.image_size
     rows = [
@@ -75,7 +70,7 @@ tags:
 
 # {name}
 
-A U-Net that colors gray images, trained as {approach} on images of {side}×{side} pixels.
+A U-Net that colors gray images, trained as {run.approach} on images of {side}×{side} pixels.
 
 ```python
 from colornet import Colorizer

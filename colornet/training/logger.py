@@ -83,9 +83,8 @@ class RunLog:
         self.records.flush()
         if not values.keys() <= self.tags:
             self.tags |= values.keys()
-            self._add(
-                custom_scalars(_layout(self.charts, self.tags)), step=step
-            )  # TensorBoard uses the last layout of a run
+            layout = custom_scalars(_layout(self.charts, self.tags))
+            self._add(layout, step=step)  # TensorBoard uses the last one of a run
 
     def evaluation(self, step: int, summary: Mapping[str, float], grid: Tensor, planes: Tensor, chroma: Tensor) -> None:
         """Log an evaluation: its numbers, a uint8 picture (3, H, W) of samples, and the histograms of `ColorCounts`.
