@@ -19,7 +19,7 @@ COMMANDS = {
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Hand the command line over to the command that it names first."""
+    """Run the command that the command line names first, with the remaining arguments."""
     parser = argparse.ArgumentParser(prog="colornet", description=__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"colornet {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")

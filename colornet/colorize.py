@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import tyro
 
 from colornet.command import run_command
-from colornet.config import load_config
 from colornet.data.listing import iter_images
 from colornet.errors import InputError, printable
 from colornet.files import replacing
 from colornet.inference.onnx_model import find_onnx
 from colornet.inference.photos import colored_name, read_photo, to_image, write_photo
 from colornet.runs.pretrained import find_model
+from colornet.runs.saved_config import load_config
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

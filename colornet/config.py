@@ -1,31 +1,19 @@
-"""The configuration of a training run: torch-free, so that `--help` and a typing error answer at once.
+"""The configuration of a training run and the presets to start from, without torch: `--help` and mistakes are fast.
 
 Every field is an option of `python -m colornet.train PRESET`; its trailing comment is the option's help text.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import math
 import reprlib
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, get_type_hints
-
-from typeguard import TypeCheckError, check_type
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
 
 from colornet.errors import InputError
 
-__all__ = [
-    "FREE_ON_RESUME",
-    "TrainConfig",
-    "check_config",
-    "check_init",
-    "differences",
-    "levels_for",
-    "load_config",
-]
+__all__ = ["PRESETS", "Preset", "TrainConfig", "check_config", "check_values", "levels_for"]
 
 
 @dataclass(frozen=True)
@@ -46,20 +34,19 @@ class TrainConfig:
     blocks: int = 2  # blocks per level of the generator
     residual: bool = True  # residual blocks with GroupNorm; no: the original notebooks' convolutions with BatchNorm
     attention: bool = True  # self-attention at the lowest level of the generator
-    norm: Literal["group", "batch", "none"] = "group"  # normalization in residual blocks
-    noise_channels: int = 0  # random numbers an image that the generator sees beside gray; 0: it knows one coloring
+    norm: Literal["group", "batch"] = "group"  # normalization in residual blocks
+    noise_channels: int = 0  # random numbers per image that the generator sees beside gray; 0: one coloring per image
     discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, many logits; dcgan: BatchNorm, one
     discriminator_width: int = 64  # channels of the discriminator's first level
     conditional: bool = True  # let the discriminator see the gray image, too
-    init_from: str | None = None  # begin with the generator of this run (its model.safetensors), of the same shape
+    init_from: str | None = None  # start from the generator of this run (its model.safetensors), of the same shape
 
     # Objective
-    objective: Literal["reconstruction", "adversarial"] = "reconstruction"  # train without or with a discriminator
-    reconstruction_loss: Literal["l1", "mse", "huber"] = "l1"  # distance between the predicted and the true color
-    reconstruction_weight: float = 1.0  # weight of that distance
-    adversarial_loss: Literal["bce", "hinge"] = "bce"  # the game; bce: cross-entropy, non-saturating
+    objective: str = "reconstruction"  # reconstruction, adversarial (with a discriminator), or your own FILE.py:CLASS
+    reconstruction_loss: Literal["l1", "mse"] = "l1"  # distance between the predicted and the true color
+    reconstruction_weight: float = 1.0  # weight of that distance in the adversarial objective
+    adversarial_loss: Literal["bce", "hinge"] = "bce"  # bce: cross-entropy, non-saturating
     r1_weight: float = 0.0  # weight of the gradient penalty on true colors, every 16th step; 0: none
-    diversity_weight: float = 0.0  # of how far noise moves the colors, up to a bound; needs --noise-channels; 0: none
 
     # Optimization
     epochs: int = 30  # passes over the training images; the horizon of the learning-rate schedule
@@ -96,28 +83,7 @@ class TrainConfig:
     dry_run: bool = False  # check everything, print the configuration, train nothing
 
 
-# A resumed run may differ in these fields: they say where and how it runs, not what it computes.
-FREE_ON_RESUME = frozenset(
-    {
-        "max_steps",
-        "log_every",
-        "eval_every",
-        "compile",
-        "activation_checkpointing",
-        "cpu",
-        "device_budget",
-        "num_processes",
-        "run_dir",
-        "resume",
-        "cache_dir",
-        "hang_timeout",
-        "profile",
-        "dry_run",
-    }
-)
-
-
-# Beyond these lies a slip of the keyboard, or the configuration of somebody who means harm.
+# Values beyond these are typing errors, or come from a malicious configuration file.
 _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1,
          "noise_channels": 4096}  # fmt: skip
 
@@ -125,8 +91,8 @@ _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks
 def levels_for(image_size: int) -> tuple[int, ...]:
     """Return the multipliers of a network for images of a size: three levels, more as long as the lowest has 8 pixels.
 
-    So attention always sees some 8 × 8 positions, and the network as much of an image at 128 pixels as at 32. Further
-    levels are no wider than the third, and there is none where the size cannot be halved that often.
+    So attention always sees about 8 × 8 positions, and the network sees as much of an image of 128 pixels as of 32.
+    Further levels are as wide as the third. There is no level for which the size cannot be halved.
     """
     levels = list(TrainConfig().multipliers)
     while image_size % 2 ** len(levels) == 0 and image_size // 2 ** len(levels) >= 8:
@@ -136,11 +102,12 @@ def levels_for(image_size: int) -> tuple[int, ...]:
 
 def check_config(config: TrainConfig, world_size: int = 1) -> None:
     """Raise `InputError` for a value that no run could use, naming the option and what it must be."""
-    _check_values(config)
+    check_values(config)
     _check_processes(config, world_size)
 
 
-def _check_values(config: TrainConfig) -> None:
+def check_values(config: TrainConfig) -> None:
+    """Raise `InputError` for a value that makes no sense on any machine; saved configurations must pass this, too."""
     for name in ("image_size", "width", "blocks", "discriminator_width", "epochs", "batch_size", "accumulation_steps",
                  "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
         _require(getattr(config, name) >= 1, config, name, "at least 1")
@@ -153,9 +120,8 @@ def _check_values(config: TrainConfig) -> None:
         _require(0 < getattr(config, name) < math.inf, config, name, "a positive number")
     for name in ("beta1", "beta2", "ema_decay"):
         _require(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
-    for name in ("reconstruction_weight", "r1_weight", "diversity_weight"):
+    for name in ("reconstruction_weight", "r1_weight"):
         _require(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
-    _check_game(config)
     _require(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
     budget = config.device_budget
     _require(budget is None or 0 <= budget < math.inf, config, "device_budget", "a number of GiB of at least 0")
@@ -166,16 +132,7 @@ def _check_values(config: TrainConfig) -> None:
     _require(min(levels) >= 1, config, "multipliers", "numbers of at least 1")
     _require(max(levels) <= _MOST["width"], config, "multipliers", f"numbers of at most {_MOST['width']:,}")
     _check_image_size(config)
-
-
-def _check_game(config: TrainConfig) -> None:
-    game = config.objective == "adversarial"
-    _require(game or not config.r1_weight, config, "r1_weight", "0 without a discriminator")
-    # Where statistics of a batch are part of the logits, there is no gradient of one image's.
-    patch = config.discriminator == "patch"
-    _require(patch or not config.r1_weight, config, "r1_weight", "0 unless --discriminator patch")
-    noisy = game and config.noise_channels > 0
-    _require(noisy or not config.diversity_weight, config, "diversity_weight", "0 without a game and --noise-channels")
+    _check_objective(config)
 
 
 def _check_image_size(config: TrainConfig) -> None:
@@ -185,11 +142,15 @@ def _check_image_size(config: TrainConfig) -> None:
         f"{len(config.multipliers)} levels",
     )  # fmt: skip
     _require(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
-    if config.objective == "adversarial" and config.discriminator == "dcgan":
-        power_of_two = config.image_size & (config.image_size - 1) == 0
-        _require(power_of_two, config, "image_size", "a power of two for --discriminator dcgan")
-    if config.objective == "adversarial" and config.discriminator == "patch":
-        _require(config.image_size % 4 == 0, config, "image_size", "a multiple of 4 for --discriminator patch")
+
+
+def _check_objective(config: TrainConfig) -> None:
+    checks = {preset.config.objective: preset.check for preset in PRESETS.values()}
+    file, _, name = config.objective.rpartition(":")
+    known = file.endswith(".py") and name.isidentifier() if file else name in checks
+    _require(known, config, "objective", f"one of {', '.join(checks)}, or your own FILE.py:CLASS")
+    if not file:  # the class of a user's own objective checks its options when it is built
+        checks[name](config)
 
 
 def _check_processes(config: TrainConfig, world_size: int) -> None:
@@ -213,68 +174,85 @@ def _require(ok: bool, config: TrainConfig, name: str, wanted: str) -> None:
         raise InputError(f"--{name.replace('_', '-')} is {shown}: it must be {wanted}.")
 
 
-def load_config(run_dir: Path) -> TrainConfig:
-    """Read the `config.json` of a run folder; `InputError` if there is none, or none that a run could have written."""
-    path = run_dir / "config.json"
-    if not path.is_file():
-        raise InputError(f"{run_dir} is no run: it holds no config.json; name a folder that training wrote.")
-    try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        known = {field.name for field in dataclasses.fields(TrainConfig)}
-        if unknown := values.keys() - known:
-            raise ValueError(f"it has the unknown field {min(unknown)!r}, from another version perhaps")
-        config = TrainConfig(**{**values, "multipliers": tuple(values["multipliers"])})
-        _check_types(config)
-        _check_values(config)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError) as error:
-        reason = str(error).rstrip(".")
-        raise InputError(
-            f"{path} cannot be used: {reason}; restore it, or start again in another --run-dir."
-        ) from error
-    return config
+def _check_without_discriminator(config: TrainConfig) -> None:
+    _require(not config.r1_weight, config, "r1_weight", "0 without a discriminator")
 
 
-# What two generators have in common if the weights of one fit into the other.
-_SHAPE = ("color_space", "width", "multipliers", "blocks", "residual", "attention", "norm")
+def _check_discriminator(config: TrainConfig) -> None:
+    # Batch statistics enter the logits of the other discriminator: no gradient belongs to one image alone.
+    patch = config.discriminator == "patch"
+    _require(patch or not config.r1_weight, config, "r1_weight", "0 unless --discriminator patch")
+    size = config.image_size
+    if patch:
+        _require(size % 4 == 0, config, "image_size", "a multiple of 4 for --discriminator patch")
+    else:
+        _require(size & (size - 1) == 0, config, "image_size", "a power of two for --discriminator dcgan")
 
 
-def check_init(config: TrainConfig) -> None:
-    """Raise `InputError` if the generator of the run in --init-from does not fit this configuration.
+class Preset(NamedTuple):
+    """A configuration that a training starts from."""
 
-    It may have no noise input where this one has: the weights that see the noise are zero then.
-    """
-    if config.init_from is None:
-        return
-    run_dir = Path(config.init_from)
-    origin = load_config(run_dir)
-    if not (run_dir / "model.safetensors").is_file():
-        raise InputError(f"--init-from {run_dir} has no model.safetensors yet: train until its first checkpoint.")
-    names = [name for name in _SHAPE if getattr(origin, name) != getattr(config, name)]
-    if origin.noise_channels not in (0, config.noise_channels):
-        names.append("noise_channels")
-    if names:
-        listed = "; ".join(
-            f"--{n.replace('_', '-')} is {getattr(origin, n)} there, not {getattr(config, n)}" for n in names
-        )
-        raise InputError(f"The generator of --init-from {run_dir} has another shape ({listed}): use its values.")
+    about: str  # one line for --help
+    config: TrainConfig
+    check: Callable[[TrainConfig], None]  # of the options that its objective uses; raises `InputError`
 
 
-def _check_types(config: TrainConfig) -> None:
-    for name, kind in get_type_hints(TrainConfig).items():
-        value = getattr(config, name)
-        try:
-            check_type(value, kind)
-        except TypeCheckError as error:
-            raise TypeError(f"{name} is {reprlib.repr(value)}, and {error}") from error
+# The networks and training of the original notebooks as these describe themselves, even where it is not state of the
+# art (README, "Presets").
+_NOTEBOOK = TrainConfig(
+    flip=False,
+    color_space="rgb",
+    width=64,
+    multipliers=(1, 2, 4, 8, 16),
+    residual=False,
+    attention=False,
+    reconstruction_loss="mse",
+    epochs=20,
+    batch_size=64,
+    lr_schedule="exponential",
+    warmup_steps=0,
+    max_grad_norm=None,
+    ema_decay=0.0,
+    mixed_precision="no",
+    run_dir="runs/notebook-ae",
+)
 
-
-def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """Describe the fields, other than those free on resume, in which two configurations differ, with both values.
-
-    A data set is the same wherever its folder lies; whether it holds the same images shows when they are read.
-    """
-    names = (field.name for field in dataclasses.fields(TrainConfig) if field.name not in FREE_ON_RESUME)
-    changed = [name for name in names if getattr(old, name) != getattr(new, name)]
-    if Path(old.data).name == Path(new.data).name:
-        changed = [name for name in changed if name != "data"]
-    return [f"--{name.replace('_', '-')} was {getattr(old, name)} and is {getattr(new, name)}" for name in changed]
+PRESETS: dict[str, Preset] = {
+    "ae": Preset(
+        "Our autoencoder: residual U-Net, from L* to a*b*, L1 loss.", TrainConfig(), _check_without_discriminator
+    ),
+    "cgan": Preset(
+        "Our conditional GAN: the same U-Net against a spectral-norm patch discriminator, cross-entropy and L1.",
+        TrainConfig(
+            objective="adversarial",
+            reconstruction_weight=20.0,
+            lr=4e-4,
+            discriminator_lr=4e-4,
+            beta1=0.5,
+            max_grad_norm=None,
+            run_dir="runs/cgan",
+        ),
+        _check_discriminator,
+    ),
+    "notebook-ae": Preset(
+        "The original notebooks' autoencoder: plain U-Net, from gray to RGB, MSE.",
+        _NOTEBOOK,
+        _check_without_discriminator,
+    ),
+    "notebook-cgan": Preset(
+        "The original notebooks' conditional GAN: the same U-Net against a DCGAN discriminator, BCE and L1.",
+        replace(
+            _NOTEBOOK,
+            objective="adversarial",
+            discriminator="dcgan",
+            reconstruction_loss="l1",
+            reconstruction_weight=100.0,
+            adversarial_loss="bce",
+            lr=2e-4,
+            beta1=0.5,
+            lr_schedule="constant",
+            run_dir="runs/notebook-cgan",
+        ),
+        _check_discriminator,
+    ),
+}

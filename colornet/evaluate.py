@@ -11,16 +11,16 @@ from typing import Annotated, Literal
 import tyro
 
 from colornet.command import run_command
-from colornet.config import TrainConfig, load_config
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
+from colornet.runs.saved_config import load_config
 
 __all__ = ["EvaluateConfig", "evaluate", "main"]
 
 
 @dataclass(frozen=True)
 class EvaluateConfig:
-    """What is compared, on which images."""
+    """Which runs to compare, on which images."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]  # folders of runs
     data: str | None = None  # data set: cifar10, sample, or a folder of images (default: what the runs were trained on)
@@ -41,16 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def evaluate(config: EvaluateConfig) -> None:
     """Check the options and compare, on all processes that were launched."""
-    configs = check(config)
+    data = check(config)
     from colornet.evaluation.compare import compare
     from colornet.evaluation.loop import connected
 
     with connected(cpu=config.cpu) as accelerator:
-        compare(config, configs, accelerator)
+        compare(
+            config.runs,
+            data,
+            config.split,
+            accelerator,
+            batch_size=config.batch_size,
+            all_grays=config.all_grays,
+            cache_dir=config.cache_dir,
+            out=config.out,
+        )
 
 
-def check(config: EvaluateConfig) -> list[TrainConfig]:
-    """Raise `InputError` for whatever would stop the comparison; return the configurations of the runs."""
+def check(config: EvaluateConfig) -> str:
+    """Raise `InputError` for whatever would stop the comparison; return the name of the data set."""
     if not config.runs:
         raise InputError("No run is named: give the folder of at least one.")
     if config.batch_size < 1:
@@ -61,12 +70,13 @@ def check(config: EvaluateConfig) -> list[TrainConfig]:
         if len(values) > 1:
             listed = ", ".join(map(str, sorted(values)))
             raise InputError(f"The runs differ in {name} ({listed}): compare runs of one kind, or give --data.")
-    check_dataset(config.data or configs[0].data)
+    data = config.data or configs[0].data
+    check_dataset(data)
     if config.out is not None and config.out.exists() and not config.out.is_dir():
         raise InputError(f"--out {config.out} is a file: choose a folder.")
     if config.out is not None and (config.out / "comparison.json").exists():
         raise InputError(f"--out {config.out} already holds a comparison: choose another folder or remove it.")
-    return configs
+    return data
 
 
 if __name__ == "__main__":

@@ -15,10 +15,10 @@ from typing import Annotated
 import tyro
 
 from colornet.command import run_command
-from colornet.config import load_config
 from colornet.errors import InputError, printable
 from colornet.inference.onnx_model import require
 from colornet.runs.pretrained import find_model
+from colornet.runs.saved_config import load_config
 
 __all__ = ["ExportConfig", "check", "export", "main"]
 

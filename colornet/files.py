@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
-__all__ = ["remove_leftovers", "replacing", "sync"]
+__all__ = ["finite_or_none", "remove_leftovers", "replacing", "sync", "write_json"]
 
 _PART = ".part-"
 
@@ -31,6 +34,17 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, atomically; a number that JSON cannot hold is an error."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def finite_or_none(value: float) -> float | None:
+    """Replace infinity and NaN, which JSON cannot hold, by None."""
+    return value if math.isfinite(value) else None
 
 
 def remove_leftovers(folder: Path) -> None:

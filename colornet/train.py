@@ -15,17 +15,17 @@ from pathlib import Path
 import tyro
 
 from colornet.command import exiting_on_errors
-from colornet.config import TrainConfig, check_config, check_init, differences, levels_for, load_config
+from colornet.config import PRESETS, TrainConfig, check_config, levels_for
 from colornet.data.listing import KNOWN_DATASETS, check_dataset
 from colornet.errors import InputError, LostProcessError, PreemptedError
-from colornet.presets import PRESETS
+from colornet.runs.saved_config import check_init, differences, load_config
 
 __all__ = ["check", "main", "parse", "train"]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
-    # Every process comes to the same conclusions; one of each machine, whose files may differ, says so.
+    # All processes find the same mistakes; one process of each machine, whose files may differ, prints them.
     quiet = os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")) != "0"
     console = logging.StreamHandler()
     console.setLevel(logging.CRITICAL if quiet else logging.WARNING)
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def train(config: TrainConfig) -> None:
     """Train as the configuration says, on all processes that were launched."""
-    # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
+    # Imported late: --help and mistakes do not wait the seconds that importing torch takes.
     from colornet.training.build import compose_trainer
 
     trainer = None
@@ -56,8 +56,8 @@ def train(config: TrainConfig) -> None:
             f"Process {os.environ.get('RANK', '0')} stops {where}, because another one has ended or cannot be reached; "
             "--resume auto goes on from the last checkpoint."
         ) from error
-    # DDP goes before its process group. The other way round, the group is torn down by DDP's destructor, which holds
-    # Python's lock while it waits for a gloo thread that may want it (a deadlock at exit, seen with torch 2.11).
+    # Delete DDP before its process group. Otherwise DDP's destructor destroys the group, and holds Python's lock while
+    # it waits for a gloo thread that may need the lock (a deadlock at exit, seen with torch 2.11).
     accelerator = trainer.accelerator
     preempted = f"Stopped by a signal after step {trainer.step}; --resume auto goes on." if trainer.preempted else None
     del trainer
@@ -68,7 +68,7 @@ def train(config: TrainConfig) -> None:
 
 
 def _is_lost_connection(error: RuntimeError) -> bool:
-    """Say whether an error comes from what connects the processes; gloo's have no type of their own."""
+    """Return whether an error comes from the connection of the processes; those of gloo have no type of their own."""
     from torch.distributed import DistError
 
     return isinstance(error, DistError) or "gloo/transport" in str(error)
@@ -76,33 +76,47 @@ def _is_lost_connection(error: RuntimeError) -> bool:
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
     """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss."""
-    # Nothing stands for levels that follow the size of the images, unless a preset has its own or the user names some.
+    # No levels: they follow the size of the images, unless a preset has its own or the user gives some.
     presets = {
         name: (about, dataclasses.replace(preset, multipliers=() if preset.residual else preset.multipliers))
-        for name, (about, preset) in PRESETS.items()
+        for name, (about, preset, _) in PRESETS.items()
     }
     config: TrainConfig = tyro.extras.overridable_config_cli(
         presets, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
     )
     if not config.multipliers:
         run = Path(config.run_dir)
-        going_on = config.resume == "auto" and (run / "config.json").is_file()
-        levels = load_config(run).multipliers if going_on else levels_for(config.image_size)
+        resuming = config.resume == "auto" and (run / "config.json").is_file()
+        levels = load_config(run).multipliers if resuming else levels_for(config.image_size)
         config = dataclasses.replace(config, multipliers=levels)
-    if config.init_from is not None:
-        config = dataclasses.replace(config, init_from=str(Path(config.init_from).expanduser().absolute()))
-    folder = Path(config.data).expanduser()
-    if config.data in KNOWN_DATASETS or not folder.is_dir():
-        return config
-    return dataclasses.replace(config, data=str(folder.absolute()))  # a resume may start from elsewhere
+    return _with_absolute_paths(config)
+
+
+def _with_absolute_paths(config: TrainConfig) -> TrainConfig:
+    """Complete the paths that `config.json` keeps: a run may be resumed from another folder."""
+
+    def absolute(path: str) -> str:
+        return str(Path(path).expanduser().absolute())
+
+    file, _, name = config.objective.rpartition(":")
+    is_folder = config.data not in KNOWN_DATASETS and Path(config.data).expanduser().is_dir()
+    return dataclasses.replace(
+        config,
+        data=absolute(config.data) if is_folder else config.data,
+        objective=f"{absolute(file)}:{name}" if file else config.objective,
+        init_from=config.init_from and absolute(config.init_from),
+    )
 
 
 def check(config: TrainConfig) -> None:
-    """Raise `InputError` for whatever would stop the run, without importing torch or touching a file."""
+    """Raise `InputError` for whatever would stop the run, without importing torch or writing a file."""
     check_config(config, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     check_dataset(config.data)
+    objective_file, _, _ = config.objective.rpartition(":")
+    if objective_file and not Path(objective_file).is_file():
+        raise InputError(f"--objective names the file {objective_file}, which does not exist: correct the path.")
     run_dir = Path(config.run_dir)
-    if not (run_dir / "checkpoints").exists():  # a run that goes on needs its origin no more
+    if not (run_dir / "checkpoints").exists():  # a resumed run no longer needs its origin
         check_init(config)
     if not run_dir.exists():
         parent = next(folder for folder in run_dir.absolute().parents if folder.exists())
@@ -117,7 +131,7 @@ def check(config: TrainConfig) -> None:
         raise InputError(
             f"--run-dir {run_dir} is not empty: --resume auto goes on with its run; or choose another folder."
         )
-    if changed := differences(load_config(run_dir), config):
+    if changed := differences(load_config(run_dir, resuming=True), config):
         raise InputError(
             f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "
             "use its values to go on with it, or choose another --run-dir."

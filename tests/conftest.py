@@ -12,8 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from colornet.config import TrainConfig
-from colornet.presets import PRESETS
+from colornet.config import PRESETS, TrainConfig
 
 # Tests run two of them side by side at times; more threads than that only wait for each other.
 torch.set_num_threads(1)
@@ -62,4 +61,4 @@ def small(preset: str, folder: Path, run_dir: Path, **changes: Any) -> TrainConf
         "cpu": True,
         "run_dir": str(run_dir),
     }
-    return dataclasses.replace(PRESETS[preset][1], **(values | changes))
+    return dataclasses.replace(PRESETS[preset].config, **(values | changes))

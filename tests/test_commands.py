@@ -49,6 +49,7 @@ RUN_BY = {
     "sbatch": "test_slurm_starts_the_launcher_once_a_machine",
     "colornet train": "test_run_folder_holds_what_others_script_against",
     "colornet train --image-size 64": "test_own_photographs_train_a_model_that_colors_others",
+    "colornet train --objective": "test_its_curves_are_logged_and_share_its_charts",
     "colornet colorize": "test_folder_keeps_its_structure",
     "colornet colorize --compare": "test_comparison_stands_beside",
     "colornet colorize --saturation": "test_saturation",

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from benchmarks.evaluator.validate_options import ValidateOptions
+from benchmarks.scaling.legacy_report import format_tables
 
 from benchmarks.ablation.options import AblationOptions
 from benchmarks.ablation.tables import format_table
 from benchmarks.core.record import modernized
 from benchmarks.core.tables import table_markdown
 from benchmarks.evaluator.options import EvaluatorOptions
-from benchmarks.evaluator.validate_options import ValidateOptions
 from benchmarks.growth.options import GrowthOptions
 from benchmarks.growth.report import format_tables as format_growth
 from benchmarks.inference.options import InferenceOptions
@@ -28,19 +29,17 @@ from benchmarks.quality.options import QualityOptions
 from benchmarks.quality.report.sepia import cast_table
 from benchmarks.release.options import ReleaseOptions
 from benchmarks.report import ReportOptions
-from benchmarks.scaling.legacy_report import format_tables
 from benchmarks.scaling.options import ScalingOptions
 from benchmarks.speedrun.options import SpeedrunOptions
 from benchmarks.speedrun.report import speedrun_table
 from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.options import format_table as format_throughput
 from colornet.colorize import ColorizeConfig
-from colornet.config import TrainConfig
+from colornet.config import PRESETS, TrainConfig
 from colornet.demo import DemoConfig
 from colornet.evaluate import EvaluateConfig
 from colornet.export import ExportConfig
 from colornet.metrics.evaluator import evaluator_card
-from colornet.presets import PRESETS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

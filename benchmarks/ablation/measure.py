@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import os
 import signal
 import subprocess
@@ -24,18 +23,19 @@ from benchmarks.ablation.options import AblationOptions, Run
 from benchmarks.ablation.tables import format_table
 from benchmarks.baselines.reference_rows import reference_rows
 from benchmarks.core.timing import flops_of
-from colornet.config import TrainConfig, differences, load_config
+from colornet.config import TrainConfig
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.validation import ValidationScore
 from colornet.files import replacing
 from colornet.metrics.evaluator import evaluator_card, load_evaluator
-from colornet.models.build import build_discriminator, build_generator
+from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
-from colornet.objectives import R1_INTERVAL
-from colornet.runs.model_card import validations
-from colornet.runs.provenance import images_before, provenance, read_provenance, write_json
-from colornet.training.build import compose_objective
+from colornet.objectives.adversarial import R1_INTERVAL
+from colornet.runs.provenance import provenance
+from colornet.runs.run import Run as TrainedRun
+from colornet.runs.saved_config import differences, load_config
+from colornet.training.build import compose_objective, trained_networks
 
 __all__ = ["ablate", "read_run", "training_flops"]
 
@@ -197,24 +197,25 @@ def _floors(config: AblationOptions, accelerator: Accelerator) -> tuple[dict[str
 
 def read_run(run_dir: Path) -> dict[str, Any]:
     """Read of a finished run what it measured last, what it has seen, how its loss fell, its time and its origin."""
-    config = load_config(run_dir)
-    records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    last = validations(run_dir)[-1]
+    run = TrainedRun(run_dir)
+    config, last = run.config, run.validations[-1]
     values = {n.removeprefix("validation/"): v for n, v in last.items() if n.startswith("validation/")}
     own = last["step"] * config.batch_size
     seconds, step = 0.0, 0
     curve: dict[str, list[float]] = {"images": [], "loss/reconstruction": []}
-    for record in records:
+    for record in run.records:
         if rate := record.get("speed/images_per_second"):
             seconds += (record["step"] - step) * config.batch_size / rate
             step = record["step"]
             curve["images"].append(step * config.batch_size)
             curve["loss/reconstruction"].append(record["loss/reconstruction"])
-    paths = {n: Path(v).name for n in ("data", "run_dir", "init_from", "cache_dir") if (v := getattr(config, n))}
+    paths = {
+        n: Path(v).name for n in ("data", "objective", "run_dir", "init_from", "cache_dir") if (v := getattr(config, n))
+    }
     return {
         "config": {**dataclasses.asdict(config), **paths},
-        "training": read_provenance(run_dir),
-        "images_seen": own + images_before(run_dir),  # that of what it was started from included
+        "training": run.starts,
+        "images_seen": own + run.images_before,  # that of what it was started from included
         "images_seen_itself": own,
         "seconds": seconds,
         "values": values,
@@ -223,11 +224,7 @@ def read_run(run_dir: Path) -> dict[str, Any]:
 
 
 def _parameters(config: TrainConfig) -> dict[str, int]:
-    with torch.device("meta"):
-        counts = {"generator": count_parameters(build_generator(config))}
-        if config.objective == "adversarial":
-            counts["discriminator"] = count_parameters(build_discriminator(config))
-    return counts
+    return {name: count_parameters(network) for name, network in trained_networks(config).items()}
 
 
 def training_flops(config: TrainConfig) -> float:
@@ -235,8 +232,7 @@ def training_flops(config: TrainConfig) -> float:
     AcceleratorState._reset_state(reset_partial_state=True)  # it may hold a GPU and would refuse the CPU
     accelerator = Accelerator(mixed_precision="no", cpu=True)
     config = dataclasses.replace(config, compile="off")
-    discriminator = build_discriminator(config) if config.objective == "adversarial" else None
-    objective = compose_objective(config, accelerator, build_generator(config), discriminator)
+    objective = compose_objective(config, accelerator, build_generator(config))
     images = torch.randint(0, 256, (_COUNTED, 3, config.image_size, config.image_size), dtype=torch.uint8)
     noise = [torch.randn(_COUNTED, config.noise_channels)] if config.noise_channels else None
     step = functools.partial(objective.training_step, [images], noise=noise)

@@ -18,10 +18,9 @@ import tyro
 
 from benchmarks.core.checks import check_alone
 from colornet.command import exiting_on_errors
-from colornet.config import TrainConfig, check_config
+from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
-from colornet.presets import PRESETS
 from colornet.train import parse
 
 __all__ = ["AblationOptions", "Run", "check", "main", "read_plan"]

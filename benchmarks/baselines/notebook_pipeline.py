@@ -18,8 +18,8 @@ from torch.optim import Adam
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import ToTensor
 
+from colornet.config import PRESETS
 from colornet.models.unet import UNet
-from colornet.presets import PRESETS
 
 __all__ = ["NOTEBOOK_BATCH_SIZE", "NotebookPipeline", "PerImageDataset", "gray_one_by_one"]
 
@@ -60,7 +60,7 @@ class NotebookPipeline:
         self.device = device
         loader = DataLoader(PerImageDataset(images), batch_size=NOTEBOOK_BATCH_SIZE, shuffle=True)
         self.batches = itertools.chain.from_iterable(itertools.repeat(loader))  # one epoch after the other
-        multipliers = PRESETS["notebook-ae"][1].multipliers
+        multipliers = PRESETS["notebook-ae"].config.multipliers
         self.network = UNet(1, 3, width=width, multipliers=multipliers, residual=False, attention=False).to(device)
         self.optimizer = Adam(self.network.parameters(), lr=1e-3)
 

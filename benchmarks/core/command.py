@@ -82,8 +82,7 @@ def _show(record: Record, report: Any) -> None:
 def _write(record: Record, report: Any, out: Path, name: str | None) -> None:
     """Write the record, beside it a plot if there is one and, in a folder, the tables."""
     from benchmarks.core.sections import Section
-    from colornet.files import replacing
-    from colornet.runs.provenance import write_json
+    from colornet.files import replacing, write_json
 
     path = out if name is None else out / name
     write_json(path, record)

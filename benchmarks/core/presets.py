@@ -6,9 +6,8 @@ import dataclasses
 from typing import Any
 
 from benchmarks.core.checks import check_not_empty, option
-from colornet.config import TrainConfig
+from colornet.config import PRESETS, TrainConfig
 from colornet.errors import InputError
-from colornet.presets import PRESETS
 
 __all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "check_notebook_size", "check_presets", "shared_values",
            "sized_preset"]  # fmt: skip
@@ -29,7 +28,7 @@ def sized_preset(options: Any, preset: str, **values: Any) -> TrainConfig:
     values = shared_values(options) | values
     if "width" in values:
         values["discriminator_width"] = values["width"]
-    return dataclasses.replace(PRESETS[preset][1], **values)
+    return dataclasses.replace(PRESETS[preset].config, **values)
 
 
 def check_presets(options: Any, name: str = "presets") -> None:

@@ -18,9 +18,9 @@ from benchmarks.evaluator.augment import ERROR_UNIT, color_error, cut_out, degra
 from benchmarks.evaluator.options import EvaluatorOptions
 from benchmarks.evaluator.recipe import fit_statistics, labeled_cifar10, optimize
 from colornet.config import TrainConfig
-from colornet.files import replacing
+from colornet.files import replacing, write_json
 from colornet.metrics.evaluator import Cifar10Classifier
-from colornet.runs.provenance import provenance, write_json
+from colornet.runs.provenance import provenance
 
 __all__ = ["accuracy", "train_evaluator"]
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.core.device import choose_device
 from benchmarks.core.record import Record, start_record
-from benchmarks.core.stopwatch import Stopwatch
+from benchmarks.core.timing import Stopwatch
 from benchmarks.inference.options import InferenceOptions
 from colornet.color import ColorSpace, to_float, to_uint8
 from colornet.data import load_dataset

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from benchmarks.core.checks import check_alone, check_least, check_out, check_range
 from colornet.colorize import check_model
-from colornet.command import exiting_on_errors
-from colornet.config import load_config
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 from colornet.runs.pretrained import RELEASED
+from colornet.runs.saved_config import load_config
 
 __all__ = ["PhotosOptions", "check", "find_models"]
 

@@ -15,8 +15,7 @@ from benchmarks.quality.summary import describe_members
 from colornet.color import ColorSpace, lightness_input, rgb_to_lab
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
 from colornet.metrics.image import ciede2000
-from colornet.models.noise import fixed_noise
-from colornet.models.unet import UNet
+from colornet.models.unet import UNet, fixed_noise
 
 __all__ = ["diversity_scores", "evenly_spaced", "measure_diversity", "summarize_diversity"]
 

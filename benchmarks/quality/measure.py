@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from safetensors import safe_open
 from torch import Tensor
 from tqdm import tqdm
 
@@ -32,8 +31,7 @@ from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_all, colorize_with, connected
 from colornet.models.build import color_space
 from colornet.models.unet import UNet, count_parameters
-from colornet.runs.model_card import validations
-from colornet.runs.provenance import images_before, read_provenance
+from colornet.runs.provenance import read_provenance
 from colornet.runs.run import load_run
 
 __all__ = ["measure"]
@@ -188,7 +186,7 @@ class Study:
                     measure_diversity(generator, color_space(config), self.images, pixels, accelerator, options)
                 )
             kept = kept if index else pixels
-            runs[str(run) if run.resolve().name in runs else run.resolve().name] = describe_run(run, config, generator)
+            runs[str(run) if run.resolve().name in runs else run.resolve().name] = describe_run(trained, generator)
             if bar is not None:
                 bar.update()
         return ScoredRow(name, kind, _about(runs, kind), scores, kept, runs, summarize_diversity(diverse))
@@ -199,18 +197,20 @@ class Study:
         return colorize_all(colorize, self.images, self.accelerator, batch_size=self.options.batch_size)
 
 
-def describe_run(run: Path, config: TrainConfig, generator: UNet) -> dict[str, Any]:
+def describe_run(run: Run, generator: UNet) -> dict[str, Any]:
     """Say how a run was trained, without paths of this machine."""
+    config = run.config
     return {
         "config": {
             **dataclasses.asdict(config),
             "data": Path(config.data).name,
+            "objective": Path(config.objective).name,
             "init_from": config.init_from and Path(config.init_from).name,
         },
         "parameters": count_parameters(generator.requires_grad_(True)),
-        "images_seen": _images_seen(run, config.batch_size),
-        "validation": _curve(run, config.batch_size),
-        "training": read_provenance(run),
+        "images_seen": run.images_seen,
+        "validation": run.validation_curve,
+        "training": run.starts,
     }
 
 
@@ -236,18 +236,3 @@ def _about(runs: dict[str, dict[str, Any]], kind: Kind) -> str:
         f"{first['images_seen']:,} training images seen, {len(runs)} seed(s)"
         + ("." if kind == "model" else "; on the mean of the channels, which it was trained on, not on L*.")
     )
-
-
-def _images_seen(run: Path, batch_size: int) -> int:
-    with safe_open(run / "model.safetensors", framework="pt") as file:
-        return int((file.metadata() or {}).get("step", 0)) * batch_size + images_before(run)
-
-
-def _curve(run: Path, batch_size: int) -> list[dict[str, float]]:
-    """Read what a run measured on the validation images while it trained, beside the images that it had seen."""
-    before = images_before(run)
-    return [
-        {"images": record["step"] * batch_size + before}
-        | {name.removeprefix("validation/"): v for name, v in record.items() if name.startswith("validation/")}
-        for record in validations(run)
-    ]

@@ -17,11 +17,11 @@ from typing import Annotated, Literal
 import tyro
 
 from benchmarks.core.checks import check_file, check_least, check_new_folder
-from colornet.config import FREE_ON_RESUME, TrainConfig, load_config
+from colornet.config import PRESETS, TrainConfig
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
-from colornet.presets import PRESETS
 from colornet.runs.pretrained import RELEASED, find_model
+from colornet.runs.saved_config import FREE_ON_RESUME, load_config
 
 __all__ = ["Group", "QualityOptions", "check", "find_groups"]
 

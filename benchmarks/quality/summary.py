@@ -14,7 +14,7 @@ from torch import Tensor
 from benchmarks.baselines.reference_rows import Kind
 from benchmarks.quality.columns import BOOTSTRAPPED, COLUMNS, DISTINCT, SHARES
 from benchmarks.quality.scorer import Scores, Values
-from colornet.runs.provenance import finite_or_none
+from colornet.files import finite_or_none
 
 __all__ = ["ScoredRow", "bootstrap", "describe_members", "summarize_result"]
 

@@ -14,9 +14,9 @@ from typing import Annotated, Literal
 import tyro
 
 from benchmarks.core.checks import check_file, check_new_folder
-from colornet.config import load_config
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
+from colornet.runs.saved_config import load_config
 
 __all__ = ["ReleaseOptions", "check"]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -18,14 +17,16 @@ from benchmarks.core.record import modernized, read_json
 from benchmarks.core.tables import Table, format_number, headings, line_of
 from benchmarks.release.options import ReleaseOptions
 from colornet.color import to_float, to_uint8
-from colornet.config import TrainConfig, load_config
+from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError, printable
+from colornet.files import write_json
 from colornet.models.build import color_space
 from colornet.models.unet import UNet
-from colornet.runs.model_card import model_card, validations
-from colornet.runs.provenance import images_before, provenance, read_provenance, write_json
-from colornet.runs.run import load_run
+from colornet.runs.model_card import model_card
+from colornet.runs.provenance import provenance
+from colornet.runs.run import Run
+from colornet.runs.saved_config import load_config
 
 __all__ = ["TOLERANCE", "release"]
 
@@ -58,21 +59,23 @@ def release(options: ReleaseOptions) -> None:
     Raises `InputError` for a run that is not finished, other images than it was trained on, results of another run, and
     a network whose colors half precision changes by more than `TOLERANCE`.
     """
-    run, trained = options.run, load_config(options.run)
+    run = Run(options.run)
+    trained = run.config
     dataset = load_dataset(options.data or trained.data, image_size=trained.image_size, cache_dir=options.cache_dir)
-    starts = read_provenance(run) or []
+    starts = run.starts or []
     if not starts or starts[-1]["data"] != dataset.fingerprint:
-        raise InputError(f"The images of {options.data or trained.data} are not those that {run} saw: give --data.")
+        raise InputError(f"The images of {options.data or trained.data} are not those that {run.path} saw: give --data.")
     step = _check_finished(run, trained, dataset)
-    seen = step * trained.batch_size + images_before(run)
+    seen = run.images_seen
     starts = [start for start in starts if start["step"] < step]  # later ones did nothing
-    measured = None if options.quality is None else _measured(options.quality, run, starts, seen)
-    _, network = load_run(run)
+    measured = None if options.quality is None else _measured(options.quality, run.path, starts, seen)
+    network = run.load_generator()
     images = dataset.validation[torch.linspace(0, len(dataset.validation) - 1, _COMPARED).long()]
 
     public = dataclasses.replace(
         trained,
         data=dataset.name,
+        objective=Path(trained.objective).name,
         run_dir=options.name,
         cache_dir=None,
         init_from=trained.init_from and Path(trained.init_from).name,
@@ -96,10 +99,10 @@ def release(options: ReleaseOptions) -> None:
         (folder / "model.safetensors").write_bytes(weights)
         write_json(folder / "config.json", dataclasses.asdict(public))
         write_json(folder / "provenance.json", starts)
-        record["levels"] = _largest_difference(trained, network, load_run(folder)[1], images)
+        record["levels"] = _largest_difference(trained, network, Run(folder).load_generator(), images)
         if record["levels"] > TOLERANCE:
             raise InputError(
-                f"At half precision, {run} gives colors that differ by {record['levels']} of 255 levels "
+                f"At half precision, {run.path} gives colors that differ by {record['levels']} of 255 levels "
                 f"(allowed: {TOLERANCE}): train it anew, as such weights are too large."
             )
         write_json(folder / "release.json", record)
@@ -114,14 +117,13 @@ def release(options: ReleaseOptions) -> None:
     )
 
 
-def _check_finished(run: Path, trained: TrainConfig, dataset: Dataset) -> int:
+def _check_finished(run: Run, trained: TrainConfig, dataset: Dataset) -> int:
     """Return the step of the model; it must be the last of the run's."""
-    with safe_open(run / "model.safetensors", "pt") as file:
-        step = int((file.metadata() or {}).get("step", 0))
+    step = run.step or 0
     last = trained.epochs * (len(dataset.train) // trained.batch_size)
     last = min(last, trained.max_steps or last)
     if step < last:
-        raise InputError(f"{run} is at step {step:,} of {last:,}: finish it first, with --resume auto.")
+        raise InputError(f"{run.path} is at step {step:,} of {last:,}: finish it first, with --resume auto.")
     return step
 
 
@@ -173,9 +175,7 @@ def _without_folders(command: str) -> str:
     return re.sub(r"(?<![^\s='\"])/(?:[^\s'\"]*/)?", "", command)
 
 
-def _card(
-    run: Path, config: TrainConfig, starts: list[dict[str, Any]], dataset: Dataset, record: dict[str, Any]
-) -> str:
+def _card(run: Run, config: TrainConfig, starts: list[dict[str, Any]], dataset: Dataset, record: dict[str, Any]) -> str:
     origin = next((start["init_from"] for start in starts if "init_from" in start), None)
     warm = f", {origin['images']:,} of them as `{origin['run']}`, with whose weights it began" if origin else ""
     about = (
@@ -184,9 +184,9 @@ def _card(
     ).strip()
     return model_card(
         config.run_dir,
+        run,
         config,
         starts,
-        (validations(run) or [{}])[-1],
         load=config.run_dir,
         about_data=about,
         more="\n\n".join((*_results(record["test"]), _limits(config, dataset, starts), _file(record))),

@@ -28,8 +28,10 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from colornet import train
+from colornet.files import write_json
 from colornet.runs.checkpoint import find_checkpoint, load_checkpoint
-from colornet.runs.provenance import provenance, read_provenance, write_json
+from colornet.runs.provenance import provenance
+from colornet.runs.run import Run
 from colornet.training.trainer import Trainer
 
 SMALL = (
@@ -179,7 +181,7 @@ def kill_and_go_on(config: FaultsOptions, world: int, kills: int, root: Path) ->
         left = [path.name for path in run_dir.rglob(".*")]
         assert not left, f"{run_dir} holds {left}"
     return {"processes": world, "kills": phases.total(), "killed_during": dict(sorted(phases.items())),
-            "runs": runs, "bit_identical": equal, "training": read_provenance(whole)}  # fmt: skip
+            "runs": runs, "bit_identical": equal, "training": Run(whole).starts}  # fmt: skip
 
 
 def main() -> None:

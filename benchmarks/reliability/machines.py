@@ -27,7 +27,8 @@ from benchmarks.reliability.kills import final_state, same
 from benchmarks.reliability.network import Machine, network
 from colornet.command import exiting_on_errors
 from colornet.runs.checkpoint import list_checkpoints
-from colornet.runs.provenance import provenance, read_provenance, write_json
+from colornet.runs.provenance import provenance
+from colornet.runs.run import Run
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
 SMALL = (
@@ -163,7 +164,7 @@ def observe(config: MachinesOptions, machines: Sequence[Machine], root: Path) ->
             row["bit_identical"] = done and same(final_state(training.run_dir), expected)
             if done and event == "none":
                 row["same_scores"] = same_scores(machines[-1], alone.run_dir, training.run_dir)
-            row["training"] = read_provenance(training.run_dir)
+            row["training"] = Run(training.run_dir).starts
             show(row)
             rows[training.run_dir.name] = row
     return rows

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -13,6 +12,7 @@ from safetensors.numpy import load_file
 
 from benchmarks.core.record import KINDS, Record, Result, Tensors, modernized, read_json, without_seed
 from colornet.errors import InputError
+from colornet.runs.run import Run as TrainedRun
 
 __all__ = ["SECTIONS", "Results", "Run", "read_results"]
 
@@ -126,12 +126,4 @@ def _read_run(folder: Path) -> Run:
         raise InputError(
             f"{folder / 'config.json'} is incomplete, remove the run or leave it out: it lacks batch_size."
         )
-    lines = (folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
-    records = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(json.loads(line))
-        except ValueError:
-            if number < len(lines):
-                raise InputError(f"{folder / 'metrics.jsonl'} is damaged in line {number}: remove the line.") from None
-    return Run(folder, config, records)
+    return Run(folder, config, TrainedRun(folder).records)

@@ -12,7 +12,7 @@ from benchmarks.core import plots
 from benchmarks.core.html import Colors, Section, figure, grid, legend, note
 from benchmarks.core.tables import DASH, Cell, Line, Table, format_number, table_html, table_markdown
 from benchmarks.report.read import Result, Results, Run
-from colornet.runs.provenance import images_before
+from colornet.runs.run import Run as TrainedRun
 
 __all__ = ["epochs_table", "steps_per_epoch", "training_section"]
 
@@ -114,7 +114,7 @@ def _factor(measure: _Measure, run: Run) -> float:
 
 def _epochs_before(run: Run, length: float) -> float:
     """Return the epochs that the generator had seen before the run began."""
-    return images_before(run.path) / (length * run.config["batch_size"])
+    return TrainedRun(run.path).images_before / (length * run.config["batch_size"])
 
 
 def epochs_table(runs: Sequence[Run], lengths: Mapping[Path, float], measures: Sequence[_Measure]) -> Table:

@@ -18,17 +18,16 @@ from benchmarks.core.steps import release, start_accelerator, start_trainer
 from benchmarks.core.timing import Stopwatch, tf32_setting
 from benchmarks.speedrun.options import SpeedrunOptions, our_config
 from colornet.color import RgbSpace
-from colornet.config import TrainConfig
+from colornet.config import PRESETS, TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import DivergedError, InputError
 from colornet.evaluation.loop import Colorize, colorize_with
+from colornet.files import finite_or_none
 from colornet.models.unet import count_parameters
-from colornet.presets import PRESETS
-from colornet.runs.provenance import finite_or_none
 
 __all__ = ["held_out_mse", "measure", "run_notebook", "run_ours"]
 
-_NOTEBOOK = PRESETS["notebook-ae"][1]
+_NOTEBOOK = PRESETS["notebook-ae"].config
 
 METHOD = {
     "mse": "mean squared error of RGB in [0, 1] over all held-out pixels, of outputs rounded to 8 bits, for both sides",
@@ -73,7 +72,7 @@ def measure(options: SpeedrunOptions) -> Record:
         runs.append({**run, **_ratios(notebook, run)})
     seconds = statistics.median([run["seconds"] if run["reached"] else math.inf for run in runs])
     cpu_ratio = statistics.median([run["cpu_ratio"] or 0.0 for run in runs])
-    values, original = dataclasses.asdict(config), dataclasses.asdict(PRESETS[options.preset][1])
+    values, original = dataclasses.asdict(config), dataclasses.asdict(PRESETS[options.preset].config)
     same_gray = config.color_space == "rgb"
     return {
         **start_record("speedrun", device, options),
@@ -200,7 +199,7 @@ def run_ours(config: TrainConfig, dataset: Dataset, held_out: Tensor, target: fl
     colorize = colorize_with(trainer.ema, trainer.space, trainer.accelerator)
     compilation, training, evaluation = Stopwatch(device), Stopwatch(device), Stopwatch(device)
     with compilation.running():
-        trainer.rehearse()
+        trainer.warm_up_ddp()
     curve: list[Record] = []
     reached, reason = False, None
     total, batch = trainer.last_step, config.batch_size

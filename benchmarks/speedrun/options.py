@@ -14,9 +14,8 @@ from typing import Literal
 
 from benchmarks.core.checks import check_alone, check_fp16, check_least, check_out
 from benchmarks.core.presets import check_notebook_size, shared_values
-from colornet.config import TrainConfig, check_config
+from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.listing import check_dataset
-from colornet.presets import PRESETS
 
 __all__ = ["SpeedrunOptions", "check", "our_config"]
 
@@ -62,7 +61,7 @@ class SpeedrunOptions:
 
 def our_config(options: SpeedrunOptions) -> TrainConfig:
     """Return our side of the race: the preset with the options that were given; its seed is set for each run."""
-    return dataclasses.replace(PRESETS[options.preset][1], **shared_values(options))
+    return dataclasses.replace(PRESETS[options.preset].config, **shared_values(options))
 
 
 def check(options: SpeedrunOptions) -> None:

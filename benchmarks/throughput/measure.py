@@ -19,10 +19,10 @@ from benchmarks.throughput.largest_batch import check_memory, find_batch
 from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.roofline import bound, trace
 from benchmarks.throughput.timing import NOTEBOOK_WARMUP, Timing, plan, time_input, time_interleaved
+from colornet.config import PRESETS
 from colornet.data import Dataset, load_dataset
 from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
-from colornet.presets import PRESETS
 
 __all__ = ["measure"]
 
@@ -76,7 +76,7 @@ def measure(options: ThroughputOptions) -> Record:
     release()
     notebook = None
     if options.notebook_pipeline:
-        width = options.notebook_width or options.width or PRESETS["notebook-ae"][1].width
+        width = options.notebook_width or options.width or PRESETS["notebook-ae"].config.width
         notebook = NotebookPipeline(dataset.train, width=width, device=device)
 
     outcomes, segments = time_interleaved(cases, dataset, notebook, options)

@@ -1,10 +1,11 @@
-"""Runs side by side on the same held-out images: a table, its numbers as JSON, a picture."""
+"""Compare runs on the same held-out images: a table, its numbers as JSON, a picture."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import torch
 from accelerate import Accelerator
@@ -13,15 +14,13 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from colornet.color import Gray, to_float, to_gray, to_uint8
-from colornet.config import TrainConfig
-from colornet.data import Dataset, load_dataset
-from colornet.evaluate import EvaluateConfig
+from colornet.data import load_dataset
 from colornet.evaluation.loop import Colorize, colorize_with, gray_floor, score
-from colornet.files import replacing
+from colornet.files import finite_or_none, replacing, write_json
 from colornet.metrics.image import summarize
 from colornet.models.build import color_space
-from colornet.runs.provenance import finite_or_none, provenance, read_provenance, write_json
-from colornet.runs.run import load_run
+from colornet.runs.provenance import provenance
+from colornet.runs.run import Run
 
 __all__ = ["compare"]
 
@@ -39,48 +38,68 @@ PICTURED = 16  # images in the picture
 SCALE = 3  # screen pixels per image pixel in it
 
 
-def compare(config: EvaluateConfig, run_configs: list[TrainConfig], accelerator: Accelerator) -> None:
-    """Score the gray floor and every run, print the table and write everything to `config.out`."""
+def compare(
+    folders: Sequence[Path],
+    data: str,
+    split: Literal["test", "validation"],
+    accelerator: Accelerator,
+    *,
+    batch_size: int,
+    all_grays: bool,
+    cache_dir: Path | None,
+    out: Path | None,
+) -> None:
+    """Score the gray floor and the runs in some folders, print the table and write everything to `out`.
+
+    The runs share an image size. `all_grays` scores the other gray versions of the images, too.
+    """
+    runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
     with accelerator.local_main_process_first():
         dataset = load_dataset(
-            config.data or run_configs[0].data,
-            image_size=run_configs[0].image_size,
-            cache_dir=config.cache_dir,
+            data,
+            image_size=next(iter(runs.values())).config.image_size,
+            cache_dir=cache_dir,
             progress=accelerator.is_local_main_process,
         )
-    images = dataset.test if config.split == "test" else dataset.validation
+    images = dataset.test if split == "test" else dataset.validation
     candidates: dict[str, Colorize] = {"gray": gray_floor}
-    if config.all_grays:
+    if all_grays:
         candidates |= {"gray, channel mean": _gray("mean"), "gray, Rec. 601": _gray("rec601")}
-    for run, name in zip(config.runs, _names(config.runs), strict=True):
-        run_config, generator = load_run(run)
-        candidates[name] = colorize_with(generator.to(accelerator.device), color_space(run_config), accelerator)
+    for name, run in runs.items():
+        generator = run.load_generator().to(accelerator.device)
+        candidates[name] = colorize_with(generator, color_space(run.config), accelerator)
 
     rows = {
-        name: summarize(score(colorize, images, accelerator, batch_size=config.batch_size, progress=name))
+        name: summarize(score(colorize, images, accelerator, batch_size=batch_size, progress=name))
         for name, colorize in candidates.items()
     }
     if not accelerator.is_main_process:
         return
     table = format_table(rows)
-    print(f"{config.split} images of {dataset.name}: {len(images):,}\n\n{table}", flush=True)
-    if config.out is None:
+    print(f"{split} images of {dataset.name}: {len(images):,}\n\n{table}", flush=True)
+    if out is None:
         return
 
     chosen = images[torch.linspace(0, len(images) - 1, min(PICTURED, len(images))).long()].to(accelerator.device)
     pictured = {name: colorize(chosen) for name, colorize in candidates.items()} | {"truth": chosen}
-    with replacing(config.out / "comparison.png") as path:
+    with replacing(out / "comparison.png") as path:
         draw(pictured).save(path)
-    with replacing(config.out / "comparison.txt") as path:
+    with replacing(out / "comparison.txt") as path:
         path.write_text(table + "\n", encoding="utf-8")
-    write_json(
-        config.out / "comparison.json", _record(config, run_configs, rows, dataset, len(images), accelerator.device)
-    )
-    print(f"\nWritten to {config.out}: comparison.txt, comparison.json, comparison.png")
+    record = {
+        "data": {"name": dataset.name, "split": split, "images": len(images), "fingerprint": dataset.fingerprint},
+        "rows": {row: {key: finite_or_none(value) for key, value in summary.items()} for row, summary in rows.items()},
+        "runs": {
+            name: {"config": dataclasses.asdict(run.config), "training": run.starts} for name, run in runs.items()
+        },
+        **provenance(accelerator.device),
+    }
+    write_json(out / "comparison.json", record)
+    print(f"\nWritten to {out}: comparison.txt, comparison.json, comparison.png")
 
 
 def format_table(rows: dict[str, dict[str, float]]) -> str:
-    """Lay out the summaries as a table in Markdown that reads as plain text, too; the last row is the truth."""
+    """Format the summaries as a Markdown table that is also readable as plain text; the last row is the truth."""
     width = max(len(name) for name in (*rows, "truth"))
     lines = [
         [" " * width, *COLUMNS],
@@ -98,7 +117,7 @@ def format_table(rows: dict[str, dict[str, float]]) -> str:
 
 
 def draw(rows: dict[str, Tensor]) -> Image.Image:
-    """Draw rows of uint8 images (N, 3, H, W) under each other, the name of each row at its left."""
+    """Draw rows of uint8 images (N, 3, H, W) below each other, with the name of each row at its left."""
     pixels = rearrange([images.cpu() for images in rows.values()], "row n c h w -> (row h) (n w) c")
     grid = repeat(pixels, "h w c -> (h sy) (w sx) c", sy=SCALE, sx=SCALE).numpy()
     font = ImageFont.load_default(size=16)
@@ -116,28 +135,7 @@ def _gray(kind: Gray) -> Colorize:
     return lambda images: to_uint8(to_gray(to_float(images), kind))
 
 
-def _names(runs: tuple[Path, ...]) -> list[str]:
+def _names(runs: Sequence[Path]) -> list[str]:
     """Name runs by their folder, or by their whole path where two share a name."""
     names = [run.resolve().name for run in runs]
     return names if len({*names, "gray", "truth"}) == len(runs) + 2 else [str(run) for run in runs]
-
-
-def _record(
-    config: EvaluateConfig,
-    run_configs: list[TrainConfig],
-    rows: dict[str, dict[str, float]],
-    dataset: Dataset,
-    count: int,
-    device: torch.device,
-) -> dict[str, Any]:
-    """Collect what `comparison.json` holds: the numbers, and all it takes to get them again."""
-    runs = {
-        row: {"config": dataclasses.asdict(run_config), "training": read_provenance(run)}
-        for row, run, run_config in zip(_names(config.runs), config.runs, run_configs, strict=True)
-    }
-    return {
-        "data": {"name": dataset.name, "split": config.split, "images": count, "fingerprint": dataset.fingerprint},
-        "rows": {row: {key: finite_or_none(value) for key, value in summary.items()} for row, summary in rows.items()},
-        "runs": runs,
-        **provenance(device),
-    }

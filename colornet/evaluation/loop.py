@@ -1,4 +1,4 @@
-"""Scoring colorizers on a set of images: every process works on its shard, every process gets all the numbers."""
+"""Score colorizers on a set of images: each process works on its shard, and all processes get all results."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["Colorize", "colorize_all", "colorize_with", "connected", "gather", "
            "sample_grid", "score", "shard"]  # fmt: skip
 
 Colorize = Callable[[Tensor], Tensor]
-"""From true images, uint8 (N, 3, H, W), of which it sees the gray version only, to colored ones of that kind."""
+"""From true images, uint8 (N, 3, H, W), of which it sees only the gray version, to colored images of that shape."""
 
 
 @contextmanager
 def connected(*, cpu: bool) -> Iterator[Accelerator]:
-    """Connect the processes that were launched, for work in fp32, and part them at its end.
+    """Connect the processes that were launched, for work in fp32, and disconnect them at the end.
 
-    One that ends while it is connected is aborted at times, by threads of gloo's (torch 2.14: one end in eight).
+    A process that exits while it is connected is sometimes aborted by gloo's threads (torch 2.14: one exit in eight).
     """
     accelerator = Accelerator(mixed_precision="no", cpu=cpu)
     try:
@@ -43,8 +43,8 @@ def colorize_with(
 ) -> Colorize:
     """Make a `Colorize` of a generator, in the precision of the run.
 
-    It sees the gray version that its color space makes of `gray` of the images, sRGB in [0, 1] both: of the images
-    themselves unless told otherwise, of the protocol's one input with `lightness_input`.
+    `gray` maps sRGB images in [0, 1] to those whose gray version the generator sees: by default, the images
+    themselves; with `lightness_input`, the input that the protocol of `benchmarks quality` gives to all models.
     """
 
     @torch.no_grad()
@@ -58,7 +58,7 @@ def colorize_with(
 
 
 def gray_floor(images: Tensor) -> Tensor:
-    """Color nothing: the gray image that every colorizer must beat."""
+    """Return the gray version of images: the floor that every colorizer must beat."""
     return to_uint8(to_gray(to_float(images), "lightness"))
 
 
@@ -70,10 +70,10 @@ def map_images(
     batch_size: int,
     progress: str | None = None,
 ) -> dict[str, Tensor]:
-    """Apply a function of uint8 images (n, 3, H, W) to batches of a set (N, 3, H, W): its results (N, …) on the CPU.
+    """Apply a function of uint8 images (n, 3, H, W) to batches of a set (N, 3, H, W); return results (N, …) on the CPU.
 
-    Every rank works on its shard and gets all results, in the order of the images. `progress` names a bar, shown by
-    rank 0 on a terminal.
+    Each rank works on its shard and gets all results, in the order of the images. `progress` is the title of a progress
+    bar, shown by rank 0 on a terminal.
     """
     batches = shard(images, accelerator, batch_size=batch_size, progress=progress)
     return gather([function(batch) for batch, _ in batches], len(images), accelerator)
@@ -84,7 +84,7 @@ def shard(
 ) -> Iterator[tuple[Tensor, int]]:
     """Yield the batches of this rank's part of a set (N, 3, H, W), on its device, each with its number of images.
 
-    The parts are contiguous and of equal length: the last image of the set pads them. Padding is not in the number.
+    The parts are contiguous and of equal length: the last image of the set pads them, and is not counted.
     """
     world, rank = accelerator.num_processes, accelerator.process_index
     per_rank = -(-len(images) // world)
@@ -98,13 +98,13 @@ def shard(
 
 
 def gather(parts: list[Mapping[str, Tensor]], count: int, accelerator: Accelerator) -> dict[str, Tensor]:
-    """Join what each rank computed of the batches of its `shard` to the results (count, …) of the set, on the CPU."""
+    """Join the results that the ranks computed from the batches of their `shard` to (count, …), on the CPU."""
     gathered = {name: accelerator.gather(torch.cat([part[name] for part in parts])) for name in parts[0]}
-    return {name: values[:count].cpu() for name, values in gathered.items()}  # behind them, those of the padding
+    return {name: values[:count].cpu() for name, values in gathered.items()}  # without those of the padding
 
 
 def colorize_all(colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int) -> Tensor:
-    """Color a set of uint8 images (N, 3, H, W) on all ranks, as `map_images` does: uint8 of the same shape."""
+    """Colorize a set of uint8 images (N, 3, H, W) on all ranks, as `map_images` does: uint8 of the same shape."""
 
     def color(batch: Tensor) -> dict[str, Tensor]:
         return {"pixels": colorize(batch)}
@@ -115,10 +115,7 @@ def colorize_all(colorize: Colorize, images: Tensor, accelerator: Accelerator, *
 def score(
     colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int, progress: str | None = None
 ) -> dict[str, Tensor]:
-    """Color uint8 images (N, 3, H, W) and measure each: per-image metrics, float64 (N,), in the order of the images.
-
-    Works on all ranks as `map_images` does.
-    """
+    """Colorize uint8 images (N, 3, H, W) on all ranks: per-image metrics, float64 (N,), in the order of the images."""
 
     def measure(truth: Tensor) -> dict[str, Tensor]:
         return image_metrics(colorize(truth), truth)
@@ -127,10 +124,10 @@ def score(
 
 
 def sample_grid(versions: list[Tensor], columns: int = 3, scale: int = 3) -> Tensor:
-    """Lay out versions of the same uint8 images, each (N, 3, H, W), as one picture (3, height, width).
+    """Arrange versions of the same uint8 images, each (N, 3, H, W), as one picture (3, height, width).
 
-    The versions of an image stand side by side, `columns` images in a row; N is a multiple of `columns`. Each pixel
-    becomes `scale` × `scale` pixels, so that small images can be looked at.
+    The versions of an image are side by side, `columns` images in a row; N is a multiple of `columns`. Each pixel
+    becomes `scale` × `scale` pixels.
     """
     picture = rearrange(versions, "version (y x) c h w -> c (y h) (x version w)", x=columns)
     return repeat(picture, "c h w -> c (h sy) (w sx)", sy=scale, sx=scale)

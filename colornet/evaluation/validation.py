@@ -1,4 +1,4 @@
-"""What a run measures of itself: the points of its `validation/` curves."""
+"""The scores that a run computes while it trains: the points of its `validation/` curves."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["ValidationScore"]
 
 
 class ValidationScore:
-    """Reduces colorings of the validation images to numbers; all ranks share the work and get them all."""
+    """Scores colorings of the validation images; all ranks share the work and get all scores."""
 
     def __init__(
         self, evaluator: Cifar10Classifier, dataset: Dataset, accelerator: Accelerator, *, batch_size: int
@@ -34,7 +34,7 @@ class ValidationScore:
     ) -> dict[str, float]:
         """Score colorings of the validation images (N, 3, H, W).
 
-        `watch` is called with outputs and truths (n, 3, H, W): over all ranks, each image comes by once.
+        `watch` is called with outputs and truths (n, 3, H, W): once for each image, over all ranks.
         """
         parts: list[Mapping[str, Tensor]] = []
         for truth, own in shard(images, self.accelerator, batch_size=self.batch_size, progress="validation"):

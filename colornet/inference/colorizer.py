@@ -20,7 +20,7 @@ from colornet.inference.conversion import as_given, from_rgb, to_batch, to_rgb
 from colornet.inference.onnx_model import OnnxModel, find_onnx
 from colornet.inference.upsampling import GuidedUpsampler
 from colornet.models.build import color_space
-from colornet.models.noise import fixed_noise
+from colornet.models.unet import fixed_noise
 from colornet.runs.pretrained import find_model
 from colornet.runs.run import load_run
 

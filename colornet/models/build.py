@@ -6,7 +6,7 @@ import torch
 
 from colornet.color import ColorSpace, LabSpace, RgbSpace
 from colornet.config import TrainConfig
-from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
+from colornet.models.discriminators import DCGANDiscriminator, Discriminator, PatchDiscriminator
 from colornet.models.unet import UNet
 
 __all__ = ["build_discriminator", "build_generator", "color_space"]
@@ -33,18 +33,12 @@ def build_generator(config: TrainConfig) -> UNet:
     ).to(memory_format=torch.channels_last)
 
 
-def build_discriminator(config: TrainConfig) -> PatchDiscriminator | DCGANDiscriminator:
+def build_discriminator(config: TrainConfig) -> Discriminator:
     """Build the discriminator; its weights come from torch's global random numbers."""
     channels = color_space(config).color_channels + (1 if config.conditional else 0)
+    width, conditional = config.discriminator_width, config.conditional
     if config.discriminator == "patch":
-        discriminator: PatchDiscriminator | DCGANDiscriminator = PatchDiscriminator(
-            channels, width=config.discriminator_width, conditional=config.conditional
-        )
+        discriminator: Discriminator = PatchDiscriminator(channels, width=width, conditional=conditional)
     else:
-        discriminator = DCGANDiscriminator(
-            channels,
-            width=config.discriminator_width,
-            image_size=config.image_size,
-            conditional=config.conditional,
-        )
+        discriminator = DCGANDiscriminator(channels, width=width, conditional=conditional, image_size=config.image_size)
     return discriminator.to(memory_format=torch.channels_last)

@@ -17,20 +17,18 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from colornet.models.noise import fixed_noise
-
-__all__ = ["Attention", "GroupNorm", "ResnetBlock", "UNet", "count_parameters"]
+__all__ = ["Attention", "GroupNorm", "ResnetBlock", "UNet", "count_parameters", "fixed_noise"]
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Count the trainable scalars of a network."""
+    """Count the trainable parameters of a network."""
     return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)
 
 
 class GroupNorm(nn.GroupNorm):
-    """Group normalization in the precision of its weights, whatever that of its input: (N, C, H, W) → (N, C, H, W).
+    """Group normalization in the precision of its weights, for inputs of any precision: (N, C, H, W) → (N, C, H, W).
 
-    Autocast does this by itself on GPUs, not on CPUs, whose bf16 kernel is many times as slow backwards.
+    Autocast does this on GPUs, but not on CPUs, where the backward pass in bf16 is many times slower.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,7 +41,7 @@ def _group_norm(channels: int) -> GroupNorm:
 
 Norm = Callable[[int], nn.Module]
 
-_NORMS: dict[str, Norm] = {"group": _group_norm, "batch": nn.BatchNorm2d, "none": lambda _: nn.Identity()}
+_NORMS: dict[str, Norm] = {"group": _group_norm, "batch": nn.BatchNorm2d}
 
 
 class ResnetBlock(nn.Module):
@@ -99,7 +97,7 @@ class Attention(nn.Module):
 
 
 class Downsample(nn.Sequential):
-    """Halve the size, losing nothing: (N, C, H, W) → (N, C, H / 2, W / 2)."""
+    """Halve the size without dropping pixels: (N, C, H, W) → (N, C, H / 2, W / 2)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(
@@ -111,36 +109,50 @@ class Downsample(nn.Sequential):
 class Upsample(nn.Sequential):
     """Double the size: (N, C_in, H, W) → (N, C_out, 2 H, 2 W).
 
-    Channels are mixed at the lower resolution, where it is cheap, and repeated: no transposed convolution, hence no
-    checkerboard.
+    Channels are mixed at the lower resolution, where that is cheap, and repeated. Without transposed convolutions there
+    is no checkerboard pattern.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(nn.Conv2d(in_channels, out_channels, 1), nn.Upsample(scale_factor=2, mode="nearest"))
 
 
+@torch.no_grad()
+def fixed_noise(gray: Tensor, channels: int, sample: int = 0) -> Tensor:
+    """Return standard normal noise (N, channels) that follows from each gray image (N, 1, H, W) and the sample number.
+
+    The same image gets the same noise in any batch, on any number of processes and in any program, and different images
+    get independent noise: the upper 53 bits of a multilinear hash of the gray levels at 8 bits make a uniform number.
+    `gray` spans a range of 1 or 2, as the conditions of the color spaces do.
+    """
+    levels = (gray.float() * 255).round().long().flatten(1)  # (N, H · W)
+    random = torch.Generator().manual_seed(sample)
+    keys = torch.randint(-(2**62), 2**62, (channels, levels.shape[1]), generator=random).to(gray.device)
+    hashes = torch.stack([(levels * key).sum(1) for key in keys], dim=1)  # (N, channels), modulo 2 ** 64
+    uniform = (((hashes >> 11) & (2**53 - 1)).double() + 0.5) / 2**53
+    return (math.sqrt(2) * torch.erfinv(2 * uniform - 1)).clamp(-6, 6).to(gray.dtype)
+
+
 class UNet(nn.Module):
-    """The generator: an encoder and a decoder whose levels of the same size are joined by concatenation.
+    """The generator: an encoder and a decoder; levels of the same size are joined by concatenation.
 
     Args:
         in_channels: channels of the condition (1: gray).
         out_channels: channels of the prediction (2: a*b*, 3: RGB).
         width: channels of the first level.
         multipliers: channels of each level in units of `width`; each level but the first halves height and width.
-        blocks: blocks per level of the encoder and, with one more that joins the skip, of the decoder. The notebooks'
-            block holds two convolutions and there is one per level, so `residual=False` ignores it.
-        residual: residual blocks with GroupNorm and an output that starts at zero (gray); otherwise the
-            notebooks' network: convolutions with BatchNorm, max-pooling, transposed convolutions, a 1×1 output.
+        blocks: residual blocks per level; the network of the notebooks has one block of two convolutions per level.
+        residual: residual blocks with GroupNorm and an output that starts at zero (gray); otherwise the network of the
+            original notebooks: convolutions with BatchNorm, max-pooling, transposed convolutions, a 1×1 output.
         attention: self-attention after the lowest level.
         norm: normalization of the residual network; `residual=False` ignores it.
         noise_channels: length of the noise that the generator sees beside the condition.
-        activation_checkpointing: keep only what enters the blocks of a level, and compute them again on the way back:
-            less memory, more time, the same gradients (Chen et al. 2016, "Training deep nets with sublinear memory
-            cost").
+        activation_checkpointing: keep only the inputs of each level, and recompute its activations in the backward
+            pass: less memory, more time, the same gradients (Chen et al. 2016).
 
-    Maps (N, in_channels, H, W) to (N, out_channels, H, W); H and W are multiples of 2 ** (len(multipliers) - 1). Noise,
-    where the network has it, is (N, noise_channels) and repeated at every position, as the latent code of Zhu et al.
-    2017 ("Toward multimodal image-to-image translation"); without one, it is the `fixed_noise` of the condition.
+    Maps (N, in_channels, H, W) to (N, out_channels, H, W); H and W are multiples of 2 ** (len(multipliers) - 1). Noise
+    is (N, noise_channels) and repeated at every position, as the latent code of Zhu et al. 2017 ("Toward multimodal
+    image-to-image translation"); the default is the `fixed_noise` of the condition.
     """
 
     def __init__(
@@ -153,7 +165,7 @@ class UNet(nn.Module):
         blocks: int = 2,
         residual: bool = True,
         attention: bool = True,
-        norm: Literal["group", "batch", "none"] = "group",
+        norm: Literal["group", "batch"] = "group",
         noise_channels: int = 0,
         activation_checkpointing: bool = False,
     ) -> None:
@@ -208,10 +220,10 @@ class UNet(nn.Module):
         return self.head(x)  # (N, out_channels, H, W)
 
     def run(self, blocks: nn.Module, x: Tensor) -> Tensor:
-        """Apply the blocks of a level; their activations are kept for the backward pass, or computed again in it."""
+        """Apply the blocks of a level; their activations are kept for the backward pass, or recomputed in it."""
         if not (self.activation_checkpointing and torch.is_grad_enabled()):
             return blocks(x)
-        if torch.compiler.is_compiling():  # the compiler sees one forward pass, and updates statistics once
+        if torch.compiler.is_compiling():  # the compiler traces one forward pass, and updates statistics once
             return checkpoint(blocks, x, use_reentrant=False, preserve_rng_state=False)
         contexts = functools.partial(_checkpoint_contexts, blocks)
         return checkpoint(blocks, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder of tensors and plain values, with a manifest of hashes, whole or not there.
+"""Checkpoints: folders of tensors and plain values with a manifest of hashes, complete or absent.
 
 checkpoints/step-00001000/state.pt       nested dicts of tensors and plain values, read with `weights_only=True`
 checkpoints/step-00001000/manifest.json  format version, step, size and sha256 of every file
@@ -41,7 +41,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
     """
     final = folder / f"step-{step:08d}"
     temporary = folder / f".step-{step:08d}.tmp"
-    for leftover in folder.glob(".step-*.tmp"):  # of processes that were killed here
+    for leftover in folder.glob(".step-*.tmp"):  # of processes that were killed
         shutil.rmtree(leftover, ignore_errors=True)
     try:
         temporary.mkdir(parents=True)
@@ -52,7 +52,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
         (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         sync(temporary / "manifest.json")
         sync(temporary)
-        if final.exists():  # the checkpoint of this step was damaged, or the run stopped here before
+        if final.exists():  # damaged, or written before the run was resumed from an older one
             shutil.rmtree(final)
         temporary.rename(final)
         sync(folder)
@@ -64,13 +64,13 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
 
 
 def find_checkpoint(folder: Path) -> Path | None:
-    """Return the newest good checkpoint, or None if there is none; warn of each damaged one that is passed over.
+    """Return the newest good checkpoint, or None if there is none; warn about each damaged one that is skipped.
 
     Raises `InputError` if there are checkpoints and all of them are damaged, or a newer colornet wrote the newest.
     """
     paths = list_checkpoints(folder)
     for path in paths:
-        if (format_ := _format(path)) > FORMAT:  # to pass over it would silently lose what came after the older ones
+        if (format_ := _format(path)) > FORMAT:  # an older one would silently lose progress
             raise InputError(
                 f"The checkpoint {path} was written by a newer colornet (format {format_}, this one reads {FORMAT}): "
                 "update colornet to go on with it."

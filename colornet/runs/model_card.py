@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from colornet.config import TrainConfig, load_config
+from colornet.config import TrainConfig
 from colornet.files import replacing
-from colornet.runs.provenance import read_provenance
+from colornet.runs.run import Run
 
-__all__ = ["model_card", "validations", "write_model_card"]
+__all__ = ["model_card", "write_model_card"]
 
-# What the card says of the last evaluation on the validation images.
+# The scores of the last evaluation on the validation images that the card lists.
 MEASURES = {
     "fd_cifar10_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_dev",
     "cf": "colorfulness CF",
@@ -26,42 +25,30 @@ MEASURES = {
 
 def write_model_card(run_dir: Path) -> None:
     """Write the card of a run from what its folder holds: configuration, origin, last validation."""
-    config = load_config(run_dir)
-    last = (validations(run_dir) or [{}])[-1]
-    card = model_card(run_dir.name, config, read_provenance(run_dir) or [], last)
+    run = Run(run_dir)
+    card = model_card(run_dir.name, run, run.config, run.starts or [])
     with replacing(run_dir / "README.md") as path:
         path.write_text(card, encoding="utf-8")
 
 
-def validations(run_dir: Path) -> list[dict[str, Any]]:
-    """Return the records of a run's evaluations in their order; none where only its model was passed on."""
-    path = run_dir / "metrics.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    return [record for record in map(json.loads, lines) if "validation/cf" in record]
-
-
 def model_card(
     name: str,
+    run: Run,
     config: TrainConfig,
     starts: list[dict[str, Any]],
-    validation: dict[str, Any],
     *,
     load: str = "path/to/this/folder",
     about_data: str = "",
     more: str = "",
 ) -> str:
-    """Return the text of a card.
+    """Return the text of a model's card, with a configuration and starts as they are published.
 
     Args:
-        name: of the model.
-        config: with which it was trained.
-        starts: the records of its `provenance.json`.
-        validation: record of its last evaluation.
-        load: what `Colorizer.load` takes for it.
+        load: what `Colorizer.load` takes for the model.
         about_data: sentences about the training data, beyond their name.
         more: sections between the validation and the origin.
     """
-    kind = "conditional GAN" if config.objective == "adversarial" else "autoencoder"
+    validation = (run.validations or [{}])[-1]
     data = Path(config.data).name
     side = config.image_size
     rows = [
@@ -83,7 +70,7 @@ tags:
 
 # {name}
 
-A U-Net that colors gray images, trained as {kind} on images of {side}×{side} pixels.
+A U-Net that colors gray images, trained as {run.approach} on images of {side}×{side} pixels.
 
 ```python
 from colornet import Colorizer

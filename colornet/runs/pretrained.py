@@ -1,4 +1,4 @@
-"""The trained colorizers that come with the package, found before torch is imported."""
+"""The released models, which come with the package; found without importing torch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,13 @@ __all__ = ["RELEASED", "check_release", "find_model"]
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
-WEIGHTS = (
-    Path(__file__).parents[1] / "weights"
-)  # holds a folder NAME for each, written by `python -m benchmarks release`
+WEIGHTS = Path(__file__).parents[1] / "weights"  # a folder for each name, written by `python -m benchmarks release`
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
-    """Return the folder of a released model, given by its name, or the run folder that `model` is a path of.
+    """Return the folder of a released model, given its name, or the run folder at the path `model`.
 
-    Raises InputError for a name whose weights this installation lacks, and for what is no folder.
+    Raises `InputError` for a released model that this installation lacks, and for a path that is no folder.
     """
     if model in RELEASED:
         folder = WEIGHTS / model
@@ -42,9 +40,9 @@ def find_model(model: str | os.PathLike[str]) -> Path:
 
 
 def check_release(folder: Path) -> None:
-    """Raise InputError if a `release.json` in a folder is damaged or describes another `model.safetensors`.
+    """Raise `InputError` if a `release.json` in a folder is damaged or describes another `model.safetensors`.
 
-    The folder of a run has no such file, and nothing to compare with.
+    The folder of a run has no `release.json` to compare with.
     """
     record = folder / "release.json"
     if not record.is_file():

@@ -1,38 +1,133 @@
-"""Read a run folder."""
+"""Read a run folder; torch is imported only where networks are."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
 
-from colornet.config import TrainConfig, load_config
+from colornet.config import TrainConfig
 from colornet.errors import InputError
-from colornet.models.build import build_generator
-from colornet.models.unet import UNet
 from colornet.runs.pretrained import check_release
+from colornet.runs.saved_config import load_config
 
-__all__ = ["load_run"]
+if TYPE_CHECKING:
+    from colornet.models.unet import UNet
+
+__all__ = ["Run", "load_run"]
+
+
+class Run:
+    """The folder of a training, or of a model that was passed on without its logs. Files are read when first needed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.weights = path / "model.safetensors"
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        """The configuration of the training; `InputError` where it cannot be used."""
+        return load_config(self.path)
+
+    @cached_property
+    def starts(self) -> list[dict[str, Any]] | None:
+        """The records of `provenance.json`, one for each start; None where only the model was passed on."""
+        path = self.path / "provenance.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+    @cached_property
+    def records(self) -> list[dict[str, Any]]:
+        """The records of `metrics.jsonl`, without a last line that is incomplete; `InputError` for other damage."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        records = []
+        for number, line in enumerate(lines, start=1):
+            try:
+                records.append(json.loads(line))
+            except ValueError:
+                if number < len(lines):
+                    raise InputError(f"{path} is damaged in line {number}: remove the line.") from None
+        return records
+
+    @property
+    def validations(self) -> list[dict[str, Any]]:
+        """The records of the evaluations on the validation images."""
+        return [record for record in self.records if "validation/cf" in record]
+
+    @property
+    def validation_curve(self) -> list[dict[str, Any]]:
+        """The scores of each evaluation, by name, and the number of `images` that the weights had seen."""
+        return [
+            {"images": record["step"] * self.config.batch_size + self.images_before}
+            | {name.removeprefix("validation/"): v for name, v in record.items() if name.startswith("validation/")}
+            for record in self.validations
+        ]
+
+    @cached_property
+    def step(self) -> int | None:
+        """The number of updates after which the weights were saved; None where they do not say."""
+        with safe_open(self.weights, "np") as file:
+            step = (file.metadata() or {}).get("step")
+        return None if step is None else int(step)
+
+    @property
+    def images_before(self) -> int:
+        """How many images the weights had seen before the first step: those of a warm start, or none."""
+        return next((int(start["init_from"]["images"]) for start in self.starts or [] if "init_from" in start), 0)
+
+    @property
+    def images_seen(self) -> int:
+        """How many images the weights have seen, counting repetitions."""
+        return (self.step or 0) * self.config.batch_size + self.images_before
+
+    @property
+    def approach(self) -> str:
+        """What the model was trained as, such as "autoencoder". No code that the folder names is run."""
+        recorded = (self.starts or [{}])[-1].get("approach")
+        file, _, class_name = self.config.objective.rpartition(":")
+        if recorded or file:
+            return recorded or class_name
+        from colornet.objectives.find import built_in_objective
+
+        return built_in_objective(self.config.objective).description  # earlier versions did not record it
+
+    @property
+    def sha256(self) -> str:
+        """The sha256 of the file of weights."""
+        return hashlib.sha256(self.weights.read_bytes()).hexdigest()
+
+    def load_generator(self) -> UNet:
+        """Load the moving average of the generator, ready for inference on the CPU.
+
+        Raises `InputError` if `model.safetensors` is missing, damaged or does not fit, and for a released model whose
+        weights are not those of its `release.json`.
+        """
+        import torch
+        from safetensors.torch import load_file
+
+        from colornet.models.build import build_generator
+
+        config = self.config
+        if not self.weights.is_file():
+            raise InputError(f"{self.path} has no model.safetensors yet: train until its first checkpoint.")
+        check_release(self.path)
+        with torch.device("meta"):  # takes no memory, whatever size the configuration claims
+            generator = build_generator(config)
+        try:
+            generator.load_state_dict(load_file(self.weights), assign=True)
+        except (SafetensorError, RuntimeError, OSError) as error:
+            reason = (str(error).splitlines() or ["it is damaged"])[0]
+            raise InputError(
+                f"{self.weights} cannot be loaded: {reason}; write it anew by training with --resume auto."
+            ) from error
+        return generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 
 def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
-    """Load the configuration of a run folder and its generator (the moving average), ready for inference.
-
-    Raises `InputError` for a folder that is no run, or whose `model.safetensors` is missing, damaged or does not fit,
-    and for a released model whose weights are not those of its `release.json`.
-    """
-    config = load_config(run_dir)
-    path = run_dir / "model.safetensors"
-    if not path.is_file():
-        raise InputError(f"{run_dir} has no model.safetensors yet: train until its first checkpoint.")
-    check_release(run_dir)
-    with torch.device("meta"):  # takes no memory, whatever size the configuration claims
-        generator = build_generator(config)
-    try:
-        generator.load_state_dict(load_file(path), assign=True)
-    except (SafetensorError, RuntimeError, OSError) as error:
-        reason = (str(error).splitlines() or ["it is damaged"])[0]
-        raise InputError(f"{path} cannot be loaded: {reason}; write it anew by training with --resume auto.") from error
-    return config, generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    """Load the configuration of a run folder and its generator, as `Run.load_generator` does."""
+    run = Run(run_dir)
+    return run.config, run.load_generator()

@@ -1,4 +1,4 @@
-"""The folder of a run: its description, its checkpoints and its model; what it logs is elsewhere."""
+"""The folder of a run, written: its description, its checkpoints and its model; its logs are written elsewhere."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from colornet.config import TrainConfig
 from colornet.errors import InputError
-from colornet.files import remove_leftovers, replacing
+from colornet.files import remove_leftovers, replacing, write_json
 from colornet.runs.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
-from colornet.runs.provenance import read_provenance, write_json
+from colornet.runs.run import Run
 
-__all__ = ["RunFolder"]
+__all__ = ["RunDir"]
 
 
-class RunFolder:
-    """Writes what makes a run repeatable and resumable, and reads its state back; only one process may write."""
+class RunDir:
+    """Writes what makes a run repeatable and resumable, and reads its state; only one process may write."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -28,37 +28,37 @@ class RunFolder:
         self.marker = path / "preempted"
 
     def begin(self, config: TrainConfig, start: dict[str, Any]) -> None:
-        """Clean up behind a former start, note this one and the configuration."""
+        """Remove leftovers of earlier starts, and record this one and the configuration."""
         for folder in (self.path, self.path / "samples", self.path / "profile"):
             remove_leftovers(folder)
         self.marker.unlink(missing_ok=True)
         write_json(self.path / "config.json", dataclasses.asdict(config))
-        write_json(self.path / "provenance.json", [*(read_provenance(self.path) or []), start])
+        write_json(self.path / "provenance.json", [*(Run(self.path).starts or []), start])
 
     def save(self, state: dict[str, Any], keep: int) -> None:
         """Write a checkpoint of a state and, beside it, its moving average as `model.safetensors`.
 
-        Raises `OSError` where the disk takes no more.
+        Raises `OSError` where the disk is full.
         """
-        # The model first: a run killed in between writes both anew, whereas one whose last checkpoint is there is over.
+        # The model first: a run that is killed in between writes both again, one with its last checkpoint does not.
         weights: dict[str, Tensor] = {name: value.cpu().contiguous() for name, value in state["ema"].items()}
         with replacing(self.path / "model.safetensors") as path:
             path.write_bytes(save(weights, metadata={"format": "pt", "step": str(state["step"])}))
         save_checkpoint(self.checkpoints, state["step"], state, keep)
 
     def refused(self, what: str, error: OSError) -> str:
-        """Say what to do where the disk did not take something."""
+        """Return what to tell the user where the disk refused something."""
         try:
             free = f"{shutil.disk_usage(self.path).free / 2**20:,.1f} MiB free there"
         except OSError:
-            free = "its disk cannot be asked for room"
+            free = "the free space there is unknown"
         return (
             f"{what} cannot be written to {self.path}: {error.strerror or error}, {free}. "
-            "Older checkpoints are whole: make room, or the folder writable, and go on with --resume auto."
+            "Older checkpoints are intact: free some space or make the folder writable, and go on with --resume auto."
         )
 
     def load(self, config: TrainConfig, fingerprint: str) -> dict[str, Any] | None:
-        """Read the newest good state, None if there is none; raise `InputError` for one of other images."""
+        """Read the newest good state, None if there is none; raise `InputError` if it is of other images."""
         path = find_checkpoint(self.checkpoints)
         if path is None:
             return None
@@ -76,6 +76,6 @@ class RunFolder:
         return f"the last good checkpoint is {saved[0]}" if saved else "there is no checkpoint yet"
 
     def mark_preempted(self, step: int) -> None:
-        """Leave a file by which a job script knows that the run wants to go on; the next start removes it."""
+        """Write a file that tells a job script to start the run again; the next start removes it."""
         with replacing(self.marker) as path:
             path.write_text(f"{step}\n")

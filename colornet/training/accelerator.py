@@ -1,4 +1,4 @@
-"""Connect processes, choose the precision, and keep freed memory: what a run needs of its machine."""
+"""Connect the processes, choose the precision, and keep freed memory."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of glibc's mallopt, named M_â€
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep what is freed instead of returning it to the kernel, for the whole process; say whether it does.
+    """Let glibc keep freed memory instead of returning it to the kernel, in the whole process; return whether it does.
 
-    By default large blocks go back at once, and every step waits until the kernel has handed out the same pages again
-    and filled them with zeros. The peak stays what it was where steps are alike. Other C libraries are left as they
-    are.
+    By default large blocks are returned at once, and every step waits until the kernel has provided the same pages
+    again, filled with zeros. The peak does not change where steps are alike. Other C libraries stay unchanged.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:

@@ -1,4 +1,4 @@
-"""What a run writes while it goes: TensorBoard events, `metrics.jsonl` and sample images."""
+"""What a run logs: TensorBoard events, `metrics.jsonl` and sample images."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 
-from colornet.config import FREE_ON_RESUME, TrainConfig
-from colornet.files import replacing
+from colornet.config import TrainConfig
+from colornet.files import finite_or_none, replacing
 from colornet.metrics.histograms import BIN, draw_planes
-from colornet.runs.provenance import finite_or_none, read_provenance
+from colornet.objectives import Charts
+from colornet.runs.run import Run
+from colornet.runs.saved_config import FREE_ON_RESUME
 
 __all__ = ["RunLog"]
 
-# The final values of these stand beside the hyperparameters in TensorBoard.
+# TensorBoard shows the final values of these beside the hyperparameters.
 HEADLINES = (
     "validation/fd_cifar10_dev",
     "validation/cf",
@@ -31,34 +33,29 @@ HEADLINES = (
     "validation/psnr",
 )
 
-# The charts of the tab "Custom Scalars", in groups. Those that two runs share must be the same to the letter:
-# TensorBoard joins the layouts of all runs and shows a chart that differs in anything as another one.
-CHARTS: dict[str, dict[str, tuple[str, ...]]] = {
+# Charts that every run has. Those that two runs share must be the same to the letter: TensorBoard joins the layouts of
+# all runs and shows a chart that differs in anything as another one.
+QUALITY_CHARTS: Charts = {
     "color": {
         "colorfulness CF, of output and truth": ("validation/cf", "validation/cf_truth"),
         "distance from the truth (fd_cifar10_dev)": ("validation/fd_cifar10_dev",),
         "accuracy of a classifier that sees the colorings": ("validation/accuracy_cifar10_dev",),
     },
     "fidelity": {"PSNR (dB)": ("validation/psnr",), "CIEDE2000": ("validation/ciede2000",)},
-    "losses": {"reconstruction": ("loss/reconstruction",), "adversarial, of the generator": ("loss/adversarial",)},
-    "balance of the GAN": {
-        "logits, real and fake": ("logits/real", "logits/fake"),
-        "loss of the discriminator": ("loss/discriminator",),
-    },
-    "speed": {"images per second": ("speed/images_per_second",)},
 }
+SPEED_CHARTS: Charts = {"speed": {"images per second": ("speed/images_per_second",)}}
 
 
 class RunLog:
-    """The curves of one run in TensorBoard and in `metrics.jsonl`, one record a line.
+    """The curves of one run in TensorBoard and in `metrics.jsonl`, one record per line.
 
-    A run that resumes at `step` first drops what an interrupted run logged beyond it: both show one curve. `tags` are
-    the curves that it has, whichever of its starts began them.
+    A run that resumes at `step` first drops what an interrupted run logged beyond it, so that each curve is shown once.
+    `charts` are those of the objective. `tags` are the curves that the run has from all of its starts.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig, step: int) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, step: int, charts: Charts) -> None:
         self.folder = folder
-        self.tags: set[str] = set()
+        self.charts = {**QUALITY_CHARTS, **charts, **SPEED_CHARTS}
         self._drop_records_after(step)
         self.records = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         # TensorBoard forgets events from `purge_step` on that earlier files of the folder hold.
@@ -73,12 +70,12 @@ class RunLog:
         self._add(experiment, session_start)
         if step == 0:
             self.writer.add_text("run/config", _table(fields), step)
-        if starts := read_provenance(folder):
+        if starts := Run(folder).starts:
             versions = ", ".join(f"{name} {version}" for name, version in starts[-1]["versions"].items())
             self.writer.add_text("run/start", _table({**starts[-1], "versions": versions}), step)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a point to each named curve."""
+        """Add a point to each of the named curves."""
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, step)
         record = {"step": step, **{tag: finite_or_none(value) for tag, value in values.items()}}
@@ -86,12 +83,13 @@ class RunLog:
         self.records.flush()
         if not values.keys() <= self.tags:
             self.tags |= values.keys()
-            self._add(custom_scalars(_layout(self.tags)), step=step)  # TensorBoard takes a run's last one
+            layout = custom_scalars(_layout(self.charts, self.tags))
+            self._add(layout, step=step)  # TensorBoard uses the last one of a run
 
     def evaluation(self, step: int, summary: Mapping[str, float], grid: Tensor, planes: Tensor, chroma: Tensor) -> None:
-        """Show an evaluation: its numbers, a uint8 picture (3, H, W) of samples, and what `ColorCounts` counted.
+        """Log an evaluation: its numbers, a uint8 picture (3, H, W) of samples, and the histograms of `ColorCounts`.
 
-        The samples are written to `samples/`, too.
+        The samples are also written to `samples/`.
         """
         first = "validation/cf" not in self.tags
         self.scalars(step, {f"validation/{name}": value for name, value in summary.items()})
@@ -101,7 +99,7 @@ class RunLog:
         self.writer.add_image("colors/a*b* of output, truth", draw_planes(planes), step)
         output, truth = chroma
         self._histogram(step, "chroma/output", output)
-        if first:  # the truth stays what it is
+        if first:  # the truth does not change
             self._histogram(step, "chroma/truth", truth)
 
     def _histogram(self, step: int, tag: str, counts: Tensor) -> None:
@@ -113,7 +111,7 @@ class RunLog:
         )
 
     def close(self, *, finished: bool) -> None:
-        """Flush everything; a finished run is marked as such among the hyperparameters."""
+        """Flush everything, and mark a finished run as such among the hyperparameters."""
         if finished:
             self._add(self.session_end)
         self.writer.close()
@@ -124,36 +122,26 @@ class RunLog:
             self.writer._get_file_writer().add_summary(summary, step)
 
     def _drop_records_after(self, step: int) -> None:
-        path = self.folder / "metrics.jsonl"
-        if not path.exists():
-            return
-        kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
-            try:
-                record = json.loads(line)
-            except ValueError:  # the line that was being written when the run was killed
-                continue
-            if record["step"] <= step:
-                kept.append(line + "\n")
-                self.tags |= record.keys() - {"step"}
-        with replacing(path) as temporary:
-            temporary.write_text("".join(kept), encoding="utf-8")
+        kept = [record for record in Run(self.folder).records if record["step"] <= step]
+        self.tags = {tag for record in kept for tag in record} - {"step"}
+        with replacing(self.folder / "metrics.jsonl") as path:
+            path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
 
 
-def _layout(tags: Collection[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:
-    """Choose the charts of which all curves are there, in the form that `custom_scalars` takes.
+def _layout(charts: Charts, tags: Collection[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:
+    """Choose the charts of which all curves exist, in the form that `custom_scalars` takes.
 
-    It takes regular expressions that match a beginning: `validation/cf` alone would be `validation/cf_truth`, too.
+    It takes regular expressions that match prefixes: `validation/cf` alone would match `validation/cf_truth`, too.
     """
-    charts = {
+    chosen = {
         group: {
             title: ("Multiline", [f"{re.escape(tag)}$" for tag in wanted])
             for title, wanted in members.items()
             if set(wanted) <= set(tags)
         }
-        for group, members in CHARTS.items()
+        for group, members in charts.items()
     }
-    return {group: members for group, members in charts.items() if members}
+    return {group: members for group, members in chosen.items() if members}
 
 
 def _table(values: Mapping[str, Any]) -> str:

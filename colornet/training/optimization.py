@@ -1,4 +1,4 @@
-"""How weights change: the learning rate of a step, one optimizer step, the moving average."""
+"""The learning rate of a step, one optimizer step, and the moving average."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["learning_rate_factor", "update", "update_ema"]
 
 
 def learning_rate_factor(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
-    """Return the factor on the learning rates at a step, counted from 0; a pure function: resuming needs no state."""
+    """Return the factor on the learning rates at a step, counted from 0; it has no state that a resumed run needs."""
     warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.lr_schedule == "cosine":
         return warmup * 0.5 * (1 + math.cos(math.pi * step / (config.epochs * steps_per_epoch)))
@@ -47,10 +47,10 @@ def update(
     losses: Iterator[Tensor],
     count: int,
 ) -> Tensor:
-    """Make one optimizer step on the mean of `count` losses; its first two arguments bound, an `objectives.Update`.
+    """Make one optimizer step on the mean of `count` losses: an `Update` once its first two arguments are bound.
 
-    Gradients are synchronized between processes in the last backward pass only. This network is unscaled, clipped and
-    stepped before the next one's backward pass begins: with fp16, two at a time would be unscaled twice.
+    Gradients are synchronized between processes in the last backward pass only. Unscaling, clipping and the optimizer
+    step happen before the backward pass of the next network: with fp16, two networks would be unscaled twice.
     """
     for index in range(count):
         with nullcontext() if index == count - 1 else accelerator.no_sync(network):

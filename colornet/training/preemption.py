@@ -1,4 +1,4 @@
-"""Stopping when a scheduler asks for it: signals are noted, and all processes agree on the step after which to stop."""
+"""Stop when a scheduler asks for it: signals are recorded, and all processes agree on the step after which to stop."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if has
 
 @contextmanager
 def noting_stop_signals() -> Iterator[Callable[[], bool]]:
-    """Note SIGTERM and SIGUSR1 instead of dying of them; hand out a function that says whether one has come.
+    """Record SIGTERM and SIGUSR1 instead of ending on them; yield a function that returns whether one has arrived.
 
-    Only the main thread may do so: in another one, signals do what they did.
+    Only the main thread can do so: in other threads, signals keep their effect.
     """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():
@@ -35,26 +35,26 @@ def noting_stop_signals() -> Iterator[Callable[[], bool]]:
 
 
 class StopVote:
-    """Whether any process was asked to stop, told to all of them after the same step.
+    """Lets all processes know, after the same step, whether any of them was asked to stop.
 
-    The votes of one step are counted, by gloo on the CPUs, while the next is computed: no step waits for a device or
-    for the other processes' answers to the present question. Every process calls `passed` and then `cast` each step.
+    The votes of one step are counted, by gloo on the CPUs, during the next step: no step waits for a device or for the
+    votes of other processes. Every process calls `passed` and then `cast` in each step.
     """
 
     def __init__(self, asked: Callable[[], bool], processes: int) -> None:
         self.asked = asked
         self.group: Any = torch.distributed.new_group(backend="gloo") if processes > 1 else None
-        self.count: tuple[Any, Tensor] | None = None  # the work under way and its result
+        self.count: tuple[Any, Tensor] | None = None  # the current reduction and its result
 
     def cast(self) -> None:
-        """Begin to count whether this process or another one was asked to stop."""
+        """Start to count whether this process or another one was asked to stop."""
         if self.group is not None:
             vote = torch.tensor(int(self.asked()))
             most = torch.distributed.ReduceOp.MAX
             self.count = torch.distributed.all_reduce(vote, most, self.group, async_op=True), vote
 
     def passed(self) -> bool:
-        """Return the result of the last `cast`; with one process, whether it was asked by now."""
+        """Return the result of the last `cast`; with one process, whether it has been asked so far."""
         if self.group is None:
             return self.asked()
         if self.count is None:

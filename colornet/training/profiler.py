@@ -1,4 +1,4 @@
-"""A look into a few steps of training: which operations take how long, on the CPU and on a GPU."""
+"""A profile of a few training steps: how long each operation takes, on the CPU and on a GPU."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import profile, schedule
 from tqdm import tqdm
 
-from colornet.files import replacing
-from colornet.runs.provenance import write_json
+from colornet.files import replacing, write_json
 
 __all__ = ["StepProfiler"]
 
 _WAIT = 10  # steps that compile, choose algorithms and fill the allocator's cache
-_WARMUP = 2  # steps in which the profiler gets ready
+_WARMUP = 2  # steps of the profiler's own warm-up
 _STEPS = 5  # steps of the trace
 _LISTED = 10  # operations
 
@@ -23,8 +22,8 @@ _LISTED = 10  # operations
 class StepProfiler:
     """Traces five early steps of this process into a folder and prints their most expensive operations.
 
-    The trace opens in Perfetto (ui.perfetto.dev) and chrome://tracing; a JSON beside it lists all operations, below
-    what `about` says of the run. To watch does not change the results.
+    The trace opens in Perfetto (ui.perfetto.dev) and chrome://tracing; a JSON beside it lists all operations after the
+    entries of `about`. Profiling does not change the results.
     """
 
     def __init__(self, folder: Path, about: dict[str, Any] | None = None) -> None:
@@ -35,7 +34,7 @@ class StepProfiler:
         self.profile.start()
 
     def step(self, step: int) -> None:
-        """Note that a step has ended, the run's `step`-th; after the last one of the trace, write it."""
+        """Record that the run's step number `step` has ended; after the last step of the trace, write it."""
         if self.seen == _WAIT + _WARMUP + _STEPS:
             return
         self.profile.step()
@@ -50,16 +49,16 @@ class StepProfiler:
             tqdm.write(f"{_table(unit, operations)}\n  {trace} opens in ui.perfetto.dev")
 
     def close(self) -> None:
-        """End what is still recorded of a run that was too short."""
+        """Stop, also where the run was too short for a trace."""
         self.profile.stop()
         if self.seen < _WAIT + _WARMUP + _STEPS:
             tqdm.write(f"no profile: {_WAIT + _WARMUP + _STEPS} steps are needed and {self.seen} were made")
 
 
 def _operations(events: list[FunctionEventAvg]) -> tuple[str, list[dict[str, Any]]]:
-    """List what took time of its own, the most expensive first: on a GPU, its kernels; without one, those of the CPU.
+    """List the operations by their own time, the most expensive first: kernels on a GPU, otherwise those of the CPU.
 
-    Returns what they are called, and of each its name, milliseconds and calls a step, and share of the time of all.
+    Returns "kernel" or "operation", and of each its name, milliseconds and calls per step, and its share of all time.
     """
     events = [event for event in events if not (event.is_user_annotation or str(event.key).startswith("ProfilerStep"))]
     kernels = [event for event in events if event.self_device_time_total and not event.self_cpu_time_total]
@@ -79,7 +78,7 @@ def _operations(events: list[FunctionEventAvg]) -> tuple[str, list[dict[str, Any
 
 
 def _table(unit: str, operations: list[dict[str, Any]]) -> str:
-    """Lay out the most expensive operations."""
+    """Format the most expensive operations as a table."""
     lines = [
         f"  {row['ms_per_step']:9.3f} {row['share']:6.1%} {row['calls_per_step']:7.1f}  {row['name']:.80}"
         for row in operations[:_LISTED]

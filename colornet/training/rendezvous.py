@@ -1,4 +1,4 @@
-"""How processes that a launcher may start again find each other, and not the addresses of those before them."""
+"""Connect processes that a launcher may restart, without using addresses of the processes before the restart."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _PAUSE = 0.05  # seconds
 
 
 def join(backend: str) -> None:
-    """Connect processes that torchrun may start again, by entries of its store that belong to this start alone.
+    """Connect processes that torchrun may restart, through entries of its store that belong to this start only.
 
-    The store outlives the processes, and torch (2.14) would find the addresses of the dead in it.
+    The store outlives the processes, and torch (2.14) would find the addresses of ended processes in it.
     """
     store, rank, world_size = next(rendezvous("env://"))
     start = agree_on_start(store, rank, world_size)
@@ -31,19 +31,19 @@ def join(backend: str) -> None:
 def agree_on_start(store: Store, rank: int, world_size: int, patience: float = 1800) -> str:
     """Return a name that the processes of one start share, and those of no other start.
 
-    The first process chooses it. Each of the others asks for it under a name of its own, so that no answer is one to a
-    process before it. `TORCHELASTIC_RESTART_COUNT` is no such name: each machine counts for itself, and one that merely
-    follows the restart of another counts none. The first waits `patience` seconds for the others.
+    The first process chooses it. Each of the others asks for it with a question of its own, so that it never gets the
+    answer to a process of an earlier start. `TORCHELASTIC_RESTART_COUNT` is no such name: each machine counts for
+    itself, and does not count restarts of other machines. The first process waits `patience` seconds for the others.
     """
     if rank > 0:
         question = uuid.uuid4().hex
         store.set(f"question-{rank}", question)
-        start = store.get(f"answer-{question}").decode()  # waits for it
+        start = store.get(f"answer-{question}").decode()  # waits until the answer is there
         store.add(f"joined-{start}", 1)
         return start
     start = uuid.uuid4().hex
     deadline = time.monotonic() + patience
-    while store.add(f"joined-{start}", 0) < world_size - 1:  # a question may still be that of a process before
+    while store.add(f"joined-{start}", 0) < world_size - 1:  # a question may be that of an earlier process
         if time.monotonic() > deadline:
             raise LostProcessError("Process 0 stops before its first step, because another one has not come.")
         for other in range(1, world_size):

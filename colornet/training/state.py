@@ -1,4 +1,4 @@
-"""Everything that training changes, taken out of the parts of a run and put back."""
+"""Collect everything that training changes, and restore it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["restore_state", "training_state"]
 
 
 def training_state(accelerator: Accelerator, objective: Objective, ema: nn.Module) -> dict[str, Any]:
-    """Return what training changes, but for the step: dictionaries of the tensors themselves and plain values."""
+    """Return what training changes, except the step: dictionaries of plain values and of the tensors, not copies."""
     unwrap = accelerator.unwrap_model
     return {
         "networks": {name: unwrap(network).state_dict() for name, network in objective.networks.items()},
@@ -24,7 +24,7 @@ def training_state(accelerator: Accelerator, objective: Objective, ema: nn.Modul
 
 
 def restore_state(accelerator: Accelerator, objective: Objective, ema: nn.Module, state: dict[str, Any]) -> None:
-    """Put back what `training_state` returned."""
+    """Restore what `training_state` returned."""
     for name, network in objective.networks.items():
         accelerator.unwrap_model(network).load_state_dict(state["networks"][name])
     for name, optimizer in objective.optimizers.items():

@@ -1,4 +1,4 @@
-"""What steps of training return, kept on the device until it is logged: nothing else of the per-step path waits."""
+"""What training steps return, kept on the device until it is logged: the only wait for the device is there."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-__all__ = ["StepValues"]
+__all__ = ["StepMetrics"]
 
 
-class StepValues:
-    """The sums of what the steps since the last reading returned, the time they took, and the first bad step of all."""
+class StepMetrics:
+    """Sums of what the steps since the last `read` returned, their time, and the first step that was not finite."""
 
     def __init__(self, accelerator: Accelerator) -> None:
         self.accelerator = accelerator
@@ -23,27 +23,27 @@ class StepValues:
         self.clock = (time.perf_counter(), 0)
 
     def start_clock(self, step: int) -> None:
-        """Time the steps after this one."""
+        """Measure the time of the steps after this one."""
         self.clock = (time.perf_counter(), step)
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Leave out the time of what is no training."""
+        """Exclude the time spent inside, which is no training."""
         started = time.perf_counter()
         yield
         then, step = self.clock
         self.clock = (then + time.perf_counter() - started, step)
 
     def add(self, step: int, values: Mapping[str, Tensor]) -> None:
-        """Take in what a step returned; this does not wait for the device."""
-        # fp16 skips steps whose scaled gradients overflow: only there, an infinite gradient is no accident.
+        """Add what a step returned, without waiting for the device."""
+        # fp16 skips steps whose scaled gradients overflow: only there, an infinite gradient is expected.
         watched = [v for name, v in values.items() if self.accelerator.scaler is None or name.startswith("loss/")]
         bad = ~torch.isfinite(torch.stack(watched)).all() & (self.first_bad_step == 0)
         self.first_bad_step = torch.where(bad, step, self.first_bad_step)
         self.sums = {name: self.sums[name] + v if self.sums else v for name, v in values.items()}
 
     def read(self, step: int) -> tuple[dict[str, float], float]:
-        """Return the means since the last reading, over all processes, and the steps a second; then start anew."""
+        """Return the means since the last `read`, over all processes, and the steps per second; then start again."""
         then, step_then = self.clock
         steps = step - step_then
         means = self.accelerator.reduce(torch.stack(list(self.sums.values())), "mean") / steps
@@ -53,6 +53,6 @@ class StepValues:
         return values, steps / (self.clock[0] - then)
 
     def first_bad(self) -> int | None:
-        """Return the first step of which a value was not finite on any process; all of them must ask."""
+        """Return the first step of which a value was not finite on any process; all processes must call this."""
         steps = self.accelerator.gather(self.first_bad_step.reshape(1)).tolist()
         return min(filter(None, steps), default=None)

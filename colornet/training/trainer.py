@@ -1,4 +1,4 @@
-"""The training loop: it moves batches through an objective, watches, evaluates, saves and resumes.
+"""The training loop: it feeds batches to an objective, logs, evaluates, saves and resumes.
 
 It never asks which objective it runs, and nothing in the per-step path waits for the device.
 """
@@ -31,13 +31,13 @@ from colornet.models.unet import count_parameters
 from colornet.objectives import Objective
 from colornet.runs.model_card import write_model_card
 from colornet.runs.provenance import provenance
-from colornet.runs.run_dir import RunFolder
+from colornet.runs.run_dir import RunDir
 from colornet.training.logger import RunLog
 from colornet.training.optimization import learning_rate_factor, update_ema
 from colornet.training.preemption import StopVote, noting_stop_signals
 from colornet.training.profiler import StepProfiler
 from colornet.training.state import restore_state, training_state
-from colornet.training.step_metrics import StepValues
+from colornet.training.step_metrics import StepMetrics
 from colornet.training.watchdog import process_log
 
 __all__ = ["Trainer"]
@@ -48,7 +48,7 @@ SAMPLES = 12  # validation images shown at every evaluation, in rows of three
 
 
 class Trainer:
-    """One run; `fit` takes it from wherever it stands to its end."""
+    """One run; `fit` trains it from its current step to its last."""
 
     def __init__(
         self,
@@ -61,13 +61,13 @@ class Trainer:
         origin: dict[str, Any] | None = None,
     ) -> None:
         self.config = config
-        self.origin = origin  # of the generator's first weights, if they are those of another run
+        self.origin = origin  # where the generator's first weights come from, if from another run
         self.accelerator = accelerator
         self.dataset = dataset
         self.objective = objective
         self.ema = ema
         self.space = space
-        self.folder = RunFolder(Path(config.run_dir))
+        self.run_dir = RunDir(Path(config.run_dir))
         self.loader = DeviceLoader(
             dataset.train,
             batch_size=config.batch_size,
@@ -88,62 +88,63 @@ class Trainer:
         total_steps = config.epochs * len(self.loader)
         self.last_step = min(total_steps, config.max_steps or total_steps)
         self.step = 0  # updates done
-        self.values = StepValues(accelerator)
+        self.metrics = StepMetrics(accelerator)
         self.preempted = False  # whether a signal ended `fit` before the last step
 
     def fit(self) -> None:
         """Resume if asked to, then train until the last step, logging, evaluating and saving on the way.
 
-        SIGTERM or SIGUSR1 to any process ends it early, on all of them after the same step, with a checkpoint and the
-        file `preempted` beside it.
+        SIGTERM or SIGUSR1 to any process ends the run early, on all processes after the same step, with a checkpoint
+        and the file `preempted` beside it.
         """
         with noting_stop_signals() as asked:
             if self.accelerator.num_processes > 2:
-                self.rehearse()
+                self.warm_up_ddp()
             resumed = self.config.resume == "auto" and self.resume()
             self.check_common_step()
-            self.write_once("The configuration", lambda: self.describe("resuming" if resumed else "starting"))
+            self.on_main_process("The configuration", lambda: self.describe("resuming" if resumed else "starting"))
             if self.step == self.last_step:
                 return
-            logs, rank = self.folder.path / "logs", self.accelerator.process_index
+            logs, rank = self.run_dir.path / "logs", self.accelerator.process_index
             try:
-                with process_log(logs, rank, self.config.hang_timeout) as alive:
-                    self.train(StopVote(asked, self.accelerator.num_processes), alive)
-            except OSError as error:  # of the curves, samples and logs: of the rest, `write_once` takes care
-                raise InputError(self.folder.refused(f"What step {self.step} has to show", error)) from error
+                with process_log(logs, rank, self.config.hang_timeout) as heartbeat:
+                    self.train(StopVote(asked, self.accelerator.num_processes), heartbeat)
+            except OSError as error:  # of curves, samples and logs; `on_main_process` handles the rest
+                raise InputError(self.run_dir.refused(f"What step {self.step} has to show", error)) from error
         if self.accelerator.is_main_process and self.step == self.last_step:
-            write_model_card(self.folder.path)
+            write_model_card(self.run_dir.path)
 
-    def rehearse(self) -> None:
+    def warm_up_ddp(self) -> None:
         """Make one update and undo it, so that DDP has chosen its buckets before the first update that counts.
 
-        DDP orders them anew by when gradients arrived in its first backward pass. The order decides the order of
-        summation over three or more processes: without this, a resumed run would differ by rounding.
+        DDP reorders its buckets after its first backward pass, by when gradients arrived. Their order determines the
+        order of summation over three or more processes: without this, a resumed run would differ by rounding.
         """
         before = copy.deepcopy(training_state(self.accelerator, self.objective, self.ema))
         self.objective.training_step(next(self.loader.epoch(0)), step=0, noise=self.loader.noise(0))
         restore_state(self.accelerator, self.objective, self.ema, before)
 
-    def train(self, vote: StopVote, alive: Callable[[], None]) -> None:
-        """Train from where the run stands until the last step or until a signal asks to stop."""
+    def train(self, vote: StopVote, heartbeat: Callable[[], None]) -> None:
+        """Train from the current step until the last one or until a signal asks to stop."""
         accelerator = self.accelerator
         where = accelerator.process_index, accelerator.num_processes, accelerator.device
         logger.info("Process %d of %d on %s begins at step %d.", *where, self.step)
         steps_per_epoch = len(self.loader)
-        log = RunLog(self.folder.path, self.config, self.step) if accelerator.is_main_process else None
+        charts = self.objective.charts
+        log = RunLog(self.run_dir.path, self.config, self.step, charts) if accelerator.is_main_process else None
         profiler = self.start_profiler() if self.config.profile and log is not None else None
         bar = self.progress_bar()
-        self.values.start_clock(self.step)
+        self.metrics.start_clock(self.step)
         try:
             for epoch in range(self.step // steps_per_epoch, self.config.epochs):
                 for microbatches in self.loader.epoch(epoch, start=self.step - epoch * steps_per_epoch):
                     self.train_step(microbatches)
-                    alive()
+                    heartbeat()
                     bar.update(self.config.batch_size)
                     if profiler is not None:
                         profiler.step(self.step)
 
-                    # Maintenance, all of it outside the step. Every rank takes part; rank 0 writes.
+                    # Maintenance, outside the step. Every rank takes part; rank 0 writes.
                     last = self.step == self.last_step
                     stop = vote.passed() and not last
                     if last or stop or self.step % self.config.log_every == 0:
@@ -157,7 +158,7 @@ class Trainer:
                         self.preempted = True
                         logger.info("Stopped by a signal after step %d.", self.step)
                         if log is not None:
-                            self.folder.mark_preempted(self.step)
+                            self.run_dir.mark_preempted(self.step)
                     if last or stop:
                         return
                     vote.cast()
@@ -169,11 +170,11 @@ class Trainer:
                 log.close(finished=self.step == self.last_step)
 
     def progress_bar(self) -> tqdm[None]:
-        """Make a bar that counts images, shown by rank 0 on a terminal."""
+        """Return a bar that counts images, shown by rank 0 on a terminal."""
         return tqdm(
             total=self.last_step * self.config.batch_size,
             initial=self.step * self.config.batch_size,
-            desc=self.folder.path.name,
+            desc=self.run_dir.path.name,
             unit="img",
             unit_scale=True,
             dynamic_ncols=True,
@@ -188,15 +189,15 @@ class Trainer:
             "config": {**dataclasses.asdict(self.config), "data": Path(self.config.data).name},
             "precision": self.accelerator.mixed_precision,
         }
-        return StepProfiler(self.folder.path / "profile", about)
+        return StepProfiler(self.run_dir.path / "profile", about)
 
     def describe(self, verb: str) -> None:
-        """Say what is about to run, and write it into the run folder."""
+        """Print what is about to run, and write it into the run folder."""
         config, device = self.config, self.accelerator.device
         networks = {name: self.accelerator.unwrap_model(n) for name, n in self.objective.networks.items()}
         sizes = ", ".join(f"{name} {count_parameters(network):,}" for name, network in networks.items())
         print(
-            f"{self.folder.path}: {verb} at step {self.step} of {self.last_step}\n"
+            f"{self.run_dir.path}: {verb} at step {self.step} of {self.last_step}\n"
             f"  {self.accelerator.num_processes} process(es) on {device.type}, "
             f"precision {self.accelerator.mixed_precision}, batch {config.batch_size}\n"
             f"  data {self.dataset.name}: {len(self.dataset.train):,} training and {len(self.dataset.validation):,} "
@@ -208,10 +209,15 @@ class Trainer:
         batch_norm = any(isinstance(m, nn.BatchNorm2d) for network in networks.values() for m in network.modules())
         if batch_norm and self.accelerator.num_processes > 1:
             print("  BatchNorm sees the images of one process only here: results depend on the number of processes.")
-        start = {"step": self.step, "data": self.dataset.fingerprint, **provenance(device)}
+        start = {
+            "step": self.step,
+            "data": self.dataset.fingerprint,
+            "approach": self.objective.description,
+            **provenance(device),
+        }
         if self.origin is not None:
             start["init_from"] = self.origin
-        self.folder.begin(config, start)
+        self.run_dir.begin(config, start)
 
     def train_step(self, microbatches: list[Tensor]) -> None:
         """Make one update of every network and of the moving average; nothing here waits for the device."""
@@ -223,12 +229,12 @@ class Trainer:
         values = self.objective.training_step(microbatches, step=self.step, noise=noise)
         self.step += 1
         update_ema(self.ema, self.generator, self.config.ema_decay, self.step)
-        self.values.add(self.step, values)
+        self.metrics.add(self.step, values)
 
     def log_training(self, log: RunLog | None, bar: tqdm[None]) -> None:
         """Log the means since the last time, over all processes."""
         self.check_finite()
-        values, steps_per_second = self.values.read(self.step)
+        values, steps_per_second = self.metrics.read(self.step)
         if log is None:
             return
         losses = {name.removeprefix("loss/"): f"{value:.3f}" for name, value in values.items() if "loss/" in name}
@@ -239,10 +245,10 @@ class Trainer:
         log.scalars(self.step, values)
 
     def evaluate(self, log: RunLog | None) -> None:
-        """Score the moving average on the validation images and show the same few of them every time."""
+        """Score the moving average on the validation images and log samples of the same few of them every time."""
         logger.info("Evaluation after step %d.", self.step)
         images = self.dataset.validation
-        with self.values.paused():  # this is no training time
+        with self.metrics.paused():  # evaluation is no training time
             if self.accelerator.num_processes > 1:
                 for buffer in self.ema.buffers():  # batch statistics differ between ranks
                     broadcast(buffer)
@@ -265,23 +271,23 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""
         self.check_finite()
-        self.write_once(f"The checkpoint of step {self.step}", self.write)
+        self.on_main_process(f"The checkpoint of step {self.step}", self.write)
         logger.info("The checkpoint of step %d is written.", self.step)
 
     def write(self) -> None:
-        """Write the files of `save`; raise `OSError` where the disk takes no more."""
+        """Write the files of `save`; raise `OSError` where the disk is full."""
         state = training_state(self.accelerator, self.objective, self.ema)
-        self.folder.save({"step": self.step, "data": self.dataset.fingerprint, **state}, self.config.keep_checkpoints)
+        self.run_dir.save({"step": self.step, "data": self.dataset.fingerprint, **state}, self.config.keep_checkpoints)
 
-    def write_once(self, what: str, write: Callable[[], None]) -> None:
-        """Let the first process write something; where the disk does not take it, all of them end alike."""
+    def on_main_process(self, what: str, write: Callable[[], None]) -> None:
+        """Let the first process write something; where the disk refuses it, all processes raise the same error."""
         problem = None
         if self.accelerator.is_main_process:
             try:
                 write()
             except OSError as error:
-                problem = self.folder.refused(what, error)
-        (problem,) = broadcast_object_list([problem])  # none is left waiting for the first
+                problem = self.run_dir.refused(what, error)
+        (problem,) = broadcast_object_list([problem])  # so that none waits for the first one forever
         if problem is not None:
             raise InputError(problem)
 
@@ -291,12 +297,12 @@ class Trainer:
         if len(set(steps)) > 1:
             raise InputError(
                 f"The processes would go on from different steps ({', '.join(map(str, steps))}): "
-                f"--run-dir {self.folder.path} must be the same folder for all of them, on a disk that they share."
+                f"--run-dir {self.run_dir.path} must be the same folder for all of them, on a disk that they share."
             )
 
     def resume(self) -> bool:
         """Load the newest good checkpoint of the run folder; return whether there was one."""
-        state = self.folder.load(self.config, self.dataset.fingerprint)
+        state = self.run_dir.load(self.config, self.dataset.fingerprint)
         if state is None:
             return False
         try:
@@ -304,17 +310,17 @@ class Trainer:
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(
-                f"The newest checkpoint in {self.folder.checkpoints} does not fit the networks of {self.folder.path}: "
-                "remove it to go on from an older one."
+                f"The newest checkpoint in {self.run_dir.checkpoints} does not fit the networks of "
+                f"{self.run_dir.path}: remove it to go on from an older one."
             ) from error
         return True
 
     def check_finite(self) -> None:
         """Stop every rank if a loss or gradient of any rank was not finite; this waits for the device."""
-        first_bad = self.values.first_bad()
+        first_bad = self.metrics.first_bad()
         if first_bad is None:
             return
         raise DivergedError(
-            f"The loss or its gradient is not finite since step {first_bad}; {self.folder.last_good()}. "
+            f"The loss or its gradient is not finite since step {first_bad}; {self.run_dir.last_good()}. "
             "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
         )

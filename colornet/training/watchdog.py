@@ -1,4 +1,4 @@
-"""What each process of a run writes for itself: a log file, and in it the stacks of a step that hangs."""
+"""The log file of each process of a run, with the stacks of all threads where a step hangs."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pathlib import Path
 
 __all__ = ["process_log"]
 
-_SELDOM = 1.0  # seconds between two windings of the clock: steps may be much shorter
+_INTERVAL = 1.0  # seconds between two restarts of the timers: steps may be much shorter
 
 _logger = logging.getLogger("colornet")
 
 
 @contextmanager
 def process_log(folder: Path, rank: int, patience: float) -> Iterator[Callable[[], None]]:
-    """Write what colornet logs, and the error that ends it, to `folder`/rank-N.log; hand out a sign of life.
+    """Write what colornet logs, and the error that ends it, to `folder`/rank-N.log; yield a heartbeat.
 
-    The function handed out is to be called after each step. Once it was not for `patience` seconds (0: endless), the
-    stacks of all threads are written to the log, again after each further time, and the first process says so on
-    stderr. A hang is no error here: a process that waits for a lost one is ended by its launcher or by a time-out.
+    Call the heartbeat after each step. If it is not called for `patience` seconds (0: no limit), the stacks of all
+    threads are written to the log, again after each further `patience` seconds, and the first process prints a note on
+    stderr. A hang raises no error: a process that waits for a lost one is ended by its launcher or by a time-out.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(folder / f"rank-{rank}.log", encoding="utf-8", errors="backslashreplace")
@@ -32,55 +32,55 @@ def process_log(folder: Path, rank: int, patience: float) -> Iterator[Callable[[
     level = _logger.level
     _logger.addHandler(handler)
     _logger.setLevel(logging.INFO)
-    clock = _Clock(folder, patience, handler, speaks=rank == 0)
+    watchdog = _Watchdog(folder, patience, handler, prints=rank == 0)
     try:
-        clock.wind()
-        yield clock.wind
+        watchdog.heartbeat()
+        yield watchdog.heartbeat
     except BaseException as error:
         _logger.info("Ended by %s", type(error).__name__, exc_info=error)
         raise
     finally:
-        clock.stop()
+        watchdog.stop()
         _logger.setLevel(level)
         _logger.removeHandler(handler)
         handler.close()
 
 
 class _LogFile(logging.FileHandler):
-    """Leaves out what a full disk does not take, where logging would print a traceback: the run itself says it."""
+    """Skips what a full disk refuses, where logging would print a traceback: the run itself reports a full disk."""
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802, logging's name
         if not isinstance(sys.exc_info()[1], OSError):
             super().handleError(record)
 
     def close(self) -> None:
-        with suppress(OSError):  # what could not be written is tried once more
+        with suppress(OSError):  # closing tries again to write what is left
             super().close()
 
 
-class _Clock:
-    """Goes off unless it is wound again in time."""
+class _Watchdog:
+    """Reports where the process stands unless `heartbeat` is called again in time."""
 
-    def __init__(self, folder: Path, patience: float, handler: logging.FileHandler, *, speaks: bool) -> None:
-        self.folder, self.patience, self.handler, self.speaks = folder, patience, handler, speaks
-        self.wound = -_SELDOM
+    def __init__(self, folder: Path, patience: float, handler: logging.FileHandler, *, prints: bool) -> None:
+        self.folder, self.patience, self.handler, self.prints = folder, patience, handler, prints
+        self.last_beat = -_INTERVAL
         self.timer: threading.Timer | None = None
 
-    def wind(self) -> None:
+    def heartbeat(self) -> None:
         now = time.monotonic()
-        if not self.patience or now - self.wound < min(_SELDOM, self.patience / 4):
+        if not self.patience or now - self.last_beat < min(_INTERVAL, self.patience / 4):
             return
         self.stop()
-        self.wound = now
+        self.last_beat = now
         assert self.handler.stream is not None  # it was opened with the handler
-        # faulthandler needs no lock of Python's, which what hangs may hold.
+        # faulthandler needs no lock of Python's: the thread that hangs may hold it.
         faulthandler.dump_traceback_later(self.patience, repeat=True, file=self.handler.stream)
-        if self.speaks:
-            self.timer = threading.Timer(self.patience, self.speak)
+        if self.prints:
+            self.timer = threading.Timer(self.patience, self.report)
             self.timer.daemon = True
             self.timer.start()
 
-    def speak(self) -> None:
+    def report(self) -> None:
         where = f"No step was finished for {self.patience:g} s: where each process stands is in {self.folder}."
         print(where, file=sys.stderr, flush=True)
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.core.steps import Case, Mode
+from colornet.config import PRESETS
 from colornet.data import Dataset
-from colornet.presets import PRESETS
 
 __all__ = ["CPU", "GPU", "case", "dataset", "images"]
 
@@ -29,4 +29,4 @@ def dataset(count: int, side: int = 16) -> Dataset:
 
 def case(preset: str, mode: Mode, **changes: Any) -> Case:
     """Return a case of a preset with other values, on the CPU."""
-    return Case(preset, mode, dataclasses.replace(PRESETS[preset][1], **{"cpu": True, **changes}))
+    return Case(preset, mode, dataclasses.replace(PRESETS[preset].config, **{"cpu": True, **changes}))

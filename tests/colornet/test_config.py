@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from colornet import cli, train
-from colornet.config import FREE_ON_RESUME, TrainConfig, check_config, differences, load_config
+from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.errors import InputError
-from colornet.presets import PRESETS
+from colornet.runs.saved_config import FREE_ON_RESUME, differences, load_config
 from colornet.train import parse
 from colornet.training.build import compose_trainer
 from tests.conftest import small
@@ -37,7 +37,7 @@ def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> Non
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_presets_are_valid(preset: str) -> None:
-    check_config(PRESETS[preset][1])
+    check_config(PRESETS[preset].config)
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,8 @@ def test_presets_are_valid(preset: str) -> None:
             {"objective": "adversarial", "discriminator": "dcgan", "r1_weight": 1.0},
             "--r1-weight is 1.0: it must be 0 unless --discriminator patch",
         ),
-        ({"objective": "adversarial", "diversity_weight": 1.0}, "it must be 0 without a game and --noise-channels"),
+        ({"objective": "adversrial"}, "--objective is 'adversrial': it must be one of reconstruction, adversarial, or"),
+        ({"objective": "mine.txt:Mine"}, "--objective is 'mine.txt:Mine': it must be one of"),
         ({"noise_channels": -1}, "--noise-channels is -1: it must be at least 0"),
         ({"num_processes": 4}, "--num-processes 4 was asked for but 1 is running"),
         (
@@ -85,7 +86,7 @@ def test_depth_follows_the_size_unless_it_is_given(size: int, levels: int) -> No
     assert multipliers == ((1, 2, 4) + 3 * (4,))[:levels]
     check_config(parse(options))
     assert parse([*options, "--multipliers", "1", "2"]).multipliers == (1, 2)
-    assert parse(["notebook-ae", "--image-size", str(size)]).multipliers == PRESETS["notebook-ae"][1].multipliers
+    assert parse(["notebook-ae", "--image-size", str(size)]).multipliers == PRESETS["notebook-ae"].config.multipliers
 
 
 def test_a_run_that_goes_on_keeps_its_depth(tmp_path: Path) -> None:
@@ -121,17 +122,45 @@ def test_a_run_may_go_on_with_activation_checkpointing() -> None:
 
 
 def test_config_file_round_trip(tmp_path: Path) -> None:
-    config = PRESETS["notebook-cgan"][1]
+    config = PRESETS["notebook-cgan"].config
     (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     assert load_config(tmp_path) == config
 
 
 def test_config_file_of_an_earlier_version(tmp_path: Path) -> None:
-    values = dataclasses.asdict(PRESETS["cgan"][1])
-    for name in ("norm", "noise_channels", "conditional", "init_from", "r1_weight", "diversity_weight"):
+    values = dataclasses.asdict(PRESETS["cgan"].config)
+    for name in ("norm", "noise_channels", "conditional", "init_from", "r1_weight"):
         del values[name]
     (tmp_path / "config.json").write_text(json.dumps(values))
-    assert load_config(tmp_path) == PRESETS["cgan"][1]
+    assert load_config(tmp_path) == PRESETS["cgan"].config
+
+
+def test_removed_options_that_were_off_are_ignored(tmp_path: Path) -> None:
+    values = {**dataclasses.asdict(TrainConfig()), "diversity_weight": 0.0}
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    assert load_config(tmp_path) == load_config(tmp_path, resuming=True) == TrainConfig()
+
+
+@pytest.mark.parametrize(
+    ("removed", "words"),
+    [
+        ({"diversity_weight": 5.0}, "--diversity-weight 5.0"),
+        ({"reconstruction_loss": "huber"}, "--reconstruction-loss huber"),
+    ],
+)
+def test_a_model_trained_with_removed_options_is_usable_but_not_resumed(
+    removed: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**dataclasses.asdict(TrainConfig()), **removed}))
+    assert load_config(tmp_path) == TrainConfig()
+    with pytest.raises(InputError, match=f"cannot continue a training with {words}"):
+        load_config(tmp_path, resuming=True)
+
+
+def test_networks_without_normalization_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({**dataclasses.asdict(TrainConfig()), "norm": "none"}))
+    with pytest.raises(InputError, match="this version has no networks without normalization"):
+        load_config(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"unheard_of": 1}'])

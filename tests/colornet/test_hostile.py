@@ -28,7 +28,7 @@ from torchvision.datasets import CIFAR10
 
 from colornet import colorize, evaluate, train
 from colornet.command import exiting_on_errors
-from colornet.config import TrainConfig, check_config, load_config
+from colornet.config import TrainConfig, check_config
 from colornet.data import load_dataset
 from colornet.data.images import open_rgb
 from colornet.data.listing import list_images
@@ -37,6 +37,7 @@ from colornet.inference.photos import read_photo
 from colornet.models.build import build_generator
 from colornet.runs.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from colornet.runs.run import load_run
+from colornet.runs.saved_config import load_config
 from colornet.training.build import compose_trainer
 from tests.conftest import small
 

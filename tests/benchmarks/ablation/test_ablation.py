@@ -20,9 +20,9 @@ from benchmarks.ablation.measure import training_flops
 from benchmarks.ablation.options import PLAN, AblationOptions, check, read_plan
 from benchmarks.ablation.tables import answered, format_table, table_rows
 from benchmarks.core.timing import flops_of
+from colornet.config import PRESETS
 from colornet.errors import InputError
 from colornet.models.build import build_generator
-from colornet.presets import PRESETS
 from tests.conftest import small
 
 
@@ -43,7 +43,7 @@ def test_committed_plan_asks_at_equal_images(folder: Path, tmp_path: Path) -> No
             assert run.config.seed == by_name[run.origin].config.seed
             assert list(by_name).index(run.origin) < list(by_name).index(run.name)
     assert by_name["cgan-wide-1"].config.width == 64
-    assert by_name["cgan-g-lr-x3-0"].config.lr == pytest.approx(3 * PRESETS["cgan"][1].lr)
+    assert by_name["cgan-g-lr-x3-0"].config.lr == pytest.approx(3 * PRESETS["cgan"].config.lr)
 
 
 def test_variants_differ_from_their_preset_in_what_they_say_only(folder: Path, tmp_path: Path) -> None:

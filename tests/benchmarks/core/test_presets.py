@@ -9,14 +9,14 @@ import pytest
 
 from benchmarks.core.presets import check_notebook_size, check_presets, sized_preset
 from benchmarks.growth.options import GrowthOptions
+from colornet.config import PRESETS
 from colornet.errors import InputError
-from colornet.presets import PRESETS
 
 
 def test_options_of_the_same_names_are_taken_over() -> None:
     options = GrowthOptions(width=16, blocks=None, batch_size=8, data="elsewhere", cache_dir=Path("cache"), cpu=True)
     expected = dataclasses.replace(
-        PRESETS["cgan"][1], width=16, discriminator_width=16, batch_size=3, data="elsewhere", mixed_precision="auto",
+        PRESETS["cgan"].config, width=16, discriminator_width=16, batch_size=3, data="elsewhere", mixed_precision="auto",
         compile="auto", image_size=32, cpu=True,
     )  # fmt: skip
     assert sized_preset(options, "cgan", batch_size=3) == expected

@@ -12,8 +12,7 @@ from PIL import Image
 from benchmarks.__main__ import main
 from benchmarks.evaluator.train import accuracy
 from colornet.data import load_dataset
-from colornet.metrics.evaluator import CIFAR10_CLASSES
-from colornet.metrics.evaluator import evaluator_card, load_evaluator
+from colornet.metrics.evaluator import CIFAR10_CLASSES, evaluator_card, load_evaluator
 
 
 def write_classes(root: Path, classes: tuple[str, ...], train: int, test: int) -> None:

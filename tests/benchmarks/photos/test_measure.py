@@ -14,7 +14,7 @@ from benchmarks.photos.degradations import DEFECTS
 from benchmarks.photos.report import tables
 from tests.benchmarks.photos.photographs import small_photo
 from tests.benchmarks.report.records import make, table_after
-from tests.colornet.inference.test_colorizer import save_run
+from tests.runs import save_run
 
 
 def test_small_study_end_to_end(

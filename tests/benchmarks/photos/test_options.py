@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.photos.options import PhotosOptions, check
 from colornet.errors import InputError
-from tests.colornet.inference.test_colorizer import save_run
+from tests.runs import save_run
 
 
 @pytest.mark.parametrize(

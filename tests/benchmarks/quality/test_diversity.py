@@ -19,7 +19,6 @@ from benchmarks.quality.diversity import diversity_scores, evenly_spaced, summar
 from colornet.metrics.image import image_metrics
 from colornet.training.build import compose_trainer
 from tests.benchmarks.report.records import table_after
-from tests.images import random_pixels
 from tests.conftest import small
 from tests.images import random_pixels
 

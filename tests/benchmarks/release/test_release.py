@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.__main__ import main
 from benchmarks.release.package import TOLERANCE
-from colornet.config import load_config
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
 from colornet.runs import pretrained as released

@@ -155,9 +155,9 @@ def test_what_is_not_reached_has_no_ratio(folder: Path, monkeypatch: pytest.Monk
 
 def test_step_before_the_clock_changes_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     curves = []
-    rehearse = Trainer.rehearse
-    for rehearsed in (True, False):
-        monkeypatch.setattr(Trainer, "rehearse", rehearse if rehearsed else lambda _: None)
+    warm_up_ddp = Trainer.warm_up_ddp
+    for warm_up_ddpd in (True, False):
+        monkeypatch.setattr(Trainer, "warm_up_ddp", warm_up_ddp if warm_up_ddpd else lambda _: None)
         options = SpeedrunOptions(
             width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=1, eval_steps=2, notebook_epochs=1,
             notebook_width=8, data=str(folder), image_size=16, mixed_precision="no", cpu=True,

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 
 from benchmarks.speedrun.options import SpeedrunOptions, our_config
-from colornet.presets import PRESETS
+from colornet.config import PRESETS
 from tests.benchmarks.commands import refused
 
 
 def test_ours_is_the_preset_with_the_options_given() -> None:
     options = SpeedrunOptions(width=16, lr=0.5, epochs=2, batch_size=32, cache_dir=Path("elsewhere"))
     expected = dataclasses.replace(
-        PRESETS["ae"][1], color_space="rgb", reconstruction_loss="mse", width=16, lr=0.5, epochs=2, batch_size=32
+        PRESETS["ae"].config, color_space="rgb", reconstruction_loss="mse", width=16, lr=0.5, epochs=2, batch_size=32
     )
     assert our_config(options) == expected
-    assert our_config(SpeedrunOptions(preset="notebook-ae")) == PRESETS["notebook-ae"][1].__class__(
-        **(dataclasses.asdict(PRESETS["notebook-ae"][1]) | {"mixed_precision": "auto"})
+    assert our_config(SpeedrunOptions(preset="notebook-ae")) == PRESETS["notebook-ae"].config.__class__(
+        **(dataclasses.asdict(PRESETS["notebook-ae"].config) | {"mixed_precision": "auto"})
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.core.steps import COUNTED_IMAGES, Case, count_flops
 from benchmarks.throughput.roofline import GROUPS, Pass, bound, trace
-from colornet.presets import PRESETS
+from colornet.config import PRESETS
 from tests.benchmarks.cases import case, dataset
 
 SIDE = 16

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from colornet.color import LabSpace, RgbSpace, to_float
+from colornet.config import PRESETS
 from colornet.models.build import build_discriminator, build_generator
 from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
-from colornet.models.noise import fixed_noise
-from colornet.models.unet import GroupNorm, UNet, count_parameters
-from colornet.presets import PRESETS
+from colornet.models.unet import GroupNorm, UNet, count_parameters, fixed_noise
 
 
 def conv(in_channels: int, out_channels: int, side: int, bias: bool = True) -> int:
@@ -36,11 +36,11 @@ def notebook_unet_parameters() -> int:
 
 
 @pytest.mark.parametrize("preset", ["notebook-ae", "notebook-cgan"])
-def test_seed_generator_has_the_size_of_its_description(preset: str) -> None:
-    assert count_parameters(build_generator(PRESETS[preset][1])) == notebook_unet_parameters() == 34_524_099
+def test_notebook_generator_has_the_size_of_its_description(preset: str) -> None:
+    assert count_parameters(build_generator(PRESETS[preset].config)) == notebook_unet_parameters() == 34_524_099
 
 
-def test_seed_discriminator_has_the_size_of_its_description() -> None:
+def test_notebook_discriminator_has_the_size_of_its_description() -> None:
     # 32 → 16 → 8 → 4 by 4×4 stride-2 convolutions on RGB and its gray condition, then 4×4 to one logit.
     expected = (
         conv(4, 64, 4)
@@ -48,11 +48,11 @@ def test_seed_discriminator_has_the_size_of_its_description() -> None:
         + (conv(128, 256, 4, bias=False) + batch_norm(256))
         + conv(256, 1, 4)
     )
-    assert count_parameters(build_discriminator(PRESETS["notebook-cgan"][1])) == expected
+    assert count_parameters(build_discriminator(PRESETS["notebook-cgan"].config)) == expected
 
 
-def test_seed_blocks_are_those_of_the_description() -> None:
-    network = build_generator(PRESETS["notebook-ae"][1])
+def test_notebook_blocks_are_those_of_the_description() -> None:
+    network = build_generator(PRESETS["notebook-ae"].config)
     kinds = [type(m) for m in network.modules()]
     assert kinds.count(nn.MaxPool2d) == kinds.count(nn.ConvTranspose2d) == 4
     assert kinds.count(nn.BatchNorm2d) == kinds.count(nn.LeakyReLU) == 18
@@ -61,7 +61,7 @@ def test_seed_blocks_are_those_of_the_description() -> None:
 
 @pytest.mark.parametrize("preset", ["ae", "cgan"])
 def test_our_generators_have_neither_transposed_convolutions_nor_batch_norm(preset: str) -> None:
-    kinds = {type(m) for m in build_generator(PRESETS[preset][1]).modules()}
+    kinds = {type(m) for m in build_generator(PRESETS[preset].config).modules()}
     assert GroupNorm in kinds
     assert not kinds & {nn.ConvTranspose2d, nn.BatchNorm2d}
 
@@ -150,7 +150,7 @@ def test_activation_checkpointing_is_off_where_nothing_is_differentiated(monkeyp
 
 
 def test_activation_checkpointing_is_an_option() -> None:
-    config = PRESETS["ae"][1]
+    config = PRESETS["ae"].config
     assert [
         build_generator(dataclasses.replace(config, width=8, activation_checkpointing=on)).activation_checkpointing
         for on in (False, True)
@@ -190,7 +190,7 @@ def test_discriminators_without_condition_see_color_only() -> None:
     color = torch.randn(2, 2, 32, 32)
     dark, light = torch.zeros(2, 1, 32, 32), torch.ones(2, 1, 32, 32)
     for kind in ("patch", "dcgan"):
-        config = dataclasses.replace(PRESETS["cgan"][1], discriminator=kind, conditional=False)
+        config = dataclasses.replace(PRESETS["cgan"].config, discriminator=kind, conditional=False)
         network = build_discriminator(config)
         assert count_parameters(network) < count_parameters(
             build_discriminator(dataclasses.replace(config, conditional=True))
@@ -199,11 +199,11 @@ def test_discriminators_without_condition_see_color_only() -> None:
         assert not torch.allclose(network(dark, color), network(dark, -color))
 
 
-@pytest.mark.parametrize(("norm", "kind"), [("group", GroupNorm), ("batch", nn.BatchNorm2d), ("none", None)])
-def test_normalization_is_the_one_asked_for(norm: Literal["group", "batch", "none"], kind: type | None) -> None:
+@pytest.mark.parametrize(("norm", "kind"), [("group", GroupNorm), ("batch", nn.BatchNorm2d)])
+def test_normalization_is_the_one_asked_for(norm: Literal["group", "batch"], kind: type) -> None:
     network = UNet(1, 2, width=8, multipliers=(1, 2), blocks=1, norm=norm)
     found = {type(m) for m in network.modules()} & {GroupNorm, nn.BatchNorm2d}
-    assert found == ({kind} if kind else set())
+    assert found == {kind}
     assert network(torch.randn(2, 1, 16, 16)).shape == (2, 2, 16, 16)
 
 
@@ -214,6 +214,25 @@ def test_noise_reaches_the_output_and_is_that_of_the_image_unless_given() -> Non
     gray = torch.rand(4, 1, 16, 16)
     assert torch.equal(network(gray), network(gray, fixed_noise(gray, 3)))
     assert not torch.allclose(network(gray), network(gray, fixed_noise(gray, 3, sample=1)), atol=1e-3)
+
+
+def test_noise_of_images_is_standard_normal_and_independent() -> None:
+    gray = torch.rand(4000, 1, 8, 8, generator=torch.Generator().manual_seed(0)).mul(255).round() / 255
+    samples = torch.cat([fixed_noise(gray, 3), fixed_noise(gray, 3, sample=1)], dim=1)  # (4000, 6)
+    assert samples.mean(0).abs().max() < 0.06
+    assert (torch.cov(samples.T) - torch.eye(6)).abs().max() < 0.08
+    assert (samples.abs() < 1).double().mean().sub(0.6827).abs() < 0.02
+
+
+def test_noise_belongs_to_the_image_whatever_comes_with_it() -> None:
+    rgb = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    for space in (LabSpace(), RgbSpace()):
+        gray, _ = space.encode(to_float(rgb))
+        whole = fixed_noise(gray, 2)
+        alone = torch.cat([fixed_noise(space.encode(to_float(image[None]))[0], 2) for image in rgb])
+        assert torch.equal(whole, alone)
+        assert torch.equal(fixed_noise(gray.flip(0), 2), whole.flip(0))
+        assert len(whole.unique()) == whole.numel()
 
 
 def test_network_without_noise_has_the_weights_it_always_had() -> None:

@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from colornet.color import rgb_to_lab, to_float
-from colornet.config import load_config
 from colornet.evaluation.loop import gray_floor
 from colornet.inference.colorizer import Colorizer
 from colornet.metrics.image import ciede2000, colorfulness

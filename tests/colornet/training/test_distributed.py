@@ -17,11 +17,11 @@ from PIL import Image
 from safetensors.torch import load_file
 from torch import Tensor
 
-from colornet.config import load_config
 from colornet.evaluation.loop import colorize_with
 from colornet.metrics.evaluator import CIFAR10_CLASSES
 from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
-from colornet.training import build as compose
+from colornet.runs.saved_config import load_config
+from colornet.training import accelerator
 from colornet.training.build import compose_trainer
 from tests.conftest import small
 
@@ -115,8 +115,8 @@ def test_two_processes_end_with_identical_weights(preset: str, classes: Path, tm
     assert together["validation/cf_truth"] == pytest.approx(single["validation/cf_truth"], rel=1e-12)
 
 
-def test_seed_cgan_trains_in_two_processes(folder: Path, tmp_path: Path) -> None:
-    """Two discriminator forwards before one update, with BatchNorm: what DDP is touchy about."""
+def test_notebook_cgan_trains_in_two_processes(folder: Path, tmp_path: Path) -> None:
+    """Two discriminator forwards before one update, with BatchNorm: which DDP supports in a certain order only."""
     arguments = ["notebook-cgan", *options(folder, tmp_path / "run"), "--accumulation-steps", "2"]
     result = launch(["-m", "colornet.train", *arguments])
     assert result.returncode == 0, result.stderr
@@ -194,7 +194,7 @@ def test_processes_that_share_a_gpu_talk_over_gloo(
             raise ConnectedError
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr(compose, "Accelerator", Connection)
+    monkeypatch.setattr(accelerator, "Accelerator", Connection)
     monkeypatch.setenv("WORLD_SIZE", str(processes))
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
     with pytest.raises(ConnectedError):
@@ -209,18 +209,17 @@ import functools, json, os, sys
 import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-sys.path.insert(0, sys.argv[1])
-import faults
-from colornet.evaluation import loop as evaluation
+from benchmarks.reliability import kills
+from colornet.evaluation import loop
 from colornet.metrics import features
-from colornet import objectives
+from colornet.objectives import base
 from colornet.training import trainer
 
 torch.set_num_threads(1)
 
 def in_float64():
     torch.set_default_dtype(torch.float64)
-    objectives.to_float = evaluation.to_float = lambda images: images.double() / 255
+    base.to_float = loop.to_float = lambda images: images.double() / 255
     trainer.load_evaluator = lambda name: features.load_evaluator(name).float()
 
 def keep_gradients(path):
@@ -231,22 +230,22 @@ def keep_gradients(path):
     if os.environ.get("RANK", "0") == "0":
         register_optimizer_step_pre_hook(keep)
 
-for world, how, arguments in json.loads(sys.argv[2]):
-    ways = {"float32": lambda: None, "float64": in_float64}
-    prepare = ways.get(how, functools.partial(keep_gradients, how))
-    assert faults.finish(faults.start(world, arguments, prepare)) == [0] * world
+for world, how, arguments in json.loads(sys.argv[1]):
+    variants = {"float32": lambda: None, "float64": in_float64}
+    prepare = variants.get(how, functools.partial(keep_gradients, how))
+    assert kills.finish(kills.start(world, arguments, prepare)) == [0] * world
 """
 
 
 @pytest.fixture(scope="module")
 def many(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train on one to four processes, in all the ways that the tests below compare; a folder a run."""
+    """Train on one to four processes, in all the variants that the tests below compare; a folder for each run."""
     root = tmp_path_factory.mktemp("many")
 
     def run(world: int, how: str, preset: str, name: str, *more: str) -> tuple[int, str, list[str]]:
         common = ["--batch-size", "12", "--epochs", "13", "--eval-every", "13", "--warmup-steps", "5"]
-        if preset == "cgan":  # a penalty outside of DDP, noise that is shared out, two forwards of the generator
-            common += ["--r1-weight", "10", "--noise-channels", "2", "--diversity-weight", "1"]
+        if preset == "cgan":  # a penalty outside of DDP, noise that is divided
+            common += ["--r1-weight", "10", "--noise-channels", "2"]
         return world, how, [preset, *options(classes, root / name), *common, "--resume", "auto", "--max-steps", *more]
 
     runs = [run(world, "float64", preset, f"{preset}-{world}", "50") for preset in ("ae", "cgan") for world in COUNTS]
@@ -261,7 +260,7 @@ def many(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         runs.append(run(3, "float32", "cgan", name, str(step)))
 
     result = subprocess.run(
-        [sys.executable, "-c", RUNS_SCRIPT, str(LAUNCH.parent), json.dumps(runs)],
+        [sys.executable, "-c", RUNS_SCRIPT, json.dumps(runs)],
         capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -293,7 +292,7 @@ def test_number_of_processes_does_not_change_the_first_gradients(many: Path) -> 
     alone, *others = (torch.load(many / f"{world}.pt", weights_only=True) for world in COUNTS)
     assert len(alone) == 2  # the discriminator's step, the generator's
     for other in others:
-        for gradients, expected in zip(other[-2:], alone, strict=True):  # before them, a rehearsal
+        for gradients, expected in zip(other[-2:], alone, strict=True):  # before them, those of warm_up_ddp
             vectors = [torch.cat([part.flatten() for part in parts]) for parts in (gradients, expected)]
             assert difference(*vectors) < 1e-5
 

@@ -23,11 +23,13 @@ from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from torch import Tensor
 
 from colornet.color import rgb_to_lab, to_float
-from colornet.config import TrainConfig, differences
+from colornet.config import TrainConfig
 from colornet.evaluation.loop import gray_floor, shard
 from colornet.metrics.histograms import BIN, ColorCounts, draw_planes
+from colornet.objectives.adversarial import Adversarial
+from colornet.runs.saved_config import differences
 from colornet.training.build import compose_trainer
-from colornet.training.logger import CHARTS, HEADLINES
+from colornet.training.logger import HEADLINES, QUALITY_CHARTS, SPEED_CHARTS
 from colornet.training.profiler import StepProfiler
 from tests.conftest import small
 
@@ -85,7 +87,8 @@ def test_charts_of_two_runs_share_their_axes_and_show_what_there_is(
             assert title not in shown
             patterns = chart["multiline"]["tag"]
             shown[title] = sorted(t for t in tags["ae"] | tags["cgan"] for p in patterns if re.match(p, t))
-    wanted = {f"{group}: {title}": sorted(t) for group, charts in CHARTS.items() for title, t in charts.items()}
+    all_charts = {**QUALITY_CHARTS, **Adversarial.charts, **SPEED_CHARTS}
+    wanted = {f"{group}: {title}": sorted(t) for group, charts in all_charts.items() for title, t in charts.items()}
     wanted.pop("color: accuracy of a classifier that sees the colorings")  # the images have other classes
     assert shown == wanted
 

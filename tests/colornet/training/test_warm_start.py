@@ -66,8 +66,8 @@ def test_a_run_goes_on_without_its_origin(origin: Path, folder: Path, tmp_path: 
 
 
 def test_a_generator_of_another_shape_is_refused(origin: Path, folder: Path, tmp_path: Path) -> None:
-    other = small("ae", folder, tmp_path / "run", init_from=str(origin), width=16, norm="none")
-    with pytest.raises(InputError, match=r"--width is 8 there, not 16; --norm is group there, not none"):
+    other = small("ae", folder, tmp_path / "run", init_from=str(origin), width=16, norm="batch")
+    with pytest.raises(InputError, match=r"--width is 8 there, not 16; --norm is group there, not batch"):
         train.check(other)
     with pytest.raises(InputError, match="is no run"):
         train.check(dataclasses.replace(other, init_from=str(tmp_path)))

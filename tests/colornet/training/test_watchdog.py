@@ -52,9 +52,9 @@ def test_a_hang_shows_where_it_stands(tmp_path: Path, rank: int, capsys: pytest.
 
 
 def test_signs_of_life_keep_it_quiet(tmp_path: Path) -> None:
-    with process_log(tmp_path, 1, 0.5) as alive:
+    with process_log(tmp_path, 1, 0.5) as heartbeat:
         for _ in range(20):
             hang_here(0.05)
-            alive()
+            heartbeat()
     time.sleep(0.6)
     assert (tmp_path / "rank-1.log").read_text() == ""

@@ -1,31 +1,10 @@
-"""The noise that a generator sees: normal, one an image, the same however the work is shared out."""
+"""The noise of training: the same for a seed and a step, however the batch is divided."""
 
 from __future__ import annotations
 
 import torch
 
-from colornet.color import LabSpace, RgbSpace, to_float
 from colornet.data import DeviceLoader
-from colornet.models.noise import fixed_noise
-
-
-def test_noise_of_images_is_standard_normal_and_independent() -> None:
-    gray = torch.rand(4000, 1, 8, 8, generator=torch.Generator().manual_seed(0)).mul(255).round() / 255
-    samples = torch.cat([fixed_noise(gray, 3), fixed_noise(gray, 3, sample=1)], dim=1)  # (4000, 6)
-    assert samples.mean(0).abs().max() < 0.06
-    assert (torch.cov(samples.T) - torch.eye(6)).abs().max() < 0.08
-    assert (samples.abs() < 1).double().mean().sub(0.6827).abs() < 0.02
-
-
-def test_noise_belongs_to_the_image_whatever_comes_with_it() -> None:
-    rgb = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    for space in (LabSpace(), RgbSpace()):
-        gray, _ = space.encode(to_float(rgb))
-        whole = fixed_noise(gray, 2)
-        alone = torch.cat([fixed_noise(space.encode(to_float(image[None]))[0], 2) for image in rgb])
-        assert torch.equal(whole, alone)
-        assert torch.equal(fixed_noise(gray.flip(0), 2), whole.flip(0))
-        assert len(whole.unique()) == whole.numel()
 
 
 def loader(rank: int = 0, world: int = 1, pieces: int = 1, seed: int = 0, noise_channels: int = 2) -> DeviceLoader:

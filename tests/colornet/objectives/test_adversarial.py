@@ -1,4 +1,4 @@
-"""What the terms of the game's losses are: the gradient penalty and the reward for noise that matters."""
+"""The gradient penalty of the adversarial objective."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from pathlib import Path
 import pytest
 import torch
 from accelerate.state import AcceleratorState
-from torch import Tensor, nn
 
-from colornet.objectives import DIVERSITY_BOUND, R1_INTERVAL, Adversarial, Means, Sample
+from colornet.objectives.adversarial import R1_INTERVAL, Adversarial
 from colornet.training.build import compose_trainer
 from tests.conftest import small
 
 
-def game(folder: Path, run_dir: Path, **changes: object) -> Adversarial:
+def adversarial(folder: Path, run_dir: Path, **changes: object) -> Adversarial:
     objective = compose_trainer(small("cgan", folder, run_dir, **changes)).objective
     assert isinstance(objective, Adversarial)
     return objective
 
 
 def test_gradient_penalty_is_the_squared_gradient_of_an_images_logit(folder: Path, tmp_path: Path) -> None:
-    objective = game(folder, tmp_path / "run", r1_weight=1.0)
+    objective = adversarial(folder, tmp_path / "run", r1_weight=1.0)
     weight = torch.randn(2, 16, 16)
     objective.plain_discriminator = lambda _, color: torch.stack([(weight * color).sum((1, 2, 3))] * 4, 1)[
         ..., None, None
@@ -36,7 +35,7 @@ def test_gradient_penalty_is_in_full_precision_and_moves_the_discriminator(folde
     penalties = []
     for precision in ("no", "bf16"):
         AcceleratorState._reset_state()
-        objective = game(folder, tmp_path / precision, r1_weight=1.0, mixed_precision=precision)
+        objective = adversarial(folder, tmp_path / precision, r1_weight=1.0, mixed_precision=precision)
         penalty = objective.gradient_penalty(gray, color)
         penalty.backward()
         penalties.append(penalty.item())
@@ -69,26 +68,3 @@ def test_gradient_penalty_makes_the_discriminator_flatter(folder: Path, tmp_path
         gray, color = trainer.space.encode(images / 255)
         found.append(trainer.objective.gradient_penalty(gray, color).item())
     assert found[1] < 0.5 * found[0]
-
-
-class Spread(nn.Module):
-    """A generator whose colorings for z and −z differ by `scale` times what the noises do."""
-
-    def __init__(self, scale: float) -> None:
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, gray: Tensor, noise: Tensor) -> Tensor:
-        size = noise.abs().mean(1) * noise[:, 0].sign()  # (N,)
-        return (self.scale * size)[:, None, None, None].expand(-1, 2, *gray.shape[-2:])
-
-
-def test_diversity_is_the_ratio_of_distances_up_to_its_bound(folder: Path, tmp_path: Path) -> None:
-    objective = game(folder, tmp_path / "run", noise_channels=2, diversity_weight=1.0)
-    sample = Sample(torch.randn(4, 1, 16, 16), torch.randn(4, 2, 16, 16), torch.randn(4, 2))
-    for scale, expected in ((0.0, 0.0), (0.01, 0.01), (5.0, DIVERSITY_BOUND)):
-        objective.generator = Spread(scale)
-        logs = Means(1)
-        (loss,) = objective.generator_losses([sample], None, logs)
-        assert logs.values["diversity"].item() == pytest.approx(expected, rel=1e-5)
-        assert (logs.values["loss/generator"] - loss).item() == pytest.approx(0, abs=1e-6)

@@ -1,0 +1,84 @@
+"""What is read from a run folder: complete, in progress, damaged, passed on, or of an earlier version."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from colornet.errors import InputError
+from colornet.runs.run import Run
+from colornet.training.build import compose_trainer
+from tests.conftest import small
+
+
+@pytest.fixture(scope="module")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a cGAN of 18 steps, 6 an epoch, whose weights had seen 100 images before."""
+    path = tmp_path_factory.mktemp("runs") / "cgan"
+    compose_trainer(small("cgan", folder, path)).fit()
+    starts = json.loads((path / "provenance.json").read_text())
+    starts[0]["init_from"] = {"images": 100}
+    (path / "provenance.json").write_text(json.dumps(starts))
+    return path
+
+
+@pytest.fixture
+def copy(trained: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(trained, tmp_path / "copy")
+
+
+def test_everything_of_a_finished_run(trained: Path, folder: Path) -> None:
+    run = Run(trained)
+    assert run.config == small("cgan", folder, trained)
+    assert (run.step, run.images_before, run.images_seen) == (18, 100, 18 * 8 + 100)
+    assert [record["step"] for record in run.validations] == [6, 12, 18]
+    assert [point["images"] for point in run.validation_curve] == [148, 196, 244]
+    assert run.validation_curve[-1]["psnr"] == run.validations[-1]["validation/psnr"]
+    assert run.sha256 == hashlib.sha256((trained / "model.safetensors").read_bytes()).hexdigest()
+    assert run.approach == "conditional GAN"
+
+
+def test_an_incomplete_last_line_is_skipped_and_other_damage_is_named(copy: Path) -> None:
+    path = copy / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines, lines[-1][:20]]))
+    assert Run(copy).records == list(map(json.loads, lines))
+    path.write_text("\n".join([lines[0], lines[1][:20], *lines[2:]]))
+    with pytest.raises(InputError, match=r"metrics\.jsonl is damaged in line 2: remove the line\."):
+        _ = Run(copy).records
+
+
+def test_a_model_that_was_passed_on_has_no_logs(copy: Path) -> None:
+    for path in copy.iterdir():
+        if path.name not in ("config.json", "model.safetensors"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    run = Run(copy)
+    assert (run.starts, run.records, run.validation_curve) == (None, [], [])
+    assert (run.step, run.images_seen) == (18, 18 * 8)
+    assert run.load_generator().noise_channels == 0
+
+
+@pytest.mark.parametrize(
+    ("objective", "approach"), [("reconstruction", "autoencoder"), ("adversarial", "conditional GAN")]
+)
+def test_an_earlier_version_did_not_record_the_approach(objective: str, approach: str, copy: Path) -> None:
+    starts = json.loads((copy / "provenance.json").read_text())
+    del starts[0]["approach"]
+    (copy / "provenance.json").write_text(json.dumps(starts))
+    config = dataclasses.replace(Run(copy).config, objective=objective)
+    (copy / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+    assert Run(copy).approach == approach
+
+
+def test_logs_are_read_without_torch(trained: Path) -> None:
+    program = "import sys; from pathlib import Path; from colornet.runs.run import Run; run = Run(Path(sys.argv[1])); "
+    program += "run.config, run.starts, run.records, run.step; print('torch' in sys.modules)"
+    command = [sys.executable, "-c", program, str(trained)]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "False\n"
