@@ -1,0 +1,84 @@
+"""What an ablation shows: its table, which questions it has, and the plot of its curves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.ablation.report import answered, draw, tables
+from benchmarks.core.tables import Table
+
+Record = dict[str, Any]
+
+
+def table_of(record: Record) -> Table:
+    (table,) = (block for block in tables(record) if isinstance(block, Table))
+    return table
+
+
+def test_table_groups_by_question_and_shows_the_spread_of_seeds() -> None:
+    values = {"e": 0.5, "fd_cifar10_dev": 1.0, "cf": 20.0, "delta_cf": -0.04, "delta_cf_image": 5.0, "psnr": 24.0}
+    run = {"values": values, "images_seen": 90_000, "training_flops": 9e13, "training_seconds": 100.0}
+    other = {**run, "values": {**values, "e": 0.7, "cf": 22.0}, "training_seconds": 200.0}
+    record = {
+        "floors": {"gray": {**values, "e": 1.0, "accuracy_cifar10_dev": 0.5}},
+        "questions": {"Loss": ["a", "b", "c", "never"], "Alone": ["a"]},
+        "variants": {
+            "a": {"runs": ["a-0", "a-1"], "parameters": {"generator": 1_500_000, "discriminator": 20_000}},
+            "b": {"runs": ["b-0"], "parameters": {"generator": 1_500_000}},
+        },
+        "runs": {"a-0": run, "a-1": other, "b-0": run},
+        "failures": {"c-0": "exit code 1"},
+    }
+    table = table_of(record)
+    assert [heading.text for heading in table.headings][:4] == ["variant", "e", "FD dev", "Acc. %"]
+    assert [(line.group, line.name.text, line.ranked) for line in table.lines] == [
+        ("no model", "gray", False), ("Loss", "a", True), ("Loss", "b", True), ("Loss", "c (failed)", False),
+    ]  # fmt: skip
+    gray, a, _, failed = ([cell.text for cell in line.cells] for line in table.lines)
+    assert gray[:3] == ["1.000", "1.000", "50.0"]
+    assert a[:2] == ["0.600 ± 0.141", "1.000 ± 0.000"]
+    assert a[3:5] == ["21.0 ± 1.4", "0.0 ± 0.0"]
+    assert a[-5:] == ["90.0", "1.50", "0.02", "1,000", "150"]
+    assert {*failed} == {"–"}
+    shown = [[cell.strip() for cell in line.split(" | ")] for line in table.to_markdown().splitlines()]
+    assert [line[:2] for line in shown if line[0] != "| ---"] == [
+        ["| question", "variant"], ["| no model", "*gray*"], ["| Loss", "a"], ["|", "b"], ["|", "*c (failed)*"],
+    ]  # fmt: skip
+
+
+def test_questions_of_which_only_the_common_baselines_were_trained_are_left_out() -> None:
+    run = {"values": {"e": 0.5}, "images_seen": 1, "training_flops": 1.0, "training_seconds": 1.0}
+    record = {
+        "floors": {},
+        "questions": {
+            "Loss": ["gan", "hinge", "never"],
+            "Warm start": ["hinge", "warm"],
+            "AE": ["ae", "ae-l2"],
+            "Size": ["ae", "gan", "wide"],
+            "Kind": ["gan", "ae"],
+        },
+        "variants": {name: {"runs": [name], "parameters": {"generator": 1}} for name in ("gan", "hinge", "ae")},
+        "runs": dict.fromkeys(("gan", "hinge", "ae"), run),
+        "failures": {},
+    }
+    asked = {"Loss": ["gan", "hinge"], "Kind": ["gan", "ae"]}
+    assert [(line.group, line.name.text) for line in table_of(record).lines] == [
+        (question, name) for question, names in asked.items() for name in names
+    ]
+    assert answered(record) == asked  # what the page and the PNG draw
+
+
+def test_curves_are_drawn_by_question_or_together(tmp_path: Path) -> None:
+    run = {"curve": {"images": [10, 20], "loss/reconstruction": [0.2, 0.1]}}
+    record: Record = {
+        "questions": {"Loss": ["gan", "hinge"]},
+        "variants": {name: {"runs": [name]} for name in ("gan", "hinge")},
+        "runs": dict.fromkeys(("gan", "hinge"), run),
+        "failures": {},
+    }
+    for questions in (record["questions"], {"Other": ["never"]}):
+        path = draw(record | {"questions": questions}, tmp_path / "ablation.png")
+        assert path == tmp_path / "curves.png"
+        assert path.read_bytes().startswith(b"\x89PNG")
+        path.unlink()
