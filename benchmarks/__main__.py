@@ -94,13 +94,13 @@ COMMANDS = {
     ),
     "kills": Command(
         "kill trainings at random moments, resume them, and compare with an uninterrupted one",
-        options="benchmarks.reliability.options:KillsOptions",
+        options="benchmarks.reliability.kills_options:KillsOptions",
         measure="benchmarks.reliability.kills:measure",
         report="benchmarks.reliability.report",
     ),
     "machines": Command(
         "train on several machines, network namespaces of this one, and disturb them",
-        options="benchmarks.reliability.options:MachinesOptions",
+        options="benchmarks.reliability.machines_options:MachinesOptions",
         measure="benchmarks.reliability.machines:measure",
         report="benchmarks.reliability.report",
     ),

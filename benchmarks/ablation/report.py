@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 from matplotlib.figure import Figure as Canvas
@@ -21,11 +21,8 @@ from colornet.files import replacing
 
 __all__ = ["REQUIRED", "answered", "draw", "section", "summarize", "tables"]
 
-REQUIRED = {
-    "ablation": (
-        ("data", "questions", "floors", "variants", "runs", "failures", "device", "date", "commit"),
-        {},
-    )
+REQUIRED: Mapping[str, Any] = {
+    "ablation": (("data", "questions", "floors", "variants", "runs", "failures", "commit", "date", "device"), {})
 }
 
 _WIDTH = 350  # of plots that the page shows three in a row
