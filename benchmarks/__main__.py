@@ -54,6 +54,12 @@ COMMANDS = {
         measure="benchmarks.report.page:write",
         report="",
     ),
+    "tables": Command(
+        "write the tables of the documents from the committed results",
+        options="benchmarks.report.tables_options:TablesOptions",
+        measure="benchmarks.report.documents:write",
+        report="",
+    ),
     "ablation": Command(
         "train variants of the recipe and compare them on the validation images",
         options="benchmarks.ablation.options:AblationOptions",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +11,24 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from colornet.errors import InputError
+
 if TYPE_CHECKING:
     import torch
 
     from colornet.data import Dataset
 
-__all__ = ["KINDS", "Record", "Result", "Tensors", "describe_data", "modernized", "start_record", "without_seed"]
+__all__ = [
+    "KINDS",
+    "Record",
+    "Result",
+    "Tensors",
+    "describe_data",
+    "modernized",
+    "read_json",
+    "start_record",
+    "without_seed",
+]
 
 Record = dict[str, Any]
 Tensors = dict[str, NDArray[Any]]
@@ -93,3 +106,11 @@ def modernized(value: Any) -> Any:
         for pattern, replacement in _RENAMED:
             value = pattern.sub(replacement, value)
     return value
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file with the names of today; raise `InputError` for one that is damaged."""
+    try:
+        return modernized(json.loads(path.read_text(encoding="utf-8")))
+    except ValueError as error:  # of the JSON, or of its characters
+        raise InputError(f"{path} is damaged, make it again or remove it: {error}.") from None

@@ -7,18 +7,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from benchmarks.core.record import KINDS, Record, Result, Tensors, modernized, without_seed
+from benchmarks.core.record import KINDS, Record, Result, Tensors, modernized, read_json, without_seed
 from colornet.errors import InputError
 
 __all__ = ["SECTIONS", "Results", "Run", "read_results"]
 
-# Kinds of records in the order of the page. The module of each has `section(result, colors)`, and in `REQUIRED`, by kind,
-# the keys that it cannot do without: of the record, and of each entry of its lists, as far as the record has these.
+# Kinds of records in the order of the page. The module of each has `section(result, colors)`, and in `REQUIRED`, by
+# kind, the keys that it cannot do without: of the record, and of each entry of its lists if the record has these.
 SECTIONS = {
     "quality": "benchmarks.quality.report.section",
     "ablation": "benchmarks.ablation.report",
@@ -68,7 +67,7 @@ def read_results(inputs: Sequence[Path]) -> Results:
     for given in inputs:
         found = 0
         for path in _files(given, ".json"):
-            record = _read_json(path)
+            record = read_json(path)
             kind = record.get("kind") if isinstance(record, dict) else None
             if kind in SECTIONS:
                 _check_record(path, record)
@@ -88,13 +87,6 @@ def _files(given: Path, ending: str) -> Iterator[Path]:
     """List the files with that ending at or below a path in a stable order, without those still being written."""
     paths = [given] if given.is_file() else sorted(given.rglob(f"*{ending}"))
     return (path for path in paths if path.name.endswith(ending) and not path.name.startswith("."))
-
-
-def _read_json(path: Path) -> Any:
-    try:
-        return modernized(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:  # of the JSON, or of its characters
-        raise InputError(f"{path} is damaged, make it again or remove it: {error}.") from None
 
 
 def _check_record(path: Path, record: Record) -> None:
@@ -129,7 +121,7 @@ def _read_tensors(path: Path, record: Record) -> Tensors:
 
 def _read_run(folder: Path) -> Run:
     """Read a run; the last line of its curves may be half written, since it may be going on."""
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if not isinstance(config, dict) or "batch_size" not in config:
         raise InputError(
             f"{folder / 'config.json'} is incomplete, remove the run or leave it out: it lacks batch_size."
