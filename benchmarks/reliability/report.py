@@ -41,8 +41,9 @@ def summarize(record: Record) -> str:
         what = f"{sum(run['kills'] for run in runs)} kills of trainings of {record['preset']} on {processes} processes"
     else:
         total, equal = len(runs), sum(run["bit_identical"] for run in runs)
-        machines = f"{record['machines']} machines, network namespaces of one, {record['processes']} processes each"
-        what = f"{record['steps']} steps of {record['preset']} on {machines}"
+        processes = f"{record['processes']} process{'es' * (record['processes'] > 1)} each"
+        where = f"{record['machines']} machines, network namespaces of one, {processes}"
+        what = f"{record['steps']} steps of {record['preset']} on {where}"
     ends = f"{equal} of {total} trainings ended with exactly the weights of one that was not disturbed"
     return f"{what}: {ends}. {measured_on(record)}"
 

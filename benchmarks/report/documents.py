@@ -98,7 +98,8 @@ def _select(request: _Request, tables: Iterable[Table], notes: list[str]) -> Tab
     first = columns[0][0] if columns else tables[0]
     columns = columns or [(first, index) for index in range(1, len(first.headings))]
 
-    def noted(cell: Cell, table: Table) -> Cell:
+    def taken(cell: Cell, table: Table) -> Cell:
+        cell = replace(cell, bold=cell.bold and not request.rows)  # the best of all rows, which may be left out
         if cell.note is None:
             return cell
         text = table.notes[cell.note - 1]
@@ -110,8 +111,8 @@ def _select(request: _Request, tables: Iterable[Table], notes: list[str]) -> Tab
     for line in first.lines:
         if not request.rows or line.name.text in request.rows:
             found = [(_same(line, first, table).cells[index - 1], table) for table, index in columns]
-            lines.append(replace(line, name=noted(line.name, first), cells=[noted(*pair) for pair in found]))
-    heads = [noted(table.headings[index], table) for table, index in columns]
+            lines.append(replace(line, name=taken(line.name, first), cells=[taken(*pair) for pair in found]))
+    heads = [taken(table.headings[index], table) for table, index in columns]
     return replace(first, headings=[first.headings[0], *heads], lines=lines)
 
 
@@ -165,7 +166,7 @@ def _over_epochs(record: Record) -> Table:
     """Lay out the validation of the models of a quality record that were evaluated more than once, by epoch."""
     measures = {"FD dev": ("fd_cifar10_dev", 3), "CF": ("cf", 1), "PSNR": ("psnr", 2)}
     models = {row["name"]: next(iter(row["runs"].values())) for row in record["rows"] if row["runs"]}
-    models = {name: run for name, run in models.items() if len(run["validation"]) > 1}
+    models = {name: run for name, run in models.items() if len(run.get("validation") or ()) > 1}
     cells: dict[str, dict[str, Cell]] = {}  # by epoch and column
     for name, run in models.items():
         epochs = run["config"]["epochs"] / run["validation"][-1]["images"]  # an image
