@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from benchmarks import report
+from benchmarks.__main__ import main
 
 Record = dict[str, Any]
 
@@ -133,14 +133,14 @@ def write_run(folder: Path, final_cf: float) -> None:
 
 def make(results: Path, out: Path) -> tuple[str, str]:
     """Run the command; return the page and the Markdown."""
-    report.main([str(results), "--out", str(out)])
+    main(["report", str(results), "--out", str(out)])
     return (out / "report.html").read_text("utf-8"), (out / "report.md").read_text("utf-8")
 
 
 def refused(results: Path, out: Path, capsys: pytest.CaptureFixture[str]) -> str:
     """Run the command, which must end with exit code 2 and a sentence; return the sentence."""
     with pytest.raises(SystemExit, match="2"):
-        report.main([str(results), "--out", str(out)])
+        main(["report", str(results), "--out", str(out)])
     (sentence,) = capsys.readouterr().err.splitlines()
     return sentence
 

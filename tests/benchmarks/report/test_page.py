@@ -145,5 +145,5 @@ def test_damaged_files_are_named(
 
 
 def test_options_are_checked_without_torch() -> None:
-    code = "import sys, benchmarks.report; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
+    code = "import sys, benchmarks.report.options; sys.exit('torch' in sys.modules or 'matplotlib' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

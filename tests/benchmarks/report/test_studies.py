@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ablation.tables import format_table
+from benchmarks.ablation.report import tables
 from benchmarks.core.plots import NEUTRAL
 from benchmarks.report.read import Run
 from benchmarks.report.training import steps_per_epoch
