@@ -1,7 +1,7 @@
-"""The rows that need no model: floors, oracles, and nonsense that no good metric may prefer to an honest coloring.
+"""The rows that need no model: floors, oracles, and sanity-check baselines that a sound metric must rank below models.
 
 Each takes the true images, uint8 (N, 3, H, W), and the training images, and returns images of the kind and order of the
-first. Oracles and nonsense get their lightness from the protocol's one input, L* at 8 bits.
+first. Oracles and sanity checks get their lightness from the protocol's one input, L* at 8 bits.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ colorfulness of the true ones, with the same colors for every image."""
 
 _BATCH = 500
 
-Kind = Literal["truth", "floor", "oracle", "nonsense", "model", "unranked"]
+Kind = Literal["truth", "floor", "oracle", "sanity_check", "model", "unranked"]
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,14 @@ def reference_rows() -> list[Row]:
         Row("oracle, ab at 16×16", "oracle", "L* and the true a*b*, one value for 2 × 2 pixels.", _half_resolution),
         Row("oracle, mean ab", "oracle", "L* and the image's own mean a*b*, constant over the image.", _own_mean),
         Row("data set's mean ab", "floor", "L* and one a*b*, the mean over the training images.", _global_mean),
-        Row("nonsense, another's ab", "nonsense", "L* and the a*b* of another image, drawn at random.", _anothers_ab),
-        Row(
-            "nonsense, gradient", "nonsense", "L* and the same gradient from blue to yellow for every image.", _gradient
+        *(
+            Row(f"sanity check, {name}", "sanity_check", about, make)
+            for name, about, make in (
+                ("another's ab", "L* and the a*b* of another image, drawn at random.", _anothers_ab),
+                ("gradient", "L* and the same gradient from blue to yellow for every image.", _gradient),
+                ("nearest ab", "L* and the a*b* of the training image nearest in L*.", _nearest_ab),
+            )
         ),
-        Row("nonsense, nearest ab", "nonsense", "L* and the a*b* of the training image nearest in L*.", _nearest_ab),
     ]
 
 

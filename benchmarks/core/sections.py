@@ -17,8 +17,8 @@ from PIL import Image
 from benchmarks.core.record import Record
 from benchmarks.core.tables import Table, escape_markdown
 
-__all__ = ["Block", "Definitions", "Details", "Examples", "Figure", "Figures", "Heading", "Legend", "Note", "Pictures",
-           "Section", "Verdicts", "blocks_text", "image_uri", "listed", "measured_on"]  # fmt: skip
+__all__ = ["Block", "Definitions", "Details", "Examples", "Figure", "Figures", "Heading", "Legend", "Note", "PageOnly",
+           "Pictures", "Section", "Verdicts", "blocks_text", "image_uri", "listed", "measured_on"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,14 @@ class Details:
     is_open: bool = False
 
 
-Block = Table | Heading | Note | Verdicts | Definitions | Legend | Figures | Pictures | Examples | Details
+@dataclass(frozen=True)
+class PageOnly:
+    """Blocks that the page alone shows: figures with their heading, and how to read them."""
+
+    blocks: Sequence[Block]
+
+
+Block = Table | Heading | Note | Verdicts | Definitions | Legend | Figures | Pictures | Examples | Details | PageOnly
 
 
 @dataclass(frozen=True)

@@ -1,32 +1,29 @@
 """How much of its colors a gray image tells: `python -m benchmarks ceiling --data FOLDER --out FILE.json`.
 
-Trains a network for two answers about an image whose lightness is all it sees: how colorful it was, and which of the
-ten classes it shows. The colorfulness of what a deterministic colorizer makes of a gray image is an answer to the
-first question, too, so its mean |ΔCF| is no less than the least error of any answer. One network's error is an upper
-bound of that least error, to read |ΔCF| by; it proves nothing about better networks.
+Trains a network to predict two things about an image of which it sees only the lightness: how colorful it was, and
+which of the ten classes it shows. The colorfulness of what a deterministic colorizer makes of a gray image is a
+prediction of the first, too, so its mean |ΔCF| is no less than the least error of any prediction. One network's error
+is an upper bound of that least error, to read |ΔCF| by; it proves nothing about better networks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from benchmarks.core.checks import check_alone, check_out
+from benchmarks.core.checks import check_alone, check_least, check_out
 from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.errors import InputError
 
-__all__ = ["CeilingOptions", "main"]
+__all__ = ["CeilingOptions", "check"]
 
 
 @dataclass(frozen=True)
 class CeilingOptions:
-    """The network that answers, and how it is trained."""
+    """The network that predicts, and how it is trained."""
 
-    out: Path  # JSON file for the answers' errors; must not exist yet
+    out: Path  # JSON file for the errors of its predictions; must not exist yet
     data: str = "cifar10"  # cifar10, or a folder with its images sorted into classes
     widths: tuple[int, int, int] = (64, 256, 256)  # channels of the three groups of convolutions
     epochs: float = 10.0  # passes over the training images
@@ -38,21 +35,11 @@ class CeilingOptions:
     cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
-    with exiting_on_errors(quiet=False):
-        config = tyro.cli(CeilingOptions, args=arguments, prog="python -m benchmarks ceiling", description=__doc__)
-        check(config)
-        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from benchmarks.evaluator.ceiling import study
-
-        study(config)
-
-
-def check(config: CeilingOptions) -> None:
+def check(options: CeilingOptions) -> None:
     """Raise `InputError` for whatever would stop the training."""
     check_alone("what gray tells is measured in one")
-    if config.epochs <= 0 or config.batch_size < 2:
-        raise InputError("--epochs must be above 0, and --batch-size at least 2.")
-    check_dataset(config.data)
-    check_out(config.out)
+    if options.epochs <= 0:
+        raise InputError(f"--epochs is {options.epochs:g}: it must be above 0.")
+    check_least(options, batch_size=2)
+    check_dataset(options.data)
+    check_out(options.out)

@@ -1,4 +1,4 @@
-"""Train the network that measures: `python -m benchmarks evaluator --data FOLDER --out DIR`.
+"""Train the evaluator network: `python -m benchmarks evaluator --data FOLDER --out DIR`.
 
 A CIFAR-10 classifier from scratch on the 45,000 training images, chosen by nothing but its recipe; its accuracy on the
 5,000 validation and the 10,000 test images is reported. A fifth of each batch has wrong colors (another image's,
@@ -9,18 +9,15 @@ CIFAR-10 in 3.29 Seconds on a Single GPU") without its tricks for the last secon
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import tyro
-
-from benchmarks.core.checks import check_alone
+from benchmarks.core.checks import check_alone, check_out_folder, check_range
 from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.errors import InputError
 
-__all__ = ["EvaluatorOptions", "main"]
+__all__ = ["EvaluatorOptions", "check"]
 
 SIZE = 32  # pixels
 
@@ -47,26 +44,13 @@ class EvaluatorOptions:
     cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
-    with exiting_on_errors(quiet=False):
-        config = tyro.cli(EvaluatorOptions, args=arguments, prog="python -m benchmarks evaluator", description=__doc__)
-        check(config)
-        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from benchmarks.evaluator.train import train_evaluator
-
-        train_evaluator(config)
-
-
-def check(config: EvaluatorOptions) -> None:
+def check(options: EvaluatorOptions) -> None:
     """Raise `InputError` for whatever would stop the training."""
     check_alone("an evaluator is trained in one")
-    if config.epochs <= 0 or not 0 <= config.wrong < 1:
-        raise InputError("--epochs must be above 0, and --wrong at least 0 and below 1.")
-    if not (0 <= config.cutout < SIZE and 0 <= config.shift < SIZE):
-        raise InputError(f"--cutout and --shift must be at least 0 and below {SIZE}, the side of the images.")
-    if config.batch_size - round(config.wrong * config.batch_size) < 2:
-        raise InputError(f"--batch-size {config.batch_size} leaves no two images with true colors: choose more.")
-    check_dataset(config.data)
-    if (config.out / f"cifar10-{config.name}.json").exists():
-        raise InputError(f"--out {config.out} already holds cifar10-{config.name}: choose another or remove it.")
+    if options.epochs <= 0:
+        raise InputError(f"--epochs is {options.epochs:g}: it must be above 0.")
+    check_range(options, wrong=(0, 1), cutout=(0, SIZE - 1), shift=(0, SIZE - 1))
+    if options.batch_size - round(options.wrong * options.batch_size) < 2:
+        raise InputError(f"--batch-size {options.batch_size} leaves no two images with true colors: choose more.")
+    check_dataset(options.data)
+    check_out_folder(options.out, [f"cifar10-{options.name}.json"])

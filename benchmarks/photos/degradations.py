@@ -1,4 +1,4 @@
-"""What happens to colors where the gray image is an old or bad scan."""
+"""Degraded scans: what age and bad scanners do to gray images."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from torchvision.transforms.functional import gaussian_blur, pil_to_tensor
 
 from colornet.color import to_float
 
-__all__ = ["DEFECTS", "Defect", "spoil"]
+__all__ = ["DEFECTS", "Defect", "degrade"]
 
 Defect = Callable[[Tensor], Tensor]
 """From gray images (N, 1, H, W), sRGB in [0, 1], to gray (N, 1, H, W) or toned ones (N, 3, H, W), not yet clipped."""
 
-_PAPER = (1.0, 0.92, 0.75)  # sRGB of yellowed paper, in which white is seen
-_INK = (0.24, 0.16, 0.10)  # and of the brown in which black is
+_PAPER = (1.0, 0.92, 0.75)  # sRGB of yellowed paper: of white
+_INK = (0.24, 0.16, 0.10)  # of brown ink: of black
 
 
-def spoil(gray: Tensor, defect: Defect) -> Tensor:
-    """Spoil gray images (N, 1, H, W), sRGB in [0, 1], and save them at 8 bits: sRGB (N, 3, H, W) in [0, 1]."""
+def degrade(gray: Tensor, defect: Defect) -> Tensor:
+    """Degrade gray images (N, 1, H, W), sRGB in [0, 1], and save them at 8 bits: sRGB (N, 3, H, W) in [0, 1]."""
     return defect(gray).clamp(0, 1).mul(255).round().div(255).expand(-1, 3, -1, -1)
 
 
@@ -84,7 +84,7 @@ def _stretched(defect: Defect) -> Defect:
     """Stretch the levels of each image from its 1st to its 99th percentile, as any image editor can."""
 
     def stretch(gray: Tensor) -> Tensor:
-        scan = spoil(gray, defect).mean(1, keepdim=True)  # (N, 1, H, W)
+        scan = degrade(gray, defect).mean(1, keepdim=True)  # (N, 1, H, W)
         low, high = scan.flatten(1).quantile(torch.tensor((0.01, 0.99)), dim=1)[:, :, None, None, None]  # (N, 1, 1, 1)
         return (scan - low) / (high - low).clamp(min=1 / 255)
 

@@ -8,7 +8,6 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
 
 import torch
 from accelerate import Accelerator
@@ -16,21 +15,23 @@ from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.photos.degradations import DEFECTS, Defect, spoil
-from benchmarks.photos.options import PhotosOptions
-from benchmarks.photos.report import format_tables
+from benchmarks.core.record import Record, start_record
+from benchmarks.photos.degradations import DEFECTS, Defect, degrade
+from benchmarks.photos.options import PhotosOptions, find_models
 from benchmarks.photos.upsampling_study import enlarge, join, measure_enlarging, photo, predict, reduce
 from colornet.color import lightness_input, rgb_to_lab, to_float
-from colornet.data import Dataset, load_dataset
+from colornet.data import load_dataset
 from colornet.data.sample import sample_photos
 from colornet.evaluation.loop import gray_floor, map_images
 from colornet.inference.colorizer import Colorizer
 from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.features import evaluator_card, load_evaluator
 from colornet.metrics.image import ciede2000, colorfulness
-from colornet.runs.provenance import provenance, write_json
 
-__all__ = ["study"]
+__all__ = ["measure"]
+
+Measured = dict[str, dict[str, float]]
+"""By row, by the name of a measure."""
 
 # What a fresh process runs to color a photograph and tell its peak memory. It may inherit no peak: a child's resource
 # usage begins with that of its parent.
@@ -43,46 +44,39 @@ print(read_peak())
 """
 
 
-def study(config: PhotosOptions, models: dict[str, Path]) -> None:
-    """Measure enlarging, scans and memory, print the tables and write everything to `config.out`."""
-    accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
-    dataset = load_dataset(config.data, image_size=32, cache_dir=config.cache_dir, progress=True)
+def measure(options: PhotosOptions) -> Record:
+    """Measure enlarging, scans and memory; return the record."""
+    models = find_models(options.models)
+    accelerator = Accelerator(mixed_precision="no", cpu=options.cpu)
+    dataset = load_dataset(options.data, image_size=32, cache_dir=options.cache_dir, progress=True)
     colorizers = {name: Colorizer.load(folder, accelerator.device) for name, folder in models.items()}
     photos = sample_photos()
-    images = dataset.test[torch.linspace(0, len(dataset.test) - 1, min(config.images, len(dataset.test))).long()]
-    record = {
-        "kind": "photos",
-        **provenance(accelerator.device),
-        "data": _describe(dataset, photos, len(images)),
+    images = dataset.test[torch.linspace(0, len(dataset.test) - 1, min(options.images, len(dataset.test))).long()]
+    return {
+        **start_record("photos", accelerator.device, options),
+        "data": {
+            "name": dataset.name,
+            "split": "test",
+            "images": len(images),
+            "fingerprint": dataset.fingerprint,
+            "photos": {name: image.size for name, image in photos.items()},
+        },
         "models": {name: (folder / "model.safetensors").stat().st_size for name, folder in models.items()},
         "evaluator": evaluator_card("v1")["sha256"],
-        "enlarging": _enlarging(config, photos, colorizers),
+        "enlarging": _enlarging(options, photos, colorizers),
         "defects": {name: about for name, (about, _) in DEFECTS.items()},
-        "scans": _scans(config, images, photos, colorizers, accelerator),
-        "memory": [_memory(size, next(iter(models.values()))) for size in config.megapixels],
-    }
-    write_json(config.out, record)
-    print("\n\n".join(format_tables(record).values()))
-    print(f"\nWritten to {config.out}.")
-
-
-def _describe(dataset: Dataset, photos: dict[str, Image.Image], count: int) -> dict[str, Any]:
-    return {
-        "name": dataset.name,
-        "split": "test",
-        "images": count,
-        "fingerprint": dataset.fingerprint,
-        "photos": {name: image.size for name, image in photos.items()},
+        "scans": _scans(images, photos, colorizers, accelerator, options.batch_size),
+        "memory": [_memory(size, next(iter(models.values()))) for size in options.megapixels],
     }
 
 
 def _enlarging(
-    config: PhotosOptions, photos: dict[str, Image.Image], colorizers: dict[str, Colorizer]
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Measure every way to enlarge at every size: size, row and measure, each a mean over the photographs."""
+    options: PhotosOptions, photos: dict[str, Image.Image], colorizers: dict[str, Colorizer]
+) -> dict[str, Measured]:
+    """Measure every method of enlarging at every size: size, row and measure, each a mean over the photographs."""
     found = {}
-    for size in tqdm((*config.sizes, None), desc="Enlarging", unit="size", disable=None):
-        rows = [measure_enlarging(photo(image, size), config.scales, colorizers) for image in photos.values()]
+    for size in tqdm((*options.sizes, None), desc="Enlarging", unit="size", disable=None):
+        rows = [measure_enlarging(photo(image, size), options.scales, colorizers) for image in photos.values()]
         found["full" if size is None else str(size)] = {
             row: {key: statistics.mean(one[row][key] for one in rows) for key in rows[0][row]} for row in rows[0]
         }
@@ -90,30 +84,30 @@ def _enlarging(
 
 
 def _scans(
-    config: PhotosOptions,
     images: Tensor,
     photos: dict[str, Image.Image],
     colorizers: dict[str, Colorizer],
     accelerator: Accelerator,
-) -> dict[str, dict[str, dict[str, float]]]:
-    """Color the spoiled images and photographs with every model: model, defect, measure."""
+    batch_size: int,
+) -> dict[str, Measured]:
+    """Color the degraded images and photographs with every model: model, defect, measure."""
     evaluator = load_evaluator("v1").to(accelerator.device)
 
     def features(pixels: Tensor) -> Tensor:
-        def measure(batch: Tensor) -> dict[str, Tensor]:
+        def extract(batch: Tensor) -> dict[str, Tensor]:
             return {"features": evaluator.features(batch)}
 
-        return map_images(measure, pixels, accelerator, batch_size=config.batch_size)["features"].double()
+        return map_images(extract, pixels, accelerator, batch_size=batch_size)["features"].double()
 
     truth = features(images)
     floor = frechet_distance(features(gray_floor(images)), truth)
     full = [photo(image, None) for image in photos.values()]
-    found: dict[str, dict[str, dict[str, float]]] = {}
+    found: dict[str, Measured] = {}
     for model, colorizer in colorizers.items():
         found[model] = {}
         clean, clean_photos = images, full  # of the model: set by the first defect, which is none
         for name, (_, defect) in tqdm(DEFECTS.items(), desc=f"Scans, {model}", unit="defect", disable=None):
-            saved = torch.cat([_color(colorizer, batch, defect) for batch in images.split(config.batch_size)])
+            saved = torch.cat([_color(colorizer, batch, defect) for batch in images.split(batch_size)])
             on_photos = [_color_photo(colorizer, rgb, defect) for rgb in full]
             if name == "clean":
                 clean, clean_photos = saved, on_photos
@@ -128,18 +122,18 @@ def _scans(
 
 
 def _color(colorizer: Colorizer, images: Tensor, defect: Defect) -> Tensor:
-    """Color spoiled images of the size of training, then give them their own L* of 8 bits: uint8 (n, 3, H, W)."""
+    """Color degraded images of the size of training, then give them their own L* of 8 bits: uint8 (n, 3, H, W)."""
     clean = lightness_input(to_float(images))
     lightness = rgb_to_lab(clean)[:, :1]
-    return join(lightness, predict(colorizer, spoil(clean[:, :1], defect)))
+    return join(lightness, predict(colorizer, degrade(clean[:, :1], defect)))
 
 
 def _color_photo(colorizer: Colorizer, rgb: Tensor, defect: Defect) -> Tensor:
-    """Color a spoiled photograph, sRGB (1, 3, H, W), as `colornet colorize` does, then give it its own L*."""
+    """Color a degraded photograph, sRGB (1, 3, H, W), as `colornet colorize` does, then give it its own L*."""
     clean = lightness_input(rgb)
-    spoiled = spoil(clean[:, :1], defect)
-    small = reduce(spoiled, colorizer.image_size, colorizer.multiple)
-    guides = rgb_to_lab(small)[:, :1], rgb_to_lab(spoiled)[:, :1]
+    degraded = degrade(clean[:, :1], defect)
+    small = reduce(degraded, colorizer.image_size, colorizer.multiple)
+    guides = rgb_to_lab(small)[:, :1], rgb_to_lab(degraded)[:, :1]
     return join(rgb_to_lab(clean)[:, :1], enlarge("guided", predict(colorizer, small), *guides))
 
 

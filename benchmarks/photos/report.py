@@ -1,58 +1,84 @@
-"""The tables of `python -m benchmarks photos`, made of its record alone."""
+"""What `photos` shows: how colors survive enlarging and degraded scans, and the memory of large photographs."""
 
 from __future__ import annotations
 
-from typing import Any
+from benchmarks.core.colors import Colors
+from benchmarks.core.record import Record, Result
+from benchmarks.core.sections import Section, listed, measured_on
+from benchmarks.core.tables import Cell, Line, Table, format_number, headings
 
-__all__ = ["format_tables"]
+__all__ = ["REQUIRED", "section", "summarize", "tables"]
 
-_MEASURES = {"ΔE00": ("ciede2000", 2), "edges": ("edges", 1), "gray edges": ("gray_edges", 1)}
-_SCANS = {"e": 3, "cf": 1, "ciede2000": 2, "moved": 2, "moved_photos": 2}
-_HEADINGS = ("e", "CF", "ΔE00", "moved", "moved, photographs")
+REQUIRED: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
+    "photos": (
+        ("data", "models", "enlarging", "defects", "scans", "memory", "commit", "date", "device"),
+        {"memory": ("megapixels", "peak_memory_bytes", "seconds")},
+    )
+}
+_ENLARGING = {"ΔE00": ("ciede2000", 2), "edges": ("edges", 1), "gray edges": ("gray_edges", 1)}
+_SCANS = {
+    "e": ("e", 3),
+    "CF": ("cf", 1),
+    "ΔE00": ("ciede2000", 2),
+    "moved": ("moved", 2),
+    "moved, photographs": ("moved_photos", 2),
+}
+_TIPS = {
+    "ΔE00": "Mean ΔE00 to the truth.",
+    "edges": "Mean distance of a*b* from the true ones where these change most.",
+    "gray edges": "Mean distance of a*b* from the true ones where L* changes most and they do not.",
+    "e": "FD v1 as a share of the gray image's.",
+    "CF": "Mean colorfulness.",
+    "moved": "Mean ΔE00 to the model's own colors of the clean image.",
+    "moved, photographs": "The same of whole photographs, as `colornet colorize` colors them.",
+}
 
 
-def format_tables(record: dict[str, Any]) -> dict[str, str]:
-    """Lay out a record as tables in Markdown: of enlarging, of scans, and of memory where it was measured."""
-    tables = {"enlarging": _enlarging(record["enlarging"]), "scans": _scans(record["scans"])}
-    if record["memory"]:
-        tables["memory"] = _lay_out(
-            ["megapixels", "peak memory, MiB", "seconds"],
-            [
-                [f"{one['megapixels']:.0f}", f"{one['peak_memory_bytes'] / 2**20:,.0f}", f"{one['seconds']:.0f}"]
-                for one in record["memory"]
-            ],
+def section(result: Result, colors: Colors) -> Section:
+    """Show a record of `photos`."""
+    return Section("Photographs", summarize(result.record), result.path, tables(result.record))
+
+
+def summarize(record: Record) -> str:
+    """Say which models were measured, on what."""
+    data = record["data"]
+    return (
+        f"{listed([*record['models']])} on {len(data['photos'])} photographs and {data['images']:,} {data['split']} "
+        f"images of {data['name']}. {measured_on(record)}"
+    )
+
+
+def tables(record: Record) -> list[Table]:
+    """Lay out enlarging, scans, and memory where it was measured."""
+    memory = [
+        Line(
+            Cell(format_number(one["megapixels"], 0)),
+            [Cell(format_number(one["peak_memory_bytes"], 0, 2**20)), Cell(format_number(one["seconds"], 0))],
         )
-    return tables
-
-
-def _enlarging(sizes: dict[str, dict[str, dict[str, float]]]) -> str:
-    names = {size: "full size" if size == "full" else f"{size} px" for size in sizes}
-    heading = ["", *(f"{label}, {name}" for label in _MEASURES for name in names.values())]
-    rows = [
-        [row, *(_cell(rows.get(row, {}).get(key), decimals) for key, decimals in _MEASURES.values()
-                for rows in sizes.values())]
-        for row in sizes["full"]
-    ]  # fmt: skip
-    return _lay_out(heading, rows)
-
-
-def _scans(models: dict[str, dict[str, dict[str, float]]]) -> str:
-    heading = ["", *(f"{model}: {heading}" for model in models for heading in _HEADINGS)]
-    defects = next(iter(models.values()))
-    rows = [
-        [
-            name,
-            *(_cell(defects[name][key], decimals) for defects in models.values() for key, decimals in _SCANS.items()),
-        ]
-        for name in defects
+        for one in record["memory"]
     ]
-    return _lay_out(heading, rows)
+    titles = headings(["megapixels", "peak memory, MiB", "seconds"])
+    return [
+        _enlarging_table(record["enlarging"]),
+        _scans_table(record["scans"], record["defects"]),
+        *([Table("Memory of `colornet colorize`", titles, memory)] if memory else []),
+    ]
 
 
-def _cell(value: float | None, decimals: int) -> str:
-    return "–" if value is None else f"{value:.{decimals}f}"
+def _enlarging_table(sizes: Record) -> Table:
+    names = {size: "full size" if size == "full" else f"{size} px" for size in sizes}
+    titles = [Cell(f"{label}, {name}", tip=_TIPS[label]) for label in _ENLARGING for name in names.values()]
+    lines = []
+    for row in sizes["full"]:
+        values = [(rows.get(row, {}).get(key), n) for key, n in _ENLARGING.values() for rows in sizes.values()]
+        lines.append(Line(Cell(row), [Cell(format_number(*value)) for value in values], ranked=row != "gray"))
+    return Table("Enlarging colors", [Cell(""), *titles], lines)
 
 
-def _lay_out(heading: list[str], rows: list[list[str]]) -> str:
-    rule = ["---", *["---:"] * (len(heading) - 1)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in (heading, rule, *rows))
+def _scans_table(models: Record, abouts: Record) -> Table:
+    titles = [Cell(f"{model}: {label}", tip=_TIPS[label]) for model in models for label in _SCANS]
+    lines = []
+    for name in next(iter(models.values())):
+        cells = [Cell(format_number(found[name][key], n)) for found in models.values() for key, n in _SCANS.values()]
+        lines.append(Line(Cell(name, tip=abouts[name]), cells))
+    return Table("Degraded scans", [Cell(""), *titles], lines)

@@ -44,7 +44,7 @@ def reduce(rgb: Tensor, shorter_side: int, multiple: int) -> Tensor:
 
 @torch.no_grad()
 def predict(colorizer: Colorizer, small: Tensor) -> Tensor:
-    """Return the a*b* (1, 2, h, w) that a model which colors L* says of sRGB (1, 3, h, w) in [0, 1]."""
+    """Return the a*b* (1, 2, h, w) that a model which colors L* predicts for sRGB (1, 3, h, w) in [0, 1]."""
     condition, _ = colorizer.space.encode(small.to(colorizer.device))
     return colorizer.network(condition).cpu() * 110
 
@@ -65,7 +65,7 @@ def join(lightness: Tensor, color: Tensor) -> Tensor:
 def measure_enlarging(
     rgb: Tensor, scales: tuple[int, ...], colorizers: dict[str, Colorizer]
 ) -> dict[str, dict[str, float]]:
-    """Measure every way to enlarge colors on a photograph, sRGB (1, 3, H, W) in [0, 1].
+    """Measure every method of enlarging colors on a photograph, sRGB (1, 3, H, W) in [0, 1].
 
     Returns, by name of the row, `ciede2000` of the image as saved, `cf`, and the mean distance of a*b* from the true
     ones where these change most (`edges`) and where L* does but they do not (`gray_edges`). A row is "SOURCE, METHOD"

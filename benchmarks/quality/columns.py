@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["COLUMNS", "DISTINCT", "HEADLINE", "Column"]
+__all__ = ["BOOTSTRAPPED", "COLUMNS", "DISTINCT", "SHARES", "Column"]
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,15 @@ COLUMNS: dict[str, Column] = {
     ),
 }
 
-HEADLINE = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "kid_cifar10_v1", "accuracy", "cf", "delta_cf", "delta_cf_image",
-            "psnr", "ssim", "ciede2000")  # fmt: skip
-"""What the terminal shows; the files hold all columns."""
-
 DISTINCT = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "accuracy", "cf", "delta_cf", "delta_cf_image", "psnr",
             "psnr_pooled", "ssim", "ciede2000")  # fmt: skip
 """What is measured once more without the images that have a near-duplicate among the training images."""
+
+SHARES = ("nazeri_2", "nazeri_5", "colored", "sepia")
+"""Columns that are shares of pixels, 0 to 1 for each image and per cent in the table."""
+
+BOOTSTRAPPED = (
+    "accuracy", "cf", "delta_cf", "delta_cf_image", "mean_a", "mean_b", "chroma", "psnr", "psnr_pooled", "ssim", "l1",
+    "ciede2000", "lightness", "lpips", *SHARES,
+)  # fmt: skip
+"""Columns that are functions of per-image values, for which resampling the images gives an interval."""

@@ -1,9 +1,8 @@
-"""How much several colorings of an image differ, of a model that sees noise beside it, and how good the best is."""
+"""How much several colorings of an image by a model with a noise input differ, and how good the best is."""
 
 from __future__ import annotations
 
 import itertools
-import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,29 +10,15 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from benchmarks.quality.options import QualityOptions
+from benchmarks.quality.summary import describe_members
 from colornet.color import ColorSpace, lightness_input, rgb_to_lab
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
 from colornet.metrics.image import ciede2000
 from colornet.models.noise import fixed_noise
 from colornet.models.unet import UNet
 
-__all__ = [
-    "DIVERSITY",
-    "diversity_scores",
-    "evenly_spaced",
-    "format_diversity",
-    "measure_diversity",
-    "summarize_diversity",
-]
-
-DIVERSITY = {
-    "pairwise": "between two ΔE00",
-    "ciede2000": "ΔE00",
-    "best_ciede2000": "best ΔE00",
-    "psnr": "PSNR",
-    "best_psnr": "best PSNR",
-}
-"""What is measured of several colorings, and how it is headed."""
+__all__ = ["diversity_scores", "evenly_spaced", "measure_diversity", "summarize_diversity"]
 
 _PSNR_CAP = 100.0  # dB that an image equal to the truth counts, as in the column PSNR
 
@@ -51,7 +36,7 @@ def diversity_scores(
 
     Returns means over the images: `pairwise`, the mean ΔE00 between two colorings, over all pairs; `ciede2000` and
     `psnr`, the mean over the colorings; `best_ciede2000` and `best_psnr`, those of the coloring that is nearest to
-    the truth by that very measure, which only an oracle can choose.
+    the truth by the same measure, which only an oracle can choose.
     """
     count = len(samples)
 
@@ -80,19 +65,17 @@ def measure_diversity(
     images: Tensor,
     ranked: Tensor,
     accelerator: Accelerator,
-    samples: int,
-    sample_images: int,
-    *,
-    batch_size: int,
+    options: QualityOptions,
 ) -> dict[str, Any]:
     """Color evenly spaced ones of uint8 images (N, 3, H, W) several times, each time with other noise, and compare.
 
-    `ranked` (N, 3, H, W) are the colorings that the ranking sees: those of sample 0, the noise that a network without
-    any given makes itself.
+    `ranked` (N, 3, H, W) are the colorings that the ranking sees: those of sample 0, the noise that a network makes
+    itself where none is given.
     """
-    positions = evenly_spaced(len(images), sample_images)
+    batch_size = options.batch_size
+    positions = evenly_spaced(len(images), options.sample_images)
     some, colored = images[positions], [ranked[positions]]
-    for sample in range(1, samples):
+    for sample in range(1, options.samples):
 
         def color(condition: Tensor, sample: int = sample) -> Tensor:
             predicted: Tensor = network(condition, fixed_noise(condition, network.noise_channels, sample))
@@ -101,35 +84,13 @@ def measure_diversity(
         colorize = colorize_with(color, space, accelerator, gray=lightness_input)
         colored.append(colorize_all(colorize, some, accelerator, batch_size=batch_size))
     values = diversity_scores(colored, some, accelerator, batch_size=batch_size)
-    return {"samples": samples, "images": len(some), "values": values}
+    return {"samples": options.samples, "images": len(some), "values": values}
 
 
 def summarize_diversity(members: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """Reduce what was measured of the members of a row to mean and standard deviation (n − 1), if anything was."""
     if not members:
         return None
-    values = {}
-    for name in DIVERSITY:
-        known = [member["values"][name] for member in members]
-        sd = statistics.stdev(known) if len(known) > 1 else None
-        values[name] = {"mean": statistics.mean(known), "sd": sd, "members": known}
-    return {**members[0], "values": values}
-
-
-def format_diversity(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Lay out what rows know of several colorings in Markdown: a heading and a table, or nothing if none knows any."""
-    known = [row for row in rows if row["diversity"]]
-    if not known:
-        return []
-    first = known[0]["diversity"]
-    heading = f"{first['samples']} colorings of each of {first['images']:,} images, not part of the ranking:"
-    lines = [["", *DIVERSITY.values()], ["---", *["---:"] * len(DIVERSITY)]]
-    for row in known:
-        values = row["diversity"]["values"]
-        lines.append([row["name"], *(_shown(values[name]) for name in DIVERSITY)])
-    return [heading, "\n".join("| " + " | ".join(line) + " |" for line in lines)]
-
-
-def _shown(value: dict[str, Any]) -> str:
-    mean = f"{value['mean']:.2f}"
-    return mean if value["sd"] is None else f"{mean} ± {value['sd']:.2f}"
+    first = members[0]
+    values = {name: describe_members([member["values"][name] for member in members]) for name in first["values"]}
+    return {**first, "values": values}

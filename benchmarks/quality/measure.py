@@ -1,4 +1,4 @@
-"""The comparison behind `python -m benchmarks quality`: every row colored, measured, tabulated and written."""
+"""The comparison behind `python -m benchmarks quality`: every row colored, scored, summarized and pictured."""
 
 from __future__ import annotations
 
@@ -15,26 +15,28 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.baselines.reference_rows import Kind, reference_rows
+from benchmarks.core.record import Record, start_record
 from benchmarks.quality.color_stats import color_histograms
-from benchmarks.quality.columns import COLUMNS, DISTINCT, HEADLINE
-from benchmarks.quality.diversity import format_diversity, measure_diversity, summarize_diversity
+from benchmarks.quality.columns import COLUMNS
+from benchmarks.quality.diversity import measure_diversity, summarize_diversity
 from benchmarks.quality.exchange import gray_images, read_images, write_images
 from benchmarks.quality.failures import CATEGORIES, failures_of
-from benchmarks.quality.options import Group, QualityOptions
-from benchmarks.quality.scorer import FEWEST_IMAGES, Measures
-from benchmarks.quality.summary import Result, choose_pictures, format_table, summarize_result, write_pictures
-from colornet.color import ColorSpace, lightness_input, to_gray
+from benchmarks.quality.options import Group, QualityOptions, find_groups
+from benchmarks.quality.pictures import choose_pictures, write_pictures
+from benchmarks.quality.scorer import FEWEST_IMAGES, Scorer
+from benchmarks.quality.summary import Result, summarize_result
+from colornet.color import lightness_input, to_gray
+from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
-from colornet.evaluation.loop import colorize_all, colorize_with
-from colornet.files import replacing
+from colornet.evaluation.loop import colorize_all, colorize_with, connected
 from colornet.models.build import color_space
 from colornet.models.unet import UNet, count_parameters
 from colornet.runs.model_card import validations
-from colornet.runs.provenance import images_before, provenance, read_provenance, write_json
+from colornet.runs.provenance import images_before, read_provenance
 from colornet.runs.run import load_run
 
-__all__ = ["compare", "write_inputs"]
+__all__ = ["measure"]
 
 PROTOCOL = "candidate v0"
 
@@ -47,118 +49,169 @@ OTHER_GRAYS: dict[str, Gray] = {
 }
 
 
-def write_inputs(config: QualityOptions, groups: Sequence[Group], folder: Path, accelerator: Accelerator) -> None:
-    """Write the gray inputs of the protocol as CLASS/NNNN.png, for colorizers that are no colornet run."""
-    dataset = _load(config, groups, accelerator)
-    images, classes = _part(dataset, config.split)
-    if accelerator.is_main_process:
-        write_images(folder, gray_images(images), classes, dataset.labels.classes if dataset.labels else ())
-        print(f"{len(images):,} gray {config.split} images of {dataset.name} written to {folder}.")
+def measure(options: QualityOptions) -> Record | None:
+    """Measure every row and write the pictures to `options.out`; None where only inputs are written, or on other ranks.
+
+    With `options.write_inputs`, the gray inputs of the protocol are written there for other programs, and that is all.
+    """
+    groups = find_groups(options.runs)
+    with connected(cpu=options.cpu) as accelerator:
+        with accelerator.local_main_process_first():
+            dataset = load_dataset(
+                options.data or groups[0].config.data,
+                image_size=groups[0].config.image_size if groups else 32,
+                cache_dir=options.cache_dir,
+                progress=accelerator.is_local_main_process,
+            )
+        if options.write_inputs is None:
+            return Study(options, accelerator, dataset).compare(groups)
+        if accelerator.is_main_process:
+            images, classes, names = part_of(dataset, options.split)
+            write_images(options.write_inputs, gray_images(images), classes, names)
+            count = f"{len(images):,} gray {options.split} images of {dataset.name}"
+            print(f"{count} written to {options.write_inputs}.")
+        return None
 
 
-def compare(config: QualityOptions, groups: Sequence[Group], accelerator: Accelerator) -> None:
-    """Measure every row, print the headline of the table and write everything to `config.out`."""
-    torch.backends.cudnn.benchmark = True  # the shapes never change
-    dataset = _load(config, groups, accelerator)
-    images, classes = _part(dataset, config.split)
-    if len(images) < FEWEST_IMAGES:
-        raise InputError(
-            f"{dataset.name} has {len(images)} {config.split} images: at least {FEWEST_IMAGES} are needed."
-        )
-    measures = Measures(config, accelerator, images, classes, dataset)
-    results = _measure_rows(config, groups, accelerator, dataset, images, measures)
-    if not accelerator.is_main_process:
-        return
+def part_of(dataset: Dataset, split: str) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
+    """Return the images of a part (N, 3, H, W), their classes (N,) if they have any, and the names of the classes."""
+    labels = dataset.labels
+    return (getattr(dataset, split), *((getattr(labels, split), labels.classes) if labels else (None, ())))
 
-    rows = [summarize_result(result, results) for result in results]
-    reasons = {name: measures.reasons.get(name) for name in COLUMNS}
-    print(f"{config.split} images of {dataset.name}: {len(images):,}\n\n{format_table(rows, reasons, HEADLINE)}")
-    duplicates = len(images) - int(measures.distinct.sum())
-    without = f"Without the {duplicates:,} images that have a near-duplicate among the training images:"
-    second = f"{without}\n\n{format_table(rows, reasons, DISTINCT, 'distinct')}\n"
-    if config.out is None:
-        return
-    pictures = choose_pictures(results, dataset, classes)
-    planes, failures = {}, failures_of(results, measures.classes)
-    for result, row in zip(results, rows, strict=True):
-        planes[result.name], hues = color_histograms(result.pixels)
-        row |= {"hues": hues.tolist(), "failures": failures.get(result.name)}
-    record = {
-        "kind": "quality",
-        "protocol": PROTOCOL,
-        **provenance(accelerator.device),
-        "data": {
-            "name": dataset.name,
-            "split": config.split,
-            "images": len(images),
-            "near_duplicates": duplicates,
-            "training_images": len(dataset.train),
-            "image_size": images.shape[-1],
-            "fingerprint": dataset.fingerprint,
+
+class Study:
+    """A comparison on the images of one part of a data set.
+
+    Args:
+        options: of the command.
+        accelerator: of the processes that take part.
+        dataset: the part `options.split` of which is colored; its training images serve baselines and distances.
+    """
+
+    def __init__(self, options: QualityOptions, accelerator: Accelerator, dataset: Dataset) -> None:
+        torch.backends.cudnn.benchmark = True  # the shapes never change
+        self.options = options
+        self.accelerator = accelerator
+        self.dataset = dataset
+        self.images, self.classes, self.names = part_of(dataset, options.split)
+        if len(self.images) < FEWEST_IMAGES:
+            raise InputError(
+                f"{dataset.name} has {len(self.images)} {options.split} images: at least {FEWEST_IMAGES} are needed."
+            )
+        self.scorer = Scorer(options, accelerator, self.images, self.classes, dataset)
+
+    def compare(self, groups: Sequence[Group]) -> Record | None:
+        """Measure all rows; return the record on the first process, None on others."""
+        options, dataset, images = self.options, self.dataset, self.images
+        results = self.measure_rows(groups)
+        if not self.accelerator.is_main_process:
+            return None
+        rule, pictured = choose_pictures(results, self.classes, self.names)
+        failures = failures_of(results, self.scorer.classes)
+        rows, planes = [], {}
+        for result in results:
+            planes[result.name], hues = color_histograms(result.pixels)
+            row = summarize_result(result, results)
+            rows.append({**row, "hues": hues.tolist(), "failures": failures.get(result.name)})
+        if options.out is not None:
+            write_pictures(options.out, results, [*pictured.values()], planes, failures)
+        reasons = self.scorer.reasons
+        return {
+            **start_record("quality", self.accelerator.device, options),
+            "protocol": PROTOCOL,
+            "data": {
+                "name": dataset.name,
+                "split": options.split,
+                "images": len(images),
+                "near_duplicates": len(images) - int(self.scorer.distinct.sum()),
+                "training_images": len(dataset.train),
+                "image_size": images.shape[-1],
+                "fingerprint": dataset.fingerprint,
+            },
+            "evaluators": self.scorer.evaluators,
+            "columns": {
+                name: {**dataclasses.asdict(column), "reason": reasons.get(name)} for name, column in COLUMNS.items()
+            },
+            "rows": rows,
+            "failure_categories": CATEGORIES,
+            "pictures": {"file": "quality.safetensors", "rule": rule, "labels": [*pictured]},
+        }
+
+    def measure_rows(self, groups: Sequence[Group]) -> list[Result]:
+        """Measure the rows that need no model, then those of other programs' images, then the models."""
+        results: list[Result] = []
+        device, training = self.accelerator.device, self.dataset.train
+        references, folders = reference_rows(), self.options.images
+        count = len(references) + len(folders) + sum(len(group.members) for group in groups)
+        hidden = None if self.accelerator.is_main_process else True  # None: shown on a terminal
+        with tqdm(total=count, desc="Rows", unit="row", disable=hidden) as bar:
+            for row in references:
+                bar.set_postfix_str(row.name)
+                pixels = row.make(self.images.to(device), training.to(device)).cpu()
+                results.append(Result(row.name, row.kind, row.about, [self.scorer(pixels)], pixels, {}))
+                bar.update()
+            for folder in folders:
+                bar.set_postfix_str(folder.name)
+                pixels = read_images(folder, self.images, self.classes, self.names)
+                about = f"Images that another program made of the gray inputs, from the folder {folder.name}."
+                name = _unused(folder.resolve().name, results)
+                results.append(Result(name, "model", about, [self.scorer(pixels)], pixels, {}))
+                bar.update()
+            for group in groups:
+                name = _unused(group.name, results)
+                results.append(self.measure_group(name, "model", group, lightness_input, bar))
+                if group.config.color_space == "rgb":
+                    own = f"{name}, own gray"
+                    results.append(self.measure_group(own, "unranked", group, _images_themselves, None))
+        return results
+
+    def measure_group(self, name: str, kind: Kind, group: Group, gray: Gray, bar: tqdm[None] | None) -> Result:
+        """Measure the runs of a group on a gray input: the protocol's one, or for an unranked row their own."""
+        options, accelerator = self.options, self.accelerator
+        scores, kept, runs, diverse = [], torch.empty(0), {}, []
+        for index, run in enumerate(group.members):
+            if bar is not None:
+                bar.set_postfix_str(run.name)
+            config, generator = load_run(run)
+            generator = generator.to(accelerator.device)
+            pixels = self.colorize(config, generator, gray)
+            scores.append(self.scorer(pixels))
+            if options.robustness and kind == "model":
+                scores[-1].values.update(
+                    {
+                        column: self.scorer.frechet(self.colorize(config, generator, other))
+                        for column, other in OTHER_GRAYS.items()
+                    }
+                )
+            if config.noise_channels and kind == "model":
+                diverse.append(
+                    measure_diversity(generator, color_space(config), self.images, pixels, accelerator, options)
+                )
+            kept = kept if index else pixels
+            runs[str(run) if run.resolve().name in runs else run.resolve().name] = describe_run(run, config, generator)
+            if bar is not None:
+                bar.update()
+        return Result(name, kind, _about(runs, kind), scores, kept, runs, summarize_diversity(diverse))
+
+    def colorize(self, config: TrainConfig, network: UNet, gray: Gray) -> Tensor:
+        """Color all images: uint8 (N, 3, H, W)."""
+        colorize = colorize_with(network, color_space(config), self.accelerator, gray=gray)
+        return colorize_all(colorize, self.images, self.accelerator, batch_size=self.options.batch_size)
+
+
+def describe_run(run: Path, config: TrainConfig, generator: UNet) -> dict[str, Any]:
+    """Say how a run was trained, without paths of this machine."""
+    return {
+        "config": {
+            **dataclasses.asdict(config),
+            "data": Path(config.data).name,
+            "init_from": config.init_from and Path(config.init_from).name,
         },
-        "evaluators": measures.evaluators,
-        "columns": {name: {**dataclasses.asdict(column), "reason": reasons[name]} for name, column in COLUMNS.items()},
-        "rows": rows,
-        "failure_categories": CATEGORIES,
-        "pictures": {"file": "quality.safetensors", "rule": pictures[0], "labels": list(pictures[1])},
+        "parameters": count_parameters(generator.requires_grad_(True)),
+        "images_seen": _images_seen(run, config.batch_size),
+        "validation": _curve(run, config.batch_size),
+        "training": read_provenance(run),
     }
-    worst = {
-        name: [[image["position"] for image in images] for images in found["lists"].values()]
-        for name, found in failures.items()
-    }
-    write_pictures(config.out, results, list(pictures[1].values()), planes, worst)
-    write_json(config.out / "quality.json", record)
-    with replacing(config.out / "quality.md") as path:
-        tables = [format_table(rows, reasons, tuple(COLUMNS)), second.rstrip(), *format_diversity(rows)]
-        path.write_text("\n\n".join(tables) + "\n", encoding="utf-8")
-    print(f"\nWritten to {config.out}: quality.json, quality.md, quality.png, quality.safetensors")
-
-
-def _load(config: QualityOptions, groups: Sequence[Group], accelerator: Accelerator) -> Dataset:
-    with accelerator.local_main_process_first():
-        return load_dataset(
-            config.data or groups[0].config.data,
-            image_size=groups[0].config.image_size if groups else 32,
-            cache_dir=config.cache_dir,
-            progress=accelerator.is_local_main_process,
-        )
-
-
-def _part(dataset: Dataset, split: str) -> tuple[Tensor, Tensor | None]:
-    """Return images (N, 3, H, W) and classes (N,) of a part."""
-    return getattr(dataset, split), getattr(dataset.labels, split) if dataset.labels else None
-
-
-def _measure_rows(
-    config: QualityOptions,
-    groups: Sequence[Group],
-    accelerator: Accelerator,
-    dataset: Dataset,
-    images: Tensor,
-    measures: Measures,
-) -> list[Result]:
-    """Measure the rows that need no model, then those of other programs' images, then the models."""
-    results: list[Result] = []
-    references = reference_rows()
-    count = len(references) + len(config.images) + sum(len(group.members) for group in groups)
-    with tqdm(total=count, desc="Rows", unit="row", disable=None if accelerator.is_main_process else True) as bar:
-        device = accelerator.device
-        for row in references:
-            bar.set_postfix_str(row.name)
-            pixels = row.make(images.to(device), dataset.train.to(device)).cpu()
-            results.append(Result(row.name, row.kind, row.about, [measures(pixels)], pixels, {}))
-            bar.update()
-        for folder in config.images:
-            bar.set_postfix_str(folder.name)
-            pixels = read_images(folder, images, *_classes(dataset, config.split))
-            about = f"Images that another program made of the gray inputs, from the folder {folder.name}."
-            name = _unused(folder.resolve().name, results)
-            results.append(Result(name, "model", about, [measures(pixels)], pixels, {}))
-            bar.update()
-        for group in groups:
-            group = dataclasses.replace(group, name=_unused(group.name, results))
-            results += _measure_group(group, config, accelerator, images, measures, bar)
-    return results
 
 
 def _unused(name: str, results: Sequence[Result]) -> str:
@@ -169,65 +222,6 @@ def _unused(name: str, results: Sequence[Result]) -> str:
         number += 1
         unused = f"{name} ({number})"
     return unused
-
-
-def _classes(dataset: Dataset, split: str) -> tuple[Tensor | None, tuple[str, ...]]:
-    return (getattr(dataset.labels, split), dataset.labels.classes) if dataset.labels else (None, ())
-
-
-def _measure_group(
-    group: Group, config: QualityOptions, accelerator: Accelerator, images: Tensor, measures: Measures, bar: tqdm[None]
-) -> list[Result]:
-    """Measure the runs of a group on the protocol's input and, if that is not their own gray, on theirs, too."""
-    inputs: dict[str, tuple[Kind, Gray]] = {group.name: ("model", lightness_input)}
-    if group.config.color_space == "rgb":
-        inputs[f"{group.name}, own gray"] = ("unranked", _images_themselves)
-    results = []
-    for name, (kind, gray) in inputs.items():
-        scores, kept, runs, diverse = [], torch.empty(0), {}, []
-        for index, run in enumerate(group.members):
-            bar.set_postfix_str(run.name)
-            run_config, generator = load_run(run)
-            generator = generator.to(accelerator.device)
-            colorize = functools.partial(
-                _colorize, generator, color_space(run_config), images, accelerator, config.batch_size
-            )
-            pixels = colorize(gray)
-            scores.append(measures(pixels))
-            if config.robustness and kind == "model":
-                scores[-1].values.update(
-                    {name: measures.frechet(colorize(other)) for name, other in OTHER_GRAYS.items()}
-                )
-            if run_config.noise_channels and kind == "model":
-                space, counts = color_space(run_config), (config.samples, config.sample_images)
-                diverse.append(
-                    measure_diversity(
-                        generator, space, images, pixels, accelerator, *counts, batch_size=config.batch_size
-                    )
-                )
-            kept = kept if index else pixels
-            runs[run.resolve().name if run.resolve().name not in runs else str(run)] = {
-                "config": {
-                    **dataclasses.asdict(run_config),
-                    "data": Path(run_config.data).name,
-                    "init_from": run_config.init_from and Path(run_config.init_from).name,
-                },
-                "parameters": count_parameters(generator.requires_grad_(True)),
-                "images_seen": _images_seen(run, run_config.batch_size),
-                "validation": _curve(run, run_config.batch_size),
-                "training": read_provenance(run),
-            }
-            if kind == "model":
-                bar.update()
-        results.append(Result(name, kind, _about(runs, kind), scores, kept, runs, summarize_diversity(diverse)))
-    return results
-
-
-def _colorize(
-    network: UNet, space: ColorSpace, images: Tensor, accelerator: Accelerator, batch_size: int, gray: Gray
-) -> Tensor:
-    colorize = colorize_with(network, space, accelerator, gray=gray)
-    return colorize_all(colorize, images, accelerator, batch_size=batch_size)
 
 
 def _images_themselves(rgb: Tensor) -> Tensor:

@@ -1,14 +1,13 @@
 """Compare colorizers on held-out images: `python -m benchmarks quality runs/ae-* runs/cgan-* --out DIR`.
 
-Every table carries the truth, floors, oracles and nonsense beside the models; runs that differ in nothing but the seed
-become one row. docs/protocol.md defines all of it. Writes quality.json, quality.md, quality.safetensors (pictures and
-histograms for `report`) and quality.png.
+Every table carries the truth, floors, oracles and sanity checks beside the models; runs that differ in nothing but the
+seed become one row. docs/protocol.md defines all of it. Writes quality.json, quality.md, quality.safetensors (pictures
+and histograms for `report`) and quality.png.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +16,14 @@ from typing import Annotated, Literal
 
 import tyro
 
+from benchmarks.core.checks import check_file, check_least, check_new_folder
 from colornet.config import FREE_ON_RESUME, TrainConfig, load_config
 from colornet.data.check import check_dataset
-from colornet.errors import InputError, exiting_on_errors
+from colornet.errors import InputError
 from colornet.presets import PRESETS
 from colornet.runs.pretrained import RELEASED, find_model
 
-__all__ = ["Group", "QualityOptions", "check", "group_runs", "main"]
+__all__ = ["Group", "QualityOptions", "check", "find_groups"]
 
 
 @dataclass(frozen=True)
@@ -60,56 +60,31 @@ class Group:
     config: TrainConfig
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and compare; mistakes of the user end in one sentence and exit code 2."""
-    quiet = os.environ.get("RANK", "0") != "0"
-    prog = "python -m benchmarks quality"
-    with exiting_on_errors(quiet=quiet):
-        config = tyro.cli(QualityOptions, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
-        groups = check(config)
-        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from benchmarks.quality.measure import compare, write_inputs
-        from colornet.evaluation.loop import connected
-
-        with connected(cpu=config.cpu) as accelerator:
-            if config.write_inputs is not None:
-                write_inputs(config, groups, config.write_inputs, accelerator)
-            else:
-                compare(config, groups, accelerator)
-
-
-def check(config: QualityOptions) -> list[Group]:
-    """Raise `InputError` for whatever would stop the comparison; return the rows that the runs make."""
-    for name, least in (("batch_size", 1), ("features_batch", 1), ("samples", 2), ("sample_images", 1)):
-        if getattr(config, name) < least:
-            raise InputError(f"--{name.replace('_', '-')} is {getattr(config, name)}: it must be at least {least}.")
-    if config.write_inputs is None and not config.runs and not config.images:
+def check(options: QualityOptions) -> None:
+    """Raise `InputError` for whatever would stop the comparison, without importing torch or touching a file."""
+    check_least(options, batch_size=1, features_batch=1, samples=2, sample_images=1)
+    if options.write_inputs is None and not options.runs and not options.images:
         raise InputError("Nothing is named to compare: give the folder of at least one run, or --images.")
-    if config.data is None and not config.runs:
+    if options.data is None and not options.runs:
         raise InputError("No data set is named: give --data.")
-    groups = group_runs([_find_run(run) for run in config.runs])
+    groups = find_groups(options.runs)
     sizes = {group.config.image_size for group in groups}
     if len(sizes) > 1:
         raise InputError(f"The runs differ in image_size ({', '.join(map(str, sorted(sizes)))}): compare one size.")
     names = {group.config.data for group in groups}
-    if config.data is None and len(names) > 1:
+    if options.data is None and len(names) > 1:
         raise InputError(f"The runs differ in data ({', '.join(sorted(names))}): give --data.")
-    check_dataset(config.data or groups[0].config.data)
-    for path in (config.inception_weights, config.lpips_weights):
-        if path is not None and not path.is_file():
-            raise InputError(
-                f"There is no file {path}: give the weights that were downloaded, or leave the option out."
-            )
-    for folder in config.images:
+    check_dataset(options.data or groups[0].config.data)
+    for weights in (options.inception_weights, options.lpips_weights):
+        check_file(weights, "give the weights that were downloaded, or leave the option out")
+    for folder in options.images:
         if not folder.is_dir():
             raise InputError(f"--images {folder} is no folder: give one that holds CLASS/NNNN.png.")
-    for folder in filter(None, (config.out, config.write_inputs)):
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise InputError(f"{folder} exists already: choose another folder or remove it.")
+    check_new_folder("out", options.out)
+    check_new_folder("write_inputs", options.write_inputs)
     for run in (run for group in groups for run in group.members):
-        if not (run / "model.safetensors").is_file():  # to learn of it an hour later would be a pity
+        if not (run / "model.safetensors").is_file():  # known now instead of an hour later
             raise InputError(f"{run} has no model.safetensors yet: train until its first checkpoint.")
-    return groups
 
 
 def _find_run(run: Path) -> Path:
@@ -121,13 +96,14 @@ def _find_run(run: Path) -> Path:
     return find_model(str(run))
 
 
-def group_runs(runs: Sequence[Path]) -> list[Group]:
+def find_groups(names: Sequence[Path]) -> list[Group]:
     """Put runs whose configurations differ in the seed only into one group, named after their folders.
 
-    Raises InputError for a run that is named twice, which would count as another seed.
+    Raises `InputError` for a run that is named twice, which would count as another seed.
     """
     groups: dict[TrainConfig, list[Path]] = {}
     defaults = TrainConfig()
+    runs = [_find_run(name) for name in names]
     for index, run in enumerate(runs):
         if run.resolve() in [other.resolve() for other in runs[:index]]:
             raise InputError(f"{run} is named twice: name every run once.")
@@ -137,8 +113,7 @@ def group_runs(runs: Sequence[Path]) -> list[Group]:
         free["data"] = Path(config.data).name
         groups.setdefault(dataclasses.replace(config, **free), []).append(run)
     named = [Group(_name(members), tuple(members), load_config(members[0])) for members in groups.values()]
-    names = [group.name for group in named]
-    if len(set(names)) < len(names):
+    if len({group.name for group in named}) < len(named):
         return [dataclasses.replace(group, name=str(group.members[0])) for group in named]
     return named
 

@@ -1,6 +1,7 @@
-"""Published weights: found or downloaded once, checked by their sha256 before they are read, used in full precision.
+"""Published networks, Inception and LPIPS, and their weights, checked by sha256 before they are read.
 
-No weights come with colornet but its own. Reading a file of weights runs no code.
+Weights are found or downloaded once; none come with colornet but its own. Reading a file of weights runs no code. The
+networks compute in full float32, whatever autocast and TF32 say.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
@@ -17,13 +18,26 @@ from urllib.request import urlopen
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
+from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
 from tqdm import tqdm
 
+from colornet.color import to_float
 from colornet.errors import InputError
 from colornet.files import replacing
 
-__all__ = ["WeightsUnavailable", "find_weights", "full_precision", "load_weights"]
+__all__ = ["ALEXNET_SHA256", "ALEXNET_URL", "INCEPTION_SHA256", "INCEPTION_URL", "WeightsUnavailable", "find_weights",
+           "full_precision", "load_inception", "load_lpips", "load_weights"]  # fmt: skip
 
+# The publishers promise no more than the eight digits in the names; the rest of each sha256 is what projects that pin
+# these files say, all of them the same.
+INCEPTION_URL: str = URL_INCEPTION_V3
+INCEPTION_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # of 95,628,359 bytes
+ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+ALEXNET_SHA256 = "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"  # of 244,408,911 bytes
+
+_INCEPTION, _LAYER = "inception-v3-compat", "2048"  # torch-fidelity's names of the network and of its last pooling
+_LPIPS_SIZE = 64  # pixels; AlexNet needs 63
 _TIMEOUT = 30  # seconds without a byte, after which a download has failed
 
 
@@ -78,6 +92,72 @@ def full_precision(device: torch.device) -> Iterator[None]:
     finally:
         for kind, precision in zip(kinds, before, strict=True):
             kind.fp32_precision = precision
+
+
+def load_inception(
+    weights: Path, device: torch.device, *, sha256: str = INCEPTION_SHA256
+) -> Callable[[Tensor], Tensor]:
+    """Load the network behind FID: from uint8 sRGB images (n, 3, H, W) on `device` to float32 features (n, 2048) there.
+
+    It is torch-fidelity's `inception-v3-compat`, to the last bit, which resizes to 299 × 299 as TensorFlow 1 did.
+    Raises InputError for a file that is not the published one; the features raise ValueError for images of another
+    kind. Source: Szegedy et al. 2016, "Rethinking the Inception architecture for
+    computer vision", with the weights of 2015-12-05 that Heusel et al. 2017 used.
+    """
+    # The extractor unpickles whatever file it is given, so it gets one that was written here.
+    checked = io.BytesIO()
+    torch.save(load_weights(weights, sha256), checked)
+    checked.seek(0)
+    network = FeatureExtractorInceptionV3(_INCEPTION, [_LAYER], feature_extractor_weights_path=checked).to(device)
+    if device.type == "cuda":  # on CPUs it is faster, too, but rounds otherwise than torch-fidelity does
+        network = network.to(memory_format=torch.channels_last)
+
+    @torch.no_grad()
+    def features(images: Tensor) -> Tensor:
+        with full_precision(device):
+            return network(images)[0]  # (n, 2048)
+
+    return features
+
+
+def load_lpips(
+    trunk: Path | None, cache_dir: Path, device: torch.device, *, sha256: str = ALEXNET_SHA256
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """Load LPIPS: from two batches of uint8 sRGB images (n, 3, H, W) on `device` to float32 distances (n,) there.
+
+    0 for equal images; symmetric. Images are resized to 64 × 64 first, as the protocol has it (bilinear, antialiased
+    where that makes them smaller). The linear layers come with torchmetrics; `trunk` is torchvision's
+    AlexNet, looked for and downloaded as `find_weights` does. Raises `WeightsUnavailable` if it cannot be had or
+    torchmetrics is not installed, and InputError for a file that is not the published one; the distance raises
+    ValueError for other images. Formula: Zhang et al. 2018, "The unreasonable effectiveness of deep features as a
+    perceptual metric", version 0.1.
+    """
+    try:
+        # Its public functions download the trunk, unpickle it and check neither; the network behind them need not.
+        from torchmetrics.functional.image.lpips import _NoTrainLpips
+    except ModuleNotFoundError as error:
+        raise WeightsUnavailable("torchmetrics is not installed: pip install colornet[benchmarks]") from error
+    weights = load_weights(find_weights(trunk, cache_dir, url=ALEXNET_URL, sha256=sha256), sha256)
+    network = _NoTrainLpips(net="alex", pnet_rand=True)
+    # It keeps AlexNet's features in five slices: slice2.3.weight is torchvision's features.3.weight.
+    names = network.net.state_dict()
+    network.net.load_state_dict({name: weights[f"features.{name.partition('.')[2]}"] for name in names})
+    network.to(device)
+
+    @torch.no_grad()
+    def distance(images: Tensor, others: Tensor) -> Tensor:
+        if images.dtype != torch.uint8 or others.dtype != torch.uint8 or images.shape != others.shape:
+            kinds = f"{images.dtype} {tuple(images.shape)} and {others.dtype} {tuple(others.shape)}"
+            raise ValueError(f"expected two equal batches of uint8 images (n, 3, H, W), not {kinds}")
+        with full_precision(device):
+            return network(_resized(images), _resized(others), normalize=True).flatten()  # (n,)
+
+    return distance
+
+
+def _resized(images: Tensor) -> Tensor:
+    """Turn uint8 images (n, 3, H, W) into float32 (n, 3, 64, 64) in [0, 1]."""
+    return F.interpolate(to_float(images), size=(_LPIPS_SIZE, _LPIPS_SIZE), mode="bilinear", antialias=True)
 
 
 def _download(url: str, path: Path, sha256: str) -> None:

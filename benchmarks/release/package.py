@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import re
 import tempfile
 from pathlib import Path
@@ -15,11 +14,12 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from benchmarks.core.record import modernized, read_json
 from benchmarks.release.options import ReleaseOptions
 from colornet.color import to_float, to_uint8
-from colornet.config import TrainConfig
+from colornet.config import TrainConfig, load_config
 from colornet.data import Dataset, load_dataset
-from colornet.errors import InputError
+from colornet.errors import InputError, printable
 from colornet.models.build import color_space
 from colornet.models.unet import UNet
 from colornet.runs.model_card import model_card, validations
@@ -51,28 +51,28 @@ _ABOUT = {
 }
 
 
-def release(config: ReleaseOptions, trained: TrainConfig) -> dict[str, Any]:
-    """Write the folder of a released model, whole or not at all, and return its record.
+def release(options: ReleaseOptions) -> None:
+    """Write the folder of a released model, whole or not at all, and say what it holds.
 
     Raises `InputError` for a run that is not finished, other images than it was trained on, results of another run, and
     a network whose colors half precision changes by more than `TOLERANCE`.
     """
-    run = config.run
-    dataset = load_dataset(config.data or trained.data, image_size=trained.image_size, cache_dir=config.cache_dir)
+    run, trained = options.run, load_config(options.run)
+    dataset = load_dataset(options.data or trained.data, image_size=trained.image_size, cache_dir=options.cache_dir)
     starts = read_provenance(run) or []
     if not starts or starts[-1]["data"] != dataset.fingerprint:
-        raise InputError(f"The images of {config.data or trained.data} are not those that {run} saw: give --data.")
+        raise InputError(f"The images of {options.data or trained.data} are not those that {run} saw: give --data.")
     step = _check_finished(run, trained, dataset)
     seen = step * trained.batch_size + images_before(run)
     starts = [start for start in starts if start["step"] < step]  # later ones did nothing
-    measured = None if config.quality is None else _measured(config.quality, run, starts, seen)
+    measured = None if options.quality is None else _measured(options.quality, run, starts, seen)
     _, network = load_run(run)
     images = dataset.validation[torch.linspace(0, len(dataset.validation) - 1, _COMPARED).long()]
 
     public = dataclasses.replace(
         trained,
         data=dataset.name,
-        run_dir=config.name,
+        run_dir=options.name,
         cache_dir=None,
         init_from=trained.init_from and Path(trained.init_from).name,
     )
@@ -80,7 +80,7 @@ def release(config: ReleaseOptions, trained: TrainConfig) -> dict[str, Any]:
     weights = _halved(network, step)
     made = provenance(torch.device("cpu"))
     record: dict[str, Any] = {
-        "name": config.name,
+        "name": options.name,
         "sha256": hashlib.sha256(weights).hexdigest(),
         "bytes": len(weights),
         "images_seen": seen,
@@ -88,9 +88,9 @@ def release(config: ReleaseOptions, trained: TrainConfig) -> dict[str, Any]:
         **made,
         "command": _without_folders(made["command"]),
     }
-    config.out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{config.out.name}.part-", dir=config.out.parent) as temporary:
-        folder = Path(temporary) / config.name
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{options.out.name}.part-", dir=options.out.parent) as temporary:
+        folder = Path(temporary) / options.name
         folder.mkdir()
         (folder / "model.safetensors").write_bytes(weights)
         write_json(folder / "config.json", dataclasses.asdict(public))
@@ -104,8 +104,13 @@ def release(config: ReleaseOptions, trained: TrainConfig) -> dict[str, Any]:
         write_json(folder / "release.json", record)
         card = _card(run, public, starts, dataset, record)
         (folder / "README.md").write_text(card, encoding="utf-8")
-        folder.rename(config.out)
-    return record
+        folder.rename(options.out)
+    print(
+        printable(
+            f"{options.out} is written: {record['bytes'] / 1e6:.1f} MB, sha256 {record['sha256']}. Its colors differ "
+            f"from the run's by at most {record['levels']} of 255 levels."
+        )
+    )
 
 
 def _check_finished(run: Path, trained: TrainConfig, dataset: Dataset) -> int:
@@ -122,14 +127,14 @@ def _check_finished(run: Path, trained: TrainConfig, dataset: Dataset) -> int:
 def _measured(quality: Path, run: Path, starts: list[dict[str, Any]], seen: int) -> dict[str, Any]:
     """Find the run's own results in a quality.json: by its origin and the images it had seen, whatever its name was."""
     try:
-        record = json.loads(quality.read_text(encoding="utf-8"))
+        record = read_json(quality)
         (truth,) = (row for row in record["rows"] if row["kind"] == "truth")
         found = [
             (row["values"], index)
             for row in record["rows"]
             if row["kind"] == "model"
             for index, member in enumerate(row["runs"].values())
-            if member["images_seen"] == seen and (member["training"] or [])[:1] == starts[:1]
+            if member["images_seen"] == seen and (member["training"] or [])[:1] == modernized(starts[:1])
         ]
         if not found:
             raise InputError(f"--quality {quality} has no results of {run} as it is now: measure it anew.")

@@ -15,6 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from benchmarks.core.plots import INK, NEUTRAL, RULE, STYLE, blank, shortened, svg
+from benchmarks.quality.color_stats import SEPIA
 from colornet.color import lab_to_rgb
 
 __all__ = ["Box", "boxes", "chroma_limit", "chroma_map", "distribution", "hue_profile"]
@@ -28,7 +29,6 @@ _AB_FAINTEST = 1e-5  # share of the pixels that is still shown
 _AB_ENCLOSED = 0.9  # share of the truth's pixels within its outline
 
 _MEDIUM = 350  # width of plots that the page shows three in a row
-_SEPIA = (40, 90)  # degrees of hue, as benchmarks/quality/color_stats.py counts them
 _HUE_CHROMA = 42.0  # C* in which bars of hues are drawn
 
 
@@ -117,7 +117,7 @@ def hue_profile(shares: Sequence[float], truth: Sequence[float], limit: float, l
     hue = torch.from_numpy(np.deg2rad((edges[:-1] + edges[1:]) / 2)).float()
     lab = torch.stack((torch.full_like(hue, _AB_LIGHTNESS), _HUE_CHROMA * hue.cos(), _HUE_CHROMA * hue.sin()))
     bars = lab_to_rgb(lab[:, None]).squeeze(1).T.numpy()  # (bins, 3)
-    axes.axvspan(*_SEPIA, color=NEUTRAL, alpha=0.22, linewidth=0)
+    axes.axvspan(*SEPIA, color=NEUTRAL, alpha=0.22, linewidth=0)
     percent = 100 * np.minimum(shares, limit)
     axes.bar(edges[:-1], percent, width=np.diff(edges), align="edge", color=bars.tolist())
     axes.stairs(100 * np.minimum(truth, limit), edges, color=INK, linewidth=1.2)

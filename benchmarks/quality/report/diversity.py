@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from html import escape
-
-from benchmarks.core.html import listed, note
-from benchmarks.core.tables import Cell, Line, Table, format_number, table_html
+from benchmarks.core.record import Record
+from benchmarks.core.sections import Block, Heading, Note, Verdicts, listed
+from benchmarks.core.tables import Cell, Line, Table, format_mean
 from benchmarks.quality.report.tables import ordered_rows
-from benchmarks.report.read import Record
 
-__all__ = ["diversity_html", "diversity_table"]
+__all__ = ["diversity_blocks"]
 
 _SEEN = 1.0  # ΔE00, about the least difference that is seen
 _COLUMNS = {
-    "pairwise": ("between two ΔE00", "CIEDE2000 between two colorings of an image, mean over all pairs."),
+    "pairwise": ("pairwise ΔE00", "CIEDE2000 between two colorings of an image, mean over all pairs."),
     "ciede2000": ("ΔE00", "CIEDE2000 of a coloring to the truth, mean over the colorings."),
     "best_ciede2000": ("best ΔE00", "CIEDE2000 of the coloring nearest to the truth: an oracle's choice."),
     "psnr": ("PSNR", "PSNR of a coloring in dB, mean over the colorings."),
@@ -26,32 +24,24 @@ _READING = (
 )
 
 
-def diversity_table(record: Record) -> Table | None:
-    """Lay out what was measured of several colorings, if it was; nothing is bold, since it ranks nothing."""
-    known = [row for row in ordered_rows(record) if row.get("diversity")]
-    if not known:
-        return None
+def diversity_blocks(record: Record) -> list[Block]:
+    """Lay out what was measured of several colorings, if it was, and name the models that ignore their noise."""
+    found = {row["name"]: row["diversity"] for row in ordered_rows(record) if row.get("diversity")}
+    if not found:
+        return []
     lines = [
-        Line(Cell(row["name"]), [Cell(_shown(row["diversity"]["values"][name])) for name in _COLUMNS]) for row in known
+        Line(Cell(name), [Cell(format_mean(diversity["values"][key], 2)) for key in _COLUMNS])
+        for name, diversity in found.items()
     ]
-    headings = [Cell(""), *(Cell(label, tip=about) for label, about in _COLUMNS.values())]
-    return Table("Several colorings of an image, unranked", headings, lines)
-
-
-def diversity_html(record: Record) -> str:
-    """Show the table, and name the models that do not listen to their noise."""
-    table = diversity_table(record)
-    if table is None:
-        return ""
-    rows = [row for row in record["rows"] if row.get("diversity")]
-    first = rows[0]["diversity"]
-    deaf = [row["name"] for row in rows if row["diversity"]["values"]["pairwise"]["mean"] < _SEEN]
-    warning = f"{listed(deaf)}: two colorings differ by less than a ΔE00 of {_SEEN:g}, about the least that is seen. "
-    warning += f"The model{'s ignore their' if len(deaf) > 1 else ' ignores its'} noise, or nearly."
-    said = f'<ul class="verdicts"><li>{escape(warning)}</li></ul>' if deaf else ""
-    return note(_READING.format(samples=first["samples"], images=first["images"])) + said + table_html(table)
-
-
-def _shown(value: Record) -> str:
-    mean = format_number(value["mean"], 2)
-    return mean if value.get("sd") is None else f"{mean} ± {format_number(value['sd'], 2)}"
+    titles = [Cell(""), *(Cell(label, tip=about) for label, about in _COLUMNS.values())]
+    blocks: list[Block] = [
+        Heading("Several colorings of an image"),
+        Note(_READING.format(**next(iter(found.values())))),
+        Table("Several colorings of an image, unranked", titles, lines),
+    ]
+    ignoring = [name for name, diversity in found.items() if diversity["values"]["pairwise"]["mean"] < _SEEN]
+    if ignoring:
+        text = f"{listed(ignoring)}: two colorings differ by less than a ΔE00 of {_SEEN:g}, about the least that is "
+        text += f"seen. The model{'s ignore their' if len(ignoring) > 1 else ' ignores its'} noise, or nearly."
+        blocks.insert(2, Verdicts([text]))
+    return blocks

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.core.html import definitions, image_html, note
-from benchmarks.core.tables import Cell, Line, Table, format_number, table_html
+from benchmarks.core.record import Record, Tensors
+from benchmarks.core.sections import Block, Definitions, Details, Examples, Heading, Note, PageOnly, image_uri
+from benchmarks.core.tables import Cell, Line, Table, format_number
 from benchmarks.quality.report.tables import mean_of, ordered_rows
-from benchmarks.report.read import Record, Tensors
 
-__all__ = ["failures_html", "failures_table"]
+__all__ = ["count_blocks", "worst_blocks"]
 
 _E = "e_cifar10_v1"
 _READING = (
@@ -24,56 +24,61 @@ _READING = (
 _COUNTS_READING = "Kinds among the {counted:,} images with the largest ΔE00, and, in brackets, among all, per cent."
 
 
-def failures_table(record: Record) -> Table | None:
+def count_blocks(record: Record) -> list[Block]:
     """Lay out how often each kind of failure is among the worst images of each model, and among all, if known."""
-    rows = [row for row in ordered_rows(record) if row.get("failures")]
+    rows = _rows(record)
     if not rows:
-        return None
+        return []
     lines = []
-    for kind in record["failure_categories"]:
+    for kind, rule in record["failure_categories"].items():
         cells = []
         for found in (row["failures"] for row in rows):
-            worst, everywhere = found["counts"], found["all"]
-            shares = [100 * counts[kind] / sum(counts.values()) for counts in (worst, everywhere)]
+            shares = [100 * counts[kind] / sum(counts.values()) for counts in (found["counts"], found["all"])]
             cells.append(Cell("{} ({})".format(*(format_number(share, 1) for share in shares))))
-        lines.append(Line(Cell(kind, tip=record["failure_categories"][kind]), cells))
-    return Table("Kinds of failure, per cent", [Cell(""), *(Cell(row["name"]) for row in rows)], lines)
+        lines.append(Line(Cell(kind, tip=rule), cells))
+    return [
+        Heading("Where they fail"),
+        Note(_COUNTS_READING.format(counted=rows[0]["failures"]["counted"])),
+        Table("Kinds of failure, per cent", [Cell(""), *(Cell(row["name"]) for row in rows)], lines),
+    ]
 
 
-def failures_html(record: Record, tensors: Tensors) -> str:
-    """Show the counts of the kinds and, model by model, the worst images; the model with the lowest e is unfolded."""
-    table = failures_table(record)
-    if table is None:
-        return ""
-    rows = [row for row in ordered_rows(record) if row.get("failures")]
+def worst_blocks(record: Record, tensors: Tensors) -> list[Block]:
+    """Show the rules of the kinds and, model by model, the worst images; the model with the lowest e is unfolded."""
+    rows = _rows(record)
+    if not rows:
+        return []
     best = min(rows, key=lambda row: np.inf if (e := mean_of(row, _E)) is None else e)
-    shown = ""
+    blocks: list[Block] = [Heading("The kinds, in order", 4), Definitions(record["failure_categories"]), Note(_READING)]
     for row in rows:
-        images = tensors.get(f"failures/{row['name']}")  # (lists, n, versions, 3, H, W)
-        if images is not None:
-            lists = "".join(
-                f'<h4>{escape(title)}</h4><div class="failures">{"".join(map(_example, examples, pictures))}</div>'
-                for (title, examples), pictures in zip(row["failures"]["lists"].items(), images, strict=True)
-            )
-            opened = ' open=""' if row is best else ""
-            shown += f"<details{opened}><summary>{escape(row['name'])}</summary>{lists}</details>"
-    counted = note(_COUNTS_READING.format(counted=rows[0]["failures"]["counted"]))
-    rules = definitions("columns", record["failure_categories"])
-    return f"{note(_READING)}{counted}{table_html(table)}<h4>The kinds, in order</h4>{rules}{shown}"
+        pictures = tensors.get(f"failures/{row['name']}")  # (lists, n, versions, 3, H, W)
+        if pictures is not None:
+            lists: list[Block] = []
+            for (title, examples), images in zip(row["failures"]["lists"].items(), pictures, strict=True):
+                lists += [Heading(title, 4), Examples([*map(_example, examples, images)])]
+            blocks.append(Details(row["name"], lists, is_open=row is best))
+    return [PageOnly(blocks)]
 
 
-def _example(example: Record, versions: NDArray[np.uint8]) -> str:
+def _rows(record: Record) -> list[Record]:
+    return [row for row in ordered_rows(record) if row.get("failures")]
+
+
+def _example(example: Record, versions: NDArray[np.uint8]) -> tuple[str, str, str, Sequence[str]]:
     """Show an image as gray, output and truth, (3, 3, H, W), above why it is among the worst."""
     name = example.get("class", f"image {example['position']}")
-    cf = [format_number(example[key], 0) for key in ("cf", "cf_truth")]
-    facts = [
-        f"ΔE00 {format_number(example['ciede2000'], 1)}",
-        f"CF {cf[0]} ({cf[1]})",
-        f"hue {format_number(example['hue_error'], 0)}° off",
-    ]
-    picture = image_html(np.concatenate([*versions], axis=2), f"{name}, test image {example['position']}")
-    lines = "".join(f"<span>{escape(text)}</span>" for text in (" · ".join(facts), _seen(example)) if text)
-    return f"<figure>{picture}<figcaption>{escape(name)}: {escape(example['category'])}{lines}</figcaption></figure>"
+    cf, cf_truth = (format_number(example[key], 0) for key in ("cf", "cf_truth"))
+    facts = (
+        f"ΔE00 {format_number(example['ciede2000'], 1)} · CF {cf} ({cf_truth}) · "
+        f"hue {format_number(example['hue_error'], 0)}° off"
+    )
+    side_by_side = np.concatenate([*versions], axis=2)  # (3, H, 3 W)
+    return (
+        image_uri(side_by_side),
+        f"{name}, test image {example['position']}",
+        f"{name}: {example['category']}",
+        [*filter(None, (facts, _seen(example)))],
+    )
 
 
 def _seen(example: Record) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from benchmarks.core.html import Colors, figure, grid, note
+from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK
-from benchmarks.core.tables import DASH, Cell, Line, Table, table_html
-from benchmarks.quality.report import color_plots as chroma
-from benchmarks.quality.report.tables import format_value, mean_of, ordered_rows
-from benchmarks.report.read import Record
+from benchmarks.core.record import Record
+from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly
+from benchmarks.core.tables import Cell, Line, Table, format_mean
+from benchmarks.quality.report import color_plots
+from benchmarks.quality.report.tables import mean_of, ordered_rows
 
-__all__ = ["cast_html", "cast_table", "verdict"]
+__all__ = ["hue_figures", "sepia_blocks", "verdict"]
 
 _PALE = 0.75  # share of the truth's mean C* below which a model is called pale, and of which above 1 / it strong
 _SEPIA = 10.0  # points of sepia among colored pixels by which it has to differ from the truth
@@ -37,46 +38,46 @@ def verdict(row: Record, truth: Record) -> str:
     return " and ".join(filter(None, words)) or "like the truth"
 
 
-def cast_table(record: Record) -> Table | None:
-    """Lay out how strong and how sepia the colors of the models are, below the truth's; None where nobody counted."""
-    rows = [row for row in ordered_rows(record) if row["kind"] in ("truth", "model") and row.get("hues")]
-    truth = next((row for row in rows if row["kind"] == "truth"), None)
-    if truth is None or len(rows) < 2 or "sepia" not in record["columns"]:
-        return None
+def sepia_blocks(record: Record) -> list[Block]:
+    """Lay out how strong and how sepia the colors of the models are, below the truth's; empty where nobody counted."""
+    truth, rows = _rows(record)
+    if truth is None:
+        return []
     columns = {name: record["columns"][name] for name in _COLUMNS}
     lines = []
     for row in rows:
-        values = [(row["values"].get(name), column) for name, column in columns.items()]
-        cells = [Cell(DASH if value is None else format_value(value, column)) for value, column in values]
-        said = Cell("" if row is truth else verdict(row, truth))
-        lines.append(Line(Cell(row["name"]), [said, *cells], ranked=row is not truth))
-    headings = ["", "beside the truth", *(column["label"] for column in columns.values())]
+        values = [format_mean(row["values"].get(name), column["decimals"]) for name, column in columns.items()]
+        said = "" if row is truth else verdict(row, truth)
+        lines.append(Line(Cell(row["name"]), [Cell(said), *map(Cell, values)], ranked=row is not truth))
     rule = f"Pale: C* below {100 * _PALE:g} % of the truth's. More sepia: of the colored pixels {_SEPIA:g} points more."
-    tips = ["", rule, *(column["about"] for column in columns.values())]
-    return Table(
-        "Sepia, or merely pale?", [Cell(text, tip=tip) for text, tip in zip(headings, tips, strict=True)], lines
-    )
+    beside = "beside the truth"
+    titles = [Cell(""), Cell(beside, tip=rule), *(Cell(c["label"], tip=c["about"]) for c in columns.values())]
+    table = Table("Strength and hue of the colors", titles, lines, words=frozenset({beside}))
+    return [Heading("Sepia, or merely pale?"), table]
 
 
-def cast_html(record: Record, colors: Colors, source: str) -> str:
-    """Draw boxes of the images' colorfulness and the hues of truth and models, below the table."""
-    table = cast_table(record)
-    if table is None:
-        return ""
-    rows = [row for row in ordered_rows(record) if row["kind"] in ("truth", "model") and row.get("hues")]
-    truth = next(row for row in rows if row["kind"] == "truth")
-    boxes = [chroma.Box(row["name"], [*row["cf_quantiles"].values()], _color(row, colors)) for row in rows]
+def hue_figures(record: Record, colors: Colors, source: str) -> list[Block]:
+    """Draw boxes of the images' colorfulness and the hues of truth and models."""
+    truth, rows = _rows(record)
+    if truth is None:
+        return []
+    boxes = [
+        color_plots.Box(row["name"], [*row["cf_quantiles"].values()], INK if row is truth else colors(row["name"]))
+        for row in rows
+    ]
     size = record["data"]["images"] * record["data"]["image_size"] ** 2
     shares = {row["name"]: [count / size for count in row["hues"]] for row in rows}
+    real = shares[truth["name"]]
     # Gray has none, and a row that has far more than the truth is cut off: the truth has to be seen.
-    limit = min(max(map(max, shares.values())), 3 * max(shares[truth["name"]]))
-    drawn = [
-        figure(name, chroma.hue_profile(share, shares[truth["name"]], limit, f"Hues of {name} in {source}"))
-        for name, share in shares.items()
-    ]
-    first = figure("CF of the images", chroma.boxes(boxes, f"Boxes of colorfulness in {source}"))
-    return f"{table_html(table)}{note(_READING)}{grid([first, *drawn])}"
+    limit = min(max(map(max, shares.values())), 3 * max(real))
+    figures = [Figure("CF of the images", [color_plots.boxes(boxes, f"Boxes of colorfulness in {source}")])]
+    for name, share in shares.items():
+        figures.append(Figure(name, [color_plots.hue_profile(share, real, limit, f"Hues of {name} in {source}")]))
+    return [PageOnly([Note(_READING), Figures(figures)])]
 
 
-def _color(row: Record, colors: Colors) -> str:
-    return INK if row["kind"] == "truth" else colors(row["name"])
+def _rows(record: Record) -> tuple[Record | None, list[Record]]:
+    """Return the truth, and it and the models with counted hues; None where there is nothing to compare."""
+    rows = [row for row in ordered_rows(record) if row["kind"] in ("truth", "model") and row.get("hues")]
+    truth = next((row for row in rows if row["kind"] == "truth"), None)
+    return (truth if len(rows) > 1 and "sepia" in record["columns"] else None), rows

@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from benchmarks.core.tables import DASH, Cell, Line, Table, format_number
-from benchmarks.report.read import KINDS, Record
+from benchmarks.core.record import KINDS, Record
+from benchmarks.core.tables import DASH, Cell, Line, Table, format_mean, format_number
 
-__all__ = ["format_value", "mean_of", "ordered_rows", "quality_tables"]
+__all__ = ["mean_of", "ordered_rows", "quality_tables"]
 
 Part = Literal["values", "distinct"]  # of a row: over all images, or without those that have a near-duplicate
 
 # A table of quality with all columns at once would be wider than any screen: columns go by what they look at.
 _FAMILIES = {
     "Distance between the distributions of images": re.compile(r"(fid|kid|fd|e|precision|recall)(_|$)"),
-    "Colorfulness and recognisability": re.compile(r"cf$|delta_cf|accuracy"),
+    "Colorfulness and recognizability": re.compile(r"cf$|delta_cf|accuracy"),
     "Colors, and whether they are sepia": re.compile(r"(mean_a|mean_b|chroma|colored|sepia)"),
     "Closeness to the one true image": re.compile(""),
 }
@@ -23,7 +23,7 @@ _KIND_NAMES = {
     "truth": "the truth",
     "floor": "floors, which every model must beat",
     "oracle": "oracles, which know the true colors",
-    "nonsense": "nonsense, which no good measure prefers",
+    "sanity_check": "sanity checks, which a sound metric must rank below real models",
     "unranked": "unranked, since they start from another gray image",
     "model": "models",
 }
@@ -97,16 +97,9 @@ def mean_of(row: Record, column: str, part: Part = "values") -> float | None:
     return value["mean"] if value else None
 
 
-def format_value(value: Record, column: Record) -> str:
-    """Write a mean, with its standard deviation if there is one, at the decimals of its column."""
-    mean = format_number(value["mean"], column["decimals"])
-    return mean if value.get("sd") is None else f"{mean} ± {format_number(value['sd'], column['decimals'])}"
-
-
 def _value_cell(value: Record | None, column: Record, note: int | None, best: bool) -> Cell:
     if value is None:
         return Cell(DASH, note=note)
     ends = [format_number(end, column["decimals"]) for end in value.get("interval") or ()]
-    return Cell(
-        format_value(value, column), best, tip=f"95 % interval over images: {' to '.join(ends)}" if ends else ""
-    )
+    tip = f"95 % interval over images: {' to '.join(ends)}" if ends else ""
+    return Cell(format_mean(value, column["decimals"]), best, tip=tip)

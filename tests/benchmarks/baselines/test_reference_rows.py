@@ -14,7 +14,7 @@ from colornet.metrics.image import colorfulness, image_metrics, summarize
 from tests.colornet.metrics.test_image import cifar10_jpeg_test_images, photos, random_pixels
 
 ROWS = {row.name: row.make for row in reference_rows()}
-TRUE_AB, OTHER, NEAREST = "oracle, true ab", "nonsense, another's ab", "nonsense, nearest ab"
+TRUE_AB, OTHER, NEAREST = "oracle, true ab", "sanity check, another's ab", "sanity check, nearest ab"
 # These keep the L* of the protocol's input; the other three are the truth and the grays of other definitions.
 KEEP_LIGHTNESS = [name for name in ROWS if name not in ("real", "gray, channel mean", "gray, Rec. 601")]
 
@@ -62,7 +62,7 @@ def test_rows_say_what_they_are() -> None:
     rows = reference_rows()
     assert len(ROWS) == len(rows)
     assert [row.kind for row in rows[:2]] == ["truth", "floor"]
-    assert {row.kind for row in rows} == {"truth", "floor", "oracle", "nonsense", "unranked"}
+    assert {row.kind for row in rows} == {"truth", "floor", "oracle", "sanity_check", "unranked"}
     assert all(row.about.endswith(".") for row in rows)
     assert torch.equal(ROWS["real"](photos(), photos()), photos())
 
@@ -92,7 +92,7 @@ def test_another_image_is_never_oneself(count: int) -> None:
 
 
 def test_the_gradient_is_the_same_for_every_image() -> None:
-    a, b = lab(ROWS["nonsense, gradient"](pale(20, 16), pale(2)))[:, 1:].unbind(1)  # (20, 16, 16) each
+    a, b = lab(ROWS["sanity check, gradient"](pale(20, 16), pale(2)))[:, 1:].unbind(1)  # (20, 16, 16) each
     expected = torch.linspace(-GRADIENT, GRADIENT, 16, dtype=torch.float64)[:, None].expand_as(b)
     assert a.abs().max() < 1.5
     assert (b - expected).abs().max() < 1.5
@@ -159,7 +159,7 @@ def test_reference_values_of_the_10_000_test_images() -> None:
         assert psnr(made[colored], truth[colored]) == pytest.approx(decibels, abs=tolerance), name
         assert colorfulness(made).mean().item() == pytest.approx(cf, abs=0.1), name
     # The gradient's strength was chosen on validation images, for a mean CF like theirs: the protocol's trap.
-    gradient = ROWS["nonsense, gradient"](truth, truth)
+    gradient = ROWS["sanity check, gradient"](truth, truth)
     assert colorfulness(gradient).mean().item() == pytest.approx(30.61, abs=0.5)
 
 

@@ -22,8 +22,13 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
-from benchmarks.quality.inception import load_inception
-from benchmarks.quality.pretrained_networks import WeightsUnavailable, find_weights, full_precision, load_weights
+from benchmarks.quality.pretrained_networks import (
+    WeightsUnavailable,
+    find_weights,
+    full_precision,
+    load_inception,
+    load_weights,
+)
 from colornet.errors import InputError
 from colornet.evaluation.loop import map_images
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
@@ -41,7 +46,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
-from benchmarks.quality.inception import load_inception
+from benchmarks.quality.pretrained_networks import load_inception
 from colornet.evaluation.loop import map_images
 
 folder, batch_size = Path(sys.argv[1]), int(sys.argv[3])

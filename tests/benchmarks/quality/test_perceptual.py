@@ -1,4 +1,4 @@
-"""LPIPS with a random trunk made here, against the library's own way; no value computed here is a result."""
+"""LPIPS with a random trunk made here, against the library's own; no value computed here is a result."""
 
 from __future__ import annotations
 
@@ -13,9 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models import alexnet
 
-from benchmarks.quality import perceptual
-from benchmarks.quality.perceptual import load_lpips
-from benchmarks.quality.pretrained_networks import WeightsUnavailable
+from benchmarks.quality import pretrained_networks
+from benchmarks.quality.pretrained_networks import WeightsUnavailable, load_lpips
 from colornet.errors import InputError
 
 library = pytest.importorskip("torchmetrics.functional.image.lpips")
@@ -97,7 +96,7 @@ def test_another_trunk_is_refused(trunk: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(perceptual, "ALEXNET_URL", (tmp_path / "alexnet.pth").as_uri())
+    monkeypatch.setattr(pretrained_networks, "ALEXNET_URL", (tmp_path / "alexnet.pth").as_uri())
     with pytest.raises(WeightsUnavailable, match=r"alexnet\.pth is not in .* cannot be downloaded"):
         load_lpips(None, tmp_path / "cache", CPU)
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.image.lpips", None)  # as if it were not there

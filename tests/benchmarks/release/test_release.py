@@ -15,7 +15,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from benchmarks.release import options as release
+from benchmarks.__main__ import main
 from benchmarks.release.package import TOLERANCE
 from colornet.config import load_config
 from colornet.errors import InputError
@@ -108,7 +108,7 @@ def test_images_before_a_warm_start_are_counted(work: Path, tmp_path: Path) -> N
     environment = os.environ | {"COLORNET_DATA": str(work / "cache"), "OMP_NUM_THREADS": "1"}
     subprocess.run([*command, "--init-from", str(work / "runs/ae")], env=environment, check=True)
     out = tmp_path / "released"
-    release.main([str(run), "--name", "ae", "--data", str(work / "cifar10-jpeg"), "--out", str(out)])
+    main(["release", str(run), "--name", "ae", "--data", str(work / "cifar10-jpeg"), "--out", str(out)])
     assert load_config(out).init_from == "ae"
     assert json.loads((out / "release.json").read_text())["images_seen"] == 108
     card = (out / "README.md").read_text()
@@ -158,7 +158,7 @@ def test_weights_that_are_not_those_described_are_refused(weights: Path) -> None
 def refused(capsys: pytest.CaptureFixture[str], out: Path, *arguments: object) -> str:
     before = sorted(out.parent.iterdir())
     with pytest.raises(SystemExit) as caught:
-        release.main([*map(str, arguments), "--name", "ae", "--out", str(out)])
+        main(["release", *map(str, arguments), "--name", "ae", "--out", str(out)])
     assert caught.value.code == 2
     assert sorted(out.parent.iterdir()) == before
     return capsys.readouterr().err

@@ -88,11 +88,11 @@ def test_a_model_is_called_pale_and_sepia_by_its_numbers(described: tuple[str, s
     assert len(re.findall(r'aria-label="Boxes of colorfulness', page)) == 1
 
 
-def test_several_colorings_are_unranked_and_a_deaf_model_is_named(described: tuple[str, str]) -> None:
+def test_several_colorings_are_unranked_and_a_model_that_ignores_noise_is_named(described: tuple[str, str]) -> None:
     page, markdown = described
     shown = table_after(markdown, "### Several colorings of an image, unranked")
     assert shown["cgan"] == {
-        "between two ΔE00": "6.25", "ΔE00": "11.00", "best ΔE00": "9.50", "PSNR": "23.00", "best PSNR": "24.50",
+        "pairwise ΔE00": "6.25", "ΔE00": "11.00", "best ΔE00": "9.50", "PSNR": "23.00", "best PSNR": "24.50",
     }  # fmt: skip
     assert "4 colorings of each of 1,000 images" in page
     assert "ae: two colorings differ by less than a ΔE00 of 1" in page

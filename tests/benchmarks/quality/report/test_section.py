@@ -62,7 +62,7 @@ def distinct_record() -> Record:
 def cells(markdown: str) -> dict[str, dict[str, str]]:
     """Read the tables of quality: row, heading (less its footnote), cell."""
     found: dict[str, dict[str, str]] = {}
-    for table in re.findall(r"(?:^\|.*\n)+", markdown.partition("## Throughput")[0], re.MULTILINE):
+    for table in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE):
         heading, _, *lines = ([cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines())
         names = [re.sub("<sup>.*", "", cell) for cell in heading]
         for line in lines:

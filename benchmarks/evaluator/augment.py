@@ -1,0 +1,88 @@
+"""What is done to the images of an evaluator's training: wrong colors, slight degradation, cutout."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
+
+__all__ = ["ERROR_UNIT", "adjust_chroma", "color_error", "cut_out", "degrade", "wrong_colors"]
+
+DEGRADED = 0.25  # share of the images that are degraded
+ERROR_UNIT = 10.0  # of the errors of color that the network learns, in units of CIELAB
+
+
+def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Tensor:
+    """Keep the L* of uint8 images (N, 3, H, W) and make their a*b* wrong, in one of four ways drawn for each image.
+
+    The a*b* of one of the `others`; hues rotated by 60° to 300°; chroma times 0 (a quarter of these) to 0.6; chroma
+    times 1.5 to 2.5.
+    """
+    count = len(images)
+    lab = rgb_to_lab(to_float(images))  # (N, 3, H, W)
+    kind = rng.integers(4, size=count)
+    angle = np.where(kind == 1, rng.uniform(np.pi / 3, 5 * np.pi / 3, count), 0)
+    gain = np.choose(
+        kind, (np.ones(count), np.ones(count), rng.uniform(-0.2, 0.6, count).clip(0), rng.uniform(1.5, 2.5, count))
+    )
+    donors = others[torch.from_numpy(rng.integers(len(others), size=count)).to(images.device)]
+    swap = torch.from_numpy(kind == 0).to(images.device)[:, None, None, None]
+    ab = torch.where(swap, rgb_to_lab(to_float(donors))[:, 1:], lab[:, 1:])  # (N, 2, H, W)
+    return to_uint8(lab_to_rgb(torch.cat((lab[:, :1], adjust_chroma(ab, gain, angle)), dim=1)))
+
+
+def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
+    """Degrade a quarter of uint8 images (N, 3, H, W) invisibly at their size: half the chroma resolution, noise.
+
+    Chroma stays as it is, or is halved and enlarged to blocks or smoothly, in a third of them each; the noise of R, G
+    and B has a standard deviation of 0 to 2 levels. Without this, such traces outweigh the colors themselves.
+    """
+    chosen = torch.from_numpy(rng.random(len(images)) < DEGRADED).to(images.device)
+    lab = rgb_to_lab(to_float(images[chosen]))  # (n, 3, H, W)
+    half = F.interpolate(lab[:, 1:], scale_factor=0.5, mode="area")  # (n, 2, H / 2, W / 2)
+    size = images.shape[-2:]
+    versions = torch.stack(
+        (lab[:, 1:], F.interpolate(half, size=size, mode="nearest"), F.interpolate(half, size=size, mode="bilinear"))
+    )  # (3, n, 2, H, W)
+    which = torch.from_numpy(rng.integers(3, size=len(lab))).to(images.device)
+    ab = versions[which, torch.arange(len(lab), device=images.device)]  # (n, 2, H, W)
+    levels = rng.uniform(0, 2, (len(lab), 1, 1, 1)) * rng.standard_normal(tuple(lab.shape))
+    noise = torch.from_numpy(levels.astype(np.float32)).to(images.device) / 255
+    degraded = images.clone()
+    degraded[chosen] = to_uint8(lab_to_rgb(torch.cat((lab[:, :1], ab), dim=1)) + noise)
+    return degraded
+
+
+def color_error(altered: Tensor, images: Tensor) -> Tensor:
+    """Return how far uint8 images are from the true ones, both (N, 3, H, W), in color: (N, 3), in `ERROR_UNIT`s.
+
+    The mean differences in a* and in b* and the mean distance in the a*b* plane, all over the pixels. Unlike the answer
+    to "right or wrong?", it grows with what is wrong, and so do distances on the features of a network that learns it.
+    """
+    differences = (rgb_to_lab(to_float(altered)) - rgb_to_lab(to_float(images)))[:, 1:]  # (N, 2, H, W)
+    distance = differences.square().sum(1, keepdim=True).sqrt()  # (N, 1, H, W)
+    return torch.cat((differences, distance), dim=1).mean((2, 3)) / ERROR_UNIT
+
+
+def cut_out(images: Tensor, side: int, rng: np.random.Generator) -> Tensor:
+    """Gray out a square of `side` pixels at a random place of each uint8 image (N, 3, H, W): DeVries and Taylor 2017.
+
+    The square may reach over the edge.
+    """
+    rows, columns = (
+        torch.from_numpy(np.arange(length) - rng.integers(1 - side, length, (len(images), 1))).to(images.device)
+        for length in images.shape[-2:]
+    )  # (N, H), (N, W): distance from the square's first row and column
+    inside = ((rows >= 0) & (rows < side))[:, :, None] & ((columns >= 0) & (columns < side))[:, None, :]  # (N, H, W)
+    return images.masked_fill(inside[:, None], 128)
+
+
+def adjust_chroma(ab: Tensor, gain: np.ndarray, angle: np.ndarray) -> Tensor:
+    """Multiply the chroma of a*b* (N, 2, H, W) by `gain` and turn its hue by `angle` (radians), (N,) each."""
+    turn = np.stack((gain * np.cos(angle), gain * np.sin(angle)))  # (2, N)
+    cos, sin = torch.from_numpy(turn).to(ab)[:, :, None, None]  # (N, 1, 1) each
+    a, b = ab.unbind(1)  # (N, H, W)
+    return torch.stack((cos * a - sin * b, sin * a + cos * b), dim=1)

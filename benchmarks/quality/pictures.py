@@ -1,0 +1,76 @@
+"""The pictures of a comparison, and what `report` draws of every image, as tensors beside the record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from benchmarks.quality.summary import Result
+from colornet.evaluation.compare import draw
+from colornet.files import replacing
+
+__all__ = ["choose_pictures", "write_pictures"]
+
+PER_CLASS = 1  # images of each class in the pictures
+
+
+def choose_pictures(
+    results: Sequence[Result], classes: Tensor | None, names: Sequence[str]
+) -> tuple[str, dict[str, int]]:
+    """Choose images by a rule: the first of each class, then each model's best and worst by its mean ΔE00.
+
+    `classes` (N,) are positions in `names`, None where the images have none. Returns the rule, and positions by label.
+    """
+    chosen: dict[str, int] = {}
+    if classes is not None:
+        for index, name in enumerate(names):
+            first = (classes == index).nonzero().flatten()[:PER_CLASS].tolist()
+            chosen |= {f"{name}, first": position for position in first}
+        rule = "The first image of each class"
+    else:
+        count = len(results[0].pixels)
+        chosen |= {f"image {i}": i for i in range(0, count, max(1, count // 10))}
+        rule = "Images evenly spaced over the set"
+    for result in results:
+        if result.kind == "model":
+            difference = result.scores[0].per_image["ciede2000"]
+            chosen[f"best of {result.name}"] = int(difference.argmin())
+            chosen[f"worst of {result.name}"] = int(difference.argmax())
+    return f"{rule}, then the best and the worst of each model by the mean ΔE00 of its first seed.", chosen
+
+
+def write_pictures(
+    out: Path,
+    results: Sequence[Result],
+    positions: list[int],
+    planes: Mapping[str, Tensor],
+    failures: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write quality.png, and quality.safetensors for `report`: pictures and what is known of every image.
+
+    `planes` are the rows' histograms in the a*b* plane, `failures` describes a model's worst images, list by list: they
+    are kept as gray, output and truth.
+    """
+    tensors: dict[str, Tensor] = {f"ab/{name}": plane for name, plane in planes.items()}
+    pictured: dict[str, Tensor] = {}
+    pixels = {result.name: result.pixels for result in results}
+    for result in results:
+        if result.kind == "model" or result.name in ("gray", "real"):
+            pictured[result.name] = result.pixels[positions]
+        tensors[f"cf/{result.name}"] = result.scores[0].per_image["cf"].float()
+    pictured["real"] = pictured.pop("real")  # the last row
+    tensors |= {f"pictures/{name}": shown.contiguous() for name, shown in pictured.items()}
+    for name, found in failures.items():
+        lists = torch.tensor([[image["position"] for image in images] for images in found["lists"].values()])
+        versions = [pixels[version][lists] for version in ("gray", name, "real")]
+        tensors[f"failures/{name}"] = torch.stack(versions, dim=2)  # (lists, n, 3, 3, H, W)
+    with replacing(out / "quality.safetensors") as path:
+        save_file(tensors, path)
+    with replacing(out / "quality.png") as path:
+        draw(pictured).save(path)
+    print(f"Written to {out}: quality.png, quality.safetensors\n")

@@ -1,0 +1,85 @@
+"""The training of evaluators: what is learned, what is written, and data that are refused."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.__main__ import main
+from benchmarks.evaluator.train import accuracy
+from colornet.data import load_dataset
+from colornet.metrics.evaluator import CIFAR10_CLASSES
+from colornet.metrics.features import evaluator_card, load_evaluator
+
+
+def write_classes(root: Path, classes: tuple[str, ...], train: int, test: int) -> None:
+    """Write noisy images of one hue a class: root/{train,test}/CLASS/000.png."""
+    rng = np.random.default_rng(0)
+    for part, count in (("train", train), ("test", test)):
+        for number, name in enumerate(classes):
+            hue = 2 * math.pi * number / len(classes)
+            color = 128 + 90 * np.array([math.cos(hue), math.cos(hue - 2.1), math.cos(hue + 2.1)])
+            (root / part / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = color * rng.uniform(0.6, 1.1) + rng.normal(0, 15, (32, 32, 3))
+                Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(root / part / name / f"{index:03d}.png")
+
+
+@pytest.fixture(scope="module")
+def colorful_classes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("classes") / "hues"
+    write_classes(root, CIFAR10_CLASSES, 20, 3)
+    return root
+
+
+def train(data: Path, out: Path, *options: str) -> None:
+    arguments = ["--data", str(data), "--out", str(out), "--widths", "8", "8", "8", "--batch-size", "50", "--cpu"]
+    main(["evaluator", *arguments, "--cache-dir", str(data.parent / "cache"), *options])
+
+
+def test_an_evaluator_learns_and_says_what_it_is(colorful_classes: Path, tmp_path: Path) -> None:
+    train(colorful_classes, tmp_path / "out", "--epochs", "16", "--seed", "3", "--name", "hues", "--lr", "0.1")
+    record = evaluator_card("hues", tmp_path / "out")
+    assert record["name"] == "cifar10-hues"
+    assert record["accuracy"]["validation"] >= 0.5  # chance is 0.1
+    assert record["config"]["widths"] == [8, 8, 8]
+    assert record["config"]["seed"] == 3
+    assert record["data"]["training_images"] == 180
+    assert {"command", "commit", "versions", "device", "seconds"} <= record.keys()
+
+    network = load_evaluator("hues", tmp_path / "out")
+    dataset = load_dataset(str(colorful_classes), image_size=32, cache_dir=colorful_classes.parent / "cache")
+    assert dataset.labels is not None
+    assert accuracy(network, dataset.test, dataset.labels.test, batch_size=7) == record["accuracy"]["test"]
+    parts = network.measure(dataset.train)[0].split(8, dim=1)
+    assert [part.double().var(0).sum().item() for part in parts] == pytest.approx([1, 1, 1], rel=1e-4)
+
+
+def test_a_batch_may_be_larger_than_the_data_set(colorful_classes: Path, tmp_path: Path) -> None:
+    train(colorful_classes, tmp_path / "out", "--epochs", "1", "--batch-size", "400")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"cifar10-v1.json", "cifar10-v1.safetensors"}
+
+
+def test_an_evaluator_is_not_overwritten(
+    colorful_classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cifar10-v1.json").write_text("mine")
+    with pytest.raises(SystemExit, match="2"):
+        train(colorful_classes, tmp_path)
+    assert "already holds cifar10-v1" in capsys.readouterr().err
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("cifar10-v1.json", "mine")]
+
+
+@pytest.mark.parametrize("classes", [CIFAR10_CLASSES[:9], (*CIFAR10_CLASSES[:9], "lorry")])
+def test_other_classes_than_those_of_cifar10_are_refused(
+    classes: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_classes(tmp_path / "set", classes, 2, 1)
+    with pytest.raises(SystemExit, match="2"):
+        train(tmp_path / "set", tmp_path / "out")
+    assert "is not sorted into the ten classes of CIFAR-10" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

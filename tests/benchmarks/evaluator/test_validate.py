@@ -1,0 +1,66 @@
+"""The validation of evaluators: the sweeps change what they say, and a small study from end to end."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from benchmarks.__main__ import main
+from benchmarks.baselines.reference_rows import reference_rows
+from benchmarks.evaluator.validate import SWEEPS, alter_colors, is_increasing
+from colornet.color import rgb_to_lab, to_float
+from colornet.metrics.features import SHIPPED
+from tests.benchmarks.report.records import make, table_after
+from tests.colornet.metrics.test_image import photos
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_a_sweep_begins_with_the_images_and_leads_away_from_them(sweep: str) -> None:
+    truth = rgb_to_lab(to_float(photos()))
+    off = [
+        (rgb_to_lab(to_float(alter_colors(photos(), sweep, amount))) - truth)[:, 1:].abs().mean().item()
+        for amount in SWEEPS[sweep]
+    ]
+    assert off[0] < 0.05
+    assert is_increasing(off)
+
+
+def test_a_larger_share_of_swapped_images_contains_a_smaller() -> None:
+    changed = [(alter_colors(photos(), "swapped", share) != photos()).flatten(1).any(1) for share in (0, 0.25, 1)]
+    assert [int(found.sum()) for found in changed] == [0, 10, 40]
+    assert torch.equal(changed[1] & changed[2], changed[1])
+
+
+def test_equal_values_do_not_increase() -> None:
+    assert is_increasing([1, 2, 3])
+    assert not is_increasing([1, 2, 2])
+
+
+def test_small_validation_end_to_end(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "results"
+    main(["validate", "--data", str(folder), "--cpu", "--out", str(out)])
+    assert {path.name for path in out.iterdir()} == {"validation.json", "validation.md", "validation.png"}
+    record = json.loads((out / "validation.json").read_text())
+    assert (record["kind"], record["data"]["images"]) == ("evaluator-validation", 6)
+    assert [*record["evaluators"]] == [*SHIPPED]
+    names = [row.name for row in reference_rows() if row.kind != "truth"]
+    for found in record["evaluators"].values():
+        assert [*found["rows"]] == names
+        assert sorted(found["ranking"]) == sorted(names)
+        assert found["ranking"][0] == "oracle, true ab"
+        for sweep, values in found["sweeps"].items():
+            assert values["amounts"] == [*SWEEPS[sweep]]
+            assert values["fd"][0] == pytest.approx(0, abs=1e-4)
+            assert values["monotone"] == is_increasing(values["fd"])
+    gray = f"{record['evaluators']['dev']['rows']['gray']:.3f}"
+    assert gray in capsys.readouterr().out
+    with Image.open(out / "validation.png") as picture:
+        assert picture.width > 1000
+
+    page, markdown = make(out, tmp_path / "page")
+    assert table_after(markdown, "Fréchet distances")["gray"]["dev"] == gray
+    assert page.count("<svg") == len(SWEEPS)

@@ -1,0 +1,126 @@
+"""The columns of published networks and of CIFAR-10's classes: where they come from, and why they may be empty."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from benchmarks.quality import scorer as scorer_module
+from benchmarks.quality.options import QualityOptions
+from benchmarks.quality.pretrained_networks import WeightsUnavailable
+from benchmarks.quality.scorer import Scorer
+from colornet.color import to_float
+from colornet.data import Dataset
+from colornet.data.splits import Labels
+from colornet.evaluation.loop import gray_floor
+from colornet.metrics.distribution import frechet_distance
+from colornet.metrics.evaluator import CIFAR10_CLASSES
+from tests.colornet.metrics.test_image import photos
+
+
+@pytest.fixture
+def labeled() -> Dataset:
+    """The photographs with their classes, a class a column, as a data set of its own."""
+    classes = torch.arange(40) % 10
+    labels = Labels(CIFAR10_CLASSES, classes, classes[:10], classes)
+    return Dataset("photos", photos().flip(3), photos()[:10], photos(), "0", labels)
+
+
+def measured(dataset: Dataset, cache: Path, **changes: Any) -> Scorer:
+    config = dataclasses.replace(QualityOptions(data="photos", cpu=True, cache_dir=cache, batch_size=16), **changes)
+    classes = dataset.labels.test if dataset.labels else None
+    return Scorer(config, Accelerator(cpu=True), dataset.test, classes, dataset)
+
+
+def test_semantic_accuracy_is_of_cifar10_only(labeled: Dataset, tmp_path: Path) -> None:
+    scores = measured(labeled, tmp_path)(labeled.test)
+    accuracy = scores.values["accuracy"]
+    assert accuracy is not None
+    assert 60 <= accuracy <= 100
+    assert scores.per_image["right"].sum().item() == pytest.approx(accuracy * 40 / 100)
+    wrong = measured(labeled, tmp_path)(labeled.test.roll(1, 0)).values["accuracy"]
+    assert wrong is not None
+    assert wrong < 30
+
+    assert labeled.labels is not None
+    others = dataclasses.replace(labeled.labels, classes=tuple("abcdefghij"))
+    renamed = measured(dataclasses.replace(labeled, labels=others), tmp_path)
+    assert renamed(labeled.test).values["accuracy"] is None
+    assert "accuracy" in renamed.reasons
+
+
+def tiny_inception(seen: list[int]) -> Callable[[Tensor], Tensor]:
+    """Twelve features an image: the means over quarters of its rows; the sizes of batches are listed."""
+
+    def features(images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return to_float(images).unflatten(2, (4, -1)).mean((3, 4)).flatten(1)
+
+    return features
+
+
+def test_inception_columns_come_from_its_features(
+    labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(scorer_module, "find_weights", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(scorer_module, "load_inception", lambda *_: tiny_inception(seen))
+    scorer = measured(labeled, tmp_path, inception="on", features_batch=15)
+    assert seen == [15, 15, 10] * 2  # the true images and the training images
+    assert "fid" not in scorer.reasons
+    assert scorer.evaluators["inception"]["sha256"]
+    values = scorer(gray_floor(labeled.test)).values
+    network = tiny_inception([])
+    gray, truth, training = (network(part).double() for part in (gray_floor(photos()), photos(), labeled.train))
+    assert values["fid"] == pytest.approx(frechet_distance(gray, truth), rel=1e-9)
+    assert values["fid_train"] == pytest.approx(frechet_distance(gray, training), rel=1e-9)
+    assert scorer(labeled.test).values["fid"] == pytest.approx(0, abs=1e-9)
+    assert all(values[name] is not None for name in ("kid", "kid_train", "precision", "recall"))
+    assert values["fd_cifar10_v1"] != values["fid"]
+
+
+def test_reference_features_are_computed_once(
+    labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(scorer_module, "find_weights", lambda *_, **__: tmp_path)
+    monkeypatch.setattr(scorer_module, "load_inception", lambda *_: tiny_inception(seen))
+    first = measured(labeled, tmp_path, inception="on").references
+    assert sum(seen) == 80
+    second = measured(labeled, tmp_path, inception="on").references
+    assert sum(seen) == 80
+    assert all(torch.equal(first[net][part], second[net][part]) for net in first for part in first[net])
+
+    files = list((tmp_path / "features").iterdir())
+    assert len(files) == 4  # two networks, two sets of images
+    for file in files:
+        file.write_bytes(file.read_bytes()[:-100])
+    third = measured(labeled, tmp_path, inception="on").references
+    assert sum(seen) == 160
+    assert all(torch.equal(first[net][part], third[net][part]) for net in first for part in first[net])
+
+    changed = labeled.train.clone()
+    changed[-1, -1, -1, -1] ^= 1
+    measured(dataclasses.replace(labeled, train=changed), tmp_path, inception="on")
+    assert sum(seen) == 200  # one of the two sets is another now
+
+
+def test_weights_out_of_reach_leave_a_reason(labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(*_: object, **__: object) -> None:
+        raise WeightsUnavailable("No network here")
+
+    monkeypatch.setattr(scorer_module, "find_weights", unavailable)
+    monkeypatch.setattr(scorer_module, "load_lpips", unavailable)
+    scorer = measured(labeled, tmp_path, inception="on", lpips="on")
+    for name in ("fid", "kid", "precision", "recall", "fid_train", "kid_train", "lpips"):
+        assert scorer.reasons[name] == "No network here."
+    values = scorer(labeled.test).values
+    assert (values["fid"], values["lpips"]) == (None, None)
+    assert values["fd_cifar10_v1"] == pytest.approx(0, abs=1e-5)
