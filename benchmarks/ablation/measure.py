@@ -41,9 +41,9 @@ _BATCH = 500  # images of the floors that are scored at a time, as in the traini
 _COUNTED = 16  # images of the step whose operations are counted
 _NOTES = (
     "The validation images, by the trainer's own evaluation of the moving average at the end. Models of color_space "
-    "rgb see the mean of the channels, the others L* at 8 bits. e: fd_cifar10_dev as a share of the gray images'. Images, "
-    "FLOPs and seconds include those of the run that a warm start began with; a multiply-add is two FLOPs; seconds are "
-    "those of training steps alone, on a machine that others may have used."
+    "rgb see the mean of the channels, the others L* at 8 bits. e: fd_cifar10_dev as a share of the gray images'. "
+    "Images, FLOPs and seconds include those of the run that a warm start began with; a multiply-add is two FLOPs; "
+    "seconds are those of training steps alone, on a machine that others may have used."
 )
 
 

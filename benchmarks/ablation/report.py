@@ -15,7 +15,7 @@ from matplotlib.figure import Figure as Canvas
 from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg
 from benchmarks.core.record import Record, Result
-from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, Section, measured_on
+from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, measured_on
 from benchmarks.core.tables import DASH, Cell, Line, Table, format_mean, format_number, headings
 from colornet.files import replacing
 
@@ -69,7 +69,7 @@ def section(result: Result, colors: Colors) -> Section:
         Figure(question, [draw_question(record, names, f"e by variant, {question}, {result.path}")])
         for question, names in answered(record).items()
     ]
-    drawn: list[Block] = [Note(_READING), Figures(figures)] if figures else []
+    drawn = [PageOnly([Note(_READING), Figures(figures)])] if figures else []
     blocks = [*drawn, Heading("All variants"), *tables(record)]
     return Section(f"Ablation on {record['data']['name']}", summarize(record), result.path, blocks)
 

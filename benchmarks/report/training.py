@@ -11,7 +11,7 @@ import numpy as np
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Result
-from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, Section
+from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, PageOnly, Section
 from benchmarks.core.tables import Cell, Line, Table, format_number, headings
 from benchmarks.report.read import Results, Run
 from colornet.runs.provenance import images_before
@@ -63,7 +63,7 @@ def training_section(results: Results, colors: Colors) -> Section | None:
     legend = Legend({run.group: colors(run.group) for run in runs})
     epochs = _over_epochs(results, colors)
     rest = [Heading("All curves"), Figures(figures)] if epochs else [Figures(figures)]
-    return Section("Training", blocks=[Note(_READING), legend, *epochs, *rest])
+    return Section("Training", blocks=[PageOnly([Note(_READING), legend]), *epochs, PageOnly(rest)])
 
 
 def steps_per_epoch(run: Run) -> float | None:
@@ -100,7 +100,8 @@ def _over_epochs(results: Results, colors: Colors) -> list[Block]:
         mark = (float(_EPOCHS), f"{_EPOCHS} epochs") if reached >= _EPOCHS else None
         drawing = plots.curves(lines, "epochs", f"{measure.title} over epochs", mark)
         figures.append(Figure(measure.title, [drawing]))
-    return [Heading("Over epochs"), Note(_EPOCHS_READING), Figures(figures), epochs_table(runs, measures)]
+    reading = PageOnly([Heading("Over epochs"), Note(_EPOCHS_READING), Figures(figures)])
+    return [reading, epochs_table(runs, measures)]
 
 
 def _measures(ablations: Sequence[Result], runs: Sequence[Run]) -> list[_Measure]:

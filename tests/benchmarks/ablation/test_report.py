@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import Any
+
+import pytest
 
 from benchmarks.ablation.report import answered, draw, tables
+from benchmarks.core.plots import NEUTRAL
 from benchmarks.core.tables import Table
-
-Record = dict[str, Any]
+from tests.benchmarks.ablation.records import Record, ablation_record
+from tests.benchmarks.report.records import Outline, make, write_json
 
 
 def table_of(record: Record) -> Table:
@@ -82,3 +85,39 @@ def test_curves_are_drawn_by_question_or_together(tmp_path: Path) -> None:
         assert path == tmp_path / "curves.png"
         assert path.read_bytes().startswith(b"\x89PNG")
         path.unlink()
+
+
+@pytest.fixture(scope="module")
+def ablated(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    root = tmp_path_factory.mktemp("ablation")
+    return make(write_json(root / "results" / "ablation.json", ablation_record()), root / "out")
+
+
+def test_page_has_the_numbers_of_the_record(ablated: tuple[str, str]) -> None:
+    _, markdown = ablated
+    lines = [[cell.strip(" *") for cell in line.split("|")[1:-1]] for line in markdown.splitlines() if line[:1] == "|"]
+    assert [line[:3] for line in lines if line[0] != "---"] == [
+        ["question", "variant", "e"],
+        ["no model", "gray", "1.000"],
+        ["Loss", "ae", "0.510 ± 0.014"],
+        ["", "ae-l2", "0.650 ± 0.035"],
+        ["", "ae-huber (failed)", "–"],
+        ["Name", "ae", "0.510 ± 0.014"],
+        ["", "ae-&lt;b&gt;", "0.400"],
+    ]
+    assert "Never" not in markdown
+
+
+def test_ablation_draws_every_run_by_question(ablated: tuple[str, str]) -> None:
+    page, _ = ablated
+    assert Outline(page).captions == ["Loss", "Name"]
+    drawings = re.findall(r'aria-label="e by variant, [^"]*".*?</svg>', page, re.DOTALL)
+    assert [len(re.findall(r"<use [^>]*fill: #[^>]*>", drawing)) for drawing in drawings] == [4, 3]
+    assert "0.650" in drawings[0]
+    grays = [len(re.findall(rf"<use [^>]*fill: {NEUTRAL}", drawing)) for drawing in drawings]
+    assert grays == [2, 3]  # runs of baselines; in the second plot both variants are presets without changes
+    assert (
+        "3 variants of the recipe, 1 to 2 seeds each, after 45,000 training images, on the 5,000 validation images of "
+        "cifar10-jpeg. 1 failed." in page
+    )
+    assert "<b>" not in page

@@ -1,0 +1,71 @@
+"""The section of trainings: validation over epochs, and where an epoch's length comes from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.report.read import Run
+from benchmarks.report.training import steps_per_epoch
+from tests.benchmarks.ablation.records import ablation_record
+from tests.benchmarks.report.records import Outline, Record, make, table_after
+
+
+def write_epochs(folder: Path, epochs: int, warm: int = 0) -> Path:
+    """Write a run of 100 steps of 8 images an epoch, evaluated every second epoch, after `warm` images of another."""
+    folder.mkdir(parents=True)
+    config = {"seed": 0, "batch_size": 8, "epochs": epochs, "eval_every": 2, "max_steps": None, "image_size": 32}
+    (folder / "config.json").write_text(json.dumps(config | {"data": "/data/cifar10-jpeg"}))
+    start = {"step": 0} | ({"init_from": {"run": "ae", "step": 0, "images": warm}} if warm else {})
+    (folder / "provenance.json").write_text(json.dumps([start]))
+    records = []
+    for epoch in range(2, epochs + 1, 2):
+        scores = {"cf": 10.0 + epoch, "cf_truth": 30.0, "psnr": 24 + epoch / 100, "fd_cifar10_dev": 0.8 / epoch}
+        records.append({"step": 100 * epoch} | {f"validation/{name}": value for name, value in scores.items()})
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    return folder
+
+
+def test_epochs_are_those_of_the_runs_and_twenty_is_marked(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    write_epochs(runs / "ae-0", 40)
+    write_epochs(runs / "cgan-0", 16, warm=4 * 800)
+    write_epochs(runs / "short-0", 4)
+    page, markdown = make(runs, tmp_path / "out")
+    assert Outline(page).captions[:3] == [
+        "FD dev, lower is better", "CF, nearer to the real images is better", "PSNR, higher is better",
+    ]  # fmt: skip
+    drawing = page.partition('aria-label="CF, nearer to the real images is better over epochs"')[2].partition("</svg>")[
+        0
+    ]
+    assert "20 epochs" in drawing
+    shown = table_after(markdown, "### After 20 epochs and in the end")
+    assert [line["epochs"] for line in shown.values()] == ["40", "20", "4"]
+    assert [line["CF at 20"] for line in shown.values()] == ["30.0", "26.0", "–"]  # the warm start's four are counted
+    assert [line["CF last"] for line in shown.values()] == ["50.0", "26.0", "14.0"]
+    assert shown["ae-0"]["FD dev at 20"] == "0.040"
+
+
+def test_distances_are_shares_of_gray_where_an_ablation_knows_it(tmp_path: Path) -> None:
+    write_epochs(tmp_path / "results" / "runs" / "ae-0", 4)
+    (tmp_path / "results" / "ablation.json").write_text(json.dumps(ablation_record()))
+    page, markdown = make(tmp_path / "results", tmp_path / "out")
+    assert table_after(markdown, "### After 20 epochs and in the end")["ae-0"]["e (dev) last"] == "0.250"
+    drawing = page.partition('aria-label="e (dev), lower is better over epochs"')[2].partition("</svg>")[0]
+    assert drawing
+    assert "20 epochs" not in drawing  # nobody went that far
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [({}, 100.0), ({"epochs": 1}, 200.0), ({"max_steps": 200}, None), ({"eval_every": None}, None)],
+)
+def test_length_of_an_epoch_follows_from_the_first_evaluation(
+    changes: Record, expected: float | None, tmp_path: Path
+) -> None:
+    config = {"batch_size": 8, "epochs": 4, "eval_every": 2, "max_steps": None} | changes
+    config = {name: value for name, value in config.items() if name != "eval_every" or value}
+    records = [{"step": 10, "loss/l1": 1.0}, {"step": 200, "validation/cf": 1.0}]
+    assert steps_per_epoch(Run(tmp_path, config, records)) == expected
