@@ -62,8 +62,10 @@ def training_section(results: Results, colors: Colors) -> Section | None:
         figures.append(Figure(tag, [plots.curves(lines, x_label, f"Curves of {tag}")]))
     legend = Legend({run.group: colors(run.group) for run in runs})
     epochs = _over_epochs(results, colors)
-    rest = [Heading("All curves"), Figures(figures)] if epochs else [Figures(figures)]
-    return Section("Training", blocks=[PageOnly([Note(_READING), legend]), *epochs, PageOnly(rest)])
+    heading: list[Block] = [Heading("All curves")] if epochs else []
+    return Section(
+        "Training", blocks=[PageOnly([Note(_READING), legend]), *epochs, PageOnly([*heading, Figures(figures)])]
+    )
 
 
 def steps_per_epoch(run: Run) -> float | None:
