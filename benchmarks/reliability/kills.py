@@ -103,7 +103,7 @@ def draw_images(folder: Path) -> None:
 
 
 def note_phases(path: Path) -> Callable[[], None]:
-    """Return a `prepare` that makes the first process write to `path` what it is doing."""
+    """Return a `prepare` that makes the first process write its current phase to `path`."""
 
     def noting(method: Callable[..., None], phase: str) -> Callable[..., None]:
         def wrapper(trainer: Trainer, *arguments: Any) -> None:

@@ -26,7 +26,7 @@ from colornet.runs.provenance import read_provenance
 
 __all__ = ["measure"]
 
-LAUNCH_FILE = Path(__file__).resolve().parents[2] / "launch" / "accelerate" / "multi_machine.yaml"
+CONFIG = str(Path(__file__).resolve().parents[2] / "launch" / "accelerate" / "multi_machine.yaml")
 SMALL = (
     "--data sample --image-size 32 --width 8 --multipliers 1 2 --blocks 1 --discriminator-width 8 --batch-size 24 "
     "--save-every 5 --log-every 10 --mixed-precision no --cpu --resume auto"
@@ -77,20 +77,14 @@ class Training:
         self.starts: list[dict[str, Any]] = []
 
     def command(self, rank: int, steps: int, restarts: int) -> list[str]:
-        """Say what is typed on a machine."""
+        """Return the command that is typed on a machine."""
         count = len(self.machines)
         if self.launcher == "torchrun":
             launcher = ["torch.distributed.run", "--nnodes", str(count), "--nproc-per-node", str(self.world // count)]
             launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{self.machines[0].address}:{PORT}"]
             launcher += ["--rdzv-id", self.run_dir.name, "--max-restarts", str(restarts)]
         else:
-            launcher = [
-                "accelerate.commands.launch",
-                "--config_file",
-                str(LAUNCH_FILE),
-                "--num_processes",
-                str(self.world),
-            ]
+            launcher = ["accelerate.commands.launch", "--config_file", CONFIG, "--num_processes", str(self.world)]
             launcher += ["--num_machines", str(count), "--machine_rank", str(rank)]
             launcher += ["--main_process_ip", self.machines[0].address, "--main_process_port", PORT]
         program = ["-m", "colornet.train", self.options.preset, *SMALL.split(), "--max-steps", str(steps)]
@@ -106,7 +100,7 @@ class Training:
         ]
 
     def finish(self) -> list[int | None]:
-        """Wait for the launchers; note and return their exit codes, None for one that was ended for its silence."""
+        """Wait for the launchers; record and return their exit codes, None for one that had to be ended."""
         seconds: list[float | None] = [None] * len(self.jobs)
         deadline = time.monotonic() + self.options.patience
         while None in seconds and time.monotonic() < deadline:
@@ -122,7 +116,7 @@ class Training:
         return codes
 
     def wait_for_checkpoint(self) -> None:
-        """Wait until training is under way."""
+        """Wait until training has written its first checkpoint."""
         deadline = time.monotonic() + self.options.patience
         while not list_checkpoints(self.run_dir / "checkpoints"):
             assert all(job.poll() is None for job in self.jobs), "".join(log.read_text() for log in self.logs)
@@ -130,7 +124,7 @@ class Training:
             time.sleep(0.01)
 
     def train(self, event: Event) -> None:
-        """Train to the end, with something happening on the way."""
+        """Train to the end, with an event in between."""
         last = self.machines[-1]
         if event == "stop":
             self.start(STOP)
@@ -138,7 +132,7 @@ class Training:
         self.start(self.options.steps, restarts=3 if event == "restart" else 0)
         if event not in ("none", "stop"):
             self.wait_for_checkpoint()
-            self.began = time.monotonic()  # what is timed is how long the event keeps the training
+            self.began = time.monotonic()  # the time that counts begins with the event
             worker = int(Path(f"/proc/{last.pid}/task/{last.pid}/children").read_text(encoding="utf-8").split()[0])
         if event in ("kill", "restart"):
             os.kill(worker, signal.SIGKILL)
@@ -181,7 +175,7 @@ def observe(options: MachinesOptions, machines: Sequence[Machine], root: Path) -
 
 
 def same_scores(machine: Machine, first: Path, second: Path) -> bool:
-    """Let a machine evaluate two runs; say whether all measures are the same."""
+    """Evaluate two runs on a machine; tell whether all scores are the same."""
     out = second.with_suffix(".comparison")
     log = out.with_suffix(".txt")
     command = [sys.executable, "-m", "colornet.evaluate", str(first), str(second), "--cpu", "--out", str(out)]
