@@ -54,6 +54,12 @@ COMMANDS = {
         measure="benchmarks.report.page:write",
         report="",
     ),
+    "tables": Command(
+        "write the tables of the documents from the committed results",
+        options="benchmarks.report.tables_options:TablesOptions",
+        measure="benchmarks.report.documents:write",
+        report="",
+    ),
     "ablation": Command(
         "train variants of the recipe and compare them on the validation images",
         options="benchmarks.ablation.options:AblationOptions",
@@ -94,13 +100,13 @@ COMMANDS = {
     ),
     "kills": Command(
         "kill trainings at random moments, resume them, and compare with an uninterrupted one",
-        options="benchmarks.reliability.options:KillsOptions",
+        options="benchmarks.reliability.kills_options:KillsOptions",
         measure="benchmarks.reliability.kills:measure",
         report="benchmarks.reliability.report",
     ),
     "machines": Command(
         "train on several machines, network namespaces of this one, and disturb them",
-        options="benchmarks.reliability.options:MachinesOptions",
+        options="benchmarks.reliability.machines_options:MachinesOptions",
         measure="benchmarks.reliability.machines:measure",
         report="benchmarks.reliability.report",
     ),

@@ -1,4 +1,4 @@
-"""The study behind `python -m benchmarks ablation`: train, read what the runs logged, add what they cost."""
+"""The measurement of `ablation`: train the variants, read what the runs logged, add what they cost."""
 
 from __future__ import annotations
 
@@ -18,73 +18,71 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.ablation.curves import draw
-from benchmarks.ablation.options import AblationOptions, Run
-from benchmarks.ablation.tables import format_table
+from benchmarks.ablation.options import AblationOptions, Run, plan_study
 from benchmarks.baselines.reference_rows import reference_rows
+from benchmarks.core.record import Record, start_record
 from benchmarks.core.timing import flops_of
 from colornet.config import TrainConfig
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.validation import ValidationScore
-from colornet.files import replacing
 from colornet.metrics.evaluator import evaluator_card, load_evaluator
 from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
 from colornet.objectives.adversarial import R1_INTERVAL
-from colornet.runs.provenance import provenance
 from colornet.runs.run import Run as TrainedRun
 from colornet.runs.saved_config import differences, load_config
 from colornet.training.build import compose_objective, trained_networks
 
-__all__ = ["ablate", "read_run", "training_flops"]
+__all__ = ["measure", "read_run", "training_flops"]
 
 _BATCH = 500  # images of the floors that are scored at a time, as in the trainings' own evaluation
 _COUNTED = 16  # images of the step whose operations are counted
+_NOTES = (
+    "The validation images, by the trainer's own evaluation of the moving average at the end. Models of color_space "
+    "rgb see the mean of the channels, the others L* at 8 bits. e: fd_cifar10_dev as a share of the gray images'. "
+    "Images, FLOPs and seconds include those of the run that a warm start began with; a multiply-add is two FLOPs; "
+    "seconds are those of training steps alone, on a machine that others may have used."
+)
 
 
-def ablate(config: AblationOptions, plan: dict[str, Any], runs: list[Run], wanted: set[str]) -> None:
-    """Train those of the wanted variants that are not finished, then measure, print and write what there is."""
-    waiting = [run for run in runs if not _finished(run) and run.variant in wanted]
-    if config.train and waiting:
-        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # or the trainings would go on alone
+def measure(options: AblationOptions) -> Record:
+    """Train those of the wanted variants that are not finished; return what the finished runs measured and cost."""
+    study = plan_study(options)
+    waiting = [run for run in study.runs if not _finished(run) and run.variant in study.wanted]
+    if options.train and waiting:
+        before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the trainings would continue alone
         try:
-            _train(config, waiting)
+            _train(options, waiting)
         finally:
             signal.signal(signal.SIGTERM, before)
-    done = {run.name: run for run in runs if _finished(run)}
+    done = {run.name: run for run in study.runs if _finished(run)}
     done = {name: run for name, run in done.items() if run.origin is None or run.origin in done}
-    problems = {run.name: _problem(config, run) for run in runs if run.name not in done}
-    failures = {name: path.read_text(encoding="utf-8") for name, path in problems.items() if path.is_file()}
     if not done:
-        raise InputError(f"No run in {config.out} is finished: train without --no-train.")
-    record = _record(config, plan, done, failures)
-    write_json(config.out / "ablation.json", record)
-    table = format_table(record)
-    with replacing(config.out / "ablation.md") as path:
-        path.write_text(table + "\n", encoding="utf-8")
-    draw(record, config.out / "curves.png")
-    print(f"{table}\n\nWritten to {config.out}: ablation.json, ablation.md, curves.png")
+        raise InputError(f"No run in {options.out} is finished: train without --no-train.")
+    problems = {run.name: _problem(options, run) for run in study.runs if run.name not in done}
+    failures = {name: path.read_text(encoding="utf-8") for name, path in problems.items() if path.is_file()}
+    return _record(options, study.plan, done, failures)
 
 
-def _problem(config: AblationOptions, run: Run) -> Path:
-    """Name the file that says why a run failed."""
-    return config.out / "logs" / f"{run.name}.failed"
+def _problem(options: AblationOptions, run: Run) -> Path:
+    """Return the path of the file that says why a run failed."""
+    return options.out / "logs" / f"{run.name}.failed"
 
 
-def _train(config: AblationOptions, runs: list[Run]) -> None:
-    """Train runs, some side by side; leave a sentence in the file `_problem` of each that failed."""
-    logs = config.out / "logs"
+def _train(options: AblationOptions, runs: list[Run]) -> None:
+    """Train runs, `options.jobs` at a time; for each that failed, leave a sentence in the file `_problem`."""
+    logs = options.out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
-    # Two at a time on the threads of all would only wait for each other.
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if config.jobs > 1 else os.environ
+    # Trainings side by side that each used all threads would only wait for each other.
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"} if options.jobs > 1 else os.environ
     futures: dict[str, Future[None]] = {}
     processes: list[subprocess.Popen[bytes]] = []
 
     def train(run: Run) -> None:
         if run.origin in futures:
             futures[run.origin].result()  # origins come first and so have begun: to wait for one is no deadlock
-        log, problem = logs / f"{run.name}.log", _problem(config, run)
+        log, problem = logs / f"{run.name}.log", _problem(options, run)
         problem.unlink(missing_ok=True)
         with log.open("a", encoding="utf-8") as file:
             command = [sys.executable, "-m", "colornet.train", *run.arguments]
@@ -96,7 +94,7 @@ def _train(config: AblationOptions, runs: list[Run]) -> None:
             problem.write_text(f"exit code {code}: {lines[-1] if lines else 'no word'}", encoding="utf-8")
             print(f"{run.name} failed, {problem.read_text(encoding='utf-8')}", file=sys.stderr)
 
-    with ThreadPoolExecutor(config.jobs) as pool, tqdm(total=len(runs), desc="Runs", unit="run", disable=None) as bar:
+    with ThreadPoolExecutor(options.jobs) as pool, tqdm(total=len(runs), desc="Runs", unit="run", disable=None) as bar:
         for run in runs:
             futures[run.name] = pool.submit(train, run)
             futures[run.name].add_done_callback(lambda _: bar.update())
@@ -106,12 +104,12 @@ def _train(config: AblationOptions, runs: list[Run]) -> None:
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
-                process.terminate()  # it writes a checkpoint first; the same command goes on from there
+                process.terminate()  # it writes a checkpoint first; the same command resumes it
             raise
 
 
 def _finished(run: Run) -> bool:
-    """Tell whether a run has ended; raise `InputError` if what lies in its place is another."""
+    """Tell whether a run has ended; raise `InputError` if its folder holds a run with other options."""
     run_dir = Path(run.config.run_dir)
     if not (run_dir / "config.json").is_file():
         return False
@@ -119,58 +117,52 @@ def _finished(run: Run) -> bool:
         raise InputError(
             f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): choose another --out."
         )
-    return (run_dir / "README.md").is_file()  # the model card, the last that is written
+    return (run_dir / "README.md").is_file()  # the model card, which is written last
 
 
-def _record(
-    config: AblationOptions, plan: dict[str, Any], runs: dict[str, Run], failures: dict[str, str]
-) -> dict[str, Any]:
-    accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
-    floors, data = _floors(config, accelerator)
+def _record(options: AblationOptions, plan: dict[str, Any], runs: dict[str, Run], failures: dict[str, str]) -> Record:
+    accelerator = Accelerator(mixed_precision="no", cpu=options.cpu)
+    floors, data = _floors(options, accelerator)
     gray = floors["gray"]["fd_cifar10_dev"]
     read = {name: read_run(Path(run.config.run_dir)) for name, run in runs.items()}
     if others := [name for name, run in read.items() if run["training"][-1]["data"] != data["fingerprint"]]:
         raise InputError(
-            f"{others[0]} in {config.out} was trained on other images than those of --data {config.data}: restore "
+            f"{others[0]} in {options.out} was trained on other images than those of --data {options.data}: restore "
             "them, or choose another --out."
         )
     for values in (*floors.values(), *(run["values"] for run in read.values())):
         values["e"] = values["fd_cifar10_dev"] / gray
     first = {run.variant: run.config for run in reversed(runs.values())}
-    flops = {variant: training_flops(run_config) for variant, run_config in first.items()}
+    flops = {variant: training_flops(config) for variant, config in first.items()}
     for name, run in runs.items():
         stages = [run, runs[run.origin]] if run.origin is not None else [run]
         read[name]["training_flops"] = sum(flops[r.variant] * read[r.name]["images_seen_itself"] for r in stages)
         read[name]["training_seconds"] = sum(read[r.name]["seconds"] for r in stages)
     return {
-        "kind": "ablation",
-        **provenance(accelerator.device),
+        **start_record("ablation", accelerator.device, options),
         "data": data,
         "evaluator": evaluator_card("dev"),
-        "notes": "The validation images, by the trainer's own evaluation of the moving average at the end. Models of "
-        "color_space rgb see the mean of the channels, the others L* at 8 bits. e: fd_cifar10_dev as a share of the "
-        "gray images'. Images, FLOPs and seconds include those of the run that a warm start began with; a multiply-add "
-        "is two FLOPs; seconds are those of training steps alone, on a machine that others may have used.",
+        "notes": _NOTES,
         "questions": plan["questions"],
         "floors": floors,
         "variants": {
             variant: {
                 **plan["variants"][variant],
                 "runs": [run.name for run in runs.values() if run.variant == variant],
-                "parameters": _parameters(run_config),
+                "parameters": _parameters(config),
                 "training_flops_per_image": flops[variant],
             }
-            for variant, run_config in first.items()
+            for variant, config in first.items()
         },
         "runs": read,
         "failures": failures,
     }
 
 
-def _floors(config: AblationOptions, accelerator: Accelerator) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+def _floors(options: AblationOptions, accelerator: Accelerator) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
     """Score the rows that need no model on the validation images; return them and what the images are."""
-    cache_dir = Path(config.cache_dir) if config.cache_dir else None
-    dataset = load_dataset(config.data, image_size=config.image_size, cache_dir=cache_dir, progress=True)
+    cache_dir = Path(options.cache_dir) if options.cache_dir else None
+    dataset = load_dataset(options.data, image_size=options.image_size, cache_dir=cache_dir, progress=True)
     images = dataset.validation
     evaluator = load_evaluator("dev").to(accelerator.device)
     score = ValidationScore(evaluator, dataset, accelerator, batch_size=_BATCH)
@@ -190,7 +182,7 @@ def _floors(config: AblationOptions, accelerator: Accelerator) -> tuple[dict[str
         "split": "validation",
         "images": len(images),
         "training_images": len(dataset.train),
-        "image_size": config.image_size,
+        "image_size": options.image_size,
         "fingerprint": dataset.fingerprint,
     }
 

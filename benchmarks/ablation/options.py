@@ -1,41 +1,37 @@
 """Ablate the recipe: `python -m benchmarks ablation --data FOLDER --epochs 2 --out DIR`.
 
-Trains the variants of a plan (`ablation.json`), each in a process of its own, and puts what their trainings
-measured on the validation images beside each other, with what each cost. Runs that are finished are read, others are
-gone on with: the same command may be given again, with more seeds or variants, too.
+Trains the variants of a plan (`ablation.json`), each in a process of its own, and compares what their trainings
+measured on the validation images, and their cost. Finished runs are read, others are resumed: the same command can be
+repeated, also with more seeds or variants.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import tyro
-
-from benchmarks.core.checks import check_alone
-from colornet.command import exiting_on_errors
+from benchmarks.core.checks import check_alone, check_least, check_out_folder, option
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 from colornet.train import parse
 
-__all__ = ["AblationOptions", "Run", "check", "main", "read_plan"]
+__all__ = ["AblationOptions", "Run", "Study", "check", "plan_study", "read_plan"]
 
 PLAN = Path(__file__).with_name("ablation.json")
 
 
 @dataclass(frozen=True)
 class AblationOptions:
-    """Which variants are trained and at which size; what is None is as in their presets."""
+    """Which variants are trained and at which size; None stands for the value of the preset."""
 
     out: Path  # folder of the runs and their logs, of ablation.json, ablation.md and curves.png
     plan: Path = PLAN  # JSON file of variants and questions (default: ablation.json of benchmarks/ablation)
     only: tuple[str, ...] = ()  # train these variants (default: all); the table has whatever is finished
-    seeds: tuple[int, ...] = (0,)  # seeds, each a run of every variant
+    seeds: tuple[int, ...] = (0,)  # one run of every variant for each
     jobs: int = 1  # trainings side by side, of one CPU thread each
     train: bool = True  # no: read the runs that are finished, train nothing
 
@@ -58,7 +54,7 @@ class AblationOptions:
 
 
 class Run(NamedTuple):
-    """A training of the plan: its variant, what `colornet.train` is called with and what that means."""
+    """A training of the plan: its variant, the arguments of `colornet.train` and the configuration they stand for."""
 
     name: str
     variant: str
@@ -67,64 +63,62 @@ class Run(NamedTuple):
     origin: str | None  # the name of the run that it starts from
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line, train what is missing and write the comparison; mistakes exit with code 2."""
-    with exiting_on_errors(quiet=False):
-        config = tyro.cli(AblationOptions, args=arguments, prog="python -m benchmarks ablation", description=__doc__)
-        plan, runs, wanted = check(config)
-        # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        from benchmarks.ablation.measure import ablate
+class Study(NamedTuple):
+    """The plan, its runs that are possible (origins first), the variants to train, and why others are impossible."""
 
-        ablate(config, plan, runs, wanted)
+    plan: dict[str, Any]
+    runs: list[Run]
+    wanted: set[str]
+    impossible: dict[str, InputError]
 
 
-def check(config: AblationOptions) -> tuple[dict[str, Any], list[Run], set[str]]:
-    """Raise `InputError` for whatever would stop the ablation; name on stderr what it has to leave out.
+def check(options: AblationOptions) -> None:
+    """Raise `InputError` for whatever would stop the ablation; name on stderr what it has to leave out."""
+    study = plan_study(options)
+    if options.train and (missing := sorted(study.wanted & study.impossible.keys())):
+        print(f"Not trained: {', '.join(missing)}. {study.impossible[missing[0]]}", file=sys.stderr)
 
-    Return the plan, all its runs, origins first, and the variants that are to be trained.
-    """
+
+def plan_study(options: AblationOptions) -> Study:
+    """Check the options and work out the runs. Raises `InputError` where none is possible, or one that `only` names."""
     check_alone("an ablation starts its own")
-    if config.jobs < 1:
-        raise InputError(f"--jobs is {config.jobs}: it must be at least 1.")
-    if not config.seeds or len(set(config.seeds)) < len(config.seeds):
+    check_least(options, jobs=1)
+    if not options.seeds or len(set(options.seeds)) < len(options.seeds):
         raise InputError("--seeds needs numbers that are all different.")
-    check_dataset(config.data)
-    if config.out.exists() and not config.out.is_dir():
-        raise InputError(f"--out {config.out} is a file: choose a folder.")
-    plan = read_plan(config.plan)
+    check_dataset(options.data)
+    check_out_folder(options.out)
+    plan = read_plan(options.plan)
     variants = plan["variants"]
-    if unknown := [name for name in config.only if name not in variants]:
-        raise InputError(f"--only {unknown[0]} is no variant of {config.plan}, which has: {', '.join(variants)}.")
-    wanted = set(config.only or (name for names in plan["questions"].values() for name in names))
+    if unknown := [name for name in options.only if name not in variants]:
+        raise InputError(f"--only {unknown[0]} is no variant of {options.plan}, which has: {', '.join(variants)}.")
+    wanted = set(options.only or (name for names in plan["questions"].values() for name in names))
     wanted |= {origin for name in wanted if (origin := variants[name].get("init_from"))}
     origins_first = sorted(variants, key=lambda name: "init_from" in variants[name])  # else in the order of the plan
     # Seed by seed: a table of one seed is there before the second begins.
     runs: list[Run] = []
-    left_out: dict[str, InputError] = {}
-    for seed in config.seeds:
+    impossible: dict[str, InputError] = {}
+    for seed in options.seeds:
         for name in origins_first:
             try:
-                run = _run(config, name, variants[name], seed)
+                run = _run(options, name, variants[name], seed)
                 check_config(run.config)
             except InputError as error:  # half of one epoch, for example
-                if config.train and config.only and name in wanted:
+                if options.train and options.only and name in wanted:
                     raise
-                left_out[name] = error
+                impossible[name] = error
             else:
                 runs.append(run)
     if not runs:
-        raise next(iter(left_out.values()))
-    if config.train and (missing := sorted(wanted & left_out.keys())):
-        print(f"Not trained: {', '.join(missing)}. {left_out[missing[0]]}", file=sys.stderr)
-    return plan, runs, wanted
+        raise next(iter(impossible.values()))
+    return Study(plan, runs, wanted, impossible)
 
 
 def read_plan(path: Path) -> dict[str, Any]:
     """Read a plan: `variants`, by name, and `questions`, each a list of their names.
 
-    A variant has a `preset`, may have `options` of the trainer, `factors` on what numbers would be without it, and
-    `init_from`, the name of another variant, whose run of the same seed it starts from. Raises `InputError` for a
-    file that is none.
+    A variant has a `preset` and may have `options` of the trainer, `factors` by which numeric options are multiplied,
+    and `init_from`, the name of another variant: it starts from that variant's run of the same seed. Raises
+    `InputError` for a file that is not a plan.
     """
     try:
         plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
@@ -149,32 +143,30 @@ def read_plan(path: Path) -> dict[str, Any]:
     return plan
 
 
-def _run(config: AblationOptions, name: str, variant: dict[str, Any], seed: int) -> Run:
+def _run(options: AblationOptions, name: str, variant: dict[str, Any], seed: int) -> Run:
     preset = PRESETS[variant["preset"]][1]
     shared = {field.name for field in fields(AblationOptions)} & {field.name for field in fields(TrainConfig)}
-    values = {option: value for option in sorted(shared) if (value := getattr(config, option)) is not None}
+    values = {field: value for field in sorted(shared) if (value := getattr(options, field)) is not None}
     values |= variant.get("options", {})
-    for option, factor in variant.get("factors", {}).items():
-        base = values.get(option, getattr(preset, option))
+    for field, factor in variant.get("factors", {}).items():
+        base = values.get(field, getattr(preset, field))
         value = base * factor
         if isinstance(base, int) and value != int(value):
-            raise InputError(
-                f"{name}: {factor} × --{option.replace('_', '-')} {base} is no whole number: choose another."
-            )
-        values[option] = int(value) if isinstance(base, int) else value
+            raise InputError(f"{name}: {factor} × {option(field)} {base} is no whole number: choose another.")
+        values[field] = int(value) if isinstance(base, int) else value
     values.setdefault("eval_every", values.get("epochs", preset.epochs))
-    origin = variant.get("init_from")
-    values |= {"seed": seed, "run_dir": str(config.out / "runs" / f"{name}-{seed}"), "keep_checkpoints": 1}
-    if origin is not None:
-        values["init_from"] = str(config.out / "runs" / f"{origin}-{seed}")
+    run, origin = f"{name}-{seed}", None
+    values |= {"seed": seed, "run_dir": str(options.out / "runs" / run), "keep_checkpoints": 1}
+    if "init_from" in variant:
+        origin = f"{variant['init_from']}-{seed}"
+        values["init_from"] = str(options.out / "runs" / origin)
     arguments = [variant["preset"], "--resume", "auto"]
-    for option, value in values.items():
-        arguments += _argument(option.replace("_", "-"), value)
-    run = f"{name}-{seed}"
-    return Run(run, name, arguments, parse(arguments), None if origin is None else f"{origin}-{seed}")
+    for field, value in values.items():
+        arguments += _arguments(field, value)
+    return Run(run, name, arguments, parse(arguments), origin)
 
 
-def _argument(option: str, value: Any) -> list[str]:
+def _arguments(field: str, value: Any) -> list[str]:
     if isinstance(value, bool):
-        return [f"--{option}" if value else f"--no-{option}"]
-    return [f"--{option}", *map(str, value)] if isinstance(value, (list, tuple)) else [f"--{option}", str(value)]
+        return [option(field if value else f"no_{field}")]
+    return [option(field), *map(str, value if isinstance(value, (list, tuple)) else [value])]

@@ -1,27 +1,58 @@
-"""The section of an ablation: the variants of every question beside each other, drawn by e and in a table."""
+"""What `ablation` shows: the variants of every question beside each other, in a table and drawn by e."""
 
 from __future__ import annotations
 
 import statistics
-from html import escape
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
+from matplotlib.figure import Figure as Canvas
 
-from benchmarks.ablation.tables import COSTS, VALUES, answered, table_rows
-from benchmarks.core.html import Section, figure, grid, measured_on, note, source_of
+from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg
-from benchmarks.core.tables import Cell, Line, Table, escape_markdown, format_number, table_html, table_markdown
-from benchmarks.report.read import Record, Result
+from benchmarks.core.record import Record, Result
+from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, measured_on
+from benchmarks.core.tables import DASH, Cell, Line, Table, format_mean, format_number, headings
+from colornet.files import replacing
 
-__all__ = ["ablation_section", "ablation_tables"]
+__all__ = ["REQUIRED", "answered", "draw", "section", "summarize", "tables"]
+
+REQUIRED: Mapping[str, Any] = {
+    "ablation": (("data", "questions", "floors", "variants", "runs", "failures", "commit", "date", "device"), {})
+}
 
 _WIDTH = 350  # of plots that the page shows three in a row
+_COLUMNS = 3  # of panels in the PNG
+_LOSS = "loss/reconstruction"
 _READING = (
-    "e of each variant, lower is better: 0 is real, 1 is gray. A dot a run, a line their mean. Gray: a baseline, with "
-    "which those below it compare, and a band from its lowest to its highest seed, or a dashed line where it has one. "
-    "A difference that is no larger than the spread of seeds says nothing."
+    "e of each variant, lower is better: 0 is real, 1 is gray. A dot is a run, a line the mean of the runs. Gray: a "
+    "baseline, to which the variants below it compare, and a band from its lowest to its highest seed, or a dashed "
+    "line where it has one seed. A difference that is no larger than the spread of seeds says nothing."
 )
+
+
+class _Value(NamedTuple):
+    heading: str
+    key: str
+    unit: float
+    decimals: int
+
+
+_VALUES = (
+    _Value("e", "e", 1, 3),
+    _Value("FD dev", "fd_cifar10_dev", 1, 3),
+    _Value("Acc. %", "accuracy_cifar10_dev", 0.01, 1),
+    _Value("CF", "cf", 1, 1),
+    _Value("ΔCF", "delta_cf", 1, 1),
+    _Value("|ΔCF|", "delta_cf_image", 1, 1),
+    _Value("PSNR", "psnr", 1, 2),
+    _Value("ΔE00", "ciede2000", 1, 2),
+)
+_COSTS = ("images, k", "G, M", "D, M", "MFLOP/image", "s")
 _TIPS = {
     "e": "fd_cifar10_dev as a share of the gray images'.",
     "images, k": "Training images seen, thousands, those of a warm start included.",
@@ -31,24 +62,16 @@ _TIPS = {
 }
 
 
-def ablation_section(result: Result) -> Section:
+def section(result: Result, colors: Colors) -> Section:
     """Show an ablation: a plot for every question, then the numbers."""
-    record, source = result.record, str(result.path)
-    summary = summarize(record)
-    plots = [
-        figure(question, draw_question(record, names, f"e by variant, {question}, {source}"))
+    record = result.record
+    figures = [
+        Figure(question, [draw_question(record, names, f"e by variant, {question}, {result.path}")])
         for question, names in answered(record).items()
     ]
-    tables = ablation_tables(record)
-    drawn = note(_READING) + grid(plots) if plots else ""
-    notes = note(record.get("notes", ""))
-    shown = "".join(f"<h4>{escape(table.title)}</h4>{table_html(table)}" for table in tables)
-    html = f'<p class="summary">{escape(summary)}</p>{source_of(result.path)}{drawn}<h3>All variants</h3>{notes}{shown}'
-    markdown = [
-        f"{escape_markdown(source)}: {escape_markdown(summary)}",
-        *(f"### {escape_markdown(table.title)}\n\n{table_markdown(table)}" for table in tables),
-    ]
-    return Section(f"Ablation on {record['data']['name']}", html, "\n\n".join(markdown))
+    drawn = [PageOnly([Note(_READING), Figures(figures)])] if figures else []
+    blocks = [*drawn, Heading("All variants"), *tables(record)]
+    return Section(f"Ablation on {record['data']['name']}", summarize(record), result.path, blocks)
 
 
 def summarize(record: Record) -> str:
@@ -64,30 +87,85 @@ def summarize(record: Record) -> str:
     )
 
 
-def ablation_tables(record: Record) -> list[Table]:
+def tables(record: Record) -> list[Block]:
     """Lay out the rows that need no model, then the variants of every question."""
-    tables = []
-    for question, rows in table_rows(record):
-        headings = [*(name.replace("\\", "") for name in VALUES), *COSTS]
-        lines = [
-            Line(Cell(name), [Cell(text) for text in cells] or [Cell("")] * len(headings), ranked=bool(cells))
-            for name, *cells in rows
-        ]
-        tables.append(Table(question, [Cell(""), *(Cell(text, tip=_TIPS.get(text, "")) for text in headings)], lines))
-    return tables
+    titles = ["variant", *(value.heading for value in _VALUES), *_COSTS]
+    lines = [_line(record, name, "no model") for name in record["floors"]]
+    lines += [_line(record, name, question) for question, names in _tried(record).items() for name in names]
+    table = Table("", headings(titles, _TIPS), lines, groups="question")
+    return [Note(record["notes"]), table] if record.get("notes") else [table]
 
 
-def is_plain(variant: Record) -> bool:
-    """Tell whether a variant is its preset without changes."""
-    return not {"options", "factors", "init_from"} & variant.keys()
+def _tried(record: Record) -> dict[str, list[str]]:
+    """Return the questions that can be answered with the variants that were tried: trained, or failed.
+
+    A question is left out if nothing of it was tried but baselines that it shares with others, unless it is about them.
+    """
+    first = Counter(names[0] for names in record["questions"].values())  # a question names its own baseline first
+    shared = {name for name, questions in first.items() if questions > 1}
+    known = {*record["variants"], *(run.rpartition("-")[0] for run in record["failures"])}
+    tried = {question: [name for name in names if name in known] for question, names in record["questions"].items()}
+    return {
+        question: names
+        for question, names in tried.items()
+        if len(names) > 1 and (set(names) - shared or set(record["questions"][question]) <= shared)
+    }
+
+
+def answered(record: Record) -> dict[str, list[str]]:
+    """Return the questions that at least two trained variants answer, and these variants."""
+    trained = {question: [n for n in names if n in record["variants"]] for question, names in _tried(record).items()}
+    return {question: names for question, names in trained.items() if len(names) > 1}
+
+
+def _line(record: Record, name: str, question: str) -> Line:
+    """Lay out a variant or a row that needs no model; a failed variant has no numbers."""
+    if name in record["floors"]:
+        texts = [*_scores([record["floors"][name]]), *[DASH] * len(_COSTS)]
+    elif name in record["variants"]:
+        variant = record["variants"][name]
+        runs = [record["runs"][run] for run in variant["runs"]]
+        texts = [*_scores([run["values"] for run in runs]), *_costs(variant["parameters"], runs)]
+    else:
+        name, texts = f"{name} (failed)", [DASH] * (len(_VALUES) + len(_COSTS))
+    return Line(Cell(name), [Cell(text) for text in texts], ranked=name in record["variants"], group=question)
+
+
+def _scores(members: Sequence[Record]) -> list[str]:
+    """Format the mean ± standard deviation of each value over seeds."""
+    return [_score([member.get(key) for member in members], unit, decimals) for _, key, unit, decimals in _VALUES]
+
+
+def _score(values: Sequence[float | None], unit: float, decimals: int) -> str:
+    known = [value / unit for value in values if value is not None]
+    if not known or len(known) < len(values):
+        return DASH
+    return format_mean(
+        {"mean": statistics.mean(known), "sd": statistics.stdev(known) if len(known) > 1 else None}, decimals
+    )
+
+
+def _costs(parameters: Record, runs: Sequence[Record]) -> list[str]:
+    images = runs[0]["images_seen"]
+    return [
+        format_number(images, 1, 1e3),
+        *(format_number(parameters.get(network), 2, 1e6) for network in ("generator", "discriminator")),
+        format_number(runs[0]["training_flops"] / images, 0, 1e6),
+        format_number(statistics.mean(run["training_seconds"] for run in runs), 0),
+    ]
+
+
+# Plots
 
 
 @mpl.rc_context(STYLE)
 def draw_question(record: Record, names: list[str], label: str) -> str:
     """Draw the e of all runs of some variants, each below its baseline: the first, or a preset without changes."""
-    values = {name: [record["runs"][run]["values"]["e"] for run in record["variants"][name]["runs"]] for name in names}
+    variants = record["variants"]
+    values = {name: [record["runs"][run]["values"]["e"] for run in variants[name]["runs"]] for name in names}
     figure, axes = blank(_WIDTH, 52 + 24 * len(names))
-    bases = [place for place, name in enumerate(names) if place == 0 or is_plain(record["variants"][name])]
+    changes = {"options", "factors", "init_from"}
+    bases = [place for place, name in enumerate(names) if place == 0 or not changes & variants[name].keys()]
     for first, end in pairwise([*bases, len(names)]):
         base, rows = values[names[first]], (first - 0.5, end - 0.5)
         if len(base) > 1:
@@ -109,3 +187,34 @@ def draw_question(record: Record, names: list[str], label: str) -> str:
     axes.set_xlabel("e")
     axes.spines["bottom"].set_visible(False)
     return svg(figure, label)
+
+
+def draw(record: Record, path: Path) -> Path:
+    """Draw the reconstruction loss of all runs over the images seen: `curves.png` in the folder of `path`, returned.
+
+    A panel is a question, a color a variant and a line a run: the seeds of one variant show how far apart two curves
+    can be without a reason. Where the trained variants answer no question, all of them share a panel.
+    """
+    questions = answered(record) or {"All variants": list(record["variants"])}
+    columns = min(len(questions), _COLUMNS)
+    rows = -(-len(questions) // columns)
+    figure = Canvas(figsize=(1 + 4 * columns, 0.6 + 2.9 * rows), layout="constrained")
+    panels = figure.subplots(rows, columns, squeeze=False).flat
+    for (question, names), axes in zip(questions.items(), panels, strict=False):
+        for number, name in enumerate(names):
+            for index, run in enumerate(record["variants"][name]["runs"]):
+                curve = record["runs"][run]["curve"]
+                thousands = [images / 1e3 for images in curve["images"]]
+                label = name if index == 0 else "_"  # which a legend leaves out
+                axes.plot(thousands, curve[_LOSS], color=f"C{number % 10}", linewidth=1, alpha=0.8, label=label)
+        axes.set_title(question, fontsize="medium")
+        axes.legend(fontsize="x-small")
+        axes.grid(color="0.9", linewidth=0.5)
+    for axes in panels:  # those left over
+        axes.set_axis_off()
+    figure.supxlabel("thousand images", fontsize="medium")
+    figure.supylabel("reconstruction loss, mean since the last point", fontsize="medium")
+    path = path.with_name("curves.png")
+    with replacing(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+    return path

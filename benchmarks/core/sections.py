@@ -142,7 +142,7 @@ def _markdown(block: Block) -> str:
         title = f"#### {escape_markdown(block.title)}\n\n" if block.title else ""
         return title + block.to_markdown()
     if isinstance(block, Heading):
-        return f"### {escape_markdown(block.text)}" if block.level == 3 else ""
+        return f"{'#' * block.level} {escape_markdown(block.text)}"
     if isinstance(block, Note):
         return escape_markdown(block.text)
     if isinstance(block, Verdicts):

@@ -44,7 +44,8 @@ def line_of(name: str, *texts: str, ranked: bool = True, group: str = "") -> Lin
 class Table:
     """Rows of cells below headings, the first of which stands above the names; footnotes are numbered from 1.
 
-    `words` are the columns whose cells are words, by the text of their headings: they are aligned left.
+    `words` are the columns whose cells are words, by the text of their headings: they are aligned left. `groups` is the
+    heading of the column in which text and Markdown show the groups of lines; without it they do not.
     """
 
     title: str
@@ -52,12 +53,13 @@ class Table:
     lines: Sequence[Line]
     notes: Sequence[str] = field(default_factory=list)
     words: frozenset[str] = frozenset()
+    groups: str = ""
 
     def to_text(self) -> str:
         """Return the table for a terminal: Markdown with padded columns, without its title."""
         rows = [[cell.text + (f" [{cell.note}]" if cell.note else "") for cell in row] for row in self._rows()]
         widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
-        left = [self._is_left(index) for index in range(len(self.headings))]
+        left = [self._is_left(index) for index in range(len(widths))]
         rule = ["-" * w if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)]
         padded = [
             [text.ljust(w) if is_left else text.rjust(w) for text, w, is_left in zip(row, widths, left, strict=True)]
@@ -68,25 +70,35 @@ class Table:
 
     def to_markdown(self) -> str:
         """Return the table as Markdown without its title; the names of unranked rows are in italics."""
-
-        def text_of(cell: Cell, mark: str = "") -> str:
-            mark = "**" if cell.bold else mark
-            text = f"{mark}{escape_markdown(cell.text)}{mark}" if cell.text else ""
-            return text + (f"<sup>{cell.note}</sup>" if cell.note else "")
-
-        rows = [
-            [text_of(heading) for heading in self.headings],
-            ["---" if self._is_left(index) else "---:" for index in range(len(self.headings))],
-            *([text_of(line.name, "" if line.ranked else "*"), *map(text_of, line.cells)] for line in self.lines),
-        ]
+        heads, *rows = [[_markdown(cell) for cell in row] for row in self._rows()]
+        place = 1 if self.groups else 0
+        for row, line in zip(rows, self.lines, strict=True):
+            row[place] = _markdown(line.name, "" if line.ranked else "*")
+        rule = ["---" if self._is_left(index) else "---:" for index in range(len(heads))]
         notes = [f"<sup>{number}</sup> {escape_markdown(note)}" for number, note in enumerate(self.notes, start=1)]
-        return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "".join(f"\n\n{note}" for note in notes)
+        lines = [f"| {' | '.join(row)} |" for row in (heads, rule, *rows)]
+        return "\n".join(lines) + "".join(f"\n\n{note}" for note in notes)
 
     def _rows(self) -> list[list[Cell]]:
-        return [[*self.headings], *([line.name, *line.cells] for line in self.lines)]
+        """Return the headings and the rows, with the groups in front: the name of each in its first row."""
+        rows = [[*self.headings], *([line.name, *line.cells] for line in self.lines)]
+        if not self.groups:
+            return rows
+        names = [self.groups, *(line.group for line in self.lines)]
+        return [
+            [Cell("" if name == above else name), *row]
+            for above, name, row in zip(["", *names], names, rows, strict=False)
+        ]
 
     def _is_left(self, index: int) -> bool:
-        return index == 0 or self.headings[index].text in self.words
+        index -= 1 if self.groups else 0
+        return index <= 0 or self.headings[index].text in self.words
+
+
+def _markdown(cell: Cell, mark: str = "") -> str:
+    mark = "**" if cell.bold else mark
+    text = f"{mark}{escape_markdown(cell.text)}{mark}" if cell.text else ""
+    return text + (f"<sup>{cell.note}</sup>" if cell.note else "")
 
 
 def headings(texts: Sequence[str], tips: Mapping[str, str] | None = None) -> list[Cell]:

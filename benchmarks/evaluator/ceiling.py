@@ -12,7 +12,8 @@ from torch.nn import functional as F
 
 from benchmarks.core.device import choose_device, settle
 from benchmarks.core.record import Record
-from benchmarks.evaluator.options import CeilingOptions, EvaluatorOptions
+from benchmarks.evaluator.ceiling_options import CeilingOptions
+from benchmarks.evaluator.options import EvaluatorOptions
 from benchmarks.evaluator.recipe import fit_statistics, labeled_cifar10, optimize
 from colornet.config import TrainConfig
 from colornet.evaluation.loop import gray_floor

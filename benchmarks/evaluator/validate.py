@@ -17,7 +17,7 @@ from tqdm import tqdm
 from benchmarks.baselines.reference_rows import reference_rows
 from benchmarks.core.record import Record, start_record
 from benchmarks.evaluator.augment import adjust_chroma
-from benchmarks.evaluator.options import ValidateOptions
+from benchmarks.evaluator.validate_options import ValidateOptions
 from colornet.color import lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_uint8
 from colornet.data import Dataset, load_dataset
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images

@@ -31,8 +31,7 @@ from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_all, colorize_with, connected
 from colornet.models.build import color_space
 from colornet.models.unet import UNet, count_parameters
-from colornet.runs.provenance import read_provenance
-from colornet.runs.run import load_run
+from colornet.runs.run import Run
 
 __all__ = ["measure"]
 
@@ -170,8 +169,8 @@ class Study:
         for index, run in enumerate(group.members):
             if bar is not None:
                 bar.set_postfix_str(run.name)
-            config, generator = load_run(run)
-            generator = generator.to(accelerator.device)
+            trained = Run(run)
+            config, generator = trained.config, trained.load_generator().to(accelerator.device)
             pixels = self.colorize(config, generator, gray)
             scores.append(self.scorer(pixels))
             if options.robustness and kind == "model":

@@ -26,7 +26,6 @@ from colornet.models.unet import UNet
 from colornet.runs.model_card import model_card
 from colornet.runs.provenance import provenance
 from colornet.runs.run import Run
-from colornet.runs.saved_config import load_config
 
 __all__ = ["TOLERANCE", "release"]
 
@@ -64,7 +63,9 @@ def release(options: ReleaseOptions) -> None:
     dataset = load_dataset(options.data or trained.data, image_size=trained.image_size, cache_dir=options.cache_dir)
     starts = run.starts or []
     if not starts or starts[-1]["data"] != dataset.fingerprint:
-        raise InputError(f"The images of {options.data or trained.data} are not those that {run.path} saw: give --data.")
+        raise InputError(
+            f"The images of {options.data or trained.data} are not those that {run.path} saw: give --data."
+        )
     step = _check_finished(run, trained, dataset)
     seen = run.images_seen
     starts = [start for start in starts if start["step"] < step]  # later ones did nothing

@@ -1,38 +1,34 @@
-"""Kill trainings at random moments, go on, and compare: `python -m benchmarks.reliability.kills`.
+"""The measurement of `kills`: trainings that are killed at random moments, and one that is not.
 
-Each training is that of `python -m colornet.train` on 1, 2, 3 … processes over gloo. To spare the seconds that
-importing torch takes, its processes are forked from this one, which never trains itself.
+Each training is that of `python -m colornet.train` on several processes over gloo. To spare the seconds that importing
+torch takes, its processes are forked from this one, which never trains itself.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import random
-import shutil
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import tyro
 from PIL import Image
-from safetensors.torch import load_file
-from torch import Tensor
 
+from benchmarks.core.record import Record, start_record
+from benchmarks.reliability.kills_options import KillsOptions
+from benchmarks.reliability.states import final_state, same
 from colornet import train
-from colornet.files import write_json
-from colornet.runs.checkpoint import find_checkpoint, load_checkpoint
-from colornet.runs.provenance import provenance
 from colornet.runs.run import Run
 from colornet.training.trainer import Trainer
+
+__all__ = ["finish", "measure", "start"]
 
 SMALL = (
     "--image-size 16 --width 8 --multipliers 1 2 --blocks 1 --discriminator-width 8 --batch-size 12 --epochs 8 "
@@ -40,15 +36,20 @@ SMALL = (
 )
 
 
-@dataclass(frozen=True)
-class FaultsOptions:
-    """How often and on how many processes to kill."""
-
-    out: str | None = None  # JSON file of the results
-    processes: tuple[int, ...] = (1, 2, 3)  # numbers of processes to train on
-    kills: tuple[int, ...] = (20,)  # kills for each of them, or one number for all
-    preset: str = "cgan"  # what is trained
-    seed: int = 0  # of the moments
+def measure(options: KillsOptions) -> Record:
+    """Kill and resume trainings on each number of processes; return how they ended."""
+    kills = options.kills * len(options.processes) if len(options.kills) == 1 else options.kills
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory(prefix="colornet-kills-") as folder:
+        root = Path(folder)
+        os.environ |= {"COLORNET_DATA": str(root / "cache"), "CUDA_VISIBLE_DEVICES": ""}
+        draw_images(root / "images")
+        rows = {
+            str(world): kill_and_resume(options, world, count, root)
+            for world, count in zip(options.processes, kills, strict=True)
+        }
+    record = start_record("reliability", torch.device("cpu"), options)
+    return record | {"data": "random patches", "preset": options.preset, "options": SMALL, "runs": rows}
 
 
 def start(world: int, arguments: Sequence[str], prepare: Callable[[], None] = lambda: None) -> list[int]:
@@ -69,7 +70,7 @@ def start(world: int, arguments: Sequence[str], prepare: Callable[[], None] = la
             os.setpgid(0, children[0] if children else 0)
             if world > 1:
                 os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
-                os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}  # Accelerate wants them, nobody connects
+                os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}  # required by Accelerate, not used
                 torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world)
             prepare()
             train.main(arguments)
@@ -86,30 +87,8 @@ def start(world: int, arguments: Sequence[str], prepare: Callable[[], None] = la
 
 
 def finish(children: Sequence[int]) -> list[int]:
-    """Wait for processes; their exit codes, negative for a signal."""
+    """Wait for processes and return their exit codes, negative for a signal."""
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
-
-
-def final_state(run_dir: Path) -> dict[str, Tensor]:
-    """Flatten a run's model and newest checkpoint to tensors by name: networks, moving average, optimizers."""
-    flat: dict[str, Tensor] = load_file(run_dir / "model.safetensors")
-
-    def visit(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, child in value.items():
-                visit(f"{prefix}/{key}", child)
-        else:
-            flat[prefix] = value if isinstance(value, Tensor) else torch.tensor([hash(value)])
-
-    path = find_checkpoint(run_dir / "checkpoints")
-    assert path is not None, f"{run_dir} has no checkpoint"
-    visit("", load_checkpoint(path))
-    return flat
-
-
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    """Say whether two states are equal to the last bit."""
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def draw_images(folder: Path) -> None:
@@ -124,7 +103,7 @@ def draw_images(folder: Path) -> None:
 
 
 def note_phases(path: Path) -> Callable[[], None]:
-    """Return a `prepare` that makes the first process write to `path` what it is doing."""
+    """Return a `prepare` that makes the first process write its current phase to `path`."""
 
     def noting(method: Callable[..., None], phase: str) -> Callable[..., None]:
         def wrapper(trainer: Trainer, *arguments: Any) -> None:
@@ -143,15 +122,17 @@ def note_phases(path: Path) -> Callable[[], None]:
     return prepare
 
 
-def kill_and_go_on(config: FaultsOptions, world: int, kills: int, root: Path) -> dict[str, Any]:
-    """Train without interruption, then with kills until there were enough; compare every end with the first."""
-    rng = random.Random(config.seed + world)
+def kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) -> dict[str, Any]:
+    """Train once without interruption, then with kills until there were enough; compare the final states."""
+    rng = random.Random(options.seed + world)
     phase = root / "phase"
     images = ["--data", str(root / "images")]
 
     def launch(run_dir: Path) -> list[int]:
         phase.unlink(missing_ok=True)
-        children = start(world, [config.preset, *SMALL.split(), *images, "--run-dir", str(run_dir)], note_phases(phase))
+        children = start(
+            world, [options.preset, *SMALL.split(), *images, "--run-dir", str(run_dir)], note_phases(phase)
+        )
         while not phase.exists() and os.waitid(os.P_PGID, children[0], os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(0.001)
         return children
@@ -182,29 +163,3 @@ def kill_and_go_on(config: FaultsOptions, world: int, kills: int, root: Path) ->
         assert not left, f"{run_dir} holds {left}"
     return {"processes": world, "kills": phases.total(), "killed_during": dict(sorted(phases.items())),
             "runs": runs, "bit_identical": equal, "training": Run(whole).starts}  # fmt: skip
-
-
-def main() -> None:
-    """Kill, compare, write the results; exit with code 1 if a killed training ended otherwise."""
-    config = tyro.cli(FaultsOptions, description=__doc__)
-    kills = config.kills * len(config.processes) if len(config.kills) == 1 else config.kills
-    root = Path(tempfile.mkdtemp(prefix="colornet-faults-"))
-    os.environ |= {"COLORNET_DATA": str(root / "cache"), "CUDA_VISIBLE_DEVICES": ""}
-    torch.set_num_threads(1)
-    draw_images(root / "images")
-    results: dict[str, Any] = {"kind": "reliability", "data": "random patches", "preset": config.preset}
-    results |= {"options": SMALL, **provenance(torch.device("cpu")), "runs": {}}
-    for world, count in zip(config.processes, kills, strict=True):
-        row = kill_and_go_on(config, world, count, root)
-        results["runs"][f"{world}"] = row
-        shown = {name: value for name, value in row.items() if name != "training"}
-        sys.stdout.write(json.dumps(shown) + "\n")
-        sys.stdout.flush()
-    if config.out:
-        write_json(Path(config.out), results)
-    shutil.rmtree(root)
-    sys.exit(any(row["runs"] != row["bit_identical"] for row in results["runs"].values()))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,4 +1,4 @@
-"""Machines that are network namespaces of this one, joined by a bridge in one more of them."""
+"""Machines that are network namespaces of this one, connected by a bridge in another namespace."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from colornet.errors import InputError
 
-# What gives a process the name of its machine and the names of all of them, before it becomes the command: both are
-# seen only by it and its children, as `ip netns exec` has given it mounts of its own.
+# Sets the name of the machine and the names of all machines, then becomes the command. Only the command and its
+# children see them, since `ip netns exec` gives a process mounts of its own.
 BECOME = 'hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"'
 
 
@@ -40,7 +40,7 @@ class Machine:
         return job
 
     def connect(self, connected: bool) -> None:
-        """Plug the cable into the switch, or pull it."""
+        """Connect the cable to the switch, or disconnect it."""
         _ip("-n", self.switch, "link", "set", self.name, "up" if connected else "down")
 
     def kill(self) -> None:
@@ -53,7 +53,7 @@ class Machine:
 
 @contextmanager
 def network(count: int, tcp_retries: int, folder: Path) -> Iterator[list[Machine]]:
-    """Make machines that reach each other and nothing else; they and all that runs on them are gone afterwards."""
+    """Create machines that reach each other and nothing else; remove them and their processes afterwards."""
     prefix = f"colornet-{os.getpid()}"
     switch, hosts = f"{prefix}-switch", folder / "hosts"
     machines = [
@@ -84,7 +84,7 @@ def network(count: int, tcp_retries: int, folder: Path) -> Iterator[list[Machine
 
 
 def _ip(*arguments: str) -> None:
-    """Run iproute2's `ip`; a refusal is the user's to solve."""
+    """Run iproute2's `ip`; raise `InputError` where it fails."""
     try:
         subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
     except (OSError, subprocess.CalledProcessError) as error:

@@ -13,10 +13,10 @@ def provenance_section(results: Results) -> Section:
     """List the origin of every file that the page shows, and how far the runs went whose curves it draws."""
     blocks: list[Block] = []
     for result in (result for kind in SECTIONS for result in results.of(kind)):
-        blocks += [Heading(str(result.path)), Definitions(origin(result.record), "origin")]
+        blocks += [Heading(str(result.path), 4), Definitions(origin(result.record), "origin")]
     last = {str(run.path): max((record["step"] for record in run.records), default=0) for run in results.runs}
     if last:
-        blocks += [Heading("Curves"), Definitions({path: f"{step:,} steps" for path, step in last.items()}, "runs")]
+        blocks += [Heading("Curves", 4), Definitions({path: f"{step:,} steps" for path, step in last.items()}, "runs")]
     return Section("Provenance", blocks=blocks)
 
 

@@ -122,7 +122,7 @@ def assert_same_result(first: Path, second: Path) -> None:
 
 def test_killed_runs_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
     """The short version of what docs/reliability.md reports."""
-    command = [sys.executable, "-m", "benchmarks.reliability.kills", "--processes", "2", "--kills", "3"]
+    command = [sys.executable, "-m", "benchmarks", "kills", "--processes", "2", "--kills", "3"]
     result = subprocess.run(
         [*command, "--out", str(tmp_path / "out.json")], capture_output=True, text=True, timeout=PATIENCE, check=False
     )

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, write_images
 from colornet.data import load_dataset
-from colornet.data.cache import read_parts
+from colornet.data.cache import read_dataset
 from colornet.errors import InputError
 
 
@@ -17,7 +17,7 @@ def test_images_are_repeated_with_noise_of_their_own(folder: Path, tmp_path: Pat
     loaded = load_dataset(str(folder), image_size=16)
     path, new = write_images(tmp_path, loaded, 500)
     assert new
-    stored = read_parts(path)
+    stored = read_dataset(path, "growth")
     assert stored is not None
     images = stored[0].train
     assert images.shape == (500, 3, 16, 16)

@@ -20,6 +20,7 @@ from benchmarks.release.package import TOLERANCE
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
 from colornet.runs import pretrained as released
+from colornet.runs.saved_config import load_config
 from tests.images import photos
 
 ROOT = Path(__file__).parents[3]

@@ -16,6 +16,7 @@ from colornet.evaluation.loop import gray_floor
 from colornet.inference.colorizer import Colorizer
 from colornet.metrics.image import ciede2000, colorfulness
 from colornet.runs.pretrained import RELEASED, find_model
+from colornet.runs.saved_config import load_config
 from tests.images import photos
 
 

@@ -1,79 +1,16 @@
-"""The report on ablations and on validation over epochs."""
+"""The section of trainings: validation over epochs, and where an epoch's length comes from."""
 
 from __future__ import annotations
 
 import json
-import re
 from pathlib import Path
 
 import pytest
 
-from benchmarks.ablation.tables import format_table
-from benchmarks.core.plots import NEUTRAL
 from benchmarks.report.read import Run
 from benchmarks.report.training import steps_per_epoch
-from tests.benchmarks.report.records import ORIGIN, Outline, Record, make, table_after, write_json
-
-
-def ablation_record() -> Record:
-    """Make a result of the kind "ablation": two questions, of which one has two seeds, a failure and an odd name."""
-
-    def run(e: float) -> Record:
-        values = {"e": e, "fd_cifar10_dev": 0.8 * e, "accuracy_cifar10_dev": 0.75, "cf": 20.0, "delta_cf": -10.0,
-                  "delta_cf_image": 14.0, "psnr": 24.5, "ciede2000": 10.9}  # fmt: skip
-        return {"values": values, "images_seen": 45_000, "training_flops": 9e13, "training_seconds": 150.0}
-
-    runs = {"ae-0": run(0.5), "ae-1": run(0.52), "ae-l2-0": run(0.625), "ae-l2-1": run(0.675), "ae-<b>-0": run(0.4)}
-    variants = {
-        name: {"preset": "ae", "runs": [r for r in runs if r[:-2] == name], "parameters": {"generator": 140_000}}
-        for name in ("ae", "ae-l2", "ae-<b>")
-    }
-    variants["ae-l2"]["options"] = {"reconstruction_loss": "mse"}
-    data = {"name": "cifar10-jpeg", "split": "validation", "images": 5000, "image_size": 32}
-    questions = {"Loss": ["ae", "ae-l2", "ae-huber"], "Name": ["ae", "ae-<b>"], "Never": ["cgan", "cgan-bce"]}
-    floors = {"gray": run(1.0)["values"] | {"fd_cifar10_dev": 0.8}}
-    return {
-        "kind": "ablation", **ORIGIN, "data": data, "notes": "e is a share.", "questions": questions, "floors": floors,
-        "variants": variants, "runs": runs, "failures": {"ae-huber-0": "exit code 1"},
-    }  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def ablated(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    root = tmp_path_factory.mktemp("ablation")
-    return make(write_json(root / "results" / "ablation.json", ablation_record()), root / "out")
-
-
-def test_ablation_has_the_numbers_of_its_own_table(ablated: tuple[str, str]) -> None:
-    _, markdown = ablated
-    printed = [
-        [cell.strip(" |") for cell in line.split(" | ")] for line in format_table(ablation_record()).splitlines()
-    ]
-    shown = table_after(markdown, "### Loss")
-    assert [*shown] == ["ae", "ae-l2", "ae-huber (failed)"]
-    for line in printed[3:5]:
-        assert [*shown[line[1]].values()] == line[2:]
-    assert shown["ae"]["e"] == "0.510 ± 0.014"
-    assert table_after(markdown, "### no model")["gray"]["e"] == "1.000"
-    assert "### Never" not in markdown
-
-
-def test_ablation_draws_every_run_by_question(ablated: tuple[str, str]) -> None:
-    page, _ = ablated
-    assert Outline(page).captions == ["Loss", "Name"]
-    drawings = re.findall(r'aria-label="e by variant, [^"]*".*?</svg>', page, re.DOTALL)
-    assert [len(re.findall(r"<use [^>]*fill: #[^>]*>", drawing)) for drawing in drawings] == [4, 3]
-    assert "0.650" in drawings[0]
-    grays = [len(re.findall(rf"<use [^>]*fill: {NEUTRAL}", drawing)) for drawing in drawings]
-    assert grays == [2, 3]  # runs of baselines; in the second plot both variants are presets without changes
-    assert (
-        "3 variants of the recipe, 1 to 2 seeds each, after 45,000 training images, on the 5,000 validation images of "
-        "cifar10-jpeg. 1 failed." in page
-    )
-    assert "<b>" not in page
-
-
-# Over epochs
+from tests.benchmarks.ablation.records import ablation_record
+from tests.benchmarks.report.records import Outline, Record, make, table_after
 
 
 def write_epochs(folder: Path, epochs: int, warm: int = 0) -> Path:

@@ -1,4 +1,4 @@
-"""The report on speed: models against the speed of their training."""
+"""The section that sets quality against speed."""
 
 from __future__ import annotations
 

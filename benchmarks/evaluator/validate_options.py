@@ -1,0 +1,46 @@
+"""Validate evaluators before their numbers are believed: `python -m benchmarks validate --out DIR`.
+
+Changes the colors of the validation images step by step (gain, hue, share of images with another's colors) and
+measures each evaluator's Fréchet distance to the images as they were, beside the rows that need no model and any runs.
+A good evaluator's distance grows with each, puts sanity-check baselines behind honest colorings, and ranks as the
+others do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.core.checks import check_alone, check_least, check_out_folder
+from colornet.data.listing import check_dataset
+from colornet.errors import InputError
+from colornet.runs.saved_config import load_config
+
+__all__ = ["ValidateOptions", "check"]
+
+
+@dataclass(frozen=True)
+class ValidateOptions:
+    """Which evaluators are validated, on which images."""
+
+    out: Path  # folder for validation.json and validation.png; must not hold them yet
+    evaluators: tuple[Path, ...] = ()  # cifar10-NAME.json of other evaluators, beside the shipped ones
+    runs: tuple[Path, ...] = ()  # runs whose colorings are to be ranked, too
+    data: str = "cifar10"  # cifar10, or a folder with a copy of it
+    images: int | None = None  # use that many validation images, evenly spaced (default: all)
+    batch_size: int = 500  # images in a step
+    cpu: bool = False  # work on the CPU even where there is a GPU
+    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+
+
+def check(options: ValidateOptions) -> None:
+    """Raise `InputError` for whatever would stop the validation."""
+    check_alone("evaluators are validated in one")
+    check_least(options, batch_size=2, images=2)
+    check_dataset(options.data)
+    for run in options.runs:
+        load_config(run)
+    for card in options.evaluators:
+        if not (card.is_file() and card.name.startswith("cifar10-") and card.suffix == ".json"):
+            raise InputError(f"{card} is no evaluator: name a cifar10-NAME.json that `benchmarks evaluator` wrote.")
+    check_out_folder(options.out, ["validation.json"])
