@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 
 from colornet.runs.checkpoint import find_checkpoint, list_checkpoints
 
+pytestmark = pytest.mark.system
 LAUNCH = Path(__file__).parents[2] / "launch"
 PATIENCE = 300  # seconds; it takes ten on an idle machine
 
