@@ -1,11 +1,12 @@
-# Sourced by the scripts beside it, from the root of the project: sets `python` to an interpreter that has colornet and,
-# if an extra is named as argument, that too. COLORNET_PYTHON=/path/to/python takes that interpreter just as it is.
+# Sourced by the scripts in this folder, from the root of the project. Sets `python` to an interpreter that has colornet
+# and, if an extra is named as argument, that extra. COLORNET_PYTHON=/path/to/python selects an interpreter as it is.
+# Nothing is installed into it.
 
 if [ -n "${COLORNET_PYTHON:-}" ]; then
     python=$COLORNET_PYTHON
 else
     python=.venv/bin/python
-    # Installed already? The name of the stamp follows what is to be installed, so a changed requirement installs anew.
+    # The stamp's name depends on the requirements, so that changed requirements are installed again.
     stamp=.venv/.installed-$(cat setup.cfg pyproject.toml | cksum | cut -d ' ' -f 1)
     if [ ! -e "$stamp${1:+-$1}" ]; then
         python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# From nothing to a comparison: install, train AE and cGAN on photographs that come with scikit-image, compare them on
-# held-out parts of these. Needs neither data nor GPU; a few minutes on two cores after the installation.
+# Install colornet, train an AE and a cGAN on photographs that come with scikit-image, and compare them on held-out
+# parts of these photographs. Needs neither data nor a GPU. Takes a few minutes on two cores after the installation.
 #
-#   bash launch/quickstart.sh [OPTION ...]     options go to both trainings, such as --epochs 30
+#   bash launch/quickstart.sh [OPTION ...]     options are passed to both trainings, for example --epochs 30
 #
-# Writes runs/quickstart, or runs/quickstart-2 and so on: an earlier result is never touched.
+# Writes to runs/quickstart, or runs/quickstart-2 and so on. Earlier results are never modified.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/environment.sh
 
-# Unless told otherwise, the launcher gives a process one thread.
+# By default, the launcher gives each process one thread.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$("$python" -c 'import os; print(os.cpu_count())')}
 
 out=runs/quickstart
@@ -24,13 +24,13 @@ train() { # PRESET [OPTION ...]
     shift
     set -- "$preset" --data sample --width 24 --blocks 1 --discriminator-width 32 --batch-size 64 --epochs 8 \
         --eval-every 2 --run-dir "$out/$preset" "$@"
-    # A launcher wraps a mistake into a traceback of its own and changes its exit code: look for mistakes first.
+    # The launcher wraps an error into its own traceback and changes the exit code, so check the options first.
     "$python" -m colornet.train "$@" --dry-run > /dev/null
     "$python" -m accelerate.commands.launch --config_file launch/accelerate/single.yaml -m colornet.train "$@"
 }
 
 train ae "$@"
-# So few images and steps want more L1 than the preset's: with less, validation images get blotches of color.
+# With so few images and steps, L1 needs a higher weight than the preset's: otherwise validation images get blotches.
 train cgan --reconstruction-weight 50 "$@"
 "$python" -m colornet.evaluate "$out/ae" "$out/cgan" --out "$out"
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Train, measure and pack the models that come with the package: `ae` and `cgan`, as many images each.
+# Train, score and package the released models, `ae` and `cgan`, with the same number of images each.
 #
 #   bash launch/release_weights.sh [DATA] [WORK]     by default cifar10 and runs/release
 #
-# DATA may also be a folder of images; paths are those from the root of the project.
-# Leaves WORK/ae and WORK/cgan (the runs), WORK/quality (test images) and WORK/weights/NAME (the released models, for
-# colornet/weights/NAME). Started again, it goes on where it stopped and leaves alone what is finished. Two to three hours on
-# a CPU, less where `ae` and `cgan` are trained side by side. WIDTH, BLOCKS, EPOCHS and BATCH change the size of network
-# and training.
+# DATA may also be a folder of images. Paths are relative to the root of the project.
+# Writes WORK/ae and WORK/cgan (the runs), WORK/quality (scores on the test images) and WORK/weights/NAME (the released
+# models, for colornet/weights/NAME). If it is started again, it resumes where it stopped and skips what is finished.
+# Takes two to three hours on a CPU, less if `ae` and `cgan` are trained side by side. WIDTH, BLOCKS, EPOCHS and BATCH
+# set the size of network and training.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source launch/environment.sh benchmarks

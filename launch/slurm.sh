@@ -1,26 +1,28 @@
 #!/usr/bin/env bash
-# Train on the GPUs of several machines under Slurm. Submit it from the root of the project, on a file system that all
-# machines share, as --run-dir must be:
+# Train on the GPUs of several machines under Slurm. Submit this script from the root of the project. The project and
+# --run-dir must be on a file system that all machines share:
 #
 #   sbatch launch/slurm.sh cgan --run-dir runs/cgan [OPTION ...]
 #   sbatch --nodes 4 --gpus-per-node 4 --time 2:00:00 launch/slurm.sh cgan --run-dir runs/cgan
 #
-# Options of sbatch before the script replace those that follow; partition and account are your cluster's.
+# Options of sbatch before the script's name replace those below. Partition and account depend on your cluster.
 #SBATCH --job-name=colornet
 #SBATCH --nodes=2
 #SBATCH --gpus-per-node=8
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=16
 #SBATCH --time=24:00:00
-# Three minutes before the end: a checkpoint, and the job is queued again.
+# Three minutes before the time limit, the run writes a checkpoint and the job is queued again.
 #SBATCH --signal=TERM@180
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #
-# Variables: COLORNET_PYTHON is an interpreter that has colornet (default: .venv/bin/python, which launch/quickstart.sh
-# makes). PROCESSES_PER_NODE replaces the number of GPUs: on machines that have none, remove --gpus-per-node above and
-# add --cpu to the options. Where the names of the machines do not lead to the network that joins them,
-# GLOO_SOCKET_IFNAME and NCCL_SOCKET_IFNAME say which interface does.
+# Variables:
+#   COLORNET_PYTHON      interpreter with colornet (default: .venv/bin/python, which launch/quickstart.sh creates)
+#   PROCESSES_PER_NODE   replaces the number of GPUs; on machines without GPUs, also remove --gpus-per-node above and
+#                        add --cpu to the options
+#   GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME   network interface, if the machines' names do not resolve to the network
+#                        that connects them
 set -euo pipefail
 
 python=${COLORNET_PYTHON:-.venv/bin/python}
@@ -30,30 +32,30 @@ processes=$((nodes * per_node))
 cpus=${SLURM_CPUS_PER_TASK:-$per_node}
 set -- "$@" --resume auto
 
-# A launcher wraps a mistake into a traceback of its own: look for mistakes first, and learn where the run will be.
+# The launcher wraps an error into its own traceback, so check the options first, and read the run folder from them.
 config=$(WORLD_SIZE=$processes "$python" -m colornet.train "$@" --dry-run)
 run_dir=$("$python" -c 'import json, sys; print(json.load(sys.stdin)["run_dir"])' <<< "$config")
-rm -f "$run_dir/preempted" # of an earlier job: the marker that counts below is left by this one
+rm -f "$run_dir/preempted" # of an earlier job; the marker that is checked below must come from this job
 
 hosts=$(scontrol show hostnames "$SLURM_JOB_NODELIST")
 main_host=${hosts%%$'\n'*}
-main_port=$((20000 + SLURM_JOB_ID % 10000)) # jobs that share a machine must not share a port
+main_port=$((20000 + SLURM_JOB_ID % 10000)) # jobs on the same machine must not use the same port
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cpus > per_node ? cpus / per_node : 1))}
-# How long a launcher leaves the processes for their last checkpoint (older ones know only 30 seconds).
+# How long the launcher gives the processes for their last checkpoint (older launchers always use 30 seconds).
 export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-150}
 
-trap : TERM # some clusters send it to this script, too, which must live to queue the job again
+trap : TERM # some clusters also send it to this script, which must survive to queue the job again
 code=0
-# One task a machine, which starts `accelerate launch` there: the launch file, the processes and the messages are those
-# of a start by hand, and each process sees all GPUs of its machine, whatever the cluster binds to tasks. A task that
-# fails ends the others, which would wait for it.
-# shellcheck disable=SC2016  # $SLURM_NODEID is known on each machine only
+# One task per machine, which runs `accelerate launch`. The launch file, the processes and the messages are those of a
+# start by hand. Each process sees all GPUs of its machine, whatever the cluster binds to tasks. A task that fails ends
+# the others, which would otherwise wait for it.
+# shellcheck disable=SC2016  # $SLURM_NODEID is set on each machine only
 srun --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --cpus-per-task="$cpus" --kill-on-bad-exit=1 \
     bash -c 'exec "$0" -m accelerate.commands.launch --machine_rank "$SLURM_NODEID" "$@"' "$python" \
     --config_file launch/accelerate/multi_machine.yaml --num_machines "$nodes" --num_processes "$processes" \
     --main_process_ip "$main_host" --main_process_port "$main_port" -m colornet.train "$@" || code=$?
 
-# The launcher turns the processes' exit code 75 into 1; the marker says that they were stopped and want to go on.
+# The launcher turns the processes' exit code 75 into 1. The marker says that the run was stopped and can be resumed.
 if [ -e "$run_dir/preempted" ]; then
     scontrol requeue "$SLURM_JOB_ID"
 fi

@@ -12,27 +12,27 @@ from typing import Any
 
 import pytest
 
-from benchmarks.ablation.options import AblationConfig
+from benchmarks.ablation.options import AblationOptions
 from benchmarks.ablation.tables import format_table
 from benchmarks.core.record import modernized
 from benchmarks.core.tables import table_markdown
-from benchmarks.evaluator.options import EvaluatorConfig
-from benchmarks.evaluator.validate_options import ValidateConfig
-from benchmarks.growth.options import GrowthConfig
+from benchmarks.evaluator.options import EvaluatorOptions
+from benchmarks.evaluator.validate_options import ValidateOptions
+from benchmarks.growth.options import GrowthOptions
 from benchmarks.growth.report import format_tables as format_growth
-from benchmarks.inference.options import InferenceConfig
-from benchmarks.photos.options import PhotosConfig
+from benchmarks.inference.options import InferenceOptions
+from benchmarks.photos.options import PhotosOptions
 from benchmarks.photos.report import format_tables as format_photo_tables
 from benchmarks.quality.diversity import format_diversity
-from benchmarks.quality.options import QualityConfig
+from benchmarks.quality.options import QualityOptions
 from benchmarks.quality.report.sepia import cast_table
-from benchmarks.release.options import ReleaseConfig
-from benchmarks.report import ReportConfig
+from benchmarks.release.options import ReleaseOptions
+from benchmarks.report import ReportOptions
 from benchmarks.scaling.legacy_report import format_tables
-from benchmarks.scaling.options import ScalingConfig
-from benchmarks.speedrun.options import SpeedrunConfig
+from benchmarks.scaling.options import ScalingOptions
+from benchmarks.speedrun.options import SpeedrunOptions
 from benchmarks.speedrun.report import speedrun_table
-from benchmarks.throughput.options import ThroughputConfig
+from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.options import format_table as format_throughput
 from colornet.colorize import ColorizeConfig
 from colornet.config import TrainConfig
@@ -354,18 +354,18 @@ def test_options_exist(page: str) -> None:
         ColorizeConfig,
         ExportConfig,
         DemoConfig,
-        QualityConfig,
-        PhotosConfig,
-        ThroughputConfig,
-        InferenceConfig,
-        SpeedrunConfig,
-        ScalingConfig,
-        GrowthConfig,
-        ReportConfig,
-        EvaluatorConfig,
-        ValidateConfig,
-        AblationConfig,
-        ReleaseConfig,
+        QualityOptions,
+        PhotosOptions,
+        ThroughputOptions,
+        InferenceOptions,
+        SpeedrunOptions,
+        ScalingOptions,
+        GrowthOptions,
+        ReportOptions,
+        EvaluatorOptions,
+        ValidateOptions,
+        AblationOptions,
+        ReleaseOptions,
     )
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
     known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir", "--no-open"}

@@ -20,7 +20,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.ablation.curves import draw
-from benchmarks.ablation.options import AblationConfig, Run
+from benchmarks.ablation.options import AblationOptions, Run
 from benchmarks.ablation.tables import format_table
 from benchmarks.baselines.reference_rows import reference_rows
 from benchmarks.core.timing import flops_of
@@ -43,7 +43,7 @@ _BATCH = 500  # images of the floors that are scored at a time, as in the traini
 _COUNTED = 16  # images of the step whose operations are counted
 
 
-def ablate(config: AblationConfig, plan: dict[str, Any], runs: list[Run], wanted: set[str]) -> None:
+def ablate(config: AblationOptions, plan: dict[str, Any], runs: list[Run], wanted: set[str]) -> None:
     """Train those of the wanted variants that are not finished, then measure, print and write what there is."""
     waiting = [run for run in runs if not _finished(run) and run.variant in wanted]
     if config.train and waiting:
@@ -67,12 +67,12 @@ def ablate(config: AblationConfig, plan: dict[str, Any], runs: list[Run], wanted
     print(f"{table}\n\nWritten to {config.out}: ablation.json, ablation.md, curves.png")
 
 
-def _problem(config: AblationConfig, run: Run) -> Path:
+def _problem(config: AblationOptions, run: Run) -> Path:
     """Name the file that says why a run failed."""
     return config.out / "logs" / f"{run.name}.failed"
 
 
-def _train(config: AblationConfig, runs: list[Run]) -> None:
+def _train(config: AblationOptions, runs: list[Run]) -> None:
     """Train runs, some side by side; leave a sentence in the file `_problem` of each that failed."""
     logs = config.out / "logs"
     logs.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def _finished(run: Run) -> bool:
 
 
 def _record(
-    config: AblationConfig, plan: dict[str, Any], runs: dict[str, Run], failures: dict[str, str]
+    config: AblationOptions, plan: dict[str, Any], runs: dict[str, Run], failures: dict[str, str]
 ) -> dict[str, Any]:
     accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
     floors, data = _floors(config, accelerator)
@@ -167,7 +167,7 @@ def _record(
     }
 
 
-def _floors(config: AblationConfig, accelerator: Accelerator) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
+def _floors(config: AblationOptions, accelerator: Accelerator) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
     """Score the rows that need no model on the validation images; return them and what the images are."""
     cache_dir = Path(config.cache_dir) if config.cache_dir else None
     dataset = load_dataset(config.data, image_size=config.image_size, cache_dir=cache_dir, progress=True)

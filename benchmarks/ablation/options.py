@@ -23,13 +23,13 @@ from colornet.errors import InputError, exiting_on_errors
 from colornet.presets import PRESETS
 from colornet.train import parse
 
-__all__ = ["AblationConfig", "Run", "check", "main", "read_plan"]
+__all__ = ["AblationOptions", "Run", "check", "main", "read_plan"]
 
 PLAN = Path(__file__).with_name("ablation.json")
 
 
 @dataclass(frozen=True)
-class AblationConfig:
+class AblationOptions:
     """Which variants are trained and at which size; what is None is as in their presets."""
 
     out: Path  # folder of the runs and their logs, of ablation.json, ablation.md and curves.png
@@ -70,7 +70,7 @@ class Run(NamedTuple):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, train what is missing and write the comparison; mistakes exit with code 2."""
     with exiting_on_errors(quiet=False):
-        config = tyro.cli(AblationConfig, args=arguments, prog="python -m benchmarks ablation", description=__doc__)
+        config = tyro.cli(AblationOptions, args=arguments, prog="python -m benchmarks ablation", description=__doc__)
         plan, runs, wanted = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.ablation.measure import ablate
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ablate(config, plan, runs, wanted)
 
 
-def check(config: AblationConfig) -> tuple[dict[str, Any], list[Run], set[str]]:
+def check(config: AblationOptions) -> tuple[dict[str, Any], list[Run], set[str]]:
     """Raise `InputError` for whatever would stop the ablation; name on stderr what it has to leave out.
 
     Return the plan, all its runs, origins first, and the variants that are to be trained.
@@ -149,9 +149,9 @@ def read_plan(path: Path) -> dict[str, Any]:
     return plan
 
 
-def _run(config: AblationConfig, name: str, variant: dict[str, Any], seed: int) -> Run:
+def _run(config: AblationOptions, name: str, variant: dict[str, Any], seed: int) -> Run:
     preset = PRESETS[variant["preset"]][1]
-    shared = {field.name for field in fields(AblationConfig)} & {field.name for field in fields(TrainConfig)}
+    shared = {field.name for field in fields(AblationOptions)} & {field.name for field in fields(TrainConfig)}
     values = {option: value for option in sorted(shared) if (value := getattr(config, option)) is not None}
     values |= variant.get("options", {})
     for option, factor in variant.get("factors", {}).items():

@@ -1,19 +1,39 @@
-"""Checks that the benchmarks share: each raises `InputError`, imports no torch and writes no file."""
+"""Checks of options that benchmarks share: each raises `InputError`, imports no torch and writes no file."""
 
 from __future__ import annotations
 
+import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from colornet.errors import InputError
 
-__all__ = ["check_alone", "check_out", "option"]
+__all__ = ["check_alone", "check_fp16", "check_least", "check_out", "check_out_folder", "option"]
 
 
 def check_alone(what: str) -> None:
     """Refuse to be one of several processes that a launcher started; `what` says how many it takes."""
     if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
         raise InputError(f"{processes} processes were launched: {what}, start it without them.")
+
+
+def check_least(options: Any, **least: float) -> None:
+    """Refuse fields below the least value of each; None is let pass, a tuple needs at least one value, all checked."""
+    for name, low in least.items():
+        value = getattr(options, name)
+        if value == ():
+            raise InputError(f"{option(name)} is empty: name at least one.")
+        for number in value if isinstance(value, tuple) else (value,):
+            if number is not None and not low <= number < math.inf:
+                raise InputError(f"{option(name)} is {number:g}: it must be at least {low:g}.")
+
+
+def check_fp16(options: Any) -> None:
+    """Refuse fp16 where the options ask for the CPU."""
+    if options.mixed_precision == "fp16" and options.cpu:
+        raise InputError("--mixed-precision fp16 needs a GPU: choose bf16, no or auto.")
 
 
 def check_out(out: Path | None, *, plot: bool = False) -> None:
@@ -29,6 +49,15 @@ def check_out(out: Path | None, *, plot: bool = False) -> None:
         if out.suffix == ".png":
             raise InputError(f"--out {out} is the name of the plot: give that of the JSON file.")
         check_out(out.with_suffix(".png"))
+
+
+def check_out_folder(out: Path, files: Sequence[str] = ()) -> None:
+    """Refuse a folder that is a file or that holds one of `files` already."""
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file: choose a folder.")
+    for name in files:
+        if (out / name).exists():
+            raise InputError(f"--out {out} already holds {name}: choose another folder or remove it.")
 
 
 def option(name: str) -> str:

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.throughput.options import ThroughputConfig
+from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.timing import Case, build_step, release
 from colornet.config import TrainConfig
 from colornet.data import Dataset
@@ -37,7 +37,7 @@ _OVER_LIMIT = 3  # exit code of the fresh process
 _LOOKS = 0.01  # seconds between its looks at its memory
 
 
-def check_memory(options: ThroughputConfig, device: torch.device) -> None:
+def check_memory(options: ThroughputOptions, device: torch.device) -> None:
     """Raise `InputError` where the largest batch was asked for but nothing can say what fits."""
     if not options.find_batch or device.type == "cuda":
         return
@@ -56,7 +56,7 @@ def check_memory(options: ThroughputConfig, device: torch.device) -> None:
         )
 
 
-def find_batch(case: Case, options: ThroughputConfig) -> dict[str, Any]:
+def find_batch(case: Case, options: ThroughputOptions) -> dict[str, Any]:
     """Search the largest batch size of a case; return it, None if not even two images fit, and all that was tried."""
     limit = None if options.memory_limit is None else int(options.memory_limit * 2**30)
     tries: dict[int, int | None] = {}

@@ -1,31 +1,23 @@
-"""Tables of any kind: laid out once by the section that shows them, and written twice, as HTML and as Markdown."""
+"""The one `Table` and the one set of number formats: terminal, Markdown and HTML show the same cells."""
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
 
-__all__ = [
-    "DASH",
-    "Cell",
-    "Line",
-    "Table",
-    "decimals_for",
-    "escape_markdown",
-    "format_number",
-    "format_precision",
-    "table_html",
-    "table_markdown",
-]
+__all__ = ["DASH", "Cell", "Line", "Table", "decimals_for", "escape_markdown", "format_digits", "format_mean",
+           "format_number", "format_percent", "format_precision", "format_spread", "headings"]  # fmt: skip
 
 DASH = "–"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A number as it is written; `note` is the number of the footnote that says why there is none, or more of it."""
+    """A value as it is shown; `note` is the number of the footnote that explains it, `tip` is its tooltip in HTML."""
 
     text: str
     bold: bool = False
@@ -35,27 +27,76 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a table; what is not `ranked` is set apart from what is compared."""
+    """A row of a table; one that is not `ranked`, such as a baseline, is set apart. A `group` of rows has a title."""
 
     name: Cell
-    cells: list[Cell]
+    cells: Sequence[Cell]
     ranked: bool = True
     group: str = ""
 
 
 @dataclass(frozen=True)
 class Table:
-    """A table before it is HTML or Markdown."""
+    """Rows of cells below headings, the first of which stands above the names; footnotes are numbered from 1.
+
+    `words` are the columns whose cells are words, by the text of their headings: they are aligned left.
+    """
 
     title: str
-    headings: list[Cell]  # the first of them above the names
-    lines: list[Line]
-    notes: list[str] = field(default_factory=list)  # footnotes, numbered from 1
+    headings: Sequence[Cell]
+    lines: Sequence[Line]
+    notes: Sequence[str] = field(default_factory=list)
+    words: frozenset[str] = frozenset()
+
+    def to_text(self) -> str:
+        """Return the table for a terminal: Markdown with padded columns, without its title."""
+        rows = [[cell.text + (f" [{cell.note}]" if cell.note else "") for cell in row] for row in self._rows()]
+        widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
+        left = [self._is_left(index) for index in range(len(self.headings))]
+        rule = ["-" * w if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)]
+        padded = [
+            [text.ljust(w) if is_left else text.rjust(w) for text, w, is_left in zip(row, widths, left, strict=True)]
+            for row in rows
+        ]
+        lines = [f"| {' | '.join(row)} |" for row in (padded[0], rule, *padded[1:])]
+        return "\n".join(lines + [f"[{number}] {note}" for number, note in enumerate(self.notes, start=1)])
+
+    def to_markdown(self) -> str:
+        """Return the table as Markdown without its title; the names of unranked rows are in italics."""
+
+        def text_of(cell: Cell, mark: str = "") -> str:
+            mark = "**" if cell.bold else mark
+            text = f"{mark}{escape_markdown(cell.text)}{mark}" if cell.text else ""
+            return text + (f"<sup>{cell.note}</sup>" if cell.note else "")
+
+        rows = [
+            [text_of(heading) for heading in self.headings],
+            ["---" if self._is_left(index) else "---:" for index in range(len(self.headings))],
+            *([text_of(line.name, "" if line.ranked else "*"), *map(text_of, line.cells)] for line in self.lines),
+        ]
+        notes = [f"<sup>{number}</sup> {escape_markdown(note)}" for number, note in enumerate(self.notes, start=1)]
+        return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "".join(f"\n\n{note}" for note in notes)
+
+    def _rows(self) -> list[list[Cell]]:
+        return [[*self.headings], *([line.name, *line.cells] for line in self.lines)]
+
+    def _is_left(self, index: int) -> bool:
+        return index == 0 or self.headings[index].text in self.words
 
 
-def format_number(value: float, decimals: int) -> str:
-    """Write a number with a true minus sign and without a negative zero."""
-    return f"{round(value, decimals) + 0.0:,.{decimals}f}".replace("-", "−")
+def headings(texts: Sequence[str], tips: Mapping[str, str] | None = None) -> list[Cell]:
+    """Return cells for headings, with the tooltips of those that have one."""
+    return [Cell(text, tip=(tips or {}).get(text, "")) for text in texts]
+
+
+# Numbers
+
+
+def format_number(value: float | None, decimals: int, unit: float = 1.0) -> str:
+    """Format a number, in multiples of `unit`, with a true minus sign and without a negative zero; a dash for None."""
+    if value is None:
+        return DASH
+    return f"{round(value / unit, decimals) + 0.0:,.{decimals}f}".replace("-", "−")
 
 
 def decimals_for(value: float, digits: int = 3) -> int:
@@ -63,51 +104,36 @@ def decimals_for(value: float, digits: int = 3) -> int:
     return max(0, digits - 1 - (math.floor(math.log10(value)) if value else 0))
 
 
+def format_digits(value: float | None, digits: int = 3, unit: float = 1.0) -> str:
+    """Format a number that is not negative with that many digits, or all of its integer part; a dash for None."""
+    return DASH if value is None else format_number(value / unit, decimals_for(value / unit, digits))
+
+
+def format_percent(share: float | None, decimals: int = 0) -> str:
+    """Format a share as a percentage; a dash for None."""
+    return DASH if share is None else f"{format_number(100 * share, decimals)} %"
+
+
+def format_spread(values: Mapping[str, float] | None, decimals: int) -> str:
+    """Format a median with its 10th and 90th percentiles, keys "median", "p10" and "p90"; a dash for None."""
+    if values is None:
+        return DASH
+    return "{} ({}–{})".format(*(format_number(values[key], decimals) for key in ("median", "p10", "p90")))
+
+
+def format_mean(value: Mapping[str, Any] | None, decimals: int) -> str:
+    """Format a mean with its standard deviation if it has one, keys "mean" and "sd"; a dash for None."""
+    if value is None:
+        return DASH
+    mean = format_number(value["mean"], decimals)
+    return mean if value.get("sd") is None else f"{mean} ± {format_number(value['sd'], decimals)}"
+
+
 def format_precision(precision: str | None) -> str:
-    """Write a precision as people say it; a dash for None."""
+    """Name a mixed precision, where "no" is fp32; a dash for None."""
     return {"no": "fp32", None: DASH}.get(precision) or str(precision)
 
 
-def table_html(table: Table) -> str:
-    """Write a table as HTML in a container that scrolls where it is too wide."""
-
-    def cell(c: Cell, element: str = "td") -> str:
-        mean, plus_minus, sd = c.text.partition(" ± ")
-        text = escape(mean) + (f' <span class="sd">± {escape(sd)}</span>' if plus_minus else "")
-        text = f"<strong>{text}</strong>" if c.bold else text
-        tip = f' title="{escape(c.tip)}"' if c.tip else ""
-        return f"<{element}{tip}>{text}{f'<sup>{c.note}</sup>' if c.note else ''}</{element.split()[0]}>"
-
-    body, group = [], ""
-    for line in table.lines:
-        if line.group != group:
-            group = line.group
-            body.append(f'<tr class="group"><th colspan="{len(table.headings)}"><span>{escape(group)}</span></th></tr>')
-        cells = cell(line.name, 'th scope="row"') + "".join(map(cell, line.cells))
-        body.append(f"<tr{'' if line.ranked else ' class=apart'}>{cells}</tr>")
-    head = "".join(cell(heading, 'th scope="col"') for heading in table.headings)
-    notes = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
-    parts = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    return f'<div class="scroll" tabindex="0">{parts}</div>' + (f'<ol class="notes">{notes}</ol>' if notes else "")
-
-
-def table_markdown(table: Table) -> str:
-    """Write a table as Markdown, what is set apart in italics."""
-
-    def cell(c: Cell, mark: str = "") -> str:
-        mark = "**" if c.bold else mark
-        text = f"{mark}{escape_markdown(c.text)}{mark}" if c.text else ""
-        return text + (f"<sup>{c.note}</sup>" if c.note else "")
-
-    rows = [
-        [cell(heading) for heading in table.headings],
-        ["---", *["---:"] * (len(table.headings) - 1)],
-        *([cell(line.name, "" if line.ranked else "*"), *map(cell, line.cells)] for line in table.lines),
-    ]
-    notes = [f"<sup>{number}</sup> {escape_markdown(note)}" for number, note in enumerate(table.notes, start=1)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "".join(f"\n\n{note}" for note in notes)
-
-
 def escape_markdown(text: str) -> str:
-    """Write text that comes from files such that Markdown shows it as it is."""
+    """Escape text from files so that Markdown shows it as it is."""
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", escape(text, quote=False)).replace("\n", " ")

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.evaluator.ceiling_options import CeilingConfig
-from benchmarks.evaluator.options import EvaluatorConfig
+from benchmarks.evaluator.ceiling_options import CeilingOptions
+from benchmarks.evaluator.options import EvaluatorOptions
 from benchmarks.evaluator.recipe import fit_statistics, labeled_cifar10, optimize
 from colornet.config import TrainConfig
 from colornet.evaluation.loop import gray_floor
@@ -49,7 +49,7 @@ class GrayReader(nn.Module):
         return self.body.classes(pooled), self.mean + self.std * self.colorfulness(pooled).float().squeeze(1)
 
 
-def study(config: CeilingConfig) -> None:
+def study(config: CeilingOptions) -> None:
     """Train on the training images, ask about the others, print the answers' errors and write them to `config.out`."""
     precision = choose_precision(TrainConfig(mixed_precision=config.mixed_precision, cpu=config.cpu))
     device = torch.device("cuda" if torch.cuda.is_available() and not config.cpu else "cpu")
@@ -81,8 +81,8 @@ def study(config: CeilingConfig) -> None:
     print(f"Written to {config.out}.")
 
 
-def _train(network: GrayReader, config: CeilingConfig, images: Tensor, labels: Tensor, *, bf16: bool) -> None:
-    recipe = EvaluatorConfig(
+def _train(network: GrayReader, config: CeilingOptions, images: Tensor, labels: Tensor, *, bf16: bool) -> None:
+    recipe = EvaluatorOptions(
         out=config.out, epochs=config.epochs, batch_size=config.batch_size, lr=config.lr, seed=config.seed
     )
 

@@ -19,11 +19,11 @@ from benchmarks.core.checks import check_alone, check_out
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
-__all__ = ["CeilingConfig", "main"]
+__all__ = ["CeilingOptions", "main"]
 
 
 @dataclass(frozen=True)
-class CeilingConfig:
+class CeilingOptions:
     """The network that answers, and how it is trained."""
 
     out: Path  # JSON file for the answers' errors; must not exist yet
@@ -41,7 +41,7 @@ class CeilingConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
     with exiting_on_errors(quiet=False):
-        config = tyro.cli(CeilingConfig, args=arguments, prog="python -m benchmarks ceiling", description=__doc__)
+        config = tyro.cli(CeilingOptions, args=arguments, prog="python -m benchmarks ceiling", description=__doc__)
         check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.evaluator.ceiling import study
@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         study(config)
 
 
-def check(config: CeilingConfig) -> None:
+def check(config: CeilingOptions) -> None:
     """Raise `InputError` for whatever would stop the training."""
     check_alone("what gray tells is measured in one")
     if config.epochs <= 0 or config.batch_size < 2:

@@ -20,13 +20,13 @@ from benchmarks.core.checks import check_alone
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
-__all__ = ["EvaluatorConfig", "main"]
+__all__ = ["EvaluatorOptions", "main"]
 
 SIZE = 32  # pixels
 
 
 @dataclass(frozen=True)
-class EvaluatorConfig:
+class EvaluatorOptions:
     """How an evaluator is trained."""
 
     out: Path  # folder for cifar10-NAME.safetensors and cifar10-NAME.json; must not hold them yet
@@ -50,7 +50,7 @@ class EvaluatorConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
     with exiting_on_errors(quiet=False):
-        config = tyro.cli(EvaluatorConfig, args=arguments, prog="python -m benchmarks evaluator", description=__doc__)
+        config = tyro.cli(EvaluatorOptions, args=arguments, prog="python -m benchmarks evaluator", description=__doc__)
         check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.evaluator.train import train_evaluator
@@ -58,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         train_evaluator(config)
 
 
-def check(config: EvaluatorConfig) -> None:
+def check(config: EvaluatorOptions) -> None:
     """Raise `InputError` for whatever would stop the training."""
     check_alone("an evaluator is trained in one")
     if config.epochs <= 0 or not 0 <= config.wrong < 1:

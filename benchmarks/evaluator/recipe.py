@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from tqdm import tqdm
 
-from benchmarks.evaluator.options import EvaluatorConfig
+from benchmarks.evaluator.options import EvaluatorOptions
 from colornet.data import Dataset, load_dataset
 from colornet.data.loader import random_flip, random_shift
 from colornet.data.splits import Labels
@@ -36,7 +36,7 @@ def labeled_cifar10(data: str, cache_dir: Path | None) -> tuple[Dataset, Labels]
     return dataset, dataset.labels
 
 
-def optimize(network: nn.Module, config: EvaluatorConfig, images: Tensor, labels: Tensor, loss_of: LossOf) -> None:
+def optimize(network: nn.Module, config: EvaluatorOptions, images: Tensor, labels: Tensor, loss_of: LossOf) -> None:
     """Train a network by the evaluator's recipe on uint8 images (N, 3, H, W) and their classes (N,)."""
     steps = math.ceil(config.epochs * len(images) / config.batch_size)
     shifts: list[Tensor] = []
@@ -90,7 +90,7 @@ def fit_statistics(network: nn.Module, images: Tensor, batch_size: int = 500) ->
 
 
 def _batches(
-    images: Tensor, labels: Tensor, config: EvaluatorConfig, rng: np.random.Generator, steps: int
+    images: Tensor, labels: Tensor, config: EvaluatorOptions, rng: np.random.Generator, steps: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield shuffled, flipped and shifted images (B, 3, H, W) with their classes (B,), epoch after epoch.
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.evaluator.options import EvaluatorConfig
+from benchmarks.evaluator.options import EvaluatorOptions
 from benchmarks.evaluator.recipe import fit_statistics, labeled_cifar10, optimize
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 from colornet.config import TrainConfig
@@ -29,7 +29,7 @@ DEGRADED = 0.25  # share of the images that are degraded
 ERROR_UNIT = 10.0  # of the errors of color that the network learns, in units of CIELAB
 
 
-def train_evaluator(config: EvaluatorConfig) -> None:
+def train_evaluator(config: EvaluatorOptions) -> None:
     """Train on the training images and write the network, its accuracy and its origin to `config.out`."""
     precision = choose_precision(TrainConfig(mixed_precision=config.mixed_precision, cpu=config.cpu))
     device = torch.device("cuda" if torch.cuda.is_available() and not config.cpu else "cpu")
@@ -66,7 +66,7 @@ def train_evaluator(config: EvaluatorConfig) -> None:
     write_json(file.with_suffix(".json"), record)
 
 
-def _train(network: Cifar10Classifier, config: EvaluatorConfig, images: Tensor, labels: Tensor, *, bf16: bool) -> None:
+def _train(network: Cifar10Classifier, config: EvaluatorOptions, images: Tensor, labels: Tensor, *, bf16: bool) -> None:
     wrong = round(config.wrong * config.batch_size)
 
     def loss_of(batch: Tensor, classes: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:

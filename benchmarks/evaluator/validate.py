@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from benchmarks.baselines.reference_rows import reference_rows
 from benchmarks.evaluator.train import adjust_chroma
-from benchmarks.evaluator.validate_options import ValidateConfig
+from benchmarks.evaluator.validate_options import ValidateOptions
 from colornet.color import lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_uint8
 from colornet.data import Dataset, load_dataset
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
@@ -47,7 +47,7 @@ AXES = {
 }
 
 
-def validate(config: ValidateConfig) -> None:
+def validate(config: ValidateOptions) -> None:
     """Measure every evaluator on every spoiled set and every row; write the numbers and their picture."""
     matplotlib.use("Agg")
     accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
@@ -114,7 +114,7 @@ def monotone(values: list[float]) -> bool:
     return all(before < after for before, after in itertools.pairwise(values))
 
 
-def _evaluators(config: ValidateConfig) -> dict[str, tuple[Cifar10Classifier, dict[str, Any]]]:
+def _evaluators(config: ValidateOptions) -> dict[str, tuple[Cifar10Classifier, dict[str, Any]]]:
     """Load the shipped evaluators and those that were named: networks and what is known of them."""
     found = {name: (load_evaluator(name), evaluator_card(name)) for name in SHIPPED}
     for path in config.evaluators:
@@ -125,7 +125,7 @@ def _evaluators(config: ValidateConfig) -> dict[str, tuple[Cifar10Classifier, di
 
 
 def _sets(
-    config: ValidateConfig, images: Tensor, dataset: Dataset, accelerator: Accelerator
+    config: ValidateOptions, images: Tensor, dataset: Dataset, accelerator: Accelerator
 ) -> Iterator[tuple[str, Callable[[], Tensor]]]:
     """Yield the name of every set of images and what makes it."""
     for sweep, amounts in SWEEPS.items():

@@ -18,11 +18,11 @@ from colornet.config import load_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
-__all__ = ["ValidateConfig", "main"]
+__all__ = ["ValidateOptions", "main"]
 
 
 @dataclass(frozen=True)
-class ValidateConfig:
+class ValidateOptions:
     """Which evaluators are validated, on which images."""
 
     out: Path  # folder for validation.json and validation.png; must not hold them yet
@@ -38,7 +38,7 @@ class ValidateConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and validate; mistakes of the user end in one sentence and exit code 2."""
     with exiting_on_errors(quiet=False):
-        config = tyro.cli(ValidateConfig, args=arguments, prog="python -m benchmarks validate", description=__doc__)
+        config = tyro.cli(ValidateOptions, args=arguments, prog="python -m benchmarks validate", description=__doc__)
         check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.evaluator.validate import validate
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         validate(config)
 
 
-def check(config: ValidateConfig) -> None:
+def check(config: ValidateOptions) -> None:
     """Raise `InputError` for whatever would stop the validation."""
     check_alone("evaluators are validated in one")
     for name in ("batch_size", "images"):

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from benchmarks.core.memory import STATUS, peak_memory
 from benchmarks.core.timing import time_steps
 from benchmarks.growth.dataset import cool, images_of, warm, write_images
-from benchmarks.growth.options import GrowthConfig, train_config
+from benchmarks.growth.options import GrowthOptions, train_config
 from benchmarks.throughput.measure import describe_data
 from benchmarks.throughput.timing import Case, release, start_accelerator
 from colornet.config import TrainConfig
@@ -63,7 +63,7 @@ class Point:
     cold: bool = False
 
 
-def measure(options: GrowthConfig) -> dict[str, Any]:
+def measure(options: GrowthOptions) -> dict[str, Any]:
     """Measure all points in turns and return the record that the JSON file is to hold."""
     device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
@@ -100,7 +100,7 @@ def measure(options: GrowthConfig) -> dict[str, Any]:
     }
 
 
-def plan_points(options: GrowthConfig, device: torch.device, size: int) -> dict[tuple[int, int], list[Point]]:
+def plan_points(options: GrowthOptions, device: torch.device, size: int) -> dict[tuple[int, int], list[Point]]:
     """List what is measured with each (width, batch): one point, but of the base the growing data sets, too.
 
     `size` is that of an image, in bytes.
@@ -122,7 +122,7 @@ def plan_points(options: GrowthConfig, device: torch.device, size: int) -> dict[
 
 
 def run_round(
-    options: GrowthConfig,
+    options: GrowthOptions,
     plan: dict[tuple[int, int], list[Point]],
     loaded: Dataset,
     path: Path,
@@ -155,7 +155,7 @@ def settled(config: TrainConfig, device: torch.device) -> TrainConfig:
     return dataclasses.replace(config, **values)
 
 
-def take_turn(trainer: Trainer, point: Point, options: GrowthConfig, path: Path) -> dict[str, Any]:
+def take_turn(trainer: Trainer, point: Point, options: GrowthOptions, path: Path) -> dict[str, Any]:
     """Train some steps on the images of a point, then only load as many."""
     device, config = trainer.accelerator.device, trainer.config
     if point.cold:
@@ -235,7 +235,7 @@ def describe(
     }
 
 
-def _beside(options: GrowthConfig) -> Path | None:
+def _beside(options: GrowthOptions) -> Path | None:
     """Return the folder in which the file of images is made for a while: that of --out, if it is there."""
     return options.out.parent if options.out is not None and options.out.parent.is_dir() else None
 

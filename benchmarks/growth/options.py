@@ -21,11 +21,11 @@ from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 from colornet.presets import PRESETS
 
-__all__ = ["GrowthConfig", "main", "train_config"]
+__all__ = ["GrowthOptions", "main", "train_config"]
 
 
 @dataclass(frozen=True)
-class GrowthConfig:
+class GrowthOptions:
     """What grows, from where, and how often it is timed."""
 
     preset: str = "ae"  # preset of colornet.train
@@ -55,7 +55,7 @@ class GrowthConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, measure, print the tables and write the JSON; mistakes of the user exit with code 2."""
     with exiting_on_errors(quiet=False):
-        config = tyro.cli(GrowthConfig, args=arguments, prog="python -m benchmarks growth", description=__doc__)
+        config = tyro.cli(GrowthOptions, args=arguments, prog="python -m benchmarks growth", description=__doc__)
         check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.growth.measure import measure
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"\nWritten to {config.out}\nand {draw(record, config.out.with_suffix('.png'))}")
 
 
-def train_config(config: GrowthConfig, width: int, batch_size: int) -> TrainConfig:
+def train_config(config: GrowthOptions, width: int, batch_size: int) -> TrainConfig:
     """Return the preset as it would train at a width and with a batch."""
     return sized_preset(
         config.preset,
@@ -84,7 +84,7 @@ def train_config(config: GrowthConfig, width: int, batch_size: int) -> TrainConf
     )
 
 
-def check(config: GrowthConfig) -> None:
+def check(config: GrowthOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("growth is measured in one")
     if config.preset not in PRESETS:

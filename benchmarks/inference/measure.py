@@ -1,4 +1,4 @@
-"""The ways to color a set of images that `inference` times in turns, and what it writes down."""
+"""The variants of coloring a set of images that `inference` times, interleaved, and what it writes down."""
 
 from __future__ import annotations
 
@@ -14,34 +14,35 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from benchmarks.core.device import choose_device
+from benchmarks.core.record import Record, start_record
 from benchmarks.core.stopwatch import Stopwatch
-from benchmarks.inference.options import InferenceConfig
+from benchmarks.inference.options import InferenceOptions
 from colornet.color import ColorSpace, to_float, to_uint8
 from colornet.data import load_dataset
 from colornet.inference.colorizer import Colorizer
 from colornet.models.build import color_space
 from colornet.runs.pretrained import find_model
-from colornet.runs.provenance import provenance
 from colornet.runs.run import load_run
 from colornet.training.accelerator import keep_freed_memory
 
-__all__ = ["Way", "build_ways", "measure"]
+__all__ = ["Variant", "build_variants", "measure"]
 
 METHOD = {
     "loop": "for each image: ColorSpace.encode, the network in fp32 on a batch of one, ColorSpace.decode, 8 bits; "
     "torch.no_grad, layout and precision as PyTorch has them unless asked; uint8 images on the device in, and out",
     "eager": "the same on batches",
     "Colorizer": "Colorizer.colorize of a batch of uint8 images; it also makes colors paler that sRGB cannot show",
-    "timing": "seconds of a pass over all images, a pass of each way in turn; images_per_second has the median and the "
-    "percentiles 10 and 90 over the passes, and ratio_to_loop is the median of the ratios within a turn",
-    "memory": "keep_freed_memory for all ways on a CPU, the loop among them",
+    "timing": "seconds of a pass over all images, a pass of each variant in turn; images_per_second has the median and "
+    "the percentiles 10 and 90 over the passes, and ratio_to_loop is the median of the ratios within a turn",
+    "memory": "keep_freed_memory for all variants on a CPU, the loop among them",
     "difference": "absolute differences of 8-bit sRGB values between Colorizer in bf16 and in fp32 on these images",
 }
 
 
 @dataclasses.dataclass(frozen=True)
-class Way:
-    """A way to color images: `colorize` maps uint8 (n, 3, H, W) to that kind, `batch_size` images at a time."""
+class Variant:
+    """A variant of coloring images: `colorize` maps uint8 (n, 3, H, W) to that kind, `batch_size` images at a time."""
 
     name: str
     precision: str
@@ -53,16 +54,16 @@ class Way:
         return torch.cat([self.colorize(batch) for batch in images.split(self.batch_size)])
 
 
-def build_ways(options: InferenceConfig, device: torch.device) -> list[Way]:
-    """Load the model for each way, the loop first."""
+def build_variants(options: InferenceOptions, device: torch.device) -> list[Variant]:
+    """Load the model for each variant, the loop first."""
     config, network = load_run(find_model(options.model))
     plain = eager(copy.deepcopy(network).to(device).to(memory_format=torch.contiguous_format), color_space(config))
     colorizers = {name: Colorizer.load(options.model, device, bf16=name == "bf16") for name in ("no", "bf16")}
-    ways = [Way("loop", "no", 1, plain)]
+    variants = [Variant("loop", "no", 1, plain)]
     for size in options.batch_sizes:
-        ways.append(Way("eager", "no", size, plain))
-        ways += [Way("Colorizer", name, size, colorizer.colorize) for name, colorizer in colorizers.items()]
-    return ways
+        variants.append(Variant("eager", "no", size, plain))
+        variants += [Variant("Colorizer", name, size, colorizer.colorize) for name, colorizer in colorizers.items()]
+    return variants
 
 
 def eager(network: torch.nn.Module, space: ColorSpace) -> Callable[[Tensor], Tensor]:
@@ -76,30 +77,28 @@ def eager(network: torch.nn.Module, space: ColorSpace) -> Callable[[Tensor], Ten
     return colorize
 
 
-def measure(options: InferenceConfig) -> dict[str, Any]:
-    """Measure all ways in turns; return the record that the JSON file is to hold."""
-    device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
+def measure(options: InferenceOptions) -> Record:
+    """Measure all variants, interleaved; return the record that the JSON file is to hold."""
+    device = choose_device(options.cpu)
     config, _ = load_run(find_model(options.model))
     dataset = load_dataset(options.data, image_size=config.image_size, cache_dir=options.cache_dir, progress=True)
     images = dataset.test[: options.images].to(device)
     if device.type == "cpu":
         keep_freed_memory()
-    ways = build_ways(options, device)
-    speeds = time_in_turns(ways, images, options.passes, device)  # (passes, ways)
+    variants = build_variants(options, device)
+    speeds = time_interleaved(variants, images, options.passes, device)  # (passes, variants)
     fp32, bf16 = (
-        next(way for way in ways if (way.name, way.precision) == ("Colorizer", precision)).run(images).int()
+        next(v for v in variants if (v.name, v.precision) == ("Colorizer", precision)).run(images).int()
         for precision in ("no", "bf16")
     )
     difference = (fp32 - bf16).abs()
     weights = find_model(options.model) / "model.safetensors"
     return {
-        "kind": "inference",
-        **provenance(device),
-        "options": {name: str(v) if isinstance(v, Path) else v for name, v in dataclasses.asdict(options).items()},
+        **start_record("inference", device, options),
         "data": {"name": dataset.name, "split": "test", "images": len(images), "fingerprint": dataset.fingerprint},
         "model": {"name": Path(options.model).name, "sha256": hashlib.sha256(weights.read_bytes()).hexdigest()},
         "method": METHOD,
-        "rows": [describe(way, speeds[:, index], speeds[:, 0]) for index, way in enumerate(ways)],
+        "rows": [describe(variant, speeds[:, index], speeds[:, 0]) for index, variant in enumerate(variants)],
         "difference": {
             "largest": int(difference.max()),
             "mean": difference.float().mean().item(),
@@ -108,25 +107,27 @@ def measure(options: InferenceConfig) -> dict[str, Any]:
     }
 
 
-def time_in_turns(ways: list[Way], images: Tensor, passes: int, device: torch.device) -> np.ndarray[Any, Any]:
-    """Color the images in each way, `passes` times in turn after one that is not timed: images/s (passes, ways)."""
-    speeds = np.empty((passes + 1, len(ways)))
+def time_interleaved(
+    variants: list[Variant], images: Tensor, passes: int, device: torch.device
+) -> np.ndarray[Any, Any]:
+    """Color the images by each variant in turn, `passes` times after an untimed one: images/s (passes, variants)."""
+    speeds = np.empty((passes + 1, len(variants)))
     for turn in tqdm(range(passes + 1), unit="turn", disable=None):
-        for index, way in enumerate(ways):
+        for index, variant in enumerate(variants):
             watch = Stopwatch(device)
             with watch.running():
-                way.run(images)
+                variant.run(images)
             speeds[turn, index] = len(images) / watch.seconds
     return speeds[1:]
 
 
-def describe(way: Way, speeds: np.ndarray[Any, Any], loop: np.ndarray[Any, Any]) -> dict[str, Any]:
-    """Write down a way and its images/s (passes,), beside those of the loop."""
+def describe(variant: Variant, speeds: np.ndarray[Any, Any], loop: np.ndarray[Any, Any]) -> dict[str, Any]:
+    """Describe a variant and its images/s (passes,), beside those of the loop."""
     p10, median, p90 = (float(value) for value in np.quantile(speeds, (0.1, 0.5, 0.9)))
     return {
-        "way": way.name,
-        "precision": way.precision,
-        "batch_size": way.batch_size,
+        "way": variant.name,
+        "precision": variant.precision,
+        "batch_size": variant.batch_size,
         "images_per_second": {"median": median, "p10": p10, "p90": p90},
         "ratio_to_loop": float(np.median(speeds / loop)),
     }

@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.photos.degradations import DEFECTS, Defect, spoil
-from benchmarks.photos.options import PhotosConfig
+from benchmarks.photos.options import PhotosOptions
 from benchmarks.photos.report import format_tables
 from benchmarks.photos.upsampling_study import enlarge, join, measure_enlarging, photo, predict, reduce
 from colornet.color import lightness_input, rgb_to_lab, to_float
@@ -43,7 +43,7 @@ print(read_peak())
 """
 
 
-def study(config: PhotosConfig, models: dict[str, Path]) -> None:
+def study(config: PhotosOptions, models: dict[str, Path]) -> None:
     """Measure enlarging, scans and memory, print the tables and write everything to `config.out`."""
     accelerator = Accelerator(mixed_precision="no", cpu=config.cpu)
     dataset = load_dataset(config.data, image_size=32, cache_dir=config.cache_dir, progress=True)
@@ -77,7 +77,7 @@ def _describe(dataset: Dataset, photos: dict[str, Image.Image], count: int) -> d
 
 
 def _enlarging(
-    config: PhotosConfig, photos: dict[str, Image.Image], colorizers: dict[str, Colorizer]
+    config: PhotosOptions, photos: dict[str, Image.Image], colorizers: dict[str, Colorizer]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Measure every way to enlarge at every size: size, row and measure, each a mean over the photographs."""
     found = {}
@@ -90,7 +90,7 @@ def _enlarging(
 
 
 def _scans(
-    config: PhotosConfig,
+    config: PhotosOptions,
     images: Tensor,
     photos: dict[str, Image.Image],
     colorizers: dict[str, Colorizer],

@@ -22,11 +22,11 @@ from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 from colornet.runs.pretrained import RELEASED
 
-__all__ = ["PhotosConfig", "check", "main"]
+__all__ = ["PhotosOptions", "check", "main"]
 
 
 @dataclass(frozen=True)
-class PhotosConfig:
+class PhotosOptions:
     """Which models are measured, on which images."""
 
     out: Path  # JSON file for the results; must not exist yet
@@ -44,7 +44,7 @@ class PhotosConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and measure; mistakes of the user end in one sentence and exit code 2."""
     with exiting_on_errors(quiet=False):
-        config = tyro.cli(PhotosConfig, args=arguments, prog="python -m benchmarks photos", description=__doc__)
+        config = tyro.cli(PhotosOptions, args=arguments, prog="python -m benchmarks photos", description=__doc__)
         models = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.photos.measure import study
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         study(config, models)
 
 
-def check(config: PhotosConfig) -> dict[str, Path]:
+def check(config: PhotosOptions) -> dict[str, Path]:
     """Raise `InputError` for whatever would stop the measurement; return the folders of the models by name."""
     check_alone("photographs are measured in one")
     # The smallest photograph has 300 pixels on its shorter side.

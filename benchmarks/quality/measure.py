@@ -20,7 +20,7 @@ from benchmarks.quality.columns import COLUMNS, DISTINCT, HEADLINE
 from benchmarks.quality.diversity import format_diversity, measure_diversity, summarize_diversity
 from benchmarks.quality.exchange import gray_images, read_images, write_images
 from benchmarks.quality.failures import CATEGORIES, failures_of
-from benchmarks.quality.options import Group, QualityConfig
+from benchmarks.quality.options import Group, QualityOptions
 from benchmarks.quality.scorer import FEWEST_IMAGES, Measures
 from benchmarks.quality.summary import Result, choose_pictures, format_table, summarize_result, write_pictures
 from colornet.color import ColorSpace, lightness_input, to_gray
@@ -47,7 +47,7 @@ OTHER_GRAYS: dict[str, Gray] = {
 }
 
 
-def write_inputs(config: QualityConfig, groups: Sequence[Group], folder: Path, accelerator: Accelerator) -> None:
+def write_inputs(config: QualityOptions, groups: Sequence[Group], folder: Path, accelerator: Accelerator) -> None:
     """Write the gray inputs of the protocol as CLASS/NNNN.png, for colorizers that are no colornet run."""
     dataset = _load(config, groups, accelerator)
     images, classes = _part(dataset, config.split)
@@ -56,7 +56,7 @@ def write_inputs(config: QualityConfig, groups: Sequence[Group], folder: Path, a
         print(f"{len(images):,} gray {config.split} images of {dataset.name} written to {folder}.")
 
 
-def compare(config: QualityConfig, groups: Sequence[Group], accelerator: Accelerator) -> None:
+def compare(config: QualityOptions, groups: Sequence[Group], accelerator: Accelerator) -> None:
     """Measure every row, print the headline of the table and write everything to `config.out`."""
     torch.backends.cudnn.benchmark = True  # the shapes never change
     dataset = _load(config, groups, accelerator)
@@ -114,7 +114,7 @@ def compare(config: QualityConfig, groups: Sequence[Group], accelerator: Acceler
     print(f"\nWritten to {config.out}: quality.json, quality.md, quality.png, quality.safetensors")
 
 
-def _load(config: QualityConfig, groups: Sequence[Group], accelerator: Accelerator) -> Dataset:
+def _load(config: QualityOptions, groups: Sequence[Group], accelerator: Accelerator) -> Dataset:
     with accelerator.local_main_process_first():
         return load_dataset(
             config.data or groups[0].config.data,
@@ -130,7 +130,7 @@ def _part(dataset: Dataset, split: str) -> tuple[Tensor, Tensor | None]:
 
 
 def _measure_rows(
-    config: QualityConfig,
+    config: QualityOptions,
     groups: Sequence[Group],
     accelerator: Accelerator,
     dataset: Dataset,
@@ -176,7 +176,7 @@ def _classes(dataset: Dataset, split: str) -> tuple[Tensor | None, tuple[str, ..
 
 
 def _measure_group(
-    group: Group, config: QualityConfig, accelerator: Accelerator, images: Tensor, measures: Measures, bar: tqdm[None]
+    group: Group, config: QualityOptions, accelerator: Accelerator, images: Tensor, measures: Measures, bar: tqdm[None]
 ) -> list[Result]:
     """Measure the runs of a group on the protocol's input and, if that is not their own gray, on theirs, too."""
     inputs: dict[str, tuple[Kind, Gray]] = {group.name: ("model", lightness_input)}

@@ -23,11 +23,11 @@ from colornet.errors import InputError, exiting_on_errors
 from colornet.presets import PRESETS
 from colornet.runs.pretrained import RELEASED, find_model
 
-__all__ = ["Group", "QualityConfig", "check", "group_runs", "main"]
+__all__ = ["Group", "QualityOptions", "check", "group_runs", "main"]
 
 
 @dataclass(frozen=True)
-class QualityConfig:
+class QualityOptions:
     """What is compared, on which images, with which networks."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()  # folders of runs, or names of released models
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     quiet = os.environ.get("RANK", "0") != "0"
     prog = "python -m benchmarks quality"
     with exiting_on_errors(quiet=quiet):
-        config = tyro.cli(QualityConfig, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
+        config = tyro.cli(QualityOptions, args=arguments, prog=prog, description=__doc__, console_outputs=not quiet)
         groups = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.quality.measure import compare, write_inputs
@@ -78,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 compare(config, groups, accelerator)
 
 
-def check(config: QualityConfig) -> list[Group]:
+def check(config: QualityOptions) -> list[Group]:
     """Raise `InputError` for whatever would stop the comparison; return the rows that the runs make."""
     for name, least in (("batch_size", 1), ("features_batch", 1), ("samples", 2), ("sample_images", 1)):
         if getattr(config, name) < least:

@@ -19,7 +19,7 @@ from benchmarks.quality.color_stats import color_scores
 from benchmarks.quality.columns import DISTINCT
 from benchmarks.quality.inception import INCEPTION_SHA256, INCEPTION_URL, load_inception
 from benchmarks.quality.near_duplicates import near_duplicates
-from benchmarks.quality.options import QualityConfig
+from benchmarks.quality.options import QualityOptions
 from benchmarks.quality.perceptual import load_lpips
 from benchmarks.quality.pretrained_networks import WeightsUnavailable, find_weights
 from colornet.data import Dataset, default_cache_dir
@@ -57,7 +57,7 @@ class Measures:
     """
 
     def __init__(
-        self, config: QualityConfig, accelerator: Accelerator, images: Tensor, classes: Tensor | None, dataset: Dataset
+        self, config: QualityOptions, accelerator: Accelerator, images: Tensor, classes: Tensor | None, dataset: Dataset
     ) -> None:
         self.accelerator = accelerator
         self.truth = images
@@ -154,7 +154,7 @@ class Measures:
             found[name] = features
         return found
 
-    def _find_inception(self, config: QualityConfig) -> Callable[[Tensor], Tensor] | None:
+    def _find_inception(self, config: QualityOptions) -> Callable[[Tensor], Tensor] | None:
         # The first process of a machine downloads, the others find what it kept. Nothing may leave the block by an
         # exception: it ends in a barrier.
         with self.accelerator.local_main_process_first():
@@ -170,7 +170,7 @@ class Measures:
         self.evaluators["inception"] = {"sha256": INCEPTION_SHA256}
         return load_inception(weights, self.accelerator.device)
 
-    def _find_lpips(self, config: QualityConfig) -> Callable[[Tensor, Tensor], Tensor] | None:
+    def _find_lpips(self, config: QualityOptions) -> Callable[[Tensor, Tensor], Tensor] | None:
         with self.accelerator.local_main_process_first():
             try:
                 self._check_wanted("lpips", config.lpips, config.lpips_weights)

@@ -18,11 +18,11 @@ from colornet.config import TrainConfig, load_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors, printable
 
-__all__ = ["ReleaseConfig", "check", "main"]
+__all__ = ["ReleaseOptions", "check", "main"]
 
 
 @dataclass(frozen=True)
-class ReleaseConfig:
+class ReleaseOptions:
     """Which run becomes which released model."""
 
     run: Annotated[Path, tyro.conf.Positional]  # folder of the finished run
@@ -36,7 +36,7 @@ class ReleaseConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and release; mistakes of the user end in one sentence and exit code 2."""
     with exiting_on_errors(quiet=False):
-        config = tyro.cli(ReleaseConfig, args=arguments, prog="python -m benchmarks release", description=__doc__)
+        config = tyro.cli(ReleaseOptions, args=arguments, prog="python -m benchmarks release", description=__doc__)
         trained = check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.release.package import release
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
 
 
-def check(config: ReleaseConfig) -> TrainConfig:
+def check(config: ReleaseOptions) -> TrainConfig:
     """Raise `InputError` for whatever can be known to go wrong, without importing torch; return the run's options."""
     trained = load_config(config.run)
     if not (config.run / "model.safetensors").is_file():

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from benchmarks.release.options import ReleaseConfig
+from benchmarks.release.options import ReleaseOptions
 from colornet.color import to_float, to_uint8
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
@@ -51,7 +51,7 @@ _ABOUT = {
 }
 
 
-def release(config: ReleaseConfig, trained: TrainConfig) -> dict[str, Any]:
+def release(config: ReleaseOptions, trained: TrainConfig) -> dict[str, Any]:
     """Write the folder of a released model, whole or not at all, and return its record.
 
     Raises `InputError` for a run that is not finished, other images than it was trained on, results of another run, and

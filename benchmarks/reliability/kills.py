@@ -39,7 +39,7 @@ SMALL = (
 
 
 @dataclass(frozen=True)
-class FaultsConfig:
+class FaultsOptions:
     """How often and on how many processes to kill."""
 
     out: str | None = None  # JSON file of the results
@@ -141,7 +141,7 @@ def note_phases(path: Path) -> Callable[[], None]:
     return prepare
 
 
-def kill_and_go_on(config: FaultsConfig, world: int, kills: int, root: Path) -> dict[str, Any]:
+def kill_and_go_on(config: FaultsOptions, world: int, kills: int, root: Path) -> dict[str, Any]:
     """Train without interruption, then with kills until there were enough; compare every end with the first."""
     rng = random.Random(config.seed + world)
     phase = root / "phase"
@@ -184,7 +184,7 @@ def kill_and_go_on(config: FaultsConfig, world: int, kills: int, root: Path) -> 
 
 def main() -> None:
     """Kill, compare, write the results; exit with code 1 if a killed training ended otherwise."""
-    config = tyro.cli(FaultsConfig, description=__doc__)
+    config = tyro.cli(FaultsOptions, description=__doc__)
     kills = config.kills * len(config.processes) if len(config.kills) == 1 else config.kills
     root = Path(tempfile.mkdtemp(prefix="colornet-faults-"))
     os.environ |= {"COLORNET_DATA": str(root / "cache"), "CUDA_VISIBLE_DEVICES": ""}

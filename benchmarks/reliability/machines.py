@@ -43,7 +43,7 @@ Event = Literal["none", "stop", "slow", "flap", "cut", "kill", "restart"]
 
 
 @dataclass(frozen=True)
-class MachinesConfig:
+class MachinesOptions:
     """What is started and what happens to it."""
 
     out: str | None = None  # JSON file of the results
@@ -62,7 +62,7 @@ class MachinesConfig:
 class Training:
     """A run on several machines (or one), with everything that is seen of it."""
 
-    def __init__(self, config: MachinesConfig, machines: Sequence[Machine], launcher: Launcher, run_dir: Path) -> None:
+    def __init__(self, config: MachinesOptions, machines: Sequence[Machine], launcher: Launcher, run_dir: Path) -> None:
         self.config, self.machines, self.launcher, self.run_dir = config, machines, launcher, run_dir
         self.world = config.machines * config.processes
         self.jobs: list[subprocess.Popen[bytes]] = []
@@ -145,7 +145,7 @@ class Training:
             self.finish()
 
 
-def observe(config: MachinesConfig, machines: Sequence[Machine], root: Path) -> dict[str, Any]:
+def observe(config: MachinesOptions, machines: Sequence[Machine], root: Path) -> dict[str, Any]:
     """Train everything that was asked for, say how each ended, and return it all."""
     alone = Training(config, machines[:1], "accelerate", root / "alone")
     alone.train("none")
@@ -196,7 +196,7 @@ def show(row: dict[str, Any]) -> None:
 
 def main() -> None:
     """Train, disturb, compare, write the results; exit with code 1 if any training ended otherwise than undisturbed."""
-    config = tyro.cli(MachinesConfig, description=__doc__)
+    config = tyro.cli(MachinesOptions, description=__doc__)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # machines are removed after it as after Ctrl-C
     torch.set_num_threads(1)
     with exiting_on_errors(quiet=False), tempfile.TemporaryDirectory(prefix="colornet-machines-") as folder:

@@ -3,67 +3,36 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from benchmarks.core.record import modernized
+from benchmarks.core.record import KINDS, Record, Result, Tensors, modernized, without_seed
 from colornet.errors import InputError
 
-__all__ = ["KINDS", "Record", "Result", "Results", "Run", "Tensors", "read_results", "without_seed"]
+__all__ = ["SECTIONS", "Results", "Run", "read_results"]
 
-Record = dict[str, Any]
-Tensors = dict[str, NDArray[Any]]
-
-# Of rows, in the order in which tables show them.
-KINDS = ("truth", "floor", "oracle", "nonsense", "unranked", "model")
-
-# What the page cannot do without: keys of a file, and of each entry of its lists, as far as it has these.
-_REQUIRED: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
-    "quality": (
-        ("data", "columns", "rows", "command", "commit", "date", "device"),
-        {"rows": ("name", "kind", "values")},
-    ),
-    "throughput": (
-        ("device", "rows"),
-        {
-            "rows": ("preset", "mode", "batch_size", "images_per_second"),
-            "rooflines": ("preset", "batch_size", "precision", "compile", "groups", "seconds", "share_of_bound",
-                          "measured_images_per_second", "input_seconds"),
-            "largest_batches": ("preset", "precision", "compile", "batch_size", "peak_memory_bytes",
-                                "memory_limit_bytes", "granularity", "capped"),
-        },
-    ),
-    "speedrun": (
-        ("data", "target", "gray", "notebook_pipeline", "ours", "runs", "median", "commit", "date", "device"),
-        {"runs": ("seed", "reached", "reason", "seconds", "ratio", "images", "parameters", "curve")},
-    ),
-    "scaling": (
-        ("points", "link", "models", "data", "commit", "date", "device"),
-        {
-            "points": ("preset", "processes", "images", "bucket_mb", "seconds", "images_per_second",
-                       "weak_efficiency", "strong_efficiency"),
-            "models": ("preset", "gradient_bytes", "compute", "hidden_share", "predictions",
-                       "images_for_90_percent"),
-        },
-    ),
-    "ablation": (("data", "questions", "floors", "variants", "runs", "failures", "commit", "date", "device"), {}),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Result:
-    """One JSON file of results and the tensors beside it, which are empty where there is no such file."""
-
-    path: Path
-    record: Record
-    tensors: Tensors
+# Kinds of records in the order of the page. The module of each has `section(result, colors)` and, in `REQUIRED` by
+# kind, the keys that it cannot do without: of the record, and of each entry of those of its lists that it has.
+SECTIONS = {
+    "quality": "benchmarks.quality.report.section",
+    "ablation": "benchmarks.ablation.report",
+    "ceiling": "benchmarks.evaluator.report",
+    "validation": "benchmarks.evaluator.report",
+    "photos": "benchmarks.photos.report",
+    "speedrun": "benchmarks.speedrun.report",
+    "throughput": "benchmarks.throughput.report",
+    "inference": "benchmarks.inference.report",
+    "scaling": "benchmarks.scaling.report",
+    "growth": "benchmarks.growth.report",
+    "reliability": "benchmarks.reliability.report",
+    "machines": "benchmarks.reliability.report",
+}
 
 
 @dataclass(frozen=True)
@@ -82,26 +51,26 @@ class Run:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that the report shows."""
+    """Everything that the report shows: results by kind, and runs."""
 
-    quality: list[Result]
-    throughput: list[Result]
-    speedrun: list[Result]
-    scaling: list[Result]
-    ablation: list[Result]
+    by_kind: dict[str, list[Result]]
     runs: list[Run]
+
+    def of(self, kind: str) -> list[Result]:
+        """Return the results of a kind."""
+        return self.by_kind.get(kind, [])
 
 
 def read_results(inputs: Sequence[Path]) -> Results:
     """Read all results below the given folders, each once; JSON files of other kinds are passed over."""
-    results: dict[str, dict[Path, Result]] = {kind: {} for kind in _REQUIRED}
+    results: dict[str, dict[Path, Result]] = {kind: {} for kind in SECTIONS}
     runs: dict[Path, Run] = {}
     for given in inputs:
         found = 0
         for path in _files(given, ".json"):
             record = _read_json(path)
             kind = record.get("kind") if isinstance(record, dict) else None
-            if kind in _REQUIRED:
+            if kind in SECTIONS:
                 _check_record(path, record)
                 results[kind][path.resolve()] = Result(path, record, _read_tensors(path, record))
                 found += 1
@@ -110,14 +79,9 @@ def read_results(inputs: Sequence[Path]) -> Results:
                 runs[path.parent.resolve()] = _read_run(path.parent)
                 found += 1
         if not found:
-            kinds = f"{', '.join([*_REQUIRED][:-1])} or {[*_REQUIRED][-1]}"
+            kinds = f"{', '.join([*SECTIONS][:-1])} or {[*SECTIONS][-1]}"
             raise InputError(f"{given} holds no results: neither JSON of {kinds} nor a run with curves.")
-    return Results(**{kind: [*kept.values()] for kind, kept in results.items()}, runs=[*runs.values()])
-
-
-def without_seed(name: str) -> str:
-    """Drop the number of the seed that ends the name of a run: `cgan-2` is one of `cgan`."""
-    return re.sub(r"-\d+$", "", name)
+    return Results({kind: [*kept.values()] for kind, kept in results.items()}, [*runs.values()])
 
 
 def _files(given: Path, ending: str) -> Iterator[Path]:
@@ -134,7 +98,7 @@ def _read_json(path: Path) -> Any:
 
 
 def _check_record(path: Path, record: Record) -> None:
-    keys, lists = _REQUIRED[record["kind"]]
+    keys, lists = import_module(SECTIONS[record["kind"]]).REQUIRED[record["kind"]]
     missing = [key for key in keys if key not in record]
     for name, entry_keys in lists.items():
         missing += [key for key in entry_keys if any(key not in entry for entry in record.get(name) or ())]

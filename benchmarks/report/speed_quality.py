@@ -6,9 +6,10 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.core import plots
-from benchmarks.core.html import Colors, Section, aliases, figure, grid, note
-from benchmarks.quality.report.tables import mean_of
-from benchmarks.report.read import Record, Result
+from benchmarks.core.colors import Colors, aliases
+from benchmarks.core.record import Record, Result
+from benchmarks.core.sections import Figure, Figures, Note, Section
+from benchmarks.report.read import Results
 
 __all__ = ["speed_quality_section"]
 
@@ -16,19 +17,20 @@ _QUALITY = "fd_cifar10_v1"
 _READING = "Each model at the fastest training row of its preset: further down and to the right is better."
 
 
-def speed_quality_section(
-    quality: Sequence[Result], devices: Mapping[str, Sequence[Result]], colors: Colors
-) -> Section | None:
+def speed_quality_section(results: Results, colors: Colors) -> Section | None:
     """Draw each quality result against the speeds measured on each device, where both are known."""
+    devices: dict[str, list[Result]] = {}
+    for result in results.of("throughput"):
+        devices.setdefault(result.record["device"], []).append(result)
     figures = []
-    for result, (device, measured) in itertools.product(quality, devices.items()):
+    for result, (device, measured) in itertools.product(results.of("quality"), devices.items()):
         points = list(_points(result.record, training_speeds(measured), colors))
         if points:
             label = result.record["columns"][_QUALITY]["label"]
             title = f"{label} on {result.record['data']['name']}, speed on {device}"
             drawing = plots.scatter(points, "images/s of training", label, f"{title}: {result.path}")
-            figures.append(figure(title, drawing))
-    return Section("Speed against quality", note(_READING) + grid(figures, "wide")) if figures else None
+            figures.append(Figure(title, [drawing]))
+    return Section("Speed against quality", blocks=[Note(_READING), Figures(figures, "wide")]) if figures else None
 
 
 def training_speeds(measured: Sequence[Result]) -> dict[str, float]:
@@ -43,7 +45,7 @@ def training_speeds(measured: Sequence[Result]) -> dict[str, float]:
 
 def _points(quality: Record, speeds: Mapping[str, float], colors: Colors) -> Iterator[plots.Point]:
     for row in quality["rows"]:
-        value = mean_of(row, _QUALITY)
+        value = (row["values"].get(_QUALITY) or {}).get("mean")
         speed = next((speeds[alias] for alias in sorted(aliases(row)) if alias in speeds), None)
         if row["kind"] == "model" and value is not None and speed is not None:
             yield plots.Point(row["name"], speed, value, colors(row["name"]))

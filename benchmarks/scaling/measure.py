@@ -20,7 +20,7 @@ from benchmarks.scaling.model import (
     hidden_share,
     predict_step,
 )
-from benchmarks.scaling.options import ScalingConfig, train_config
+from benchmarks.scaling.options import ScalingOptions, train_config
 from benchmarks.scaling.worker import SMALL, launch
 from benchmarks.throughput.measure import describe_data
 from benchmarks.throughput.timing import repeat_to_epoch
@@ -47,7 +47,7 @@ METHOD = {
 }
 
 
-def measure(options: ScalingConfig) -> dict[str, Any]:
+def measure(options: ScalingOptions) -> dict[str, Any]:
     """Measure all points and return the record that the JSON file is to hold."""
     device = torch.device("cuda" if torch.cuda.is_available() and not options.cpu else "cpu")
     counts = sorted({1, *options.processes})
@@ -107,7 +107,7 @@ def add_efficiency(point: dict[str, Any], points: list[dict[str, Any]]) -> None:
         point[f"{name}_efficiency"] = point["images_per_second"] / speed if speed else None
 
 
-def describe_link(options: ScalingConfig, points: list[dict[str, Any]]) -> dict[str, Any] | None:
+def describe_link(options: ScalingOptions, points: list[dict[str, Any]]) -> dict[str, Any] | None:
     """Return latency and bandwidth, measured here or assumed; None where neither is known."""
     sums = [
         (point["processes"], size, point["seconds"][kind])
@@ -124,7 +124,7 @@ def describe_link(options: ScalingConfig, points: list[dict[str, Any]]) -> dict[
     return {"latency": latency, "bandwidth": bandwidth, "assumed": assumed}
 
 
-def describe_models(options: ScalingConfig, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def describe_models(options: ScalingOptions, points: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Fit the model of each preset and predict; empty where no link is known."""
     described = describe_link(options, points)
     if described is None:
@@ -183,8 +183,8 @@ def predict(
 
 
 def single_steps(
-    options: ScalingConfig, points: list[dict[str, Any]], preset: str
-) -> tuple[dict[int, float], ScalingConfig]:
+    options: ScalingOptions, points: list[dict[str, Any]], preset: str
+) -> tuple[dict[int, float], ScalingOptions]:
     """Return the seconds of a step on one process by its images, and the options that have the network's size."""
     if options.compute is None:
         alone = [p for p in points if p["processes"] == 1 and p["preset"] == preset]
@@ -192,7 +192,7 @@ def single_steps(
     return steps_elsewhere(options, options.compute, preset)
 
 
-def steps_elsewhere(options: ScalingConfig, path: Path, preset: str) -> tuple[dict[int, float], ScalingConfig]:
+def steps_elsewhere(options: ScalingOptions, path: Path, preset: str) -> tuple[dict[int, float], ScalingOptions]:
     """Read the fastest kind of training steps of a preset from a record of `throughput`, as `single_steps` does."""
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))["rows"]
@@ -207,7 +207,7 @@ def steps_elsewhere(options: ScalingConfig, path: Path, preset: str) -> tuple[di
         ) from error
 
 
-def gradient_bytes(options: ScalingConfig, preset: str) -> int:
+def gradient_bytes(options: ScalingOptions, preset: str) -> int:
     """Return the bytes of fp32 gradients that a step of a preset sums over the processes."""
     config = train_config(options, preset, 1, 1)
     with torch.device("meta"):

@@ -20,11 +20,11 @@ from colornet.config import TrainConfig, check_config
 from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 
-__all__ = ["ScalingConfig", "main", "train_config"]
+__all__ = ["ScalingOptions", "main", "train_config"]
 
 
 @dataclass(frozen=True)
-class ScalingConfig:
+class ScalingOptions:
     """What is timed on how many processes, and what is predicted."""
 
     processes: tuple[int, ...] = (1, 2)  # numbers of processes; 1 is always among them
@@ -53,7 +53,7 @@ class ScalingConfig:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line, measure, print the tables and write the JSON; mistakes of the user exit with code 2."""
     with exiting_on_errors(quiet=False):
-        config = tyro.cli(ScalingConfig, args=arguments, prog="python -m benchmarks scaling", description=__doc__)
+        config = tyro.cli(ScalingOptions, args=arguments, prog="python -m benchmarks scaling", description=__doc__)
         check(config)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         from benchmarks.scaling.legacy_report import draw, format_tables
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 print(f"and {draw(record, config.out.with_suffix('.png'))}")
 
 
-def train_config(config: ScalingConfig, preset: str, images: int, processes: int) -> TrainConfig:
+def train_config(config: ScalingOptions, preset: str, images: int, processes: int) -> TrainConfig:
     """Return a preset as it would train with `images` a process."""
     return sized_preset(
         preset,
@@ -84,7 +84,7 @@ def train_config(config: ScalingConfig, preset: str, images: int, processes: int
     )
 
 
-def check(config: ScalingConfig) -> None:
+def check(config: ScalingOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("scaling starts its own")
     check_presets(config.presets)

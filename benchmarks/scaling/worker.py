@@ -17,7 +17,7 @@ from torch import nn
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from benchmarks.core.timing import Step, time_steps
-from benchmarks.scaling.options import ScalingConfig, train_config
+from benchmarks.scaling.options import ScalingOptions, train_config
 from benchmarks.throughput.timing import release, repeat_to_epoch
 from colornet.color import to_float
 from colornet.data import Dataset, load_dataset
@@ -30,7 +30,7 @@ SMALL = 4096  # bytes of an all-reduce that is all latency
 ALONE = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # what makes Accelerate connect to others
 
 
-def launch(options: ScalingConfig, processes: int) -> list[list[dict[str, Any]]]:
+def launch(options: ScalingOptions, processes: int) -> list[list[dict[str, Any]]]:
     """Measure all points of a number of processes, which are started here; what each of them measured, by rank."""
     config = LaunchConfig(
         min_nodes=1,
@@ -46,7 +46,7 @@ def launch(options: ScalingConfig, processes: int) -> list[list[dict[str, Any]]]
     return [results[rank] for rank in range(processes)]
 
 
-def work(options: ScalingConfig, processes: int) -> list[dict[str, Any]]:
+def work(options: ScalingOptions, processes: int) -> list[dict[str, Any]]:
     """Measure all points in one of the processes."""
     if processes == 1:
         for name in ALONE:
@@ -65,7 +65,7 @@ def work(options: ScalingConfig, processes: int) -> list[dict[str, Any]]:
 
 
 def time_point(
-    options: ScalingConfig, dataset: Dataset, preset: str, images: int, processes: int, bucket: float
+    options: ScalingOptions, dataset: Dataset, preset: str, images: int, processes: int, bucket: float
 ) -> dict[str, Any]:
     """Time steps with `images` a process, and what they consist of: medians in seconds."""
     config = train_config(options, preset, images, processes)

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
 from benchmarks.core.stopwatch import Stopwatch
 from benchmarks.core.timing import tf32_setting
-from benchmarks.speedrun.options import SpeedrunConfig, our_config
+from benchmarks.speedrun.options import SpeedrunOptions, our_config
 from benchmarks.throughput.timing import release, start_accelerator
 from colornet.color import RgbSpace
 from colornet.config import TrainConfig
@@ -58,7 +58,7 @@ GRAY = {
 }
 
 
-def race(options: SpeedrunConfig) -> dict[str, Any]:
+def race(options: SpeedrunOptions) -> dict[str, Any]:
     """Train both sides and return the record that the JSON file is to hold.
 
     Raises `InputError` for options that do not go with the device or the data.
@@ -154,7 +154,7 @@ def held_out_mse(colorize: Colorize, images: Tensor, device: torch.device, *, ba
     return total.item() / images.numel()
 
 
-def run_seed(options: SpeedrunConfig, train: Tensor, held_out: Tensor, device: torch.device) -> dict[str, Any]:
+def run_seed(options: SpeedrunOptions, train: Tensor, held_out: Tensor, device: torch.device) -> dict[str, Any]:
     """Train the original notebooks' autoencoder for its epochs; return its numbers, the curve a point an epoch."""
     torch.backends.cudnn.benchmark = False  # torch's default, which the notebooks do not touch
     NotebookPipeline(train, width=options.notebook_width, device=device).step()  # starts the device and its libraries
@@ -202,7 +202,7 @@ def run_seed(options: SpeedrunConfig, train: Tensor, held_out: Tensor, device: t
 
 
 def run_ours(
-    config: TrainConfig, dataset: Dataset, held_out: Tensor, target: float, options: SpeedrunConfig
+    config: TrainConfig, dataset: Dataset, held_out: Tensor, target: float, options: SpeedrunOptions
 ) -> dict[str, Any]:
     """Train our configuration from scratch until an evaluation is at or below the target, or its epochs are over."""
     trainer = build_trainer(config, start_accelerator(config), dataset)

@@ -23,11 +23,11 @@ from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 from colornet.presets import PRESETS
 
-__all__ = ["SpeedrunConfig", "check", "format_result", "main", "our_config"]
+__all__ = ["SpeedrunOptions", "check", "format_result", "main", "our_config"]
 
 
 @dataclass(frozen=True)
-class SpeedrunConfig:
+class SpeedrunOptions:
     """The two sides of the race, the images, and where the numbers go; what is None is as in the preset."""
 
     # Ours
@@ -70,7 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     quiet = os.environ.get("RANK", "0") != "0"
     with exiting_on_errors(quiet=quiet):
         config = tyro.cli(
-            SpeedrunConfig,
+            SpeedrunOptions,
             args=arguments,
             prog="python -m benchmarks speedrun",
             description=__doc__,
@@ -89,16 +89,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"\nWritten to {config.out} and {draw(record, config.out.with_suffix('.png'))}")
 
 
-def our_config(config: SpeedrunConfig) -> TrainConfig:
+def our_config(config: SpeedrunOptions) -> TrainConfig:
     """Return our side of the race: the preset with the options that were given; its seed is set for each run."""
-    shared = {field.name for field in dataclasses.fields(SpeedrunConfig)} & {
+    shared = {field.name for field in dataclasses.fields(SpeedrunOptions)} & {
         field.name for field in dataclasses.fields(TrainConfig)
     }
     values = {name: value for name in shared - {"cache_dir"} if (value := getattr(config, name)) is not None}
     return dataclasses.replace(PRESETS[config.preset][1], **values)
 
 
-def check(config: SpeedrunConfig) -> None:
+def check(config: SpeedrunOptions) -> None:
     """Raise `InputError` for whatever would stop the race, without importing torch or touching a file."""
     check_alone("the race is held in one")
     for name in ("seeds", "eval_steps", "notebook_epochs", "notebook_width", "eval_batch_size", "training_images"):

@@ -14,7 +14,7 @@ import torch
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
 from benchmarks.core.memory import STATUS, check_memory, find_batch, peak_memory
 from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, tf32_setting
-from benchmarks.throughput.options import ThroughputConfig
+from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.roofline import bound, trace
 from benchmarks.throughput.timing import (
     NOTEBOOK_WARMUP,
@@ -66,7 +66,7 @@ METHOD = {
 }
 
 
-def measure(options: ThroughputConfig) -> dict[str, Any]:
+def measure(options: ThroughputOptions) -> dict[str, Any]:
     """Measure all cases, and the notebook pipeline between them; return the record that the JSON file is to hold.
 
     Raises `InputError` for options that do not go with the device or the data.
@@ -136,7 +136,7 @@ def describe_data(loaded: Dataset, *, repeated_to: int) -> dict[str, Any]:
 def describe_row(
     case: Case,
     outcome: Timing | str,
-    options: ThroughputConfig,
+    options: ThroughputOptions,
     flops: int,
     peaks: dict[str, float],
     around: list[float],
@@ -179,7 +179,7 @@ def describe_row(
 
 
 def describe_roofline(
-    case: Case, row: dict[str, Any], dataset: Dataset, options: ThroughputConfig, peaks: dict[str, float], rate: float
+    case: Case, row: dict[str, Any], dataset: Dataset, options: ThroughputOptions, peaks: dict[str, float], rate: float
 ) -> dict[str, Any]:
     """Write down the least time of a training step, and the share of it in the row's; `rate` is that of copies."""
     precision, size = case.config.mixed_precision, case.config.batch_size

@@ -23,7 +23,7 @@ from colornet.data.check import check_dataset
 from colornet.errors import InputError, exiting_on_errors
 from colornet.presets import PRESETS
 
-__all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "ThroughputConfig", "check", "check_presets", "format_table",
+__all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "ThroughputOptions", "check", "check_presets", "format_table",
            "main", "parse", "preset_config", "sized_preset"]  # fmt: skip
 
 EPOCH_IMAGES = 45_000  # training images of CIFAR-10: other data is repeated to have as many, so epochs are as long
@@ -31,7 +31,7 @@ NOTEBOOK_FACTOR = 16  # the notebooks' network halves the size four times
 
 
 @dataclass(frozen=True)
-class ThroughputConfig:
+class ThroughputOptions:
     """What is timed, how often, and where the numbers go."""
 
     presets: tuple[str, ...] = ("ae", "cgan", "notebook-ae", "notebook-cgan")  # presets of colornet.train
@@ -75,10 +75,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(f"\nWritten to {config.out}")
 
 
-def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> ThroughputConfig:
+def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> ThroughputOptions:
     """Turn options into a configuration; a mistyped option exits with code 2 and its near miss."""
     return tyro.cli(
-        ThroughputConfig,
+        ThroughputOptions,
         args=arguments,
         prog="python -m benchmarks throughput",
         description=__doc__,
@@ -86,7 +86,7 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Thr
     )
 
 
-def preset_config(config: ThroughputConfig, preset: str, batch_size: int) -> TrainConfig:
+def preset_config(config: ThroughputOptions, preset: str, batch_size: int) -> TrainConfig:
     """Return a preset as it would train, at a batch size, with the options that hold for all rows."""
     return sized_preset(
         preset,
@@ -116,7 +116,7 @@ def check_presets(presets: Sequence[str]) -> None:
             raise InputError(f"--presets names {preset!r}: it must be one of {', '.join(PRESETS)}.")
 
 
-def check(config: ThroughputConfig) -> None:
+def check(config: ThroughputOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("throughput is measured in one")
     check_presets(config.presets)

@@ -18,7 +18,7 @@ from accelerate.state import AcceleratorState
 from tqdm import tqdm
 
 from benchmarks.core.timing import Step, flops_of, time_steps
-from benchmarks.throughput.options import EPOCH_IMAGES, ThroughputConfig, preset_config
+from benchmarks.throughput.options import EPOCH_IMAGES, ThroughputOptions, preset_config
 from colornet.color import to_float
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
@@ -62,7 +62,7 @@ class Timing:
     peak_memory: int | None
 
 
-def plan(options: ThroughputConfig, device: torch.device) -> list[Case]:
+def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
     """List the cases in the order of the table: `auto` replaced by what it chooses on this device, none twice."""
     on_gpu = device.type == "cuda"
     if "fp16" in options.precisions and not on_gpu:
@@ -128,7 +128,7 @@ def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
     return lambda: colorize(images)
 
 
-def time_input(case: Case, dataset: Dataset, options: ThroughputConfig) -> list[float]:
+def time_input(case: Case, dataset: Dataset, options: ThroughputOptions) -> list[float]:
     """Time the input side of a step by itself, in seconds: shuffle, gather, augmentation, conversion of colors."""
     config = case.config
     loader = DeviceLoader(
@@ -161,7 +161,7 @@ def start_accelerator(config: TrainConfig) -> Accelerator:
 
 
 def time_interleaved(
-    cases: list[Case], dataset: Dataset, seed: NotebookPipeline | None, options: ThroughputConfig
+    cases: list[Case], dataset: Dataset, seed: NotebookPipeline | None, options: ThroughputOptions
 ) -> tuple[list[Timing | str], list[list[float]]]:
     """Time the cases with a segment of the notebook pipeline before the first and after each.
 
@@ -189,7 +189,7 @@ def time_notebook(seed: NotebookPipeline | None, steps: int) -> list[float]:
     return time_steps(seed.step, steps, seed.device)
 
 
-def attempt(case: Case, dataset: Dataset, options: ThroughputConfig) -> Timing | str:
+def attempt(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timing | str:
     """Time a case; where it does not fit in the memory of the device, return a sentence that says so."""
     try:
         return time_case(case, dataset, options)
@@ -197,7 +197,7 @@ def attempt(case: Case, dataset: Dataset, options: ThroughputConfig) -> Timing |
         return f"Does not fit in memory: {str(error).splitlines()[0]}"
 
 
-def time_case(case: Case, dataset: Dataset, options: ThroughputConfig) -> Timing:
+def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timing:
     """Build the networks of a case and time its first step and, after the warm-up, `options.steps` of them."""
     on_gpu = case.device.type == "cuda"
     allocated = torch.cuda.memory_allocated() if on_gpu else 0

@@ -13,7 +13,9 @@ __all__ = ["RELEASED", "check_release", "find_model"]
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
-WEIGHTS = Path(__file__).parents[1] / "weights"  # holds a folder NAME for each, written by `python -m benchmarks release`
+WEIGHTS = (
+    Path(__file__).parents[1] / "weights"
+)  # holds a folder NAME for each, written by `python -m benchmarks release`
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:

@@ -36,5 +36,3 @@ def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
         reason = (str(error).splitlines() or ["it is damaged"])[0]
         raise InputError(f"{path} cannot be loaded: {reason}; write it anew by training with --resume auto.") from error
     return config, generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
-
-

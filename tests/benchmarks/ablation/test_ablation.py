@@ -17,7 +17,7 @@ import torch
 from benchmarks.__main__ import main
 from benchmarks.ablation.curves import draw
 from benchmarks.ablation.measure import training_flops
-from benchmarks.ablation.options import PLAN, AblationConfig, check, read_plan
+from benchmarks.ablation.options import PLAN, AblationOptions, check, read_plan
 from benchmarks.ablation.tables import answered, format_table, table_rows
 from benchmarks.core.timing import flops_of
 from colornet.errors import InputError
@@ -26,8 +26,8 @@ from colornet.presets import PRESETS
 from tests.conftest import small
 
 
-def configured(folder: Path, out: Path, **changes: Any) -> AblationConfig:
-    return AblationConfig(out=out, data=str(folder), **({"epochs": 4, "width": 32, "blocks": 1} | changes))
+def configured(folder: Path, out: Path, **changes: Any) -> AblationOptions:
+    return AblationOptions(out=out, data=str(folder), **({"epochs": 4, "width": 32, "blocks": 1} | changes))
 
 
 def test_committed_plan_asks_at_equal_images(folder: Path, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_plan_of_precisions_changes_nothing_else(folder: Path, tmp_path: Path) -
 def test_mistakes(changes: dict[str, Any], words: str, folder: Path, tmp_path: Path) -> None:
     values = {"data": str(folder), "epochs": 4, **changes}
     with pytest.raises(InputError, match=words.replace("(", r"\(")):
-        check(AblationConfig(out=tmp_path, **values))
+        check(AblationOptions(out=tmp_path, **values))
 
 
 def test_variants_that_are_impossible_are_named_and_left_out(

@@ -1,4 +1,4 @@
-"""The benchmark of coloring small images: every way colors the same, and the record says what was measured."""
+"""The benchmark of coloring small images: all variants color alike, and the record says what was measured."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.inference import measure as inference_record
-from benchmarks.inference import options as inference
-from benchmarks.inference.measure import Way, build_ways, describe, time_in_turns
-from benchmarks.inference.options import InferenceConfig
+from benchmarks.__main__ import main
+from benchmarks.inference.measure import METHOD, Variant, build_variants, describe, time_interleaved
+from benchmarks.inference.options import InferenceOptions
 from colornet.inference.colorizer import Colorizer
 
 CPU = torch.device("cpu")
@@ -24,17 +23,17 @@ def images(count: int) -> Tensor:
     return ((ramp + shift) / 2).to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
 
 
-def test_ways_color_alike() -> None:
-    ways = build_ways(InferenceConfig(batch_sizes=(4,)), CPU)
-    assert [(w.name, w.precision, w.batch_size) for w in ways] == [
+def test_variants_color_alike() -> None:
+    variants = build_variants(InferenceOptions(batch_sizes=(4,)), CPU)
+    assert [(v.name, v.precision, v.batch_size) for v in variants] == [
         ("loop", "no", 1), ("eager", "no", 4), ("Colorizer", "no", 4), ("Colorizer", "bf16", 4),
     ]  # fmt: skip
-    loop, eager, fp32, bf16 = (way.run(images(6)).int() for way in ways)
+    loop, eager, fp32, bf16 = (variant.run(images(6)).int() for variant in variants)
     assert (loop - eager).abs().max() <= 1
     assert (loop - loop.float().mean(1, keepdim=True)).abs().max() > 5  # there are colors
     assert (bf16 - fp32).abs().max() <= 4
     assert (bf16 - fp32).abs().float().mean() < 0.2
-    # Colorizer keeps the lightness of what sRGB cannot show, the plain way clips it: few pixels differ.
+    # Colorizer keeps the lightness of what sRGB cannot show, the plain variant clips it: few pixels differ.
     assert ((loop - fp32).abs().amax(1) <= 1).float().mean() > 0.9
 
 
@@ -47,17 +46,17 @@ def test_bf16_is_computed_and_returned_as_float() -> None:
     assert seen == [torch.bfloat16]
 
 
-def test_ways_take_turns_over_all_images() -> None:
+def test_variants_are_interleaved_over_all_images() -> None:
     order: list[tuple[str, int]] = []
 
-    def noting(name: str) -> Way:
+    def noting(name: str) -> Variant:
         def colorize(batch: Tensor) -> Tensor:
             order.append((name, len(batch)))
             return batch
 
-        return Way(name, "no", 4, colorize)
+        return Variant(name, "no", 4, colorize)
 
-    speeds = time_in_turns([noting("a"), noting("b")], images(6), 2, CPU)
+    speeds = time_interleaved([noting("a"), noting("b")], images(6), 2, CPU)
     assert speeds.shape == (2, 2)
     assert order == [("a", 4), ("a", 2), ("b", 4), ("b", 2)] * 3
     row = describe(noting("b"), speeds[:, 1], speeds[:, 0])
@@ -67,16 +66,16 @@ def test_ways_take_turns_over_all_images() -> None:
 def test_record_and_table(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "a.json"
     options = ["--data", str(folder), "--images", "3", "--batch-sizes", "2", "--passes", "1", "--cpu"]
-    inference.main([*options, "--out", str(out)])
+    main(["inference", *options, "--out", str(out)])
     record = json.loads(out.read_text())
     assert record["kind"] == "inference"
     assert record["data"]["images"] == 3
-    assert record["method"] == inference_record.METHOD
+    assert record["method"] == METHOD
     assert record["rows"][0]["ratio_to_loop"] == 1
     assert record["difference"]["largest"] <= 4
-    assert "| Colorizer | bf16 | 2 |" in capsys.readouterr().out
+    assert "| Colorizer | bf16      |     2 |" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
-        inference.main([*options, "--out", str(out)])
+        main(["inference", *options, "--out", str(out)])
     assert "exists already" in capsys.readouterr().err
 
 
@@ -90,5 +89,5 @@ def test_record_and_table(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
 )
 def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        inference.main(options)
+        main(["inference", *options])
     assert words in capsys.readouterr().err

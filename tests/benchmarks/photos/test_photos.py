@@ -14,7 +14,7 @@ from torchvision.transforms.functional import pil_to_tensor
 
 from benchmarks.photos import measure as photo_study
 from benchmarks.photos.degradations import DEFECTS, spoil
-from benchmarks.photos.options import PhotosConfig, check, main
+from benchmarks.photos.options import PhotosOptions, check, main
 from benchmarks.photos.report import format_tables
 from benchmarks.photos.upsampling_study import enlarge, find_edges, join, measure_enlarging, photo, predict, reduce
 from colornet.color import rgb_to_lab
@@ -132,10 +132,10 @@ def test_mistakes_are_found_before_anything_is_measured(
     options: dict[str, object], sentence: str, tmp_path: Path, folder: Path
 ) -> None:
     with pytest.raises(InputError, match=sentence):
-        check(PhotosConfig(out=tmp_path / "photos.json", **{"data": str(folder), **options}))  # type: ignore[arg-type]
+        check(PhotosOptions(out=tmp_path / "photos.json", **{"data": str(folder), **options}))  # type: ignore[arg-type]
 
 
 def test_models_of_rgb_are_refused(tmp_path: Path, folder: Path) -> None:
     run = save_run(tmp_path / "rgb", color_space="rgb")
     with pytest.raises(InputError, match="predicts RGB"):
-        check(PhotosConfig(out=tmp_path / "photos.json", models=(str(run),), data=str(folder)))
+        check(PhotosOptions(out=tmp_path / "photos.json", models=(str(run),), data=str(folder)))

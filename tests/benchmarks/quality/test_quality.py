@@ -30,7 +30,7 @@ from benchmarks.quality.bootstrap import BOOTSTRAPPED, SHARES, bootstrap
 from benchmarks.quality.color_stats import color_scores
 from benchmarks.quality.columns import COLUMNS, DISTINCT, HEADLINE
 from benchmarks.quality.exchange import gray_images, read_images, write_images
-from benchmarks.quality.options import QualityConfig, group_runs
+from benchmarks.quality.options import QualityOptions, group_runs
 from benchmarks.quality.pretrained_networks import WeightsUnavailable
 from benchmarks.quality.scorer import Measures
 from benchmarks.quality.summary import format_table
@@ -307,7 +307,7 @@ def labeled() -> Dataset:
 
 
 def measured(dataset: Dataset, cache: Path, **changes: Any) -> Measures:
-    config = dataclasses.replace(QualityConfig(data="photos", cpu=True, cache_dir=cache, batch_size=16), **changes)
+    config = dataclasses.replace(QualityOptions(data="photos", cpu=True, cache_dir=cache, batch_size=16), **changes)
     classes = dataset.labels.test if dataset.labels else None
     return Measures(config, Accelerator(cpu=True), dataset.test, classes, dataset)
 
@@ -482,11 +482,11 @@ def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch:
     (released / "model.safetensors").touch()
     monkeypatch.setattr("colornet.runs.pretrained.WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
-    (group,) = quality.check(QualityConfig(runs=(Path("ae"),), data="sample"))
+    (group,) = quality.check(QualityOptions(runs=(Path("ae"),), data="sample"))
     assert (group.name, group.members) == ("ae", (released,))
     own = run_folder(tmp_path / "ae", data="sample")  # a folder of that name comes first
     (own / "model.safetensors").touch()
-    assert quality.check(QualityConfig(runs=(Path("ae"),), data="sample"))[0].members[0].resolve() == own
+    assert quality.check(QualityOptions(runs=(Path("ae"),), data="sample"))[0].members[0].resolve() == own
 
 
 # --- mistakes --------------------------------------------------------------------------------------------------------

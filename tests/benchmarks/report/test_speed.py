@@ -13,9 +13,9 @@ import pytest
 from benchmarks.core import memory
 from benchmarks.core import timing as arithmetic
 from benchmarks.speedrun import measure as speedrun_race
-from benchmarks.speedrun.options import SpeedrunConfig
+from benchmarks.speedrun.options import SpeedrunOptions
 from benchmarks.throughput.measure import measure
-from benchmarks.throughput.options import ThroughputConfig
+from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.roofline import GROUPS
 from tests.benchmarks.report.records import (
     Outline,
@@ -33,7 +33,7 @@ from tests.benchmarks.report.records import (
 def race(folder: Path) -> Record:
     """Let the suite race three seeds on 54 images to errors that are set: the third does not get there."""
     errors = itertools.chain([0.02, 0.01], [0.03, 0.009], [0.008], itertools.repeat(0.03))
-    options = SpeedrunConfig(
+    options = SpeedrunOptions(
         width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=3, eval_steps=2, notebook_epochs=2,
         notebook_width=8, data=str(folder), image_size=16, mixed_precision="no", cpu=True,
     )  # fmt: skip
@@ -46,7 +46,7 @@ def race(folder: Path) -> Record:
 @pytest.fixture(scope="module")
 def rooflines(folder: Path) -> Record:
     """Let the suite time two tiny presets and find their largest batches, of which those up to 100 images fit."""
-    options = ThroughputConfig(
+    options = ThroughputOptions(
         presets=("ae", "notebook-cgan"), batch_sizes=(4,), precisions=("no",), width=8, blocks=1, image_size=16,
         steps=1, warmup=0, notebook_pipeline=False, memory=False, roofline=True, find_batch=True, batch_granularity=32,
         memory_limit=0.5, data=str(folder), cpu=True,

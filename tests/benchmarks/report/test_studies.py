@@ -14,7 +14,7 @@ from benchmarks.report.read import Run
 from benchmarks.report.training import steps_per_epoch
 from benchmarks.scaling.measure import add_efficiency, describe_link, describe_models
 from benchmarks.scaling.model import Compute, Link
-from benchmarks.scaling.options import ScalingConfig
+from benchmarks.scaling.options import ScalingOptions
 from benchmarks.scaling.worker import SMALL
 from tests.benchmarks.report.records import ORIGIN, Outline, Record, make, table_after, write_json
 
@@ -46,7 +46,7 @@ def ablation_record() -> Record:
 
 def scaling_record() -> Record:
     """Make a result of the kind "scaling" of points that are set, as the suite does of those that it measures."""
-    options = ScalingConfig(presets=("ae",), batch_sizes=(32, 64), width=8, blocks=1, predict=(1, 2, 64))
+    options = ScalingOptions(presets=("ae",), batch_sizes=(32, 64), width=8, blocks=1, predict=(1, 2, 64))
     points: list[Record] = []
     for processes in (1, 2):
         for images in (32, 64):

@@ -19,7 +19,7 @@ from benchmarks.core.stopwatch import Stopwatch
 from benchmarks.speedrun import measure as speedrun_race
 from benchmarks.speedrun import options as speedrun
 from benchmarks.speedrun.measure import held_out_mse, race, run_seed
-from benchmarks.speedrun.options import SpeedrunConfig, format_result, our_config
+from benchmarks.speedrun.options import SpeedrunOptions, format_result, our_config
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_with
 from colornet.metrics.image import image_metrics
@@ -47,12 +47,12 @@ def record(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 
 
 def test_ours_is_the_preset_with_the_options_given() -> None:
-    options = SpeedrunConfig(width=16, lr=0.5, epochs=2, batch_size=32, cache_dir=Path("elsewhere"))
+    options = SpeedrunOptions(width=16, lr=0.5, epochs=2, batch_size=32, cache_dir=Path("elsewhere"))
     expected = dataclasses.replace(
         PRESETS["ae"][1], color_space="rgb", reconstruction_loss="mse", width=16, lr=0.5, epochs=2, batch_size=32
     )
     assert our_config(options) == expected
-    assert our_config(SpeedrunConfig(preset="notebook-ae")) == PRESETS["notebook-ae"][1].__class__(
+    assert our_config(SpeedrunOptions(preset="notebook-ae")) == PRESETS["notebook-ae"][1].__class__(
         **(dataclasses.asdict(PRESETS["notebook-ae"][1]) | {"mixed_precision": "auto"})
     )
 
@@ -91,7 +91,7 @@ def test_learning_rate_of_the_seed_falls_after_each_epoch(monkeypatch: pytest.Mo
         return 0.0
 
     monkeypatch.setattr(NotebookPipeline, "step", step)
-    options = SpeedrunConfig(notebook_epochs=2, notebook_width=8, image_size=16, cpu=True)
+    options = SpeedrunOptions(notebook_epochs=2, notebook_width=8, image_size=16, cpu=True)
     result = run_seed(options, images(70), images(3), CPU)
     assert rates[1:] == pytest.approx([1e-3, 1e-3, 9e-4, 9e-4])  # two batches an epoch; the first step is not kept
     assert [point["images"] for point in result["curve"]] == [70, 140]
@@ -101,7 +101,7 @@ def test_time_of_the_seed_ends_where_it_first_meets_its_own_mark(monkeypatch: py
     errors = iter([0.5, 0.2, 0.4, 0.3])
     monkeypatch.setattr(NotebookPipeline, "step", lambda _: time.sleep(0.002))
     monkeypatch.setattr(speedrun_race, "held_out_mse", lambda *_, **__: next(errors))
-    options = SpeedrunConfig(notebook_epochs=4, notebook_width=8, image_size=16, cpu=True)
+    options = SpeedrunOptions(notebook_epochs=4, notebook_width=8, image_size=16, cpu=True)
     result = run_seed(options, images(8), images(2), CPU)
     assert result["seconds_to_target"] == result["curve"][1]["seconds"] < result["seconds"]
 
@@ -125,7 +125,7 @@ def test_evaluation_leaves_the_seed_in_training(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(NotebookPipeline, "step", noting_step)
     monkeypatch.setattr(speedrun_race, "colorize_with", noting)
-    run_seed(SpeedrunConfig(notebook_epochs=2, notebook_width=8, image_size=16, cpu=True), images(8), images(2), CPU)
+    run_seed(SpeedrunOptions(notebook_epochs=2, notebook_width=8, image_size=16, cpu=True), images(8), images(2), CPU)
     assert modes[1:] == [("train", True), ("evaluate", False)] * 2
 
 
@@ -188,7 +188,7 @@ def test_what_is_not_reached_has_no_ratio(folder: Path, monkeypatch: pytest.Monk
         return {**result, "curve": [{**result["curve"][0], "mse": 0.0}]}
 
     monkeypatch.setattr(speedrun_race, "run_seed", perfect)
-    options = SpeedrunConfig(
+    options = SpeedrunOptions(
         width=8, multipliers=(1, 2), blocks=1, batch_size=27, epochs=1, color_space="lab", seeds=1, notebook_epochs=1,
         notebook_width=8, data=str(folder), image_size=16, mixed_precision="no", split="test", cpu=True,
     )  # fmt: skip
@@ -209,7 +209,7 @@ def test_rehearsal_changes_nothing_but_the_clock(folder: Path, monkeypatch: pyte
     rehearse = Trainer.rehearse
     for rehearsed in (True, False):
         monkeypatch.setattr(Trainer, "rehearse", rehearse if rehearsed else lambda _: None)
-        options = SpeedrunConfig(
+        options = SpeedrunOptions(
             width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=1, eval_steps=2, notebook_epochs=1,
             notebook_width=8, data=str(folder), image_size=16, mixed_precision="no", cpu=True,
         )  # fmt: skip
@@ -251,7 +251,7 @@ def test_batch_larger_than_the_data_is_refused_before_the_seed_trains(
 
 def test_more_images_than_there_are_cannot_train(folder: Path) -> None:
     with pytest.raises(InputError, match=r"--training-images is 55: --data .* has 54"):
-        race(SpeedrunConfig(data=str(folder), image_size=16, training_images=55, batch_size=8, cpu=True))
+        race(SpeedrunOptions(data=str(folder), image_size=16, training_images=55, batch_size=8, cpu=True))
 
 
 def test_existing_file_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

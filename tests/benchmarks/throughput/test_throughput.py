@@ -23,7 +23,7 @@ from benchmarks.core import timing as arithmetic
 from benchmarks.core.timing import measure_peaks, peak_name, tf32_setting, time_steps
 from benchmarks.throughput import options as throughput
 from benchmarks.throughput import timing
-from benchmarks.throughput.options import ThroughputConfig, format_table
+from benchmarks.throughput.options import ThroughputOptions, format_table
 from benchmarks.throughput.timing import Case, count_flops, plan, repeat_to_epoch
 from colornet.data import Dataset
 from colornet.models.unet import count_parameters
@@ -191,7 +191,7 @@ def test_epoch_is_as_long_as_that_of_cifar10() -> None:
 
 
 def test_plan_settles_what_is_left_open_and_names_no_case_twice() -> None:
-    options = ThroughputConfig(presets=("ae", "ae"), batch_sizes=(8,), compile=("auto", "off", "on"), width=16)
+    options = ThroughputOptions(presets=("ae", "ae"), batch_sizes=(8,), compile=("auto", "off", "on"), width=16)
     cases = plan(dataclasses.replace(options, precisions=("no",), cpu=True), CPU)
     assert [(c.mode, c.config.compile) for c in cases] == [
         ("train", "off"), ("inference", "off"), ("train", "on"), ("inference", "on"),
@@ -414,7 +414,7 @@ def test_what_a_gpu_cannot_hold_is_tried_and_released(monkeypatch: pytest.Monkey
     monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 30)
     monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
     on_gpu = dataclasses.replace(case("ae", "train"), config=dataclasses.replace(PRESETS["ae"][1], cpu=False))
-    found = memory.find_batch(on_gpu, ThroughputConfig(find_batch=True, batch_granularity=16))
+    found = memory.find_batch(on_gpu, ThroughputOptions(find_batch=True, batch_granularity=16))
     assert (found["batch_size"], found["peak_memory_bytes"], found["capped"]) == (96, 20, False)
     assert len(released) == len(found["tries"])
     assert {"batch_size": 128, "peak_memory_bytes": None} in found["tries"]

@@ -1,0 +1,48 @@
+"""One color per model over all plots of a report."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+
+from benchmarks.core import plots
+from benchmarks.core.record import Record, without_seed
+
+__all__ = ["Colors", "aliases"]
+
+
+class Colors:
+    """Colors by the name of a model, in the order in which the names come; rows that are no models share a gray.
+
+    Args:
+        rows: rows of quality records whose kind is "model"; their runs share their color.
+        others: names of runs without their seed, and of presets.
+    """
+
+    def __init__(self, rows: Iterable[Record] = (), others: Iterable[str] = ()) -> None:
+        self._colors: dict[str, str] = {}
+        self._palette = itertools.cycle(plots.PALETTE)
+        models = list(rows)
+        for row in models:
+            self._choose(row["name"])
+        for row in models:
+            for alias in aliases(row):
+                self._colors.setdefault(alias, self(row["name"]))
+        for name in others:
+            self._choose(name)
+
+    def __call__(self, name: str) -> str:
+        return self._colors.get(name.casefold(), plots.NEUTRAL)
+
+    def _choose(self, name: str) -> None:
+        if name.casefold() not in self._colors:
+            self._colors[name.casefold()] = next(self._palette)
+
+
+def aliases(row: Record) -> set[str]:
+    """Return the names by which others may know a row: its own, and its runs without their seed."""
+    return {
+        row["name"].casefold(),
+        *(without_seed(Path(member).name).casefold() for member in row.get("members") or ()),
+    }

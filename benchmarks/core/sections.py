@@ -1,0 +1,168 @@
+"""What a benchmark shows: blocks of a section, which the page, Markdown and the terminal render each in its own way."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from einops import rearrange
+from numpy.typing import NDArray
+from PIL import Image
+
+from benchmarks.core.record import Record
+from benchmarks.core.tables import Table, escape_markdown
+
+__all__ = ["Block", "Definitions", "Details", "Examples", "Figure", "Figures", "Heading", "Legend", "Note", "Pictures",
+           "Section", "Verdicts", "blocks_text", "image_uri", "listed", "measured_on"]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading within a section, or within a part of it."""
+
+    text: str
+    level: int = 3  # of HTML
+
+
+@dataclass(frozen=True)
+class Note:
+    """How to read what follows."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdicts:
+    """Sentences that say what the numbers mean."""
+
+    texts: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Definitions:
+    """Terms and what they mean; `style` is the CSS class of the list."""
+
+    entries: Mapping[str, str]
+    style: str = "columns"
+
+
+@dataclass(frozen=True)
+class Legend:
+    """The colors of curves by name; shown on the page only."""
+
+    colors: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Drawings, SVG elements as text, below a caption."""
+
+    caption: str
+    drawings: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures beside each other, shown on the page only: three in a row, two if "wide", four if "small"."""
+
+    figures: Sequence[Figure]
+    style: str = ""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Images in a grid, shown on the page only: a row a model, a column a label; images are data URIs."""
+
+    labels: Sequence[str]
+    rows: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Single images, shown on the page only: (data URI, description, caption, lines below it) each."""
+
+    items: Sequence[tuple[str, str, str, Sequence[str]]]
+
+
+@dataclass(frozen=True)
+class Details:
+    """Blocks that are folded away below their summary, shown on the page only."""
+
+    summary: str
+    blocks: Sequence[Block]
+    is_open: bool = False
+
+
+Block = Table | Heading | Note | Verdicts | Definitions | Legend | Figures | Pictures | Examples | Details
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the report: its title, what was found in a few sentences, the file it comes from, and its blocks."""
+
+    title: str
+    summary: str = ""
+    source: Path | None = None
+    blocks: Sequence[Block] = field(default_factory=list)
+
+    def to_markdown(self) -> str:
+        """Return what Markdown can show of the section; empty where all of it is plots."""
+        top = ": ".join(escape_markdown(str(text)) for text in (self.source, self.summary) if text)
+        parts = [text for block in self.blocks if (text := _markdown(block))]
+        return "\n\n".join(filter(None, [top, *parts]))
+
+
+def blocks_text(blocks: Iterable[Block]) -> str:
+    """Return what a terminal shows of blocks: tables below their titles, and notes."""
+    parts = []
+    for block in blocks:
+        if isinstance(block, Table):
+            parts.append("\n".join(filter(None, (block.title, block.to_text()))))
+        elif isinstance(block, Note):
+            parts.append(block.text)
+        elif isinstance(block, Verdicts):
+            parts.append("\n".join(block.texts))
+    return "\n\n".join(parts)
+
+
+def _markdown(block: Block) -> str:
+    if isinstance(block, Table):
+        title = f"#### {escape_markdown(block.title)}\n\n" if block.title else ""
+        return title + block.to_markdown()
+    if isinstance(block, Heading):
+        return f"### {escape_markdown(block.text)}" if block.level == 3 else ""
+    if isinstance(block, Note):
+        return escape_markdown(block.text)
+    if isinstance(block, Verdicts):
+        return "\n".join(f"- {escape_markdown(text)}" for text in block.texts)
+    if isinstance(block, Definitions):
+        return "\n".join(f"- **{escape_markdown(k)}**: {escape_markdown(v)}" for k, v in block.entries.items())
+    return ""
+
+
+# Text
+
+
+def listed(words: Sequence[str]) -> str:
+    """Join words as a sentence does."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+
+
+def measured_on(record: Record) -> str:
+    """Say where, when and with which code a result was measured."""
+    commit = record["commit"]
+    # Shortened, but for the + that says that files differed from it.
+    short = re.sub(r"^(\w{12})\w+", r"\1", commit) if commit else "unknown"
+    return f"Measured on {record['device']}, {str(record['date'])[:10]}, commit {short}."
+
+
+def image_uri(image: NDArray[np.uint8]) -> str:
+    """Return a uint8 image (3, H, W) as the data URI of a PNG."""
+    buffer = BytesIO()
+    Image.fromarray(rearrange(image, "c h w -> h w c")).save(buffer, format="png")
+    return f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
