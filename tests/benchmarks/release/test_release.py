@@ -32,8 +32,9 @@ def work(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setenv("COLORNET_DATA", str(work / "cache"))
         for preset in ("ae", "cgan"):
             size = ["--data", str(data), "--width", "8", "--discriminator-width", "8", "--blocks", "1"]
-            length = ["--batch-size", "27", "--epochs", "1", "--run-dir", str(runs / preset), "--cpu"]
-            patch.setattr(sys, "argv", ["train", preset, *size, *length])  # what a run notes as its command
+            how = ["--batch-size", "27", "--epochs", "1", "--mixed-precision", "no", "--cpu"]
+            # What a run notes as its command.
+            patch.setattr(sys, "argv", ["train", preset, *size, *how, "--run-dir", str(runs / preset)])
             train.main(sys.argv[1:])
         main(["quality", *(str(runs / name) for name in ("ae", "cgan")), "--out", str(runs / "quality"), "--cpu"])
         for name in ("ae", "cgan"):
@@ -89,7 +90,8 @@ def test_images_before_a_warm_start_are_counted(work: Path, tmp_path: Path) -> N
     run = tmp_path / "warm"
     data = str(work / "cifar10-jpeg")
     size = ["--data", data, "--width", "8", "--blocks", "1", "--batch-size", "27", "--epochs", "1"]
-    train.main(["ae", *size, "--cpu", "--run-dir", str(run), "--init-from", str(work / "runs/ae")])
+    how = ["--mixed-precision", "no", "--cpu"]
+    train.main(["ae", *size, *how, "--run-dir", str(run), "--init-from", str(work / "runs/ae")])
     out = tmp_path / "released"
     main(["release", str(run), "--name", "ae", "--data", data, "--out", str(out)])
     assert load_config(out).init_from == "ae"
