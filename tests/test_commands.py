@@ -36,9 +36,7 @@ PAGES = ["README.md", "benchmarks/README.md", *(f"docs/{path.name}" for path in 
 RUN_BY = {
     "bash launch/quickstart.sh": "test_quickstart_trains_compares_and_leaves_earlier_results_alone",
     "bash launch/test.sh": "CI itself: .ci/run",
-    "bash launch/release_weights.sh": "test_the_script_makes_anew_what_is_missing",
-    "python benchmarks/reliability/kills.py": "test_killed_runs_end_as_if_nothing_had_happened",
-    "python benchmarks/reliability/machines.py": "test_machines_of_their_own_networks_train_as_one",
+    "bash launch/release_weights.sh": "test_the_script_makes_anew_what_is_missing_and_leaves_alone_the_rest",
     "python launch/own_photos.py": "test_own_photographs_train_a_model_that_colors_others",
     "python launch/demo_in_browser.py": "by hand: it needs Chromium and playwright",
     "accelerate single.yaml": "test_quickstart_trains_compares_and_leaves_earlier_results_alone",
@@ -69,6 +67,8 @@ RUN_BY = {
     "benchmarks growth": "test_a_real_measurement",
     "benchmarks report": "test_page_shows_all_parts",
     "benchmarks photos": "test_small_study_end_to_end",
+    "benchmarks kills": "test_killed_runs_end_as_if_nothing_had_happened",
+    "benchmarks machines": "test_machines_of_their_own_networks_train_as_one",
 }
 
 # Programs that are not ours: what they are given is not checked.
