@@ -41,7 +41,7 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """Name what was not run."""
     if left_out := config.stash.get(LEFT_OUT, 0):
-        terminalreporter.write_line(f"{left_out} system tests were left out; bash launch/test.sh -m system runs them.")
+        terminalreporter.write_line(f"System tests left out: {left_out}. To run them: bash launch/test.sh -m system")
 
 
 @pytest.fixture(autouse=True)

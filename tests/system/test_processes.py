@@ -179,7 +179,7 @@ def in_float64():
         "load_evaluator": lambda name: load_evaluator(name).float(),
     }
     for name, module in list(sys.modules.items()):
-        if name.startswith("colornet."):
+        if name.startswith(("colornet.objectives", "colornet.evaluation", "colornet.training")):
             vars(module).update((name, changed[name]) for name in changed.keys() & vars(module).keys())
 
 def keep_gradients(path):
