@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,29 @@ from colornet.config import PRESETS, TrainConfig
 # Tests run two of them side by side at times; more threads than that only wait for each other.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
+
+LEFT_OUT = pytest.StashKey[int]()  # how many system tests were deselected
+
+
+def pytest_deselected(items: Sequence[pytest.Item]) -> None:
+    """Count the system tests that are left out; a worker of pytest-xdist hands the number to its controller."""
+    config, left_out = items[0].config, sum(item.get_closest_marker("system") is not None for item in items)
+    config.stash[LEFT_OUT] = left_out
+    if hasattr(config, "workeroutput"):
+        config.workeroutput["left_out"] = left_out
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the number from a worker, all of which leave out the same."""
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Name what was not run."""
+    if left_out := config.stash.get(LEFT_OUT, 0):
+        terminalreporter.write_line(f"System tests left out: {left_out}. To run them: bash launch/test.sh -m system")
 
 
 @pytest.fixture(autouse=True)

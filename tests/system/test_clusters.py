@@ -16,6 +16,7 @@ import yaml
 
 from colornet import train
 
+pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 SLURM = ROOT / "launch" / "slurm.sh"
 

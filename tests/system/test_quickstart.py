@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.system
 LAUNCH = Path(__file__).parents[2] / "launch"
 
 

@@ -16,7 +16,8 @@ from colornet.errors import InputError
 def test_options_of_the_same_names_are_taken_over() -> None:
     options = GrowthOptions(width=16, blocks=None, batch_size=8, data="elsewhere", cache_dir=Path("cache"), cpu=True)
     expected = dataclasses.replace(
-        PRESETS["cgan"].config, width=16, discriminator_width=16, batch_size=3, data="elsewhere", mixed_precision="auto",
+        PRESETS["cgan"].config, width=16, discriminator_width=16, batch_size=3, data="elsewhere",
+        mixed_precision="auto",
         compile="auto", image_size=32, cpu=True,
     )  # fmt: skip
     assert sized_preset(options, "cgan", batch_size=3) == expected

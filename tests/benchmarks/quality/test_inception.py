@@ -17,7 +17,6 @@ import pytest
 import torch
 import torch_fidelity
 from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch_fidelity import feature_extractor_inceptionv3 as fidelity
@@ -32,34 +31,11 @@ from benchmarks.quality.pretrained_networks import (
 from colornet.errors import InputError
 from colornet.evaluation.loop import map_images
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
-from tests.colornet.training.test_distributed import launch
 
 CPU = torch.device("cpu")
 BATCH = 4
 SUBSETS, SUBSET_SIZE = 10, 5
 ROOT = Path(__file__).parents[3]
-
-# What a benchmark does on each rank; rank 0 leaves the features.
-RANK_SCRIPT = """
-import sys
-from pathlib import Path
-import torch
-from accelerate import Accelerator
-from safetensors.torch import load_file, save_file
-from benchmarks.quality.pretrained_networks import load_inception
-from colornet.evaluation.loop import map_images
-
-folder, batch_size = Path(sys.argv[1]), int(sys.argv[3])
-inception = load_inception(folder / "weights.pth", torch.device("cpu"), sha256=sys.argv[2])
-accelerator = Accelerator(cpu=True)
-features = {
-    name: map_images(lambda batch: {name: inception(batch)}, images, accelerator, batch_size=batch_size)[name]
-    for name, images in load_file(folder / "images.safetensors").items()
-}
-if accelerator.is_main_process:
-    save_file(features, folder / "features.safetensors")
-accelerator.end_training()
-"""
 
 
 class Images(Dataset[Tensor]):
@@ -75,8 +51,7 @@ class Images(Dataset[Tensor]):
         return self.images[index]
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_weights(path: Path) -> Path:
     """Write a file of random weights that carry a signal through all layers."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fidelity, "load_state_dict_from_url", lambda *_, **__: {})
@@ -86,9 +61,32 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for module in network.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
-    path = tmp_path_factory.mktemp("inception") / "weights.pth"
     torch.save(network.state_dict(), path)
     return path
+
+
+def draw_images() -> dict[str, Tensor]:
+    """Draw nine dark images of noise and seven bright ones: neither number fills batches or suits two processes."""
+    generator = torch.Generator().manual_seed(0)
+    dark = torch.randint(0, 160, (9, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    bright = torch.randint(60, 256, (7, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    return {"generated": dark, "real": bright}
+
+
+def extract(weights: Path, sha256: str, images: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Extract the features of both sets, as many processes as there are."""
+    inception, accelerator = load_inception(weights, CPU, sha256=sha256), Accelerator(cpu=True)
+    return {
+        name: map_images(lambda batch: {"features": inception(batch)}, images, accelerator, batch_size=BATCH)[
+            "features"
+        ]
+        for name, images in images.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_weights(tmp_path_factory.mktemp("inception") / "weights.pth")
 
 
 @pytest.fixture(scope="module")
@@ -98,24 +96,12 @@ def sha256(weights: Path) -> str:
 
 @pytest.fixture(scope="module")
 def images() -> dict[str, Tensor]:
-    """Make nine dark images of noise and seven bright ones: neither number fills batches or suits two processes."""
-    generator = torch.Generator().manual_seed(0)
-    dark = torch.randint(0, 160, (9, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    bright = torch.randint(60, 256, (7, 3, 32, 32), dtype=torch.uint8, generator=generator)
-    return {"generated": dark, "real": bright}
+    return draw_images()
 
 
 @pytest.fixture(scope="module")
 def features(weights: Path, sha256: str, images: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Extract the features of both sets in one process."""
-    inception = load_inception(weights, CPU, sha256=sha256)
-    accelerator = Accelerator(cpu=True)
-    return {
-        name: map_images(lambda batch: {"features": inception(batch)}, images, accelerator, batch_size=BATCH)[
-            "features"
-        ]
-        for name, images in images.items()
-    }
+    return extract(weights, sha256, images)
 
 
 def distances(features: dict[str, Tensor]) -> list[float]:
@@ -160,23 +146,6 @@ def test_distances_are_those_of_torch_fidelity(
     ]
     assert distances(features) == [expected[name] for name in names]
     assert expected["frechet_inception_distance"] > 0.1  # the random network does tell dark from bright
-
-
-def test_two_processes_agree_with_one(
-    weights: Path,
-    sha256: str,
-    images: dict[str, Tensor],
-    features: dict[str, Tensor],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    folder = weights.parent
-    save_file(images, folder / "images.safetensors")
-    (folder / "rank.py").write_text(RANK_SCRIPT)
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))  # for `benchmarks`, which no wheel holds
-    result = launch([str(folder / "rank.py"), str(folder), sha256, str(BATCH)])
-    assert result.returncode == 0, result.stderr
-    together = load_file(folder / "features.safetensors")
-    assert distances(together) == pytest.approx(distances(features), rel=1e-6)
 
 
 def test_features_do_not_depend_on_autocast(weights: Path, sha256: str, images: dict[str, Tensor]) -> None:

@@ -23,20 +23,6 @@ from colornet.metrics.evaluator import evaluator_card
 from colornet.metrics.image import image_metrics
 from tests.benchmarks.quality.comparison import Comparison, compare, read_rows, refused
 from tests.benchmarks.report.records import table_after
-from tests.colornet.training.test_distributed import launch
-
-
-def test_two_processes_measure_the_same(comparison: Comparison, tmp_path: Path) -> None:
-    arguments = [*map(str, comparison.runs), "--out", str(tmp_path / "out"), "--cpu", "--batch-size", "7"]
-    result = launch(["-m", "benchmarks", "quality", *arguments, "--cache-dir", str(tmp_path / "cache")])
-    assert result.returncode == 0, result.stderr
-    record = json.loads((tmp_path / "out" / "quality.json").read_text())
-    for row in record["rows"]:
-        for name, value in row["values"].items():
-            expected = comparison.rows[row["name"]]["values"][name]
-            assert (value is None) == (expected is None), (row["name"], name)
-            if value is not None:
-                assert value["members"] == pytest.approx(expected["members"], rel=1e-6, abs=1e-7), (row["name"], name)
 
 
 def test_a_record_says_what_was_measured_on_what(comparison: Comparison, folder: Path) -> None:

@@ -1,12 +1,10 @@
-"""From finished runs to released models: the script from end to end, and what is refused."""
+"""From finished runs to released models, and what is refused."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -17,34 +15,31 @@ from safetensors.torch import load_file, save_file
 
 from benchmarks.__main__ import main
 from benchmarks.release.package import TOLERANCE
+from colornet import train
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
 from colornet.runs import pretrained as released
 from colornet.runs.saved_config import load_config
 from tests.images import photos
 
-ROOT = Path(__file__).parents[3]
-
-
-def script(work: Path) -> subprocess.CompletedProcess[str]:
-    """Run the script on the tests' images under another name: 54 for training, 2 steps an epoch."""
-    environment = {"COLORNET_PYTHON": sys.executable, "COLORNET_DATA": str(work / "cache"), "PYTHONPATH": str(ROOT),
-                   "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "WIDTH": "8", "BATCH": "27",
-                   "EPOCHS": "1"}  # fmt: skip
-    command = ["bash", str(ROOT / "launch/release_weights.sh"), str(work / "cifar10-jpeg"), str(work / "runs")]
-    return subprocess.run(
-        command, capture_output=True, text=True, env=os.environ | environment, timeout=600, check=False
-    )
-
 
 @pytest.fixture(scope="module")
 def work(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Release ae and cgan into runs/weights."""
+    """Release ae and cgan into runs/weights, as launch/release_weights.sh does; 54 images for training, 2 steps."""
     work = tmp_path_factory.mktemp("release")
-    shutil.copytree(folder, work / "cifar10-jpeg")
-    result = script(work)
-    assert result.returncode == 0, result.stderr
-    assert "differ from the run's by at most" in result.stdout
+    data, runs = shutil.copytree(folder, work / "cifar10-jpeg"), work / "runs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLORNET_DATA", str(work / "cache"))
+        for preset in ("ae", "cgan"):
+            size = ["--data", str(data), "--width", "8", "--discriminator-width", "8", "--blocks", "1"]
+            how = ["--batch-size", "27", "--epochs", "1", "--mixed-precision", "no", "--cpu"]
+            # What a run notes as its command.
+            patch.setattr(sys, "argv", ["train", preset, *size, *how, "--run-dir", str(runs / preset)])
+            train.main(sys.argv[1:])
+        main(["quality", *(str(runs / name) for name in ("ae", "cgan")), "--out", str(runs / "quality"), "--cpu"])
+        for name in ("ae", "cgan"):
+            out = ["--quality", str(runs / "quality/quality.json"), "--out", str(runs / "weights" / name)]
+            main(["release", str(runs / name), "--name", name, "--data", str(data), *out])
     return work
 
 
@@ -88,25 +83,15 @@ def test_a_released_model_says_what_it_is(work: Path) -> None:
             f"- step 0: `{start['command']}`, commit {start['commit'] or 'unknown'}",
         ):
             assert words in card
-    assert "python -m colornet.train cgan --data cifar10-jpeg --width 8" in card
+    assert " cgan --data cifar10-jpeg --width 8" in card
 
 
 def test_images_before_a_warm_start_are_counted(work: Path, tmp_path: Path) -> None:
     run = tmp_path / "warm"
-    command = [
-        sys.executable,
-        "-m",
-        "colornet.train",
-        "ae",
-        "--data",
-        str(work / "cifar10-jpeg"),
-        "--width",
-        "8",
-        "--cpu",
-    ]
-    command += ["--blocks", "1", "--batch-size", "27", "--epochs", "1", "--run-dir", str(run)]
-    environment = os.environ | {"COLORNET_DATA": str(work / "cache"), "OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, "--init-from", str(work / "runs/ae")], env=environment, check=True)
+    data = str(work / "cifar10-jpeg")
+    size = ["--data", data, "--width", "8", "--blocks", "1", "--batch-size", "27", "--epochs", "1"]
+    how = ["--mixed-precision", "no", "--cpu"]
+    train.main(["ae", *size, *how, "--run-dir", str(run), "--init-from", str(work / "runs/ae")])
     out = tmp_path / "released"
     main(["release", str(run), "--name", "ae", "--data", str(work / "cifar10-jpeg"), "--out", str(out)])
     assert load_config(out).init_from == "ae"
@@ -121,24 +106,6 @@ def test_a_released_model_colors_as_its_run_does(work: Path, weights: Path) -> N
         run = Colorizer.load(work / "runs" / name, "cpu")
         difference = Colorizer.load(name, "cpu").colorize(images).int() - run.colorize(images).int()
         assert difference.abs().max() <= TOLERANCE
-
-
-def test_the_script_makes_anew_what_is_missing_and_leaves_alone_the_rest(work: Path) -> None:
-    models = work / "runs/weights"
-    before = {path: path.read_bytes() for path in models.rglob("*.safetensors")}
-    marked = models / "cgan/README.md"
-    card = marked.read_text()
-    marked.write_text("mine")
-    shutil.rmtree(models / "ae")
-    result = script(work)
-    assert result.returncode == 0, result.stderr
-    assert f"{models / 'cgan'} is there already: remove it to make it anew." in result.stdout
-    assert {path: path.read_bytes() for path in models.rglob("*.safetensors")} == before
-    assert marked.read_text() == "mine"
-    marked.write_text(card)
-    # Starts that found nothing to do are no part of the origin.
-    assert len(json.loads((work / "runs/ae/provenance.json").read_text())) == 2
-    assert len(json.loads((models / "ae/provenance.json").read_text())) == 1
 
 
 def test_weights_that_are_not_those_described_are_refused(weights: Path) -> None:

@@ -6,32 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from tests.benchmarks.commands import run_command
-
-
-def test_two_real_processes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "scaling.json"
-    options = "--presets cgan --batch-sizes 4 8 --width 8 --blocks 1 --image-size 16 --rounds 1 --steps 2 --warmup 1"
-    record = run_command(out, "scaling", *options.split(), "--data", str(folder), "--cpu")
-    assert [(p["processes"], p["images"]) for p in record["points"]] == [(1, 4), (1, 8), (2, 4), (2, 8)]
-    alone, _, four, eight = record["points"]
-    assert alone["weak_efficiency"] == alone["strong_efficiency"] == 1
-    # Four images each on two processes are as many in all as eight on one; sixteen were not measured.
-    assert four["strong_efficiency"] > 0
-    assert eight["strong_efficiency"] is None
-    assert four["images_per_second"] == pytest.approx(8 / four["seconds"]["step"])
-    assert four["seconds"]["communication"] == pytest.approx(
-        max(0, four["seconds"]["step"] - four["seconds"]["compute"])
-    )
-    (model,) = record["models"]
-    assert model["gradient_bytes"] == four["gradient_bytes"]
-    first = model["predictions"][0]
-    assert first["weak"] == first["strong"] == {"low": 1, "high": 1, "here": 1}
-    assert "| cgan   |         2 |           8 |         25 |" in capsys.readouterr().out
-    with Image.open(out.with_suffix(".png")) as picture:
-        assert picture.width > 800
 
 
 def test_steps_of_another_device_are_taken_from_throughput(folder: Path, tmp_path: Path) -> None:

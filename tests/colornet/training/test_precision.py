@@ -1,9 +1,7 @@
-"""A training step that is compiled, in bf16 and channels-last is the plain one, but for rounding."""
+"""A training step in bf16 and channels-last is the plain one, but for rounding."""
 
 from __future__ import annotations
 
-import functools
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -58,26 +56,9 @@ def assert_alike(found: Any, expected: Any, precision: str) -> None:
         assert (gradient - true_gradients[name]).norm() < of_gradients * size, name
 
 
-@pytest.fixture
-def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a C++ compiler, let the traced forward and backward graphs run as they are: all but the last stage."""
-    if not any(map(shutil.which, ("c++", "g++", "clang++"))):
-        monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(nn.Module.compile, backend="aot_eager"))
-
-
 @pytest.mark.parametrize("preset", ["ae", "cgan"])
 def test_bf16_step_is_that_of_fp32(preset: str, folder: Path, tmp_path: Path) -> None:
     plain = step(preset, folder, tmp_path / "fp32")
     bf16 = step(preset, folder, tmp_path / "bf16", mixed_precision="bf16")
     assert_alike(bf16, plain, "bf16")
     assert bf16[0] != plain[0]
-
-
-# The compiler itself looks at the gradient of what enters a network, here of the generator's output.
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf Tensor:UserWarning")
-@pytest.mark.usefixtures("_compiler")
-@pytest.mark.parametrize(("preset", "precision"), [("ae", "no"), ("cgan", "bf16")])
-def test_compiled_step_is_the_plain_one(preset: str, precision: str, folder: Path, tmp_path: Path) -> None:
-    plain = step(preset, folder, tmp_path / "plain")
-    compiled = step(preset, folder, tmp_path / "compiled", compile="on", mixed_precision=precision)
-    assert_alike(compiled, plain, precision)

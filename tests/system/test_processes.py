@@ -8,7 +8,6 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -21,11 +20,10 @@ from colornet.evaluation.loop import colorize_with
 from colornet.metrics.evaluator import CIFAR10_CLASSES
 from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
 from colornet.runs.saved_config import load_config
-from colornet.training import accelerator
 from colornet.training.build import compose_trainer
-from tests.conftest import small
 
-LAUNCH = Path(__file__).parents[3] / "launch" / "accelerate"
+pytestmark = pytest.mark.system
+LAUNCH = Path(__file__).parents[2] / "launch" / "accelerate"
 COUNTS = (1, 2, 3, 4)  # of processes
 
 # Each rank trains as `python -m colornet.train` does, then leaves its own copy of every weight.
@@ -163,46 +161,6 @@ def test_wrong_number_of_processes_is_refused(folder: Path, tmp_path: Path) -> N
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("gpus", "processes", "cpu", "backend"),
-    [(2, 2, False, None), (1, 2, False, "gloo"), (2, 5, False, "gloo"), (0, 2, False, None), (1, 2, True, None)],
-)
-def test_processes_that_share_a_gpu_talk_over_gloo(
-    gpus: int,
-    processes: int,
-    cpu: bool,
-    backend: str | None,
-    folder: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """What Accelerate is asked for: None leaves it the choice, which is NCCL on GPUs."""
-    asked: list[str | None] = []
-
-    class ConnectedError(Exception):
-        pass
-
-    class Connection:
-        is_local_main_process = True
-        num_processes = processes
-
-        def __init__(self, kwargs_handlers: list[Any], **_: Any) -> None:
-            asked.append(kwargs_handlers[0].backend if kwargs_handlers else None)
-
-        def local_main_process_first(self) -> None:
-            raise ConnectedError
-
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr(accelerator, "Accelerator", Connection)
-    monkeypatch.setenv("WORLD_SIZE", str(processes))
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-    with pytest.raises(ConnectedError):
-        compose_trainer(small("ae", folder, tmp_path / "run", cpu=cpu))
-    assert asked == [backend]
-    assert (f"{processes} processes share {gpus} of" in caplog.text) == (backend == "gloo")
-
-
 # Forks the processes of one run after the other from a process that has imported everything; see reliability/kills.py.
 RUNS_SCRIPT = """
 import functools, json, os, sys
@@ -210,17 +168,19 @@ import torch
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from benchmarks.reliability import kills
-from colornet.evaluation import loop
-from colornet.metrics import features
-from colornet.objectives import base
-from colornet.training import trainer
+from colornet.metrics.evaluator import load_evaluator
 
 torch.set_num_threads(1)
 
 def in_float64():
     torch.set_default_dtype(torch.float64)
-    base.to_float = loop.to_float = lambda images: images.double() / 255
-    trainer.load_evaluator = lambda name: features.load_evaluator(name).float()
+    changed = {
+        "to_float": lambda images: images.double() / 255,
+        "load_evaluator": lambda name: load_evaluator(name).float(),
+    }
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("colornet.objectives", "colornet.evaluation", "colornet.training")):
+            vars(module).update((name, changed[name]) for name in changed.keys() & vars(module).keys())
 
 def keep_gradients(path):
     steps = []
@@ -231,8 +191,8 @@ def keep_gradients(path):
         register_optimizer_step_pre_hook(keep)
 
 for world, how, arguments in json.loads(sys.argv[1]):
-    variants = {"float32": lambda: None, "float64": in_float64}
-    prepare = variants.get(how, functools.partial(keep_gradients, how))
+    ways = {"float32": lambda: None, "float64": in_float64}
+    prepare = ways.get(how, functools.partial(keep_gradients, how))
     assert kills.finish(kills.start(world, arguments, prepare)) == [0] * world
 """
 

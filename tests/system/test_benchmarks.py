@@ -1,0 +1,99 @@
+"""Benchmarks in two processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from benchmarks.__main__ import main
+from colornet.training.build import compose_trainer
+from tests.benchmarks.quality.test_inception import distances, draw_images, extract, write_weights
+from tests.conftest import small
+from tests.system.test_processes import launch
+
+pytestmark = pytest.mark.system
+ROOT = Path(__file__).parents[2]
+
+# What a benchmark does on each rank; rank 0 leaves the features.
+RANK_SCRIPT = """
+import sys
+from pathlib import Path
+from accelerate import Accelerator
+from safetensors.torch import load_file, save_file
+from tests.benchmarks.quality.test_inception import extract
+
+folder = Path(sys.argv[1])
+features = extract(folder / "weights.pth", sys.argv[2], load_file(folder / "images.safetensors"))
+accelerator = Accelerator(cpu=True)
+if accelerator.is_main_process:
+    save_file(features, folder / "features.safetensors")
+accelerator.end_training()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let other processes find `benchmarks` and `tests`, which no wheel holds."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+
+def test_two_processes_extract_the_same_features(tmp_path: Path) -> None:
+    weights, images = write_weights(tmp_path / "weights.pth"), draw_images()
+    sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+    save_file(images, tmp_path / "images.safetensors")
+    (tmp_path / "rank.py").write_text(RANK_SCRIPT)
+    result = launch([str(tmp_path / "rank.py"), str(tmp_path), sha256])
+    assert result.returncode == 0, result.stderr
+    together = load_file(tmp_path / "features.safetensors")
+    assert distances(together) == pytest.approx(distances(extract(weights, sha256, images)), rel=1e-6)
+
+
+def test_two_processes_measure_the_same_quality(folder: Path, tmp_path: Path) -> None:
+    runs = []
+    for preset, seed in (("ae", 0), ("ae", 1), ("notebook-ae", 0)):
+        runs.append(str(tmp_path / f"{preset}-{seed}"))
+        compose_trainer(small(preset, folder, Path(runs[-1]), epochs=1, seed=seed)).fit()
+    main(["quality", *runs, "--out", str(tmp_path / "alone"), "--cpu"])
+    arguments = [*runs, "--out", str(tmp_path / "together"), "--cpu", "--batch-size", "7"]
+    result = launch(["-m", "benchmarks", "quality", *arguments])
+    assert result.returncode == 0, result.stderr
+    alone, together = (
+        {row["name"]: row["values"] for row in json.loads((tmp_path / out / "quality.json").read_text())["rows"]}
+        for out in ("alone", "together")
+    )
+    assert together.keys() == alone.keys()
+    for row, values in together.items():
+        for name, value in values.items():
+            expected = alone[row][name]
+            assert (value is None) == (expected is None), (row, name)
+            if value is not None:
+                assert value["members"] == pytest.approx(expected["members"], rel=1e-6, abs=1e-7), (row, name)
+
+
+def test_two_real_processes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "scaling.json"
+    options = "--presets cgan --batch-sizes 4 8 --width 8 --blocks 1 --image-size 16 --rounds 1 --steps 2 --warmup 1"
+    main(["scaling", *options.split(), "--data", str(folder), "--cpu", "--out", str(out)])
+    record = json.loads(out.read_text())
+    assert [(p["processes"], p["images"]) for p in record["points"]] == [(1, 4), (1, 8), (2, 4), (2, 8)]
+    alone, _, four, eight = record["points"]
+    assert alone["weak_efficiency"] == alone["strong_efficiency"] == 1
+    # Four images each on two processes are as many in all as eight on one; sixteen were not measured.
+    assert four["strong_efficiency"] > 0
+    assert eight["strong_efficiency"] is None
+    assert four["images_per_second"] == pytest.approx(8 / four["seconds"]["step"])
+    assert four["seconds"]["communication"] == pytest.approx(
+        max(0, four["seconds"]["step"] - four["seconds"]["compute"])
+    )
+    (model,) = record["models"]
+    assert model["gradient_bytes"] == four["gradient_bytes"]
+    first = model["predictions"][0]
+    assert first["weak"] == first["strong"] == {"low": 1, "high": 1, "here": 1}
+    assert "| cgan | 2 | 8 | 25 |" in capsys.readouterr().out
+    with Image.open(out.with_suffix(".png")) as picture:
+        assert picture.width > 800
