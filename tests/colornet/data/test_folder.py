@@ -98,7 +98,7 @@ def test_classes_are_the_folders_of_the_images(tmp_path: Path, cache: Path, layo
     below = {"whole": [""], "test": ["train", "test"], "test, val": ["train", "test", "val"], "val": ["train", "val"]}
     for part, count in zip(below[layout], (33, 8, 5), strict=False):
         write_images(root / part, painted(count, 3), classes)
-    for damaged in ("cat/0003.png", "dog/0000.png", "owl/0001.png"):  # in every part: whoever comes after moves up
+    for damaged in ("cat/0003.png", "dog/0000.png", "owl/0001.png"):  # in every part: later images move up
         for part in below[layout]:
             (root / part / damaged).write_bytes(b"no image")
     for _ in range(2):  # decoded, then from the cache

@@ -16,6 +16,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 import colornet
+import colornet.inference
 from colornet.color import lightness_input, rgb_to_lab, to_float, to_uint8
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_with
@@ -65,7 +66,7 @@ class Seen:
 @pytest.mark.parametrize("preset", ["ae", "notebook-ae"])
 @pytest.mark.parametrize("size", [(16, 16), (16, 24)])
 def test_network_input_and_output_are_those_of_evaluation(preset: str, size: tuple[int, int], tmp_path: Path) -> None:
-    # Color images: whoever fed their red channel as lightness, or lightness that is not at 8 bits, would fail.
+    # Color images: feeding their red channel as lightness, or lightness that is not at 8 bits, would fail.
     config, network = load_run(save_run(tmp_path, preset))
     images = noise(5, 24)[..., : size[0], : size[1]]
     loaded = Colorizer.load(tmp_path, "cpu")
@@ -291,12 +292,25 @@ def test_released_models(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_package_offers_the_colorizer_without_importing_torch() -> None:
     code = (
         "import sys, colornet; assert 'torch' not in sys.modules; "
-        "import colornet.cli; assert 'torch' not in sys.modules"
+        "import colornet.cli, colornet.inference; assert 'torch' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert colornet.Colorizer is Colorizer
+    assert colornet.Colorizer is colornet.inference.Colorizer is Colorizer
     with pytest.raises(AttributeError, match="no attribute 'colorizer'"):
         _ = colornet.colorizer
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = colornet.inference.nothing
+
+
+def test_coloring_loads_nothing_of_training() -> None:
+    code = (
+        "import sys; from colornet.inference import Colorizer; "
+        "heavy = ('tensorboard', 'accelerate', 'torchvision', 'skimage', 'scipy', 'colornet.training', "
+        "'colornet.evaluation', 'colornet.data.loader'); "
+        "print([name for name in sys.modules if name.startswith(heavy)])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
 
 
 MEASURE = """

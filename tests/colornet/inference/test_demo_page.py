@@ -24,7 +24,7 @@ from colornet.inference.colorizer import Colorizer
 from tests.images import lightness, photo
 from tests.runs import save_run
 
-# gradio must reach nobody: whatever connects to another address ends the server.
+# gradio must not connect to other machines: an attempt ends the server.
 PROGRAM = """
 import os, sys
 def watch(event, arguments):
@@ -133,7 +133,7 @@ def test_saturation_out_of_range_is_refused(client: Client, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("route", ["run/show", "api/show", "run/predict"])
-def test_nobody_passes_the_queue(port: int, route: str) -> None:
+def test_the_queue_cannot_be_bypassed(port: int, route: str) -> None:
     """Photographs are read one at a time, so no route may read one beside the queue."""
     body = json.dumps({"data": [None, 1], "fn_index": 1}).encode()
     request = Request(f"http://127.0.0.1:{port}/gradio_api/{route}", body, {"Content-Type": "application/json"})
