@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 
 from benchmarks.core.record import Record, read_json, without_seed
-from benchmarks.core.tables import DASH, Cell, Line, Table, format_mean, format_number, headings
+from benchmarks.core.tables import DASH, Cell, Line, Table, format_number, format_values, headings
 from benchmarks.report.read import SECTIONS
 from benchmarks.report.tables_options import ROOT, TablesOptions
 from colornet.errors import InputError
@@ -149,17 +148,15 @@ def _comparison(record: Record) -> Table:
     for name, row in record["rows"].items():
         groups.setdefault(without_seed(name), []).append(row)
     lines = [
-        Line(Cell(name), [Cell(_mean([row[key] for row in rows], decimals)) for key, decimals in COLUMNS.values()])
+        Line(
+            Cell(name),
+            [Cell(format_values([row[key] for row in rows], decimals)) for key, decimals in COLUMNS.values()],
+        )
         for name, rows in groups.items()
     ]
     truth = format_number(record["rows"]["gray"]["cf_truth"], 1)
     lines.append(Line(Cell("truth"), [Cell(truth if heading == "CF" else DASH) for heading in COLUMNS], ranked=False))
     return Table("Comparison", headings(["", *COLUMNS]), lines)
-
-
-def _mean(values: Sequence[float], decimals: int) -> str:
-    sd = statistics.stdev(values) if len(values) > 1 else None
-    return format_mean({"mean": statistics.mean(values), "sd": sd}, decimals)
 
 
 def _over_epochs(record: Record) -> Table:

@@ -1,4 +1,4 @@
-"""The benchmark of coloring small images: every variant colors the same, and the record says what was measured."""
+"""The benchmark of coloring small images: every way colors the same, and the record says what was measured."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.__main__ import main
-from benchmarks.inference.measure import METHOD, Variant, build_variants, describe, time_in_turns
+from benchmarks.inference import measure as inference_record
+from benchmarks.inference import options as inference
+from benchmarks.inference.measure import Way, build_ways, describe, time_in_turns
 from benchmarks.inference.options import InferenceOptions
 from colornet.inference.colorizer import Colorizer
 
@@ -23,17 +24,17 @@ def images(count: int) -> Tensor:
     return ((ramp + shift) / 2).to(torch.uint8).expand(-1, 3, -1, -1).contiguous()
 
 
-def test_variants_color_alike() -> None:
-    variants = build_variants(InferenceOptions(batch_sizes=(4,)), CPU)
-    assert [(v.name, v.precision, v.batch_size) for v in variants] == [
+def test_ways_color_alike() -> None:
+    ways = build_ways(InferenceOptions(batch_sizes=(4,)), CPU)
+    assert [(w.name, w.precision, w.batch_size) for w in ways] == [
         ("loop", "no", 1), ("eager", "no", 4), ("Colorizer", "no", 4), ("Colorizer", "bf16", 4),
     ]  # fmt: skip
-    loop, eager, fp32, bf16 = (variant.run(images(6)).int() for variant in variants)
+    loop, eager, fp32, bf16 = (way.run(images(6)).int() for way in ways)
     assert (loop - eager).abs().max() <= 1
     assert (loop - loop.float().mean(1, keepdim=True)).abs().max() > 5  # there are colors
     assert (bf16 - fp32).abs().max() <= 4
     assert (bf16 - fp32).abs().float().mean() < 0.2
-    # Colorizer keeps the lightness of what sRGB cannot show, the plain variant clips it: few pixels differ.
+    # Colorizer keeps the lightness of what sRGB cannot show, the plain way clips it: few pixels differ.
     assert ((loop - fp32).abs().amax(1) <= 1).float().mean() > 0.9
 
 
@@ -46,15 +47,15 @@ def test_bf16_is_computed_and_returned_as_float() -> None:
     assert seen == [torch.bfloat16]
 
 
-def test_variants_take_turns_over_all_images() -> None:
+def test_ways_take_turns_over_all_images() -> None:
     order: list[tuple[str, int]] = []
 
-    def noting(name: str) -> Variant:
+    def noting(name: str) -> Way:
         def colorize(batch: Tensor) -> Tensor:
             order.append((name, len(batch)))
             return batch
 
-        return Variant(name, "no", 4, colorize)
+        return Way(name, "no", 4, colorize)
 
     speeds = time_in_turns([noting("a"), noting("b")], images(6), 2, CPU)
     assert speeds.shape == (2, 2)
@@ -66,17 +67,16 @@ def test_variants_take_turns_over_all_images() -> None:
 def test_record_and_table(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "a.json"
     options = ["--data", str(folder), "--images", "3", "--batch-sizes", "2", "--passes", "1", "--cpu"]
-    main(["inference", *options, "--out", str(out)])
+    inference.main([*options, "--out", str(out)])
     record = json.loads(out.read_text())
     assert record["kind"] == "inference"
     assert record["data"]["images"] == 3
-    assert record["method"] == METHOD
+    assert record["method"] == inference_record.METHOD
     assert record["rows"][0]["ratio_to_loop"] == 1
     assert record["difference"]["largest"] <= 4
-    rows = [[cell.strip() for cell in line.split("|")[1:4]] for line in capsys.readouterr().out.splitlines()]
-    assert ["Colorizer", "bf16", "2"] in rows
+    assert "| Colorizer | bf16 | 2 |" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
-        main(["inference", *options, "--out", str(out)])
+        inference.main([*options, "--out", str(out)])
     assert "exists already" in capsys.readouterr().err
 
 
@@ -90,5 +90,5 @@ def test_record_and_table(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
 )
 def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        main(["inference", *options])
+        inference.main(options)
     assert words in capsys.readouterr().err
