@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colornet.color import lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_gray, to_uint8
+from colornet.color import Gray, lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_gray, to_uint8
 from colornet.evaluation.loop import gray_floor
 
 __all__ = ["GRADIENT", "Row", "reference_rows"]
@@ -30,7 +30,7 @@ Kind = Literal["truth", "floor", "oracle", "sanity_check", "model", "unranked"]
 
 @dataclass(frozen=True)
 class Row:
-    """A row of the table: what it is, and how it makes its images of the true ones and the training images."""
+    """A row of the table: what it is, and how its images are made of the true ones and the training images."""
 
     name: str
     kind: Kind
@@ -43,8 +43,10 @@ def reference_rows() -> list[Row]:
     return [
         Row("real", "truth", "The true images.", lambda images, _: images),
         Row("gray", "floor", "L* of the image, a* = b* = 0.", _gray),
-        Row("gray, channel mean", "unranked", "The mean of R, G and B: the original notebooks' gray.", _gray_mean),
-        Row("gray, Rec. 601", "unranked", "The luma of Rec. 601: what most programs call gray.", _gray_rec601),
+        Row(
+            "gray, channel mean", "unranked", "The mean of R, G and B: the original notebooks' gray.", _gray_as("mean")
+        ),
+        Row("gray, Rec. 601", "unranked", "The luma of Rec. 601: what most programs call gray.", _gray_as("rec601")),
         Row("oracle, true ab", "oracle", "8-bit L* and the true a*b*: what the rounding of L* costs.", _true_ab),
         Row("oracle, ab at 16×16", "oracle", "L* and the true a*b*, one value for 2 × 2 pixels.", _half_resolution),
         Row("oracle, mean ab", "oracle", "L* and the image's own mean a*b*, constant over the image.", _own_mean),
@@ -60,9 +62,13 @@ def reference_rows() -> list[Row]:
     ]
 
 
-def _recolor(images: Tensor, color: Callable[[Tensor], Tensor]) -> Tensor:
-    """Join the 8-bit L* of images (N, 3, H, W) with `color` of their Lab values: a function to a*b* (n, 2, H, W)."""
-    return torch.cat([_joined(batch, color(rgb_to_lab(to_float(batch)))) for batch in images.split(_BATCH)])
+def _recolor(images: Tensor, color: Callable[[Tensor], Tensor], donors: Tensor | None = None) -> Tensor:
+    """Join the 8-bit L* of images (N, 3, H, W) with `color` of Lab values (n, 3, H, W): a function to a*b*.
+
+    The Lab values are those of the images themselves, or of `donors`, in pairs.
+    """
+    pairs = zip(images.split(_BATCH), (images if donors is None else donors).split(_BATCH), strict=True)
+    return torch.cat([_joined(batch, color(rgb_to_lab(to_float(others)))) for batch, others in pairs])
 
 
 def _joined(images: Tensor, ab: Tensor) -> Tensor:
@@ -71,20 +77,20 @@ def _joined(images: Tensor, ab: Tensor) -> Tensor:
     return to_uint8(lab_to_rgb(torch.cat((lightness, ab), dim=1)))
 
 
+def _ab(lab: Tensor) -> Tensor:
+    return lab[:, 1:]
+
+
 def _gray(images: Tensor, _: Tensor) -> Tensor:
     return torch.cat([gray_floor(batch) for batch in images.split(_BATCH)])
 
 
-def _gray_mean(images: Tensor, _: Tensor) -> Tensor:
-    return to_uint8(to_gray(to_float(images), "mean"))
-
-
-def _gray_rec601(images: Tensor, _: Tensor) -> Tensor:
-    return to_uint8(to_gray(to_float(images), "rec601"))
+def _gray_as(kind: Gray) -> Callable[[Tensor, Tensor], Tensor]:
+    return lambda images, _: to_uint8(to_gray(to_float(images), kind))
 
 
 def _true_ab(images: Tensor, _: Tensor) -> Tensor:
-    return _recolor(images, lambda lab: lab[:, 1:])
+    return _recolor(images, _ab)
 
 
 def _half_resolution(images: Tensor, _: Tensor) -> Tensor:
@@ -106,11 +112,11 @@ def _global_mean(images: Tensor, training: Tensor) -> Tensor:
 
 
 def _anothers_ab(images: Tensor, _: Tensor) -> Tensor:
-    # A random cycle through all images: nobody keeps its own colors, whatever the seed.
+    # A random cycle through all images: no image keeps its own colors, whatever the seed.
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     donor = torch.empty_like(order)
     donor[order] = order.roll(1)
-    return _join(images, images[donor])
+    return _recolor(images, _ab, images[donor])
 
 
 def _gradient(images: Tensor, _: Tensor) -> Tensor:
@@ -126,14 +132,8 @@ def _nearest_ab(images: Tensor, training: Tensor) -> Tensor:
     norms = keys.square().sum(1)  # (M,)
     # |q − k|² less |q|², which is the same for all k.
     nearest = [(norms - 2 * _lightness(batch) @ keys.T).argmin(1) for batch in images.split(_BATCH)]
-    return _join(images, training[torch.cat(nearest)])
+    return _recolor(images, _ab, training[torch.cat(nearest)])
 
 
 def _lightness(images: Tensor) -> Tensor:
     return rgb_to_lab(to_float(images))[:, 0].flatten(1)  # (n, H * W)
-
-
-def _join(images: Tensor, donors: Tensor) -> Tensor:
-    """Join the 8-bit L* of images (N, 3, H, W) with the a*b* of others, in pairs."""
-    pairs = zip(images.split(_BATCH), donors.split(_BATCH), strict=True)
-    return torch.cat([_joined(batch, rgb_to_lab(to_float(others))[:, 1:]) for batch, others in pairs])

@@ -10,8 +10,15 @@ from typing import Any
 
 from colornet.errors import InputError
 
-__all__ = ["check_alone", "check_file", "check_fp16", "check_least", "check_new_folder", "check_out",
-           "check_out_folder", "check_range", "option"]  # fmt: skip
+__all__ = ["check_above", "check_alone", "check_file", "check_fp16", "check_least", "check_new_folder",
+           "check_not_empty", "check_out", "check_out_folder", "check_range", "option"]  # fmt: skip
+
+
+def check_above(options: Any, **bounds: float) -> None:
+    """Refuse fields that are not above the bound of each; otherwise like `check_least`."""
+    for name, bound in bounds.items():
+        if wrong := [number for number in _numbers(options, name) if not bound < number < math.inf]:
+            raise _refusal(name, wrong[0], f"above {bound:g}")
 
 
 def check_alone(what: str) -> None:
@@ -22,19 +29,33 @@ def check_alone(what: str) -> None:
 
 def check_least(options: Any, **least: float) -> None:
     """Refuse fields below the least value of each; None is let pass, a tuple needs at least one value, all checked."""
-    check_range(options, **{name: (low, math.inf) for name, low in least.items()})
+    for name, low in least.items():
+        if wrong := [number for number in _numbers(options, name) if not low <= number < math.inf]:
+            raise _refusal(name, wrong[0], f"at least {low:g}")
 
 
 def check_range(options: Any, **bounds: tuple[float, float]) -> None:
-    """Refuse fields outside of the least and the largest value of each, as `check_least` does."""
+    """Refuse fields outside of the least and the largest value of each; otherwise like `check_least`."""
     for name, (low, high) in bounds.items():
-        value = getattr(options, name)
-        if value == ():
+        if wrong := [number for number in _numbers(options, name) if not low <= number <= high]:
+            raise _refusal(name, wrong[0], f"from {low:g} to {high:g}")
+
+
+def _numbers(options: Any, name: str) -> list[float]:
+    check_not_empty(options, name)
+    value = getattr(options, name)
+    return [number for number in (value if isinstance(value, tuple) else (value,)) if number is not None]
+
+
+def _refusal(name: str, number: float, allowed: str) -> InputError:
+    return InputError(f"{option(name)} is {number:g}: it must be {allowed}.")
+
+
+def check_not_empty(options: Any, *names: str) -> None:
+    """Refuse a tuple without values."""
+    for name in names:
+        if getattr(options, name) == ():
             raise InputError(f"{option(name)} is empty: name at least one.")
-        for number in value if isinstance(value, tuple) else (value,):
-            if number is not None and not (low <= number <= high and number < math.inf):
-                allowed = f"at least {low:g}" if high == math.inf else f"from {low:g} to {high:g}"
-                raise InputError(f"{option(name)} is {number:g}: it must be {allowed}.")
 
 
 def check_fp16(options: Any) -> None:

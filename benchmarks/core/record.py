@@ -91,6 +91,7 @@ _RENAMED = [
         (r"^nonsense, ", "sanity check, "),
         (r"([Cc])olour", r"\1olor"),
         (r"([Gg])rey", r"\1ray"),
+        (r"([Nn])eighbour", r"\1eighbor"),
     )
 ]
 _KEPT = ("command", "commit", "date", "device", "machine", "versions")

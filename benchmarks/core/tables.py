@@ -11,7 +11,8 @@ from html import escape
 from typing import Any
 
 __all__ = ["DASH", "Cell", "Line", "Table", "decimals_for", "escape_markdown", "format_digits", "format_mean",
-           "format_number", "format_percent", "format_precision", "format_spread", "format_values", "headings"]  # fmt: skip
+           "format_number", "format_percent", "format_precision", "format_spread", "format_values", "headings",
+           "line_of"]  # fmt: skip
 
 DASH = "–"
 
@@ -34,6 +35,11 @@ class Line:
     cells: Sequence[Cell]
     ranked: bool = True
     group: str = ""
+
+
+def line_of(name: str, *texts: str, ranked: bool = True, group: str = "") -> Line:
+    """Return a row of plain texts."""
+    return Line(Cell(name), [*map(Cell, texts)], ranked, group)
 
 
 @dataclass(frozen=True)

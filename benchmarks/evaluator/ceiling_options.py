@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_alone, check_least, check_out
+from benchmarks.core.checks import check_above, check_alone, check_least, check_out
 from colornet.data.check import check_dataset
-from colornet.errors import InputError
 
 __all__ = ["CeilingOptions", "check"]
 
@@ -38,8 +37,7 @@ class CeilingOptions:
 def check(options: CeilingOptions) -> None:
     """Raise `InputError` for whatever would stop the training."""
     check_alone("what gray tells is measured in one")
-    if options.epochs <= 0:
-        raise InputError(f"--epochs is {options.epochs:g}: it must be above 0.")
+    check_above(options, epochs=0)
     check_least(options, batch_size=2)
     check_dataset(options.data)
     check_out(options.out)

@@ -1,4 +1,4 @@
-"""The recipe by which classifiers of CIFAR-10 are trained here: that of `benchmarks evaluator`, for any loss."""
+"""The training recipe of `benchmarks evaluator` for classifiers of CIFAR-10, with any loss."""
 
 from __future__ import annotations
 

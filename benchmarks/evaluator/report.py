@@ -11,8 +11,8 @@ from matplotlib.figure import Figure as Drawing
 from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, PALETTE, STYLE, blank, svg
 from benchmarks.core.record import Record, Result
-from benchmarks.core.sections import Block, Figure, Figures, Legend, Note, Section, measured_on
-from benchmarks.core.tables import Cell, Line, Table, format_number, format_percent, headings
+from benchmarks.core.sections import Block, Figure, Figures, Legend, Note, PageOnly, Section, measured_on
+from benchmarks.core.tables import Table, format_number, format_percent, headings, line_of
 from colornet.files import replacing
 
 __all__ = ["REQUIRED", "draw", "section", "summarize", "tables"]
@@ -43,7 +43,7 @@ def section(result: Result, colors: Colors) -> Section:
     else:
         title = "Validation of the evaluators"
         figures = [Figure(sweep, [_sweep_svg(record, sweep, f"{sweep} in {result.path}")]) for sweep in _sweeps(record)]
-        blocks += [Note(_SHARES), Legend(_colors(record)), Figures(figures)]
+        blocks.append(PageOnly([Note(_SHARES), Legend(_colors(record)), Figures(figures, "wide")]))
     return Section(title, summarize(record), result.path, blocks)
 
 
@@ -87,51 +87,35 @@ def draw(record: Record, path: Path) -> Path | None:
 
 
 def _ceiling_table(record: Record) -> Table:
+    keys = ("delta_cf_image", "delta_cf_image_median")
     lines = [
-        Line(
-            Cell(part),
-            [
-                Cell(format_number(errors["delta_cf_image"], 2)),
-                Cell(format_number(errors["delta_cf_image_median"], 2)),
-                Cell(format_percent(errors["accuracy"], 1)),
-            ],
-        )
+        line_of(part, *(format_number(errors[key], 2) for key in keys), format_percent(errors["accuracy"], 1))
         for part, errors in record["splits"].items()
     ]
     return Table("", headings(["images", "|ΔCF|", "|ΔCF| of one number for all", "classes"]), lines)
 
 
 def _evaluator_table(record: Record) -> Table:
-    lines = [
-        Line(
-            Cell(name),
-            [
-                *(Cell(format_percent(found["card"]["accuracy"][part], 1)) for part in ("validation", "test")),
-                *(Cell("yes" if sweep["monotone"] else "no") for sweep in found["sweeps"].values()),
-            ],
-        )
-        for name, found in record["evaluators"].items()
-    ]
+    lines = []
+    for name, found in record["evaluators"].items():
+        accuracy = (format_percent(found["card"]["accuracy"][part], 1) for part in ("validation", "test"))
+        grows = ("yes" if sweep["monotone"] else "no" for sweep in found["sweeps"].values())
+        lines.append(line_of(name, *accuracy, *grows))
     titles = ["", "validation accuracy", "test accuracy", *(f"grows with {sweep}" for sweep in _sweeps(record))]
     return Table("Evaluators", headings(titles), lines)
 
 
 def _distance_table(record: Record) -> Table:
     found = record["evaluators"].values()
-    first = next(iter(found))
-    lines = [
-        Line(
-            Cell(f"{sweep} {amount:g}"),
-            [Cell(format_number(one["sweeps"][sweep]["fd"][index], 3)) for one in found],
-            group=f"{sweep}: {_AXES[sweep]}",
-        )
-        for sweep, values in first["sweeps"].items()
-        for index, amount in enumerate(values["amounts"])
-    ]
-    lines += [
-        Line(Cell(name), [Cell(format_number(one["rows"][name], 3)) for one in found], group="reference rows and runs")
-        for name in first["rows"]
-    ]
+    lines = []
+    for sweep in _sweeps(record):
+        columns = [one["sweeps"][sweep] for one in found]
+        for amount, *distances in zip(columns[0]["amounts"], *(column["fd"] for column in columns), strict=True):
+            texts = (format_number(distance, 3) for distance in distances)
+            lines.append(line_of(f"{sweep} {amount:g}", *texts, group=f"{sweep}: {_AXES[sweep]}"))
+    for name in next(iter(found))["rows"]:
+        texts = (format_number(one["rows"][name], 3) for one in found)
+        lines.append(line_of(name, *texts, group="reference rows and runs"))
     return Table("Fréchet distances", headings(["images", *record["evaluators"]]), lines)
 
 
@@ -145,7 +129,7 @@ def _colors(record: Record) -> dict[str, str]:
 
 @mpl.rc_context(STYLE)
 def _sweep_svg(record: Record, sweep: str, label: str) -> str:
-    drawing, axes = blank(350, 230)
+    drawing, axes = blank(530, 260)
     _draw_sweep(axes, record, sweep)
     return svg(drawing, label)
 

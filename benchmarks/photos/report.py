@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Section, listed, measured_on
-from benchmarks.core.tables import Cell, Line, Table, format_number, headings
+from benchmarks.core.tables import Cell, Line, Table, format_number, headings, line_of
 
 __all__ = ["REQUIRED", "section", "summarize", "tables"]
 
@@ -23,6 +23,7 @@ _SCANS = {
     "moved": ("moved", 2),
     "moved, photographs": ("moved_photos", 2),
 }
+_MEMORY = {"megapixels": 1, "peak_memory_bytes": 2**20, "seconds": 1}
 _TIPS = {
     "ΔE00": "Mean ΔE00 to the truth.",
     "edges": "Mean distance of a*b* from the true ones where these change most.",
@@ -50,13 +51,7 @@ def summarize(record: Record) -> str:
 
 def tables(record: Record) -> list[Table]:
     """Lay out enlarging, scans, and memory where it was measured."""
-    memory = [
-        Line(
-            Cell(format_number(one["megapixels"], 0)),
-            [Cell(format_number(one["peak_memory_bytes"], 0, 2**20)), Cell(format_number(one["seconds"], 0))],
-        )
-        for one in record["memory"]
-    ]
+    memory = [line_of(*(format_number(one[key], 0, unit) for key, unit in _MEMORY.items())) for one in record["memory"]]
     titles = headings(["megapixels", "peak memory, MiB", "seconds"])
     return [
         _enlarging_table(record["enlarging"]),
@@ -71,7 +66,7 @@ def _enlarging_table(sizes: Record) -> Table:
     lines = []
     for row in sizes["full"]:
         values = [(rows.get(row, {}).get(key), n) for key, n in _ENLARGING.values() for rows in sizes.values()]
-        lines.append(Line(Cell(row), [Cell(format_number(*value)) for value in values], ranked=row != "gray"))
+        lines.append(line_of(row, *(format_number(*value) for value in values), ranked=row != "gray"))
     return Table("Enlarging colors", [Cell(""), *titles], lines)
 
 

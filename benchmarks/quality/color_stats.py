@@ -1,4 +1,4 @@
-"""Which colors images have: how strong, how sepia, how far from the hues of the true ones, and histograms of them.
+"""The colors of images: how strong, how sepia, how far from the hues of the true ones, and histograms.
 
 All of it is CIELAB: chroma C* is the distance from gray in the a*b* plane, hue the angle in it; 0° is pink, 90° yellow,
 180° green, 270° blue.
@@ -16,7 +16,7 @@ from colornet.color import rgb_to_lab, to_float
 __all__ = ["AB_BINS", "COLORED", "HUE_BINS", "SEPIA", "color_histograms", "color_scores"]
 
 COLORED = 5.0
-"""C* above which a pixel has a color: paler ones look gray, and their hue is noise of 8 bits."""
+"""C* above which a pixel has a color: paler ones look gray, and their hue is rounding noise of 8 bits."""
 
 SEPIA = (40.0, 90.0)
 """Hues of sepia and brown, from orange to yellow, degrees."""

@@ -72,7 +72,7 @@ COLUMNS: dict[str, Column] = {
 
 DISTINCT = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "accuracy", "cf", "delta_cf", "delta_cf_image", "psnr",
             "psnr_pooled", "ssim", "ciede2000")  # fmt: skip
-"""What is measured once more without the images that have a near-duplicate among the training images."""
+"""Columns that are also measured without the images that have a near-duplicate among the training images."""
 
 SHARES = ("nazeri_2", "nazeri_5", "colored", "sepia")
 """Columns that are shares of pixels, 0 to 1 for each image and per cent in the table."""

@@ -1,4 +1,4 @@
-"""Images for other programs and from them: the gray inputs of the protocol out, their colorings in, CLASS/NNNN.png."""
+"""Exchange of images with other programs, as CLASS/NNNN.png: the gray inputs of the protocol, and their colorings."""
 
 from __future__ import annotations
 

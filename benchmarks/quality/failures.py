@@ -1,4 +1,4 @@
-"""Where a colorizer fails: its worst images, and of what kind each failure is by rules on measured values."""
+"""Where a colorizer fails: its worst images, and the kind of each failure, by rules on measured values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.quality.color_stats import COLORED
-from benchmarks.quality.summary import Result
+from benchmarks.quality.summary import ScoredRow
 from colornet.metrics.evaluator import CIFAR10_CLASSES
 
 __all__ = ["CATEGORIES", "COUNTED", "SHOWN", "categorize", "describe_failures", "failures_of", "worst_images"]
@@ -62,10 +62,10 @@ def worst_images(scores: Mapping[str, Tensor]) -> dict[str, list[int]]:
 def describe_failures(
     scores: Mapping[str, Tensor], truth: Mapping[str, Tensor], labels: Tensor | None, classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Say of the worst images what was measured of each, and count the categories among the `COUNTED` worst and in all.
+    """Describe the worst images, and count the categories among the `COUNTED` worst and among all.
 
     `scores` and `truth` are the per-image values of the model and of the true images; `labels` (N,) are positions in
-    `classes`, None where they are not CIFAR-10's: then nothing is said of what the classifier sees.
+    `classes`, None where they are not CIFAR-10's: then what the classifier sees is left out.
     """
     kinds, names = categorize(scores), [*CATEGORIES]
     order = scores["ciede2000"].argsort(descending=True, stable=True)
@@ -90,8 +90,8 @@ def describe_failures(
     }
 
 
-def failures_of(results: Sequence[Result], labels: Tensor | None) -> dict[str, dict[str, Any]]:
-    """Describe the failures of the models whose lightness is the input's: ΔE00 of the others is not of color alone.
+def failures_of(results: Sequence[ScoredRow], labels: Tensor | None) -> dict[str, dict[str, Any]]:
+    """Describe the failures of the models that keep the input's lightness: ΔE00 of the others is not of color alone.
 
     Of a model with several runs, the first. `labels` (N,) are classes of CIFAR-10, or None.
     """

@@ -24,7 +24,7 @@ from benchmarks.quality.failures import CATEGORIES, failures_of
 from benchmarks.quality.options import Group, QualityOptions, find_groups
 from benchmarks.quality.pictures import choose_pictures, write_pictures
 from benchmarks.quality.scorer import FEWEST_IMAGES, Scorer
-from benchmarks.quality.summary import Result, summarize_result
+from benchmarks.quality.summary import ScoredRow, summarize_result
 from colornet.color import lightness_input, to_gray
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
@@ -137,9 +137,9 @@ class Study:
             "pictures": {"file": "quality.safetensors", "rule": rule, "labels": [*pictured]},
         }
 
-    def measure_rows(self, groups: Sequence[Group]) -> list[Result]:
+    def measure_rows(self, groups: Sequence[Group]) -> list[ScoredRow]:
         """Measure the rows that need no model, then those of other programs' images, then the models."""
-        results: list[Result] = []
+        results: list[ScoredRow] = []
         device, training = self.accelerator.device, self.dataset.train
         references, folders = reference_rows(), self.options.images
         count = len(references) + len(folders) + sum(len(group.members) for group in groups)
@@ -148,14 +148,14 @@ class Study:
             for row in references:
                 bar.set_postfix_str(row.name)
                 pixels = row.make(self.images.to(device), training.to(device)).cpu()
-                results.append(Result(row.name, row.kind, row.about, [self.scorer(pixels)], pixels, {}))
+                results.append(ScoredRow(row.name, row.kind, row.about, [self.scorer(pixels)], pixels, {}))
                 bar.update()
             for folder in folders:
                 bar.set_postfix_str(folder.name)
                 pixels = read_images(folder, self.images, self.classes, self.names)
                 about = f"Images that another program made of the gray inputs, from the folder {folder.name}."
                 name = _unused(folder.resolve().name, results)
-                results.append(Result(name, "model", about, [self.scorer(pixels)], pixels, {}))
+                results.append(ScoredRow(name, "model", about, [self.scorer(pixels)], pixels, {}))
                 bar.update()
             for group in groups:
                 name = _unused(group.name, results)
@@ -165,7 +165,7 @@ class Study:
                     results.append(self.measure_group(own, "unranked", group, _images_themselves, None))
         return results
 
-    def measure_group(self, name: str, kind: Kind, group: Group, gray: Gray, bar: tqdm[None] | None) -> Result:
+    def measure_group(self, name: str, kind: Kind, group: Group, gray: Gray, bar: tqdm[None] | None) -> ScoredRow:
         """Measure the runs of a group on a gray input: the protocol's one, or for an unranked row their own."""
         options, accelerator = self.options, self.accelerator
         scores, kept, runs, diverse = [], torch.empty(0), {}, []
@@ -191,7 +191,7 @@ class Study:
             runs[str(run) if run.resolve().name in runs else run.resolve().name] = describe_run(run, config, generator)
             if bar is not None:
                 bar.update()
-        return Result(name, kind, _about(runs, kind), scores, kept, runs, summarize_diversity(diverse))
+        return ScoredRow(name, kind, _about(runs, kind), scores, kept, runs, summarize_diversity(diverse))
 
     def colorize(self, config: TrainConfig, network: UNet, gray: Gray) -> Tensor:
         """Color all images: uint8 (N, 3, H, W)."""
@@ -214,7 +214,7 @@ def describe_run(run: Path, config: TrainConfig, generator: UNet) -> dict[str, A
     }
 
 
-def _unused(name: str, results: Sequence[Result]) -> str:
+def _unused(name: str, results: Sequence[ScoredRow]) -> str:
     """Return a name for a row, with a number after it where another row has that name already."""
     taken = {result.name for result in results}
     unused, number = name, 1

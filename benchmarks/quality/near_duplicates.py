@@ -1,4 +1,4 @@
-"""Which test images have a near-duplicate among the training images: a colorizer may know their colors by heart.
+"""Which test images have a near-duplicate among the training images: a colorizer may have memorized their colors.
 
 CIFAR-10 has 3.3 % of them by human judgment (Barz and Denzler 2020, "Do We Train on Test Data?"), in a list of indices
 into the original files. A rule finds them in any copy of the data: the details of L* correlate.
@@ -17,15 +17,15 @@ __all__ = ["THRESHOLD", "near_duplicates"]
 THRESHOLD = 0.8
 """Correlation from which on two images count as near-duplicates: it finds 3.5 % of the test images of `cifar10-jpeg`.
 
-Of the pairs looked at, nearly all from 0.87 on are one photograph or one object, about half of those between 0.8 and
-0.87, and fewer below: it rather leaves out too many.
+Of the inspected pairs, nearly all from 0.87 on show the same photograph or object, about half of those between 0.8 and
+0.87, and fewer below: it leaves out too many rather than too few.
 """
 
 _BATCH = 1000
 
 
 def near_duplicates(images: Tensor, training: Tensor) -> Tensor:
-    """Tell which of uint8 images (N, 3, H, W) have a near-duplicate, mirrored or not, among others (M, 3, H, W): (N,).
+    """Find which of uint8 images (N, 3, H, W) have a near-duplicate, mirrored or not, among others (M, 3, H, W): (N,).
 
     Two images are near-duplicates if the details of their L* correlate by at least `THRESHOLD`: L* at half the
     resolution less a version of it that is blurred fourfold, so that a common horizon does not count.

@@ -10,17 +10,15 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from benchmarks.quality.summary import Result
+from benchmarks.quality.summary import ScoredRow
 from colornet.evaluation.compare import draw
 from colornet.files import replacing
 
 __all__ = ["choose_pictures", "write_pictures"]
 
-PER_CLASS = 1  # images of each class in the pictures
-
 
 def choose_pictures(
-    results: Sequence[Result], classes: Tensor | None, names: Sequence[str]
+    results: Sequence[ScoredRow], classes: Tensor | None, names: Sequence[str]
 ) -> tuple[str, dict[str, int]]:
     """Choose images by a rule: the first of each class, then each model's best and worst by its mean ΔE00.
 
@@ -29,8 +27,7 @@ def choose_pictures(
     chosen: dict[str, int] = {}
     if classes is not None:
         for index, name in enumerate(names):
-            first = (classes == index).nonzero().flatten()[:PER_CLASS].tolist()
-            chosen |= {f"{name}, first": position for position in first}
+            chosen |= {f"{name}, first": position for position in (classes == index).nonzero()[:1, 0].tolist()}
         rule = "The first image of each class"
     else:
         count = len(results[0].pixels)
@@ -46,7 +43,7 @@ def choose_pictures(
 
 def write_pictures(
     out: Path,
-    results: Sequence[Result],
+    results: Sequence[ScoredRow],
     positions: list[int],
     planes: Mapping[str, Tensor],
     failures: Mapping[str, Mapping[str, Any]],

@@ -16,7 +16,7 @@ from benchmarks.quality.columns import BOOTSTRAPPED, COLUMNS, DISTINCT, SHARES
 from benchmarks.quality.scorer import Scores, Values
 from colornet.runs.provenance import finite_or_none
 
-__all__ = ["Result", "bootstrap", "describe_members", "summarize_result"]
+__all__ = ["ScoredRow", "bootstrap", "describe_members", "summarize_result"]
 
 _RESAMPLED = (
     "psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "mean_a", "mean_b", "chroma", "right", "lpips", *SHARES,
@@ -25,8 +25,8 @@ _RESAMPLES = 1000
 
 
 @dataclasses.dataclass
-class Result:
-    """A row that was measured: the scores of each of its members, and what is kept of the images of the first."""
+class ScoredRow:
+    """A row of the table: the scores of each of its members, and what is kept of the images of the first."""
 
     name: str
     kind: Kind
@@ -37,7 +37,7 @@ class Result:
     diversity: dict[str, Any] | None = None  # of a model that sees noise
 
 
-def summarize_result(result: Result, results: Sequence[Result]) -> dict[str, Any]:
+def summarize_result(result: ScoredRow, results: Sequence[ScoredRow]) -> dict[str, Any]:
     """Reduce the members of a row to mean, standard deviation (n − 1) and 95 % interval of every column."""
     real, gray = (next(other.scores[0] for other in results if other.name == name) for name in ("real", "gray"))
     intervals = bootstrap([score.per_image for score in result.scores])

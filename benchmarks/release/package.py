@@ -1,4 +1,4 @@
-"""From a finished run to the folder of a released model, which says where it comes from and what it is worth."""
+"""From a finished run to the folder of a released model, with its origin and its results."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from benchmarks.core.record import modernized, read_json
+from benchmarks.core.tables import Table, format_number, headings, line_of
 from benchmarks.release.options import ReleaseOptions
 from colornet.color import to_float, to_uint8
 from colornet.config import TrainConfig, load_config
@@ -39,7 +40,7 @@ _MEASURES = {
     "e_cifar10_v1": ("e, the same as a share of the gray image's: 0 is real, 1 is gray", 3),
     "cf": ("colorfulness CF", 1),
     "delta_cf": ("ΔCF, mean CF less that of the truth", 1),
-    "delta_cf_image": ("mean \\|ΔCF\\|", 1),
+    "delta_cf_image": ("mean |ΔCF|", 1),
     "psnr": ("PSNR (dB)", 2),
     "ciede2000": ("CIEDE2000", 2),
     "accuracy": ("images whose class the cifar10-v1 classifier names (%)", 1),
@@ -195,22 +196,22 @@ def _card(
 def _results(test: dict[str, Any] | None) -> list[str]:
     if test is None:
         return []
-    rows = [
-        f"| {label} | {test[name]:.{digits}f} |"
-        for name, (label, digits) in _MEASURES.items()
+    measures = [*_MEASURES.items(), ("cf_truth", ("CF of the truth", 1))]
+    lines = [
+        line_of(label, format_number(test[name], digits))
+        for name, (label, digits) in measures
         if test.get(name) is not None
     ]
+    table = Table("", headings(["measure", "value"]), lines).to_markdown()
     return [
         f"## Results\n\n{test['images']:,} {test['split']} images of `{test['name']}`, at full precision, by "
-        f"`python -m benchmarks quality`.\n\n| measure | value |\n| --- | ---: |\n" + "\n".join(rows) + "\n"
-        f"| CF of the truth | {test['cf_truth']:.1f} |"
+        f"`python -m benchmarks quality`.\n\n{table}"
     ]
 
 
 def _limits(config: TrainConfig, dataset: Dataset, starts: list[dict[str, Any]]) -> str:
-    classes = (
-        f"Pictures of {len(dataset.labels.classes)} classes only" if dataset.labels else "Only what the images show"
-    )
+    labels = dataset.labels
+    classes = f"Pictures of {len(labels.classes)} classes only" if labels else "Only what the images show"
     devices = " and ".join(dict.fromkeys(start["device"] for start in starts))
     side = config.image_size
     return f"""## Limits

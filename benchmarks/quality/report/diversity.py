@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from benchmarks.core.record import Record
 from benchmarks.core.sections import Block, Heading, Note, Verdicts, listed
-from benchmarks.core.tables import Cell, Line, Table, format_mean
+from benchmarks.core.tables import Cell, Table, format_mean, line_of
 from benchmarks.quality.report.tables import ordered_rows
 
 __all__ = ["diversity_blocks"]
@@ -30,7 +30,7 @@ def diversity_blocks(record: Record) -> list[Block]:
     if not found:
         return []
     lines = [
-        Line(Cell(name), [Cell(format_mean(diversity["values"][key], 2)) for key in _COLUMNS])
+        line_of(name, *(format_mean(diversity["values"][key], 2) for key in _COLUMNS))
         for name, diversity in found.items()
     ]
     titles = [Cell(""), *(Cell(label, tip=about) for label, about in _COLUMNS.values())]

@@ -6,7 +6,7 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK
 from benchmarks.core.record import Record
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly
-from benchmarks.core.tables import Cell, Line, Table, format_mean
+from benchmarks.core.tables import Cell, Table, format_mean, line_of
 from benchmarks.quality.report import color_plots
 from benchmarks.quality.report.tables import mean_of, ordered_rows
 
@@ -39,7 +39,7 @@ def verdict(row: Record, truth: Record) -> str:
 
 
 def sepia_blocks(record: Record) -> list[Block]:
-    """Lay out how strong and how sepia the colors of the models are, below the truth's; empty where nobody counted."""
+    """Lay out how strong and how sepia the colors of the models are, below the truth's; empty if unknown."""
     truth, rows = _rows(record)
     if truth is None:
         return []
@@ -48,7 +48,7 @@ def sepia_blocks(record: Record) -> list[Block]:
     for row in rows:
         values = [format_mean(row["values"].get(name), column["decimals"]) for name, column in columns.items()]
         said = "" if row is truth else verdict(row, truth)
-        lines.append(Line(Cell(row["name"]), [Cell(said), *map(Cell, values)], ranked=row is not truth))
+        lines.append(line_of(row["name"], said, *values, ranked=row is not truth))
     rule = f"Pale: C* below {100 * _PALE:g} % of the truth's. More sepia: of the colored pixels {_SEPIA:g} points more."
     beside = "beside the truth"
     titles = [Cell(""), Cell(beside, tip=rule), *(Cell(c["label"], tip=c["about"]) for c in columns.values())]

@@ -18,7 +18,7 @@ from benchmarks.quality.columns import COLUMNS as ALL_COLUMNS
 from benchmarks.quality.columns import DISTINCT
 from benchmarks.quality.report import color_plots as chroma
 from benchmarks.quality.scorer import Scores
-from benchmarks.quality.summary import Result, summarize_result
+from benchmarks.quality.summary import ScoredRow, summarize_result
 from tests.benchmarks.report.records import (
     COLUMNS,
     ROWS,
@@ -47,7 +47,7 @@ def distinct_record() -> Record:
             values: dict[str, float | None] = {"fd_cifar10_v1": fd, "cf": 20.0, "psnr": 20.0}
             scores.append(Scores(values, per_image, values | {"fd_cifar10_v1": distinct}))
         runs: dict[str, Record] = {f"{name}-{seed}": {} for seed in range(len(fds))} if kind == "model" else {}
-        results.append(Result(name, kind, f"What {name} is.", scores, torch.empty(0), runs))  # type: ignore[arg-type]
+        results.append(ScoredRow(name, kind, f"What {name} is.", scores, torch.empty(0), runs))  # type: ignore[arg-type]
     measured = {"e_cifar10_v1", "fd_cifar10_v1", "cf", "psnr"}
     columns = {
         name: {**dataclasses.asdict(column), "reason": None if name in measured else "Left out here."}
