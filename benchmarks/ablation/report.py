@@ -16,7 +16,7 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, measured_on
-from benchmarks.core.tables import DASH, Cell, Line, Table, format_number, format_values, headings
+from benchmarks.core.tables import DASH, Line, Table, format_number, format_values, headings, line_of
 from colornet.files import replacing
 
 __all__ = ["REQUIRED", "answered", "draw", "section", "summarize", "tables"]
@@ -128,7 +128,7 @@ def _line(record: Record, name: str, question: str) -> Line:
         texts = [*_scores([run["values"] for run in runs]), *_costs(variant["parameters"], runs)]
     else:
         name, texts = f"{name} (failed)", [DASH] * (len(_VALUES) + len(_COSTS))
-    return Line(Cell(name), [Cell(text) for text in texts], ranked=name in record["variants"], group=question)
+    return line_of(name, *texts, ranked=name in record["variants"], group=question)
 
 
 def _scores(members: Sequence[Record]) -> list[str]:

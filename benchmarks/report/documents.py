@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.core.record import Record, read_json, without_seed
-from benchmarks.core.tables import DASH, Cell, Line, Table, format_number, format_values, headings
+from benchmarks.core.tables import DASH, Cell, Line, Table, format_number, format_values, headings, line_of
 from benchmarks.report.read import SECTIONS
 from benchmarks.report.tables_options import ROOT, TablesOptions
 from colornet.errors import InputError
@@ -148,14 +148,11 @@ def _comparison(record: Record) -> Table:
     for name, row in record["rows"].items():
         groups.setdefault(without_seed(name), []).append(row)
     lines = [
-        Line(
-            Cell(name),
-            [Cell(format_values([row[key] for row in rows], decimals)) for key, decimals in COLUMNS.values()],
-        )
+        line_of(name, *(format_values([row[key] for row in rows], decimals) for key, decimals in COLUMNS.values()))
         for name, rows in groups.items()
     ]
     truth = format_number(record["rows"]["gray"]["cf_truth"], 1)
-    lines.append(Line(Cell("truth"), [Cell(truth if heading == "CF" else DASH) for heading in COLUMNS], ranked=False))
+    lines.append(line_of("truth", *(truth if heading == "CF" else DASH for heading in COLUMNS), ranked=False))
     return Table("Comparison", headings(["", *COLUMNS]), lines)
 
 
@@ -164,13 +161,13 @@ def _over_epochs(record: Record) -> Table:
     measures = {"FD dev": ("fd_cifar10_dev", 3), "CF": ("cf", 1), "PSNR": ("psnr", 2)}
     models = {row["name"]: next(iter(row["runs"].values())) for row in record["rows"] if row["runs"]}
     models = {name: run for name, run in models.items() if len(run.get("validation") or ()) > 1}
-    cells: dict[str, dict[str, Cell]] = {}  # by epoch and column
+    texts: dict[str, dict[str, str]] = {}  # by epoch and column
     for name, run in models.items():
         epochs = run["config"]["epochs"] / run["validation"][-1]["images"]  # an image
         for point in run["validation"]:
             for heading, (key, decimals) in measures.items():
-                line = cells.setdefault(format_number(point["images"] * epochs, 0), {})
-                line[f"{heading}, {name}"] = Cell(format_number(point[key], decimals))
+                line = texts.setdefault(format_number(point["images"] * epochs, 0), {})
+                line[f"{heading}, {name}"] = format_number(point[key], decimals)
     columns = [f"{heading}, {name}" for name in models for heading in measures]
-    lines = [Line(Cell(epoch), [found.get(c, Cell(DASH)) for c in columns]) for epoch, found in cells.items()]
+    lines = [line_of(epoch, *(found.get(c, DASH) for c in columns)) for epoch, found in texts.items()]
     return Table("Validation over epochs", headings(["epochs", *columns]), lines)
