@@ -16,7 +16,7 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, measured_on
-from benchmarks.core.tables import DASH, Cell, Line, Table, format_mean, format_number, headings
+from benchmarks.core.tables import DASH, Line, Table, format_number, format_values, headings, line_of
 from colornet.files import replacing
 
 __all__ = ["REQUIRED", "answered", "draw", "section", "summarize", "tables"]
@@ -128,21 +128,17 @@ def _line(record: Record, name: str, question: str) -> Line:
         texts = [*_scores([run["values"] for run in runs]), *_costs(variant["parameters"], runs)]
     else:
         name, texts = f"{name} (failed)", [DASH] * (len(_VALUES) + len(_COSTS))
-    return Line(Cell(name), [Cell(text) for text in texts], ranked=name in record["variants"], group=question)
+    return line_of(name, *texts, ranked=name in record["variants"], group=question)
 
 
 def _scores(members: Sequence[Record]) -> list[str]:
-    """Format the mean ± standard deviation of each value over seeds."""
-    return [_score([member.get(key) for member in members], unit, decimals) for _, key, unit, decimals in _VALUES]
-
-
-def _score(values: Sequence[float | None], unit: float, decimals: int) -> str:
-    known = [value / unit for value in values if value is not None]
-    if not known or len(known) < len(values):
-        return DASH
-    return format_mean(
-        {"mean": statistics.mean(known), "sd": statistics.stdev(known) if len(known) > 1 else None}, decimals
-    )
+    """Format each value of the seeds of a variant; a dash where one of them lacks it."""
+    return [
+        format_values([member[key] / unit for member in members], decimals)
+        if all(member.get(key) is not None for member in members)
+        else DASH
+        for _, key, unit, decimals in _VALUES
+    ]
 
 
 def _costs(parameters: Record, runs: Sequence[Record]) -> list[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
 __all__ = ["DASH", "Cell", "Line", "Table", "decimals_for", "escape_markdown", "format_digits", "format_mean",
-           "format_number", "format_percent", "format_precision", "format_spread", "headings", "line_of"]  # fmt: skip
+           "format_number", "format_percent", "format_precision", "format_spread", "format_values", "headings",
+           "line_of"]  # fmt: skip
 
 DASH = "–"
 
@@ -144,6 +146,12 @@ def format_mean(value: Mapping[str, Any] | None, decimals: int) -> str:
         return DASH
     mean = format_number(value["mean"], decimals)
     return mean if value.get("sd") is None else f"{mean} ± {format_number(value['sd'], decimals)}"
+
+
+def format_values(values: Sequence[float], decimals: int) -> str:
+    """Format the mean of values, with their standard deviation (n − 1) if they are several."""
+    sd = statistics.stdev(values) if len(values) > 1 else None
+    return format_mean({"mean": statistics.mean(values), "sd": sd}, decimals)
 
 
 def format_precision(precision: str | None) -> str:

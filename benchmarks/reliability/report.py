@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Section, Verdicts, listed, measured_on
-from benchmarks.core.tables import DASH, Cell, Line, Table, format_number, headings
+from benchmarks.core.tables import DASH, Table, format_number, headings, line_of
 
 __all__ = ["REQUIRED", "passed", "section", "summarize", "tables"]
 
@@ -70,7 +70,7 @@ def _kills_table(record: Record) -> Table:
     for run in record["runs"].values():
         phases = (run["killed_during"].get(phase, 0) for phase in _PHASES)
         counts = (run["kills"], *phases, run["runs"], run["bit_identical"])
-        lines.append(Line(Cell(str(run["processes"])), [Cell(format_number(count, 0)) for count in counts]))
+        lines.append(line_of(str(run["processes"]), *(format_number(count, 0) for count in counts)))
     titles = ("processes", "kills", *_PHASES.values(), "trainings", "identical")
     return Table("", headings(titles), lines)
 
@@ -91,6 +91,6 @@ def _machines_table(record: Record) -> Table:
             "equal" if run["bit_identical"] else "different",
             scores,
         )
-        lines.append(Line(Cell(run["launcher"]), [Cell(text) for text in texts]))
+        lines.append(line_of(run["launcher"], *texts))
     titles = ("launcher", "event", "machines", "tcp_retries2", "seconds", "exit codes", "starts", "weights", "scores")
     return Table("", headings(titles), lines, words=frozenset({"event", "exit codes", "weights", "scores"}))

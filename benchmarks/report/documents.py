@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from importlib import import_module
 from pathlib import Path
 
 from benchmarks.core.record import Record, read_json, without_seed
-from benchmarks.core.tables import DASH, Cell, Line, Table, format_mean, format_number, headings
+from benchmarks.core.tables import DASH, Cell, Line, Table, format_number, format_values, headings, line_of
 from benchmarks.report.read import SECTIONS
 from benchmarks.report.tables_options import ROOT, TablesOptions
 from colornet.errors import InputError
@@ -149,17 +148,12 @@ def _comparison(record: Record) -> Table:
     for name, row in record["rows"].items():
         groups.setdefault(without_seed(name), []).append(row)
     lines = [
-        Line(Cell(name), [Cell(_mean([row[key] for row in rows], decimals)) for key, decimals in COLUMNS.values()])
+        line_of(name, *(format_values([row[key] for row in rows], decimals) for key, decimals in COLUMNS.values()))
         for name, rows in groups.items()
     ]
     truth = format_number(record["rows"]["gray"]["cf_truth"], 1)
-    lines.append(Line(Cell("truth"), [Cell(truth if heading == "CF" else DASH) for heading in COLUMNS], ranked=False))
+    lines.append(line_of("truth", *(truth if heading == "CF" else DASH for heading in COLUMNS), ranked=False))
     return Table("Comparison", headings(["", *COLUMNS]), lines)
-
-
-def _mean(values: Sequence[float], decimals: int) -> str:
-    sd = statistics.stdev(values) if len(values) > 1 else None
-    return format_mean({"mean": statistics.mean(values), "sd": sd}, decimals)
 
 
 def _over_epochs(record: Record) -> Table:
@@ -167,13 +161,13 @@ def _over_epochs(record: Record) -> Table:
     measures = {"FD dev": ("fd_cifar10_dev", 3), "CF": ("cf", 1), "PSNR": ("psnr", 2)}
     models = {row["name"]: next(iter(row["runs"].values())) for row in record["rows"] if row["runs"]}
     models = {name: run for name, run in models.items() if len(run.get("validation") or ()) > 1}
-    cells: dict[str, dict[str, Cell]] = {}  # by epoch and column
+    texts: dict[str, dict[str, str]] = {}  # by epoch and column
     for name, run in models.items():
         epochs = run["config"]["epochs"] / run["validation"][-1]["images"]  # an image
         for point in run["validation"]:
             for heading, (key, decimals) in measures.items():
-                line = cells.setdefault(format_number(point["images"] * epochs, 0), {})
-                line[f"{heading}, {name}"] = Cell(format_number(point[key], decimals))
+                line = texts.setdefault(format_number(point["images"] * epochs, 0), {})
+                line[f"{heading}, {name}"] = format_number(point[key], decimals)
     columns = [f"{heading}, {name}" for name in models for heading in measures]
-    lines = [Line(Cell(epoch), [found.get(c, Cell(DASH)) for c in columns]) for epoch, found in cells.items()]
+    lines = [line_of(epoch, *(found.get(c, DASH) for c in columns)) for epoch, found in texts.items()]
     return Table("Validation over epochs", headings(["epochs", *columns]), lines)

@@ -12,7 +12,7 @@ from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, PageOnly, Section
-from benchmarks.core.tables import Cell, Line, Table, format_number, headings
+from benchmarks.core.tables import Table, format_number, headings, line_of
 from benchmarks.report.read import Results, Run
 from colornet.runs.run import Run as TrainedRun
 
@@ -137,8 +137,8 @@ def epochs_table(runs: Sequence[tuple[Run, _Epochs]], measures: Sequence[_Measur
             there = next((value for epoch, value in found.items() if abs(epoch - _EPOCHS) < 0.01), None)
             epochs = max([epochs, *found])
             last = next(reversed(found.values()), None)
-            cells += [Cell(format_number(value, measure.decimals)) for value in (there, last)]
-        lines.append(Line(Cell(run.path.resolve().name), [Cell(format_number(epochs, 0)), *cells]))
+            cells += [format_number(value, measure.decimals) for value in (there, last)]
+        lines.append(line_of(run.path.resolve().name, format_number(epochs, 0), *cells))
     return Table(f"After {_EPOCHS} epochs and in the end", headings(titles), lines)
 
 
