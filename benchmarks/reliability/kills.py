@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch._dynamo  # noqa: F401 – optimizers import it, which takes a second: here once, before the forks
 from PIL import Image
 
 from benchmarks.core.record import Record, start_record
