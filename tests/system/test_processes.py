@@ -178,8 +178,8 @@ def in_float64():
         "to_float": lambda images: images.double() / 255,
         "load_evaluator": lambda name: load_evaluator(name).float(),
     }
-    for name, module in list(sys.modules.items()):
-        if name.startswith(("colornet.objectives", "colornet.evaluation", "colornet.training")):
+    for name, module in list(sys.modules.items()):  # colornet.color is for what is imported later
+        if name.startswith("colornet.") and not name.startswith("colornet.metrics"):  # these stay in single precision
             vars(module).update((name, changed[name]) for name in changed.keys() & vars(module).keys())
 
 def keep_gradients(path):
