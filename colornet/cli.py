@@ -7,8 +7,6 @@ from collections.abc import Sequence
 
 from colornet import __version__, colorize, demo, evaluate, export, train
 
-__all__ = ["main"]
-
 COMMANDS = {
     "train": (train.main, "train a colorizer; on several GPUs: accelerate launch -m colornet.train"),
     "evaluate": (evaluate.main, "compare runs on held-out images"),

@@ -13,9 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["ColorSpace", "Gray", "LabSpace", "RgbSpace", "gamut_map_to_rgb", "lab_to_rgb", "lightness_input",
-           "rgb_to_lab", "to_float", "to_gray", "to_uint8"]  # fmt: skip
-
 Gray = Literal["lightness", "mean", "rec601"]
 
 # IEC 61966-2-1 primaries and the D65 white point (2° observer): the constants of scikit-image, our test's oracle.

@@ -33,8 +33,6 @@ from colornet.runs.saved_config import load_config
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["ColorizeConfig", "Job", "check", "check_model", "colorize", "main"]
-
 _COMPARED = 1024  # longer side of each half of a comparison, pixels
 
 

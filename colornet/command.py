@@ -15,8 +15,6 @@ import tyro
 
 from colornet.errors import DivergedError, InputError, LostProcessError, PreemptedError, out_of_memory, printable
 
-__all__ = ["exiting_on_errors", "run_command"]
-
 _Options = TypeVar("_Options")
 
 _PATIENCE = 3  # seconds

@@ -13,8 +13,6 @@ from typing import Literal, NamedTuple
 
 from colornet.errors import InputError
 
-__all__ = ["PRESETS", "Preset", "TrainConfig", "check_config", "check_values", "levels_for"]
-
 
 @dataclass(frozen=True)
 class TrainConfig:

@@ -26,8 +26,6 @@ from colornet.command import run_command
 from colornet.errors import InputError, printable
 from colornet.runs.pretrained import RELEASED
 
-__all__ = ["DemoConfig", "check", "main"]
-
 
 @dataclass(frozen=True)
 class DemoConfig:

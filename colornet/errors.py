@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-__all__ = ["DivergedError", "InputError", "LostProcessError", "PreemptedError", "out_of_memory", "printable"]
-
 
 class InputError(Exception):
     """What the user gave cannot be used.

@@ -15,8 +15,6 @@ from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 from colornet.runs.saved_config import load_config
 
-__all__ = ["EvaluateConfig", "evaluate", "main"]
-
 
 @dataclass(frozen=True)
 class EvaluateConfig:

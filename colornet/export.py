@@ -20,8 +20,6 @@ from colornet.inference.onnx_model import require
 from colornet.runs.pretrained import find_model
 from colornet.runs.saved_config import load_config
 
-__all__ = ["ExportConfig", "check", "export", "main"]
-
 
 @dataclass(frozen=True)
 class ExportConfig:

@@ -11,8 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["finite_or_none", "remove_leftovers", "replacing", "sync", "write_json"]
-
 _PART = ".part-"
 
 

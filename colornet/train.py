@@ -20,8 +20,6 @@ from colornet.data.listing import KNOWN_DATASETS, check_dataset
 from colornet.errors import InputError, LostProcessError, PreemptedError
 from colornet.runs.saved_config import check_init, differences, load_config
 
-__all__ = ["check", "main", "parse", "train"]
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""

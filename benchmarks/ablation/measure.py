@@ -34,8 +34,6 @@ from colornet.runs.run import Run as TrainedRun
 from colornet.runs.saved_config import differences, load_config
 from colornet.training.build import compose_objective, trained_networks
 
-__all__ = ["measure", "read_run", "training_flops"]
-
 _BATCH = 500  # images of the floors that are scored at a time, as in the trainings' own evaluation
 _COUNTED = 16  # images of the step whose operations are counted
 _NOTES = (

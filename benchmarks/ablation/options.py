@@ -19,8 +19,6 @@ from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 from colornet.train import parse
 
-__all__ = ["AblationOptions", "Run", "Study", "check", "plan_study", "read_plan"]
-
 PLAN = Path(__file__).with_name("ablation.json")
 
 

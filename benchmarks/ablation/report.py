@@ -19,8 +19,6 @@ from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, Page
 from benchmarks.core.tables import DASH, Line, Table, format_number, format_values, headings, line_of
 from colornet.files import replacing
 
-__all__ = ["REQUIRED", "answered", "draw", "section", "summarize", "tables"]
-
 REQUIRED: Mapping[str, Any] = {
     "ablation": (("data", "questions", "floors", "variants", "runs", "failures", "commit", "date", "device"), {})
 }

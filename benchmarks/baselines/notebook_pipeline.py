@@ -21,8 +21,6 @@ from torchvision.transforms import ToTensor
 from colornet.config import PRESETS
 from colornet.models.unet import UNet
 
-__all__ = ["NOTEBOOK_BATCH_SIZE", "NotebookPipeline", "PerImageDataset", "gray_one_by_one"]
-
 NOTEBOOK_BATCH_SIZE = 64
 
 

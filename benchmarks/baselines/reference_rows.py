@@ -17,8 +17,6 @@ from torch.nn import functional as F
 from colornet.color import Gray, lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_gray, to_uint8
 from colornet.evaluation.loop import gray_floor
 
-__all__ = ["GRADIENT", "Row", "reference_rows"]
-
 GRADIENT = 23.0
 """b* at the bottom of the fixed gradient, −b* at its top: gives the validation images of `cifar10-jpeg` the mean
 colorfulness of the true ones, with the same colors for every image."""

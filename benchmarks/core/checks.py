@@ -10,9 +10,6 @@ from typing import Any
 
 from colornet.errors import InputError
 
-__all__ = ["check_above", "check_alone", "check_file", "check_fp16", "check_least", "check_new_folder",
-           "check_not_empty", "check_out", "check_out_folder", "check_range", "option"]  # fmt: skip
-
 
 def check_above(options: Any, **bounds: float) -> None:
     """Refuse fields that are not above the bound of each; otherwise like `check_least`."""

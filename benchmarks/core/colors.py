@@ -9,8 +9,6 @@ from pathlib import Path
 from benchmarks.core import plots
 from benchmarks.core.record import Record, without_seed
 
-__all__ = ["Colors", "aliases"]
-
 
 class Colors:
     """Colors by the name of a model, in the order in which the names come; rows that are no models share a gray.

@@ -14,8 +14,6 @@ import tyro
 from benchmarks.core.record import Record
 from colornet.command import exiting_on_errors
 
-__all__ = ["Command", "run"]
-
 
 @dataclass(frozen=True)
 class Command:

@@ -10,8 +10,6 @@ import torch
 from colornet.config import TrainConfig
 from colornet.training.accelerator import choose_precision
 
-__all__ = ["choose_device", "settle"]
-
 
 def choose_device(cpu: bool) -> torch.device:
     """Return the GPU if there is one, unless the CPU was asked for."""

@@ -21,8 +21,6 @@ import torch
 from benchmarks.core.steps import Case, build_step, random_dataset, release
 from colornet.config import TrainConfig
 
-__all__ = ["STATUS", "host_memory", "peak_memory", "read_peak", "status_bytes"]
-
 STEPS = 2  # the second step also holds the moments of the optimizer
 STATUS = Path("/proc/self/status")  # Linux
 _OVER_LIMIT = 3  # exit code of the fresh process

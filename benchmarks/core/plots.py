@@ -25,26 +25,6 @@ from numpy.typing import NDArray
 from benchmarks.core import sections
 from colornet.files import replacing
 
-__all__ = [
-    "INK",
-    "NEUTRAL",
-    "PALETTE",
-    "RULE",
-    "STYLE",
-    "Bar",
-    "Curve",
-    "Panel",
-    "Point",
-    "bars",
-    "blank",
-    "curves",
-    "panel_figure",
-    "scatter",
-    "shortened",
-    "svg",
-    "write_panels",
-]
-
 Array = NDArray[Any]
 Panel = Callable[[Axes], None]  # draws in axes
 

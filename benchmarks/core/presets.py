@@ -9,9 +9,6 @@ from benchmarks.core.checks import check_not_empty, option
 from colornet.config import PRESETS, TrainConfig
 from colornet.errors import InputError
 
-__all__ = ["EPOCH_IMAGES", "NOTEBOOK_FACTOR", "check_notebook_size", "check_presets", "shared_values",
-           "sized_preset"]  # fmt: skip
-
 EPOCH_IMAGES = 45_000  # training images of CIFAR-10; smaller data sets are repeated to have as many
 NOTEBOOK_FACTOR = 16  # the notebooks' network halves the size four times
 

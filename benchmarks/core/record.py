@@ -18,18 +18,6 @@ if TYPE_CHECKING:
 
     from colornet.data import Dataset
 
-__all__ = [
-    "KINDS",
-    "Record",
-    "Result",
-    "Tensors",
-    "describe_data",
-    "modernized",
-    "read_json",
-    "start_record",
-    "without_seed",
-]
-
 Record = dict[str, Any]
 Tensors = dict[str, NDArray[Any]]
 

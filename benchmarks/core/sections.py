@@ -17,9 +17,6 @@ from PIL import Image
 from benchmarks.core.record import Record
 from benchmarks.core.tables import Table, escape_markdown
 
-__all__ = ["Block", "Definitions", "Details", "Examples", "Figure", "Figures", "Heading", "Legend", "Note", "PageOnly",
-           "Pictures", "Section", "Verdicts", "blocks_text", "image_uri", "listed", "measured_on"]  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Heading:

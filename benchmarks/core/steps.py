@@ -24,10 +24,6 @@ from colornet.training.accelerator import choose_precision
 from colornet.training.build import build_trainer
 from colornet.training.trainer import Trainer
 
-__all__ = ["COUNTED_IMAGES", "Case", "Mode", "build_step", "count_flops", "counted", "endless_batches",
-           "inference_step", "random_dataset", "release", "repeat_to_epoch", "start_accelerator",
-           "start_trainer"]  # fmt: skip
-
 Mode = Literal["train", "inference"]
 
 COUNTED_IMAGES = 2  # batch on which FLOPs are counted; BatchNorm needs more than one

@@ -10,10 +10,6 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
-__all__ = ["DASH", "Cell", "Line", "Table", "decimals_for", "escape_markdown", "format_digits", "format_mean",
-           "format_number", "format_percent", "format_precision", "format_spread", "format_values", "headings",
-           "line_of"]  # fmt: skip
-
 DASH = "–"
 
 

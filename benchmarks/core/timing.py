@@ -13,9 +13,6 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-__all__ = ["Step", "Stopwatch", "copy_bandwidth", "flops_of", "measure_peaks", "peak_name", "tf32_setting",
-           "time_steps"]  # fmt: skip
-
 Step = Callable[[], object]
 
 PEAK_SIDE = {"cuda": 8192, "cpu": 1024}  # side of the matrices that are multiplied for the peak

@@ -9,8 +9,6 @@ from torch.nn import functional as F
 
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 
-__all__ = ["ERROR_UNIT", "adjust_chroma", "color_error", "cut_out", "degrade", "wrong_colors"]
-
 DEGRADED = 0.25  # share of the images that are degraded
 ERROR_UNIT = 10.0  # of the errors of color that the network learns, in units of CIELAB
 

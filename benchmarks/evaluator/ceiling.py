@@ -22,8 +22,6 @@ from colornet.metrics.image import colorfulness
 from colornet.models.unet import count_parameters
 from colornet.runs.provenance import provenance
 
-__all__ = ["ColorfulnessRegressor", "measure"]
-
 BATCH = 500  # images in a step without gradients
 NOTES = (
     "delta_cf_image: mean |ΔCF|, of the network and of the training images' median for all; accuracy: of the classes "

@@ -15,8 +15,6 @@ from typing import Literal
 from benchmarks.core.checks import check_above, check_alone, check_least, check_out
 from colornet.data.listing import check_dataset
 
-__all__ = ["CeilingOptions", "check"]
-
 
 @dataclass(frozen=True)
 class CeilingOptions:

@@ -17,8 +17,6 @@ from benchmarks.core.checks import check_above, check_alone, check_out_folder, c
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 
-__all__ = ["EvaluatorOptions", "check"]
-
 SIZE = 32  # pixels
 
 

@@ -19,8 +19,6 @@ from colornet.data.splits import Labels
 from colornet.errors import InputError
 from colornet.metrics.evaluator import CIFAR10_CLASSES
 
-__all__ = ["LossOf", "fit_statistics", "labeled_cifar10", "optimize"]
-
 SHIFT_LR = 64  # learning rate of normalization's shifts, relative to the weights'
 AVERAGE_EVERY = 5  # steps
 

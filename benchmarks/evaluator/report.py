@@ -15,8 +15,6 @@ from benchmarks.core.sections import Block, Figure, Figures, Legend, Note, PageO
 from benchmarks.core.tables import Table, format_number, format_percent, headings, line_of
 from colornet.files import replacing
 
-__all__ = ["REQUIRED", "draw", "section", "summarize", "tables"]
-
 _ORIGIN = ("data", "commit", "date", "device")
 REQUIRED: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
     "evaluator-validation": ((*_ORIGIN, "evaluators"), {}),

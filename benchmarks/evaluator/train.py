@@ -22,8 +22,6 @@ from colornet.files import replacing, write_json
 from colornet.metrics.evaluator import Cifar10Classifier
 from colornet.runs.provenance import provenance
 
-__all__ = ["accuracy", "train_evaluator"]
-
 
 def train_evaluator(options: EvaluatorOptions) -> None:
     """Train on the training images and write the network, its accuracy and its origin to `options.out`."""

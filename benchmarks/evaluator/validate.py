@@ -26,8 +26,6 @@ from colornet.metrics.evaluator import SHIPPED, Cifar10Classifier, evaluator_car
 from colornet.models.build import color_space
 from colornet.runs.run import load_run
 
-__all__ = ["alter_colors", "is_increasing", "measure"]
-
 # What is changed, and how far; each begins with the images as they are.
 SWEEPS: dict[str, tuple[float, ...]] = {
     "less chroma": (1, 0.9, 0.75, 0.5, 0.25, 0),

@@ -16,8 +16,6 @@ from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 from colornet.runs.saved_config import load_config
 
-__all__ = ["ValidateOptions", "check"]
-
 
 @dataclass(frozen=True)
 class ValidateOptions:

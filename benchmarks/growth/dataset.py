@@ -16,8 +16,6 @@ from colornet.data.cache import make_folder, write_dataset
 from colornet.data.memory_map import advise_random, map_images
 from colornet.errors import InputError
 
-__all__ = ["evict_page_cache", "images_of", "prefetch", "write_images"]
-
 _PIECE = 2**22  # bytes that are written at a time
 _NOISE = 7  # mask of the bits that differ from repetition to repetition
 

@@ -27,8 +27,6 @@ from colornet.data import Dataset, DeviceLoader, load_dataset
 from colornet.data.cache import read_dataset
 from colornet.training.trainer import Trainer
 
-__all__ = ["measure"]
-
 METHOD = {
     "images": "those of --data again and again, each time with its own noise in the three lowest bits of each channel, "
     "in one file as the cache of decoded images has it; a smaller data set is the beginning of it",

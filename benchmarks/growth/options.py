@@ -16,8 +16,6 @@ from colornet.config import check_config
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 
-__all__ = ["GrowthOptions", "check"]
-
 
 @dataclass(frozen=True)
 class GrowthOptions:

@@ -23,8 +23,6 @@ from benchmarks.core.tables import (
     headings,
 )
 
-__all__ = ["REQUIRED", "draw", "section", "summarize", "tables"]
-
 REQUIRED = {
     "growth": (
         ("options", "precision", "data", "file_bytes", "write_seconds", "open_seconds", "points", "commit", "date",

@@ -26,8 +26,6 @@ from colornet.runs.pretrained import find_model
 from colornet.runs.run import load_run
 from colornet.training.accelerator import keep_freed_memory
 
-__all__ = ["Variant", "build_variants", "measure"]
-
 METHOD = {
     "loop": "for each image: ColorSpace.encode, the network in fp32 on a batch of one, ColorSpace.decode, 8 bits; "
     "torch.no_grad, layout and precision as PyTorch has them unless asked; uint8 images on the device in, and out",

@@ -13,8 +13,6 @@ from benchmarks.core.checks import check_alone, check_least, check_out
 from colornet.data.listing import check_dataset
 from colornet.runs.pretrained import find_model
 
-__all__ = ["InferenceOptions", "check"]
-
 
 @dataclass(frozen=True)
 class InferenceOptions:

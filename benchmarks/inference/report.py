@@ -16,8 +16,6 @@ from benchmarks.core.tables import (
     headings,
 )
 
-__all__ = ["REQUIRED", "section", "summarize", "tables"]
-
 REQUIRED = {
     "inference": (
         ("data", "model", "rows", "difference", "commit", "date", "device"),

@@ -14,8 +14,6 @@ from torchvision.transforms.functional import gaussian_blur, pil_to_tensor
 
 from colornet.color import to_float
 
-__all__ = ["DEFECTS", "Defect", "degrade"]
-
 Defect = Callable[[Tensor], Tensor]
 """From gray images (N, 1, H, W), sRGB in [0, 1], to gray (N, 1, H, W) or toned ones (N, 3, H, W), not yet clipped."""
 

@@ -28,8 +28,6 @@ from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import evaluator_card, load_evaluator
 from colornet.metrics.image import ciede2000, colorfulness
 
-__all__ = ["measure"]
-
 Measured = dict[str, dict[str, float]]
 """By row, by the name of a measure."""
 

@@ -19,8 +19,6 @@ from colornet.errors import InputError
 from colornet.runs.pretrained import RELEASED
 from colornet.runs.saved_config import load_config
 
-__all__ = ["PhotosOptions", "check", "find_models"]
-
 
 @dataclass(frozen=True)
 class PhotosOptions:

@@ -7,8 +7,6 @@ from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Section, listed, measured_on
 from benchmarks.core.tables import Cell, Line, Table, format_number, headings, line_of
 
-__all__ = ["REQUIRED", "section", "summarize", "tables"]
-
 REQUIRED: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
     "photos": (
         ("data", "models", "enlarging", "defects", "scans", "memory", "commit", "date", "device"),

@@ -16,8 +16,6 @@ from colornet.inference.colorizer import Colorizer
 from colornet.inference.upsampling import GuidedUpsampler
 from colornet.metrics.image import ciede2000, colorfulness
 
-__all__ = ["METHODS", "Method", "enlarge", "join", "measure_enlarging", "photo", "predict", "reduce"]
-
 Method = Literal["guided", "bilinear", "bicubic"]
 
 METHODS: tuple[Method, ...] = ("guided", "bilinear", "bicubic")

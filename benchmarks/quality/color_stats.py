@@ -14,8 +14,6 @@ from torch import Tensor
 from colornet.color import rgb_to_lab, to_float
 from colornet.metrics.histograms import count_plane
 
-__all__ = ["AB_BINS", "COLORED", "HUE_BINS", "SEPIA", "color_histograms", "color_scores"]
-
 COLORED = 5.0
 """C* above which a pixel has a color: paler ones look gray, and their hue is rounding noise of 8 bits."""
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["BOOTSTRAPPED", "COLUMNS", "DISTINCT", "SHARES", "Column"]
-
 
 @dataclass(frozen=True)
 class Column:

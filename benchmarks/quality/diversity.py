@@ -17,8 +17,6 @@ from colornet.evaluation.loop import colorize_all, colorize_with, map_images
 from colornet.metrics.image import ciede2000
 from colornet.models.unet import UNet, fixed_noise
 
-__all__ = ["diversity_scores", "evenly_spaced", "measure_diversity", "summarize_diversity"]
-
 _PSNR_CAP = 100.0  # dB that an image equal to the truth counts, as in the column PSNR
 
 

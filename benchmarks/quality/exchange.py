@@ -14,8 +14,6 @@ from colornet.color import lightness_input, to_float, to_uint8
 from colornet.data.images import open_rgb, to_chw
 from colornet.errors import InputError
 
-__all__ = ["gray_images", "read_images", "write_images"]
-
 
 def gray_images(images: Tensor) -> Tensor:
     """Return the gray version (N, 3, H, W) of uint8 images whose L* is theirs at 8 bits, as 8-bit sRGB."""

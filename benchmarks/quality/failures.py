@@ -12,8 +12,6 @@ from benchmarks.quality.color_stats import COLORED
 from benchmarks.quality.summary import ScoredRow
 from colornet.metrics.evaluator import CIFAR10_CLASSES
 
-__all__ = ["CATEGORIES", "COUNTED", "SHOWN", "categorize", "describe_failures", "failures_of", "worst_images"]
-
 SHOWN = 10  # images of each list that are shown
 COUNTED = 500  # worst images whose categories are counted
 

@@ -33,8 +33,6 @@ from colornet.models.build import color_space
 from colornet.models.unet import UNet, count_parameters
 from colornet.runs.run import Run
 
-__all__ = ["measure"]
-
 PROTOCOL = "candidate v0"
 
 Gray = Callable[[Tensor], Tensor]

@@ -12,8 +12,6 @@ from torch.nn import functional as F
 
 from colornet.color import rgb_to_lab, to_float
 
-__all__ = ["THRESHOLD", "near_duplicates"]
-
 THRESHOLD = 0.8
 """Correlation from which on two images count as near-duplicates: it finds 3.5 % of the test images of `cifar10-jpeg`.
 

@@ -23,8 +23,6 @@ from colornet.errors import InputError
 from colornet.runs.pretrained import RELEASED, find_model
 from colornet.runs.saved_config import FREE_ON_RESUME, load_config
 
-__all__ = ["Group", "QualityOptions", "check", "find_groups"]
-
 
 @dataclass(frozen=True)
 class QualityOptions:

@@ -14,8 +14,6 @@ from benchmarks.quality.summary import ScoredRow
 from colornet.evaluation.compare import draw
 from colornet.files import replacing
 
-__all__ = ["choose_pictures", "write_pictures"]
-
 
 def choose_pictures(
     results: Sequence[ScoredRow], classes: Tensor | None, names: Sequence[str]

@@ -26,9 +26,6 @@ from colornet.color import to_float
 from colornet.errors import InputError
 from colornet.files import replacing
 
-__all__ = ["ALEXNET_SHA256", "ALEXNET_URL", "INCEPTION_SHA256", "INCEPTION_URL", "WeightsUnavailable", "find_weights",
-           "full_precision", "load_inception", "load_lpips", "load_weights"]  # fmt: skip
-
 # The publishers promise no more than the eight digits in the names; the rest of each sha256 is what projects that pin
 # these files say, all of them the same.
 INCEPTION_URL: str = URL_INCEPTION_V3

@@ -34,8 +34,6 @@ from colornet.metrics.distribution import frechet_distance, kernel_distance, pre
 from colornet.metrics.evaluator import CIFAR10_CLASSES, evaluator_card, load_evaluator
 from colornet.metrics.image import image_metrics, summarize
 
-__all__ = ["FEWEST_IMAGES", "Scorer", "Scores", "Values"]
-
 T = TypeVar("T")
 
 FEWEST_IMAGES = 4  # or else precision and recall have no third neighbor

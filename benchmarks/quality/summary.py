@@ -16,8 +16,6 @@ from benchmarks.quality.columns import BOOTSTRAPPED, COLUMNS, DISTINCT, SHARES
 from benchmarks.quality.scorer import Scores, Values
 from colornet.files import finite_or_none
 
-__all__ = ["ScoredRow", "bootstrap", "describe_members", "summarize_result"]
-
 _RESAMPLED = (
     "psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "mean_a", "mean_b", "chroma", "right", "lpips", *SHARES,
 )  # fmt: skip

@@ -18,8 +18,6 @@ from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 from colornet.runs.saved_config import load_config
 
-__all__ = ["ReleaseOptions", "check"]
-
 
 @dataclass(frozen=True)
 class ReleaseOptions:

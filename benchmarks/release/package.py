@@ -27,8 +27,6 @@ from colornet.runs.model_card import model_card
 from colornet.runs.provenance import provenance
 from colornet.runs.run import Run
 
-__all__ = ["TOLERANCE", "release"]
-
 TOLERANCE = 2
 """By how many of the 255 levels of sRGB at 8 bits half precision may change a color; rounding alone makes it 1."""
 

@@ -29,8 +29,6 @@ from colornet import train
 from colornet.runs.run import Run
 from colornet.training.trainer import Trainer
 
-__all__ = ["finish", "measure", "start"]
-
 SMALL = (
     "--image-size 16 --width 8 --multipliers 1 2 --blocks 1 --discriminator-width 8 --batch-size 12 --epochs 8 "
     "--warmup-steps 5 --save-every 3 --log-every 5 --eval-every 2 --mixed-precision no --cpu --resume auto"

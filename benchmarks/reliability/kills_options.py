@@ -14,8 +14,6 @@ from benchmarks.core.checks import check_alone, check_least, check_out
 from colornet.config import PRESETS
 from colornet.errors import InputError
 
-__all__ = ["KillsOptions", "check"]
-
 
 @dataclass(frozen=True)
 class KillsOptions:

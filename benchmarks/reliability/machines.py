@@ -24,8 +24,6 @@ from benchmarks.reliability.states import final_state, same
 from colornet.runs.checkpoint import list_checkpoints
 from colornet.runs.run import Run
 
-__all__ = ["measure"]
-
 CONFIG = str(Path(__file__).resolve().parents[2] / "launch" / "accelerate" / "multi_machine.yaml")
 SMALL = (
     "--data sample --image-size 32 --width 8 --multipliers 1 2 --blocks 1 --discriminator-width 8 --batch-size 24 "

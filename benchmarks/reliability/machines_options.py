@@ -17,8 +17,6 @@ from benchmarks.core.checks import check_alone, check_least, check_out
 from colornet.config import PRESETS
 from colornet.errors import InputError
 
-__all__ = ["Event", "Launcher", "MachinesOptions", "check"]
-
 Launcher = Literal["accelerate", "torchrun"]
 Event = Literal["none", "stop", "slow", "flap", "cut", "kill", "restart"]
 

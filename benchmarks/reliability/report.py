@@ -10,8 +10,6 @@ from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Section, Verdicts, listed, measured_on
 from benchmarks.core.tables import DASH, Table, format_number, headings, line_of
 
-__all__ = ["REQUIRED", "passed", "section", "summarize", "tables"]
-
 _ORIGIN = ("preset", "runs", "commit", "date", "device")
 REQUIRED: Mapping[str, Any] = {
     "reliability": (_ORIGIN, {}),

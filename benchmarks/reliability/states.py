@@ -11,8 +11,6 @@ from torch import Tensor
 
 from colornet.runs.checkpoint import find_checkpoint, load_checkpoint
 
-__all__ = ["final_state", "same"]
-
 
 def final_state(run_dir: Path) -> dict[str, Tensor]:
     """Flatten a run's model and newest checkpoint to tensors by name: networks, moving average, optimizers."""

@@ -16,8 +16,6 @@ from colornet.errors import InputError
 from colornet.evaluation.compare import COLUMNS
 from colornet.files import replacing
 
-__all__ = ["regenerated", "write"]
-
 _BEGIN = "<!-- table: "
 _MARKED = re.compile(rf"(?P<begin>{_BEGIN}(?P<request>.*?)-->\n)(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
 

@@ -15,8 +15,6 @@ import tyro
 from benchmarks.core.checks import check_out_folder
 from colornet.errors import InputError
 
-__all__ = ["OUTPUTS", "ReportOptions", "check"]
-
 OUTPUTS = ("report.html", "report.md")
 
 

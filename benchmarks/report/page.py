@@ -20,8 +20,6 @@ from benchmarks.report.speed_quality import speed_quality_section
 from benchmarks.report.training import training_section
 from colornet.files import replacing
 
-__all__ = ["make_sections", "write"]
-
 
 def write(options: ReportOptions) -> None:
     """Read the results and write the page, and its tables in Markdown, to the folder `options.out`."""

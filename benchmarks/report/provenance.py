@@ -6,8 +6,6 @@ from benchmarks.core.record import Record
 from benchmarks.core.sections import Block, Definitions, Heading, Section
 from benchmarks.report.read import SECTIONS, Results
 
-__all__ = ["provenance_section"]
-
 
 def provenance_section(results: Results) -> Section:
     """List the origin of every file that the page shows, and how far the runs went whose curves it draws."""

@@ -14,8 +14,6 @@ from benchmarks.core.record import KINDS, Record, Result, Tensors, modernized, r
 from colornet.errors import InputError
 from colornet.runs.run import Run as TrainedRun
 
-__all__ = ["SECTIONS", "Results", "Run", "read_results"]
-
 # Kinds of records in the order of the page. The module of each has `section(result, colors)` and, in `REQUIRED` by
 # kind, the keys that it cannot do without: of the record, and of each entry of those of its lists that it has.
 SECTIONS = {

@@ -11,8 +11,6 @@ from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Figure, Figures, Note, Section
 from benchmarks.report.read import Results
 
-__all__ = ["speed_quality_section"]
-
 _QUALITY = "fd_cifar10_v1"
 _READING = "Each model at the fastest training row of its preset: further down and to the right is better."
 

@@ -21,8 +21,6 @@ import tyro
 
 from colornet.errors import InputError
 
-__all__ = ["ROOT", "TablesOptions", "check"]
-
 ROOT = Path(__file__).resolve().parents[2]
 
 

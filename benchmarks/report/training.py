@@ -16,8 +16,6 @@ from benchmarks.core.tables import Table, format_number, headings, line_of
 from benchmarks.report.read import Results, Run
 from colornet.runs.run import Run as TrainedRun
 
-__all__ = ["epochs_table", "steps_per_epoch", "training_section"]
-
 _READING = "One line is one run; runs that differ in their seed share a color. Dashed: the real images."
 _EPOCHS = 20  # of the original notebooks' trainings
 _EPOCHS_READING = (

@@ -30,8 +30,6 @@ from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.training.accelerator import choose_precision
 
-__all__ = ["add_efficiency", "describe_link", "describe_model", "measure"]
-
 METHOD = {
     "points": "Trainer.train_step and the next batch of DeviceLoader, as in training; seconds are the median step of a "
     "round, the largest of all processes, and of these the median round",

@@ -18,9 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["BACKWARD_SHARE", "Compute", "Link", "efficient_batch", "fit_compute", "fit_link", "hidden_share",
-           "predict_step"]  # fmt: skip
-
 BACKWARD_SHARE = 2 / 3
 
 

@@ -17,8 +17,6 @@ from colornet.config import check_config
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 
-__all__ = ["ScalingOptions", "check"]
-
 
 @dataclass(frozen=True)
 class ScalingOptions:

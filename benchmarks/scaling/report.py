@@ -13,8 +13,6 @@ from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Note, Section, measured_on
 from benchmarks.core.tables import Cell, Line, Table, format_digits, format_number, format_percent, headings
 
-__all__ = ["REQUIRED", "draw", "section", "summarize", "tables"]
-
 REQUIRED = {
     "scaling": (
         ("points", "link", "models", "data", "commit", "date", "device"),

@@ -25,8 +25,6 @@ from colornet.models.unet import count_parameters
 from colornet.training.build import build_trainer
 from colornet.training.trainer import Trainer
 
-__all__ = ["SMALL", "gradient_bytes", "launch"]
-
 SMALL = 4096  # bytes of an all-reduce whose time is latency alone
 ALONE = (
     "RANK",

@@ -25,8 +25,6 @@ from colornet.evaluation.loop import Colorize, colorize_with
 from colornet.files import finite_or_none
 from colornet.models.unet import count_parameters
 
-__all__ = ["held_out_mse", "measure", "run_notebook", "run_ours"]
-
 _NOTEBOOK = PRESETS["notebook-ae"].config
 
 METHOD = {

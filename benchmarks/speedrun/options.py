@@ -17,8 +17,6 @@ from benchmarks.core.presets import check_notebook_size, shared_values
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.listing import check_dataset
 
-__all__ = ["SpeedrunOptions", "check", "our_config"]
-
 
 @dataclass(frozen=True)
 class SpeedrunOptions:

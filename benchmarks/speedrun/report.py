@@ -16,8 +16,6 @@ from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Legend, Note, Section, listed, measured_on
 from benchmarks.core.tables import DASH, Cell, Line, Table, decimals_for, format_digits, format_number, headings
 
-__all__ = ["REQUIRED", "draw", "section", "summarize", "tables"]
-
 REQUIRED = {
     "speedrun": (
         ("data", "target", "gray", "notebook_pipeline", "ours", "runs", "median", "commit", "date", "device"),

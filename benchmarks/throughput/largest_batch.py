@@ -13,8 +13,6 @@ from benchmarks.core.record import Record
 from benchmarks.core.steps import Case
 from colornet.errors import InputError
 
-__all__ = ["BATCH_CAP", "SMALLEST", "check_memory", "find_batch", "largest"]
-
 BATCH_CAP = 2**16  # no larger batch is tried
 SMALLEST = 2  # BatchNorm needs more than one image
 

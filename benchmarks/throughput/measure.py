@@ -24,8 +24,6 @@ from colornet.data import Dataset, load_dataset
 from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
 
-__all__ = ["measure"]
-
 SPEEDS = ("images_per_second", "step_ms", "steps", "achieved_flops", "mfu")  # null in a row that was not measured
 NO_MEMORY = "Peak memory on a CPU is measured without --no-memory, on Linux."
 

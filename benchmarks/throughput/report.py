@@ -21,8 +21,6 @@ from benchmarks.core.tables import (
     headings,
 )
 
-__all__ = ["REQUIRED", "section", "summarize", "tables"]
-
 REQUIRED = {
     "throughput": (
         ("device", "commit", "date", "rows"),

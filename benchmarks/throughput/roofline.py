@@ -34,8 +34,6 @@ from colornet.data import Dataset
 from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
 from colornet.models.unet import Attention, ResnetBlock, UNet, count_parameters
 
-__all__ = ["GROUPS", "Pass", "bound", "trace"]
-
 Group = Literal["convolutions", "normalization and activation", "pooling and skips", "optimizer and EMA"]
 GROUPS: tuple[Group, ...] = (
     "convolutions", "normalization and activation", "pooling and skips", "optimizer and EMA",

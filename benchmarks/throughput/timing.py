@@ -23,8 +23,6 @@ from colornet.data import Dataset, DeviceLoader
 from colornet.errors import InputError
 from colornet.models.build import color_space
 
-__all__ = ["NOTEBOOK_WARMUP", "Timing", "plan", "time_input", "time_interleaved"]
-
 NOTEBOOK_WARMUP = 2  # steps of the notebook pipeline that are not timed, in each segment
 
 

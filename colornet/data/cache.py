@@ -20,8 +20,6 @@ from colornet.data.splits import PARTS, Dataset, Labels, fingerprint
 from colornet.errors import InputError
 from colornet.files import replacing
 
-__all__ = ["cache_key", "make_folder", "not_writable", "read_dataset", "write_dataset"]
-
 _READER_VERSION = "3"  # raise it whenever the same files would decode, split or be stored differently
 
 _logger = logging.getLogger("colornet.data")

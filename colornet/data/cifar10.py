@@ -19,8 +19,6 @@ from colornet.data.images import fit_square
 from colornet.data.splits import Dataset, Labels, fingerprint, split_train
 from colornet.errors import InputError
 
-__all__ = ["load_cifar10"]
-
 
 def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Dataset:
     """Load CIFAR-10 from `cache_dir`/cifar10, downloading it if necessary: 45,000 / 5,000 / 10,000 images.

@@ -25,8 +25,6 @@ from colornet.data.listing import ImageFile, list_images, part_folders
 from colornet.data.splits import Dataset, Labels, split_train, split_whole
 from colornet.errors import InputError, printable
 
-__all__ = ["load_folder"]
-
 _NAMES_SHOWN = 5
 _FILES_PER_TASK = 16
 _PIECE = 2**22  # bytes of images that are worked on at a time

@@ -16,9 +16,6 @@ from PIL.Image import Transpose
 
 from colornet.data.listing import image_formats
 
-__all__ = ["fit_square", "is_deep_gray", "open_image", "open_rgb", "scale_gray", "srgb_transform", "to_chw", "to_srgb",
-           "upright"]  # fmt: skip
-
 _SRGB = ImageCms.createProfile("sRGB")
 
 # What makes the stored rows upright, by EXIF orientation.

@@ -13,9 +13,6 @@ from PIL import Image
 
 from colornet.errors import InputError
 
-__all__ = ["KNOWN_DATASETS", "ImageFile", "check_dataset", "default_cache_dir", "image_formats", "iter_images",
-           "list_images", "part_folders"]  # fmt: skip
-
 KNOWN_DATASETS = ("cifar10", "sample")  # a folder of that name is meant by ./cifar10
 
 # Pillow only identifies these or passes them to another program (EPS: Ghostscript, which an image must not start).

@@ -7,8 +7,6 @@ from pathlib import Path
 from colornet.data.listing import check_dataset, default_cache_dir
 from colornet.data.splits import Dataset
 
-__all__ = ["load_dataset"]
-
 
 def load_dataset(data: str, *, image_size: int, cache_dir: Path | None = None, progress: bool = False) -> Dataset:
     """Load "cifar10", "sample" or any folder of images, resized and cropped to squares of `image_size` pixels.

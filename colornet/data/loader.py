@@ -16,8 +16,6 @@ from torch import Tensor
 from colornet.data.memory_map import read_ahead
 from colornet.errors import InputError
 
-__all__ = ["AHEAD", "DeviceLoader", "random_flip", "random_shift", "stream"]
-
 AHEAD = 3  # batches that are gathered while the current one is used, each by its own thread
 
 _Number = TypeVar("_Number", bound=np.generic)

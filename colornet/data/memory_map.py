@@ -17,8 +17,6 @@ from torch import Tensor
 
 from colornet.files import replacing
 
-__all__ = ["advise_random", "map_images", "read_ahead", "store_images"]
-
 # Maps by the address of their first image, which a tensor and its views know: a tensor does not know its map.
 _maps: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 

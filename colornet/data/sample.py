@@ -16,8 +16,6 @@ from colornet.data.images import fit_square, to_chw
 from colornet.data.splits import Dataset, fingerprint
 from colornet.errors import InputError
 
-__all__ = ["load_sample", "sample_photos"]
-
 _BLOCK = 3  # side of a block in units of image_size; a patch is 1, 2 or 3 units wide
 _EVERY = 6  # of this many blocks one is for validation and one for test
 _PARTS = {2: 1, 5: 2}  # which of them; the rest, part 0, trains

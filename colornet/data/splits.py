@@ -11,8 +11,6 @@ from torch import Tensor
 
 from colornet.errors import InputError
 
-__all__ = ["PARTS", "Dataset", "Labels", "fingerprint", "split_train", "split_whole"]
-
 PARTS = ("train", "validation", "test")
 
 

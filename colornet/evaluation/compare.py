@@ -22,8 +22,6 @@ from colornet.models.build import color_space
 from colornet.runs.provenance import provenance
 from colornet.runs.run import Run
 
-__all__ = ["compare"]
-
 COLUMNS = {  # heading: (key of the summary, decimals)
     "PSNR": ("psnr", 2),
     "PSNR pooled": ("psnr_pooled", 2),

@@ -14,9 +14,6 @@ from tqdm import tqdm
 from colornet.color import ColorSpace, to_float, to_gray, to_uint8
 from colornet.metrics.image import image_metrics
 
-__all__ = ["Colorize", "colorize_all", "colorize_with", "connected", "gather", "gray_floor", "map_images",
-           "sample_grid", "score", "shard"]  # fmt: skip
-
 Colorize = Callable[[Tensor], Tensor]
 """From true images, uint8 (N, 3, H, W), of which it sees only the gray version, to colored images of that shape."""
 

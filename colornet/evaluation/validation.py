@@ -13,8 +13,6 @@ from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import CIFAR10_CLASSES, Cifar10Classifier
 from colornet.metrics.image import image_metrics, summarize
 
-__all__ = ["ValidationScore"]
-
 
 class ValidationScore:
     """Scores colorings of the validation images; all ranks share the work and get all scores."""

@@ -24,8 +24,6 @@ from colornet.models.unet import fixed_noise
 from colornet.runs.pretrained import find_model
 from colornet.runs.run import load_run
 
-__all__ = ["Colorizer"]
-
 _Picture = TypeVar("_Picture", Image.Image, NDArray[Any], Tensor)
 
 _STRIP = 2**18  # pixels of full resolution that are converted at a time: some 30 MB

@@ -13,8 +13,6 @@ from torch import Tensor
 from colornet.color import to_uint8
 from colornet.inference.photos import to_image, to_photo
 
-__all__ = ["as_given", "from_rgb", "to_batch", "to_rgb"]
-
 _LEVELS = {torch.uint8: 255, torch.uint16: 65535, torch.float16: 1, torch.bfloat16: 1, torch.float32: 1,
            torch.float64: 1}  # fmt: skip
 

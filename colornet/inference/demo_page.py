@@ -20,8 +20,6 @@ from colornet.files import replacing
 from colornet.inference.colorizer import Colorizer
 from colornet.inference.photos import Photo, read_photo, to_image, write_photo
 
-__all__ = ["Studio", "launch"]
-
 _Picture = TypeVar("_Picture", Image.Image, NDArray[Any])
 
 _PREVIEW = 1024  # longer side of what the page shows, pixels

@@ -21,8 +21,6 @@ from colornet.inference.onnx_model import FORMAT, RECORD, OnnxModel
 from colornet.runs.provenance import provenance
 from colornet.runs.run import load_run
 
-__all__ = ["TOLERANCE", "export_onnx"]
-
 TOLERANCE = 1e-4  # of the color: 0.011 units of a*b*, or a fortieth of a level of 8-bit RGB
 
 _ONNX_BYTES = 1_500_000_000  # torch puts the weights of larger networks into a second file, as protobuf ends at 2 GiB

@@ -16,8 +16,6 @@ from colornet.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["FORMAT", "RECORD", "OnnxModel", "find_onnx", "require"]
-
 FORMAT = 1  # of the record that describes an export
 RECORD = "colornet"  # its key in the metadata of the file
 

@@ -17,8 +17,6 @@ from PIL.ExifTags import IFD, Base
 from colornet.data.images import is_deep_gray, open_image, scale_gray, srgb_transform, to_srgb, upright
 from colornet.files import replacing
 
-__all__ = ["MAX_PIXELS", "Photo", "colored_name", "read_photo", "to_image", "to_photo", "write_photo"]
-
 MAX_PIXELS = 300_000_000  # of a file; more is taken for an attack (Pillow's own limits are 89 and 179 million)
 
 # Suffixes that a colored photograph keeps, with Pillow's format and options; all others become PNG.

@@ -6,8 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["GuidedUpsampler"]
-
 # Pixels of the small image on each side of a window: wider ones mix objects.
 _RADIUS = 1
 # Variance of L* / 100 at which half of the slope remains: edges of 3 L* units and more are followed. True a*b* reduced

@@ -13,8 +13,6 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-__all__ = ["frechet_distance", "kernel_distance", "precision_recall"]
-
 # Rows and columns of a block of distances. The library's 10,000 take 3 GB in float64 instead of 0.9 and half as long
 # again; the shares among two sets of 10,000 came out the same.
 _PRC_ROWS = 2000

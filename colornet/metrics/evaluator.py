@@ -21,8 +21,6 @@ from torch.nn import functional as F
 
 from colornet.color import to_float
 
-__all__ = ["CIFAR10_CLASSES", "SHIPPED", "Cifar10Classifier", "evaluator_card", "load_evaluator"]
-
 SHIPPED = ("v1", "dev")
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 
-__all__ = ["BIN", "ColorCounts", "count_plane", "draw_planes"]
-
 BIN = 2  # units of a*, b* and chroma that a bin holds
 _REACH = 55  # bins of the plane on each side of gray, which has one of its own: -110 … 110 holds all of sRGB
 _PLANE = 2 * _REACH + 1

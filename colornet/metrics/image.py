@@ -16,8 +16,6 @@ from torch.nn import functional as F
 
 from colornet.color import rgb_to_lab
 
-__all__ = ["ciede2000", "colorfulness", "image_metrics", "ssim", "summarize"]
-
 _WINDOW = 11  # pixels of SSIM's window
 _SIGMA = 1.5  # its standard deviation
 _PSNR_CAP = 100.0  # dB that an identical image counts in the mean

@@ -9,8 +9,6 @@ from colornet.config import TrainConfig
 from colornet.models.discriminators import DCGANDiscriminator, Discriminator, PatchDiscriminator
 from colornet.models.unet import UNet
 
-__all__ = ["build_discriminator", "build_generator", "color_space"]
-
 
 def color_space(config: TrainConfig) -> ColorSpace:
     """Return the color space in which the networks of a configuration work."""

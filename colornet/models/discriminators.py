@@ -8,8 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
-__all__ = ["DCGANDiscriminator", "Discriminator", "PatchDiscriminator"]
-
 
 class Discriminator(nn.Module):
     """Map a condition (N, C_gray, H, W) and a color (N, C_color, H, W) to logits (N, 1, …).

@@ -17,8 +17,6 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-__all__ = ["Attention", "GroupNorm", "ResnetBlock", "UNet", "count_parameters", "fixed_noise"]
-
 
 def count_parameters(network: nn.Module) -> int:
     """Count the trainable parameters of a network."""

@@ -14,8 +14,6 @@ from colornet.objectives import Charts, Prepare, Update
 from colornet.objectives.base import Means, Sample, encode
 from colornet.objectives.losses import ADVERSARIAL_LOSSES, RECONSTRUCTION_LOSSES
 
-__all__ = ["R1_INTERVAL", "Adversarial"]
-
 R1_INTERVAL = 16  # steps from one gradient penalty to the next, each of that many times the weight (Karras et al. 2020)
 
 

@@ -9,8 +9,6 @@ from torch import Tensor
 
 from colornet.color import ColorSpace, to_float
 
-__all__ = ["Means", "Sample", "encode"]
-
 
 class Sample(NamedTuple):
     """A micro-batch as the networks see it: gray (n, 1, H, W), color (n, C, H, W), and the generator's noise."""

@@ -11,8 +11,6 @@ from types import ModuleType
 from colornet.errors import InputError
 from colornet.objectives import Objective
 
-__all__ = ["built_in_objective", "find_objective"]
-
 
 def find_objective(name: str) -> type[Objective]:
     """Return the class that --objective names: NAME of this package, or FILE.py:CLASS, whose file is run.

@@ -8,8 +8,6 @@ from typing import NamedTuple
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["ADVERSARIAL_LOSSES", "RECONSTRUCTION_LOSSES", "AdversarialLoss"]
-
 Loss = Callable[[Tensor], Tensor]
 
 

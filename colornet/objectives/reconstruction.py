@@ -13,8 +13,6 @@ from colornet.objectives import Charts, Prepare, Update
 from colornet.objectives.base import Means, encode
 from colornet.objectives.losses import RECONSTRUCTION_LOSSES
 
-__all__ = ["Reconstruction"]
-
 
 class Reconstruction:
     """Minimize the distance between the generator's color and the true one."""

@@ -20,8 +20,6 @@ import torch
 from colornet.errors import InputError
 from colornet.files import sync
 
-__all__ = ["find_checkpoint", "list_checkpoints", "load_checkpoint", "save_checkpoint"]
-
 FORMAT = 1
 _STATE = "state.pt"
 

@@ -9,8 +9,6 @@ from colornet.config import TrainConfig
 from colornet.files import replacing
 from colornet.runs.run import Run
 
-__all__ = ["model_card", "write_model_card"]
-
 # The scores of the last evaluation on the validation images that the card lists.
 MEASURES = {
     "fd_cifar10_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_dev",

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from colornet.errors import InputError
 
-__all__ = ["RELEASED", "check_release", "find_model"]
-
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # a folder for each name, written by `python -m benchmarks release`

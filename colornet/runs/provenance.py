@@ -14,8 +14,6 @@ from typing import Any
 
 import torch
 
-__all__ = ["provenance"]
-
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """Return which command, code, libraries and machine are used, for a file of results."""

@@ -18,8 +18,6 @@ from colornet.runs.saved_config import load_config
 if TYPE_CHECKING:
     from colornet.models.unet import UNet
 
-__all__ = ["Run", "load_run"]
-
 
 class Run:
     """The folder of a training, or of a model that was passed on without its logs. Files are read when first needed."""

@@ -16,8 +16,6 @@ from colornet.files import remove_leftovers, replacing, write_json
 from colornet.runs.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from colornet.runs.run import Run
 
-__all__ = ["RunDir"]
-
 
 class RunDir:
     """Writes what makes a run repeatable and resumable, and reads its state; only one process may write."""

@@ -13,8 +13,6 @@ from typeguard import TypeCheckError, check_type
 from colornet.config import TrainConfig, check_values
 from colornet.errors import InputError
 
-__all__ = ["FREE_ON_RESUME", "check_init", "differences", "load_config"]
-
 # A resumed run may differ in these fields: they determine where and how it runs, not what it computes.
 FREE_ON_RESUME = frozenset({
     "max_steps", "log_every", "eval_every", "compile", "activation_checkpointing", "cpu", "device_budget",

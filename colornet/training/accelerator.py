@@ -15,8 +15,6 @@ from colornet.config import TrainConfig
 from colornet.errors import InputError
 from colornet.training.rendezvous import join
 
-__all__ = ["choose_precision", "keep_freed_memory", "start_accelerator"]
-
 logger = logging.getLogger(__name__)
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of glibc's mallopt, named M_… in malloc.h

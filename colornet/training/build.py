@@ -27,8 +27,6 @@ from colornet.training.accelerator import keep_freed_memory, start_accelerator
 from colornet.training.optimization import update
 from colornet.training.trainer import Trainer
 
-__all__ = ["build_trainer", "compose_objective", "compose_trainer", "trained_networks"]
-
 
 def compose_trainer(config: TrainConfig) -> Trainer:
     """Connect the processes, load the data and build everything that a run needs; `fit` of the result trains."""

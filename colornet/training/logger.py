@@ -22,8 +22,6 @@ from colornet.objectives import Charts
 from colornet.runs.run import Run
 from colornet.runs.saved_config import FREE_ON_RESUME
 
-__all__ = ["RunLog"]
-
 # TensorBoard shows the final values of these beside the hyperparameters.
 HEADLINES = (
     "validation/fd_cifar10_dev",

@@ -13,8 +13,6 @@ from torch.optim import Optimizer
 
 from colornet.config import TrainConfig
 
-__all__ = ["learning_rate_factor", "update", "update_ema"]
-
 
 def learning_rate_factor(config: TrainConfig, step: int, steps_per_epoch: int) -> float:
     """Return the factor on the learning rates at a step, counted from 0; it has no state that a resumed run needs."""

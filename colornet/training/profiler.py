@@ -11,8 +11,6 @@ from tqdm import tqdm
 
 from colornet.files import replacing, write_json
 
-__all__ = ["StepProfiler"]
-
 _WAIT = 10  # steps that compile, choose algorithms and fill the allocator's cache
 _WARMUP = 2  # steps of the profiler's own warm-up
 _STEPS = 5  # steps of the trace

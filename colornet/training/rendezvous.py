@@ -11,8 +11,6 @@ from torch.distributed.rendezvous import rendezvous
 
 from colornet.errors import LostProcessError
 
-__all__ = ["agree_on_start", "join"]
-
 _PAUSE = 0.05  # seconds
 
 

@@ -9,8 +9,6 @@ from torch import nn
 
 from colornet.objectives import Objective
 
-__all__ = ["restore_state", "training_state"]
-
 
 def training_state(accelerator: Accelerator, objective: Objective, ema: nn.Module) -> dict[str, Any]:
     """Return what training changes, except the step: dictionaries of plain values and of the tensors, not copies."""

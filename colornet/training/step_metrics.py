@@ -10,8 +10,6 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-__all__ = ["StepMetrics"]
-
 
 class StepMetrics:
     """Sums of what the steps since the last `read` returned, their time, and the first step that was not finite."""

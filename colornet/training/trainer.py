@@ -40,8 +40,6 @@ from colornet.training.state import restore_state, training_state
 from colornet.training.step_metrics import StepMetrics
 from colornet.training.watchdog import process_log
 
-__all__ = ["Trainer"]
-
 logger = logging.getLogger(__name__)
 
 SAMPLES = 12  # validation images shown at every evaluation, in rows of three

@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["process_log"]
-
 _INTERVAL = 1.0  # seconds between two restarts of the timers: steps may be much shorter
 
 _logger = logging.getLogger("colornet")

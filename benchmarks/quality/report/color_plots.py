@@ -18,8 +18,6 @@ from benchmarks.core.plots import INK, NEUTRAL, RULE, STYLE, blank, shortened, s
 from benchmarks.quality.color_stats import SEPIA
 from colornet.color import lab_to_rgb
 
-__all__ = ["Box", "boxes", "chroma_limit", "chroma_map", "distribution", "hue_profile"]
-
 Array = NDArray[Any]
 
 _SMALL = 250  # width of plots that the page shows four in a row

@@ -7,8 +7,6 @@ from benchmarks.core.sections import Block, Heading, Note, Verdicts, listed
 from benchmarks.core.tables import Cell, Table, format_mean, line_of
 from benchmarks.quality.report.tables import ordered_rows
 
-__all__ = ["diversity_blocks"]
-
 _SEEN = 1.0  # ΔE00, about the least difference that is seen
 _COLUMNS = {
     "pairwise": ("pairwise ΔE00", "CIEDE2000 between two colorings of an image, mean over all pairs."),

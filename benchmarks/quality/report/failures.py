@@ -12,8 +12,6 @@ from benchmarks.core.sections import Block, Definitions, Details, Examples, Head
 from benchmarks.core.tables import Cell, Line, Table, format_number
 from benchmarks.quality.report.tables import mean_of, ordered_rows
 
-__all__ = ["count_blocks", "worst_blocks"]
-
 _E = "e_cifar10_v1"
 _READING = (
     "Gray, output and truth of the test images with the largest mean ΔE00, and of those whose colorfulness CF is most "

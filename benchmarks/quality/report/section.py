@@ -28,8 +28,6 @@ from benchmarks.quality.report.failures import count_blocks, worst_blocks
 from benchmarks.quality.report.sepia import hue_figures, sepia_blocks
 from benchmarks.quality.report.tables import ordered_rows, quality_tables
 
-__all__ = ["REQUIRED", "section", "summarize", "tables"]
-
 REQUIRED = {
     "quality": (
         ("data", "columns", "rows", "command", "commit", "date", "device"),

@@ -10,8 +10,6 @@ from benchmarks.core.tables import Cell, Table, format_mean, line_of
 from benchmarks.quality.report import color_plots
 from benchmarks.quality.report.tables import mean_of, ordered_rows
 
-__all__ = ["hue_figures", "sepia_blocks", "verdict"]
-
 _PALE = 0.75  # share of the truth's mean C* below which a model is called pale, and of which above 1 / it strong
 _SEPIA = 10.0  # points of sepia among colored pixels by which it has to differ from the truth
 _COLUMNS = ("chroma", "colored", "sepia_of_colored", "sepia", "mean_a", "mean_b")

@@ -8,8 +8,6 @@ from typing import Literal
 from benchmarks.core.record import KINDS, Record
 from benchmarks.core.tables import DASH, Cell, Line, Table, format_mean, format_number
 
-__all__ = ["mean_of", "ordered_rows", "quality_tables"]
-
 Part = Literal["values", "distinct"]  # of a row: over all images, or without those that have a near-duplicate
 
 # A table of quality with all columns at once would be wider than any screen: columns go by what they look at.

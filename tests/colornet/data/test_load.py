@@ -11,7 +11,7 @@ import colornet.data
 
 
 def test_check_does_not_import_torch() -> None:
-    code = "import sys, colornet.data; colornet.data.listing_dataset('sample'); assert 'torch' not in sys.modules"
+    code = "import sys, colornet.data; colornet.data.check_dataset('sample'); assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
 
 
