@@ -35,7 +35,7 @@ def test_images_of_the_right_size_come_through_exactly(
     assert capfd.readouterr() == ("", "")  # no bar without a terminal
 
 
-def test_large_images_are_resized_and_cut_to_the_centre(tmp_path: Path, cache: Path) -> None:
+def test_large_images_are_resized_and_cut_to_the_center(tmp_path: Path, cache: Path) -> None:
     stripes = np.zeros((64, 256, 3), np.uint8)
     stripes[:, 96:160] = (200, 100, 50)  # the central square
     write_images(tmp_path / "wide", np.stack([stripes] * 3))
