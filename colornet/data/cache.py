@@ -25,7 +25,7 @@ _READER_VERSION = "3"  # raise it whenever the same files would decode, split or
 _logger = logging.getLogger("colornet.data")
 
 
-def cache_key(files: Sequence[ImageFile], image_size: int) -> str:
+def cache_key(files: Iterable[ImageFile], image_size: int) -> str:
     """Return the name under which a folder's decoded images are kept: a sha256 in hexadecimal.
 
     It covers each file's relative path, size and time of last change in place of the content: reading every byte of a
