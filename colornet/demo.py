@@ -39,17 +39,10 @@ class DemoConfig:
     max_megabytes: int = 30  # of an upload
     cpu: bool = False  # work on the CPU even where there is a GPU
 
-    @property
-    def max_pixels(self) -> int:
-        """`max_megapixels` in pixels."""
-        return round(self.max_megapixels * 10**6)
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and serve until Ctrl-C; mistakes of the user end in one sentence and exit code 2."""
-    run_command(
-        DemoConfig, lambda config: _serve(config, check(config)), arguments, prog="colornet demo", description=__doc__
-    )
+    run_command(DemoConfig, serve, arguments, prog="colornet demo", description=__doc__)
 
 
 def check(config: DemoConfig) -> dict[str, Path]:
@@ -90,8 +83,9 @@ def _check_address(host: str, port: int) -> None:
             ) from error
 
 
-def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
-    """Serve the page until a signal ends it; then delete all uploads."""
+def serve(config: DemoConfig) -> None:
+    """Check the options, and serve the page until a signal ends it; then delete all uploads."""
+    models = check(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as by Ctrl-C
     with TemporaryDirectory(prefix="colornet-demo-") as folder:
         # gradio reads these when it is imported. It connects only to its own page, which a proxy would hide.
@@ -100,8 +94,8 @@ def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
         from colornet.inference.demo_page import Studio, launch
 
         colorizers = {name: Colorizer.load(model, "cpu" if config.cpu else None) for name, model in models.items()}
-        released = set(config.models) <= set(RELEASED)
-        studio = Studio(colorizers, Path(folder), config.max_pixels, config.max_megabytes, released)
+        max_pixels, released = round(config.max_megapixels * 10**6), set(config.models) <= set(RELEASED)
+        studio = Studio(colorizers, Path(folder), max_pixels, config.max_megabytes, released)
         page = launch(studio, host=config.host, port=config.port)
         print(printable(f"The page is at {page.local_url} until Ctrl-C."), flush=True)
         try:

@@ -22,11 +22,8 @@ from torch.nn import functional as F
 from colornet.color import to_float
 
 SHIPPED = ("v1", "dev")
-
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
 _WEIGHTS = Path(__file__).parents[1] / "weights"
-
 _SIZE = 32  # pixels
 _PATCH = 2  # side of the patches that the first layer whitens
 
@@ -107,37 +104,33 @@ class Cifar10Classifier(nn.Module):
         return maps
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the features (N, widths[2] + widths[0] + widths[1]) of uint8 images (N, 3, H, W).
-
-        They are the mean and the two standard deviations.
-        """
-        return self._scaled(self._parts(images)[0])
+        """Return the features of uint8 images (N, 3, H, W): (N, widths[2] + widths[0] + widths[1])."""
+        return self._scaled(self._parts(images))
 
     def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the `features` and the logits of the classes (N, 10) of uint8 images (N, 3, H, W).
 
         The logits are the mean of those of the image and of its mirror image, at twice the work.
         """
-        parts, pooled = self._parts(images)
+        parts = self._parts(images)
         mirrored = self.pool(self.levels(images.flip(3))[-1])  # (N, widths[2])
-        return self._scaled(parts), (self.classes(pooled) + self.classes(mirrored)) / 2
+        return self._scaled(parts), (self.classes(parts[0]) + self.classes(mirrored)) / 2
 
     @torch.no_grad()
     def fit_scales(self, images: Tensor, batch_size: int = 500) -> None:
         """Scale each part of the features to a total variance of 1 over uint8 images (N, 3, H, W)."""
-        batches = [self._parts(batch)[0] for batch in images.split(batch_size)]
+        batches = [self._parts(batch) for batch in images.split(batch_size)]
         variances = [torch.cat(part).double().var(0).sum() for part in zip(*batches, strict=True)]
         self.scales.copy_(torch.stack(variances).rsqrt())
 
     def _scaled(self, parts: Sequence[Tensor]) -> Tensor:
         return torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1)
 
-    def _parts(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the parts of the features, (N, C) each and unscaled, and the input of the heads (N, widths[2])."""
+    def _parts(self, images: Tensor) -> list[Tensor]:
+        """Return the parts of the features, (N, C) each and unscaled; the first is the input of the heads."""
         first, second, last = self.levels(images)
-        pooled = self.pool(last)  # (N, widths[2])
         spreads = [level.flatten(2).std(2, correction=0) for level in (first, second)]  # (N, widths[i]) each
-        return [pooled, *spreads], pooled
+        return [self.pool(last), *spreads]  # (N, widths[2]), (N, widths[0]), (N, widths[1])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the logits of the classes (N, 10) and how wrong the colors seem (N, 3).
@@ -151,8 +144,7 @@ class Cifar10Classifier(nn.Module):
 
 def evaluator_card(name: str, folder: Path = _WEIGHTS) -> dict[str, Any]:
     """Read the card of an evaluator: sha256 of its weights, widths, accuracy, training data, command."""
-    card: dict[str, Any] = json.loads((folder / f"cifar10-{name}.json").read_text(encoding="utf-8"))
-    return card
+    return json.loads((folder / f"cifar10-{name}.json").read_text(encoding="utf-8"))
 
 
 def load_evaluator(name: str, folder: Path = _WEIGHTS) -> Cifar10Classifier:

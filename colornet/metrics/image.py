@@ -103,9 +103,10 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
 
     `mse`, `l1` and `ssim` are of RGB in [0, 1], `psnr` is in dB (inf where two images are identical), `ciede2000` is
     the mean ΔE00 over the pixels, `lightness` the mean |ΔL*|, `cf` and `cf_truth` are the colorfulness of each.
-    `nazeri_2` and `nazeri_5` are the shares of pixels with |ΔL*| ≤ t and |Δa*|, |Δb*| ≤ 2.2 t for t = 2 and 5, of Lab
-    values rounded to integers (Nazeri et al. 2018, "Image colorization using generative adversarial networks", by their
-    code). Raises ValueError for other dtypes or unequal shapes, and for images smaller than SSIM's window.
+    `accuracy_at_2` and `accuracy_at_5` are the shares of pixels with |ΔL*| ≤ t and |Δa*|, |Δb*| ≤ 2.2 t for t = 2 and
+    5, of Lab values rounded to integers (Nazeri et al. 2018, "Image colorization using generative adversarial
+    networks", by their code). Raises ValueError for other dtypes or unequal shapes, and for images smaller than SSIM's
+    window.
     """
     _check_pixels(output, truth)
     if output.shape != truth.shape:
@@ -123,8 +124,8 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
         "ssim": ssim(x, y),
         "ciede2000": ciede2000(lab_x, lab_y).mean((1, 2)),
         "lightness": errors[:, 0].mean((1, 2)),
-        "nazeri_2": (rounded <= 2 * limits).all(1).double().mean((1, 2)),
-        "nazeri_5": (rounded <= 5 * limits).all(1).double().mean((1, 2)),
+        "accuracy_at_2": (rounded <= 2 * limits).all(1).double().mean((1, 2)),
+        "accuracy_at_5": (rounded <= 5 * limits).all(1).double().mean((1, 2)),
         "cf": colorfulness(output),
         "cf_truth": colorfulness(truth),
     }
