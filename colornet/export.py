@@ -41,12 +41,8 @@ def export(config: ExportConfig) -> None:
     from colornet.inference.exporter import TOLERANCE, export_onnx
 
     difference = export_onnx(run, config.model, config.out)
-    print(
-        printable(
-            f"{config.out} is written. Read again, its colors differ from PyTorch's by at most {difference:.1e} "
-            f"(allowed: {TOLERANCE:.0e})."
-        )
-    )
+    found = f"its colors differ from PyTorch's by at most {difference:.1e} (allowed: {TOLERANCE:.0e})"
+    print(printable(f"{config.out} is written. Read again, {found}."))
 
 
 def check(config: ExportConfig) -> Path:

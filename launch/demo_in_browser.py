@@ -28,7 +28,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
-_LAST = "[...document.images].at(-1).src"
+LAST_PICTURE = "[...document.images].at(-1).src"  # of the last model
 DESK, PHONE = (1280, 900), (390, 844)
 
 
@@ -101,9 +101,9 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
     _drag_handle(page)
     _keep(page, out / "2-uploaded.png")
 
-    before = _last_picture(page)
+    before = page.evaluate(LAST_PICTURE)
     page.locator("input[type=range]").fill("1.8")
-    page.wait_for_function(f"before => {_LAST} !== before", arg=before)
+    page.wait_for_function(f"before => {LAST_PICTURE} !== before", arg=before)
     page.get_by_role("button", name="Make PNGs").click()
     link = page.locator("a[download]").last
     expect(link).to_be_visible(timeout=60_000)
@@ -121,11 +121,6 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
     _wait(page, "later.png")
     _keep(page, out / "5-afterwards.png")
     page.close()
-
-
-def _last_picture(page: Page) -> str:
-    """Return the address of the last model's picture."""
-    return str(page.evaluate(_LAST))
 
 
 def _drag_handle(page: Page) -> None:

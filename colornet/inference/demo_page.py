@@ -29,6 +29,8 @@ _WAITING = 32  # requests at most; more are refused
 _SAMPLES = 4  # colorings to choose from, of models with a noise input
 _LARGEST = 4  # uploads up to this many times the limit are refused in a sentence, larger ones by gradio
 
+_SWITCHED_OFF = ("inline", "share", "ssr_mode", "mcp_server", "enable_monitoring", "run_history", "pwa")  # of gradio
+
 _TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
 
 
@@ -151,37 +153,31 @@ def launch(studio: Studio, *, host: str, port: int) -> Any:
         css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
         prevent_thread_lock=True,
         quiet=True,
-        inline=False,
-        share=False,
-        ssr_mode=False,
         num_workers=0,
-        mcp_server=False,
-        enable_monitoring=False,
-        run_history=False,
-        pwa=False,
         footer_links=[],
+        **dict.fromkeys(_SWITCHED_OFF, False),
     )
     return page
 
 
 def _page(studio: Studio) -> Any:
     examples = studio.examples()
+
+    def show_example(index: int, saturation: float, sample: int) -> list[Any]:
+        return studio.show(examples[index], saturation, sample)
+
     # One at a time: reading a photograph changes a limit of Pillow for the whole process, and memory is limited.
     alone = {"concurrency_limit": 1, "concurrency_id": "photograph"}
+    unnamed = alone | {"api_name": False}
     with gr.Blocks(title="colornet", analytics_enabled=False, delete_cache=(_FREQUENCY, _AGE)) as page:
         gr.Markdown(f"# Colors for a gray photograph\n\n{_introduction(studio)}", elem_id="heading")
         with gr.Row():
             upload = gr.File(
                 label="Your photograph", file_types=["image"], height=150, scale=2, min_width=280, elem_id="upload"
             )
+            pictures = {"components": [gr.Image(render=False)], "samples": [[example] for example in examples]}
             thumbnails = gr.Dataset(
-                label="Or an example",
-                components=[gr.Image(render=False)],
-                samples=[[example] for example in examples],
-                type="index",
-                layout="gallery",
-                scale=3,
-                min_width=300,
+                label="Or an example", **pictures, type="index", layout="gallery", scale=3, min_width=300
             )
         current = gr.State()
         caption = gr.HTML(elem_id="caption", padding=False)
@@ -194,6 +190,7 @@ def _page(studio: Studio) -> Any:
             saturation = gr.Slider(
                 0, 2, value=1, step=0.05, label="Saturation", info="0 is gray, 1 what the models say", min_width=280
             )
+            noise = any(colorizer.noise_channels for colorizer in studio.colorizers.values())
             sample = gr.Slider(
                 1,
                 _SAMPLES,
@@ -202,24 +199,17 @@ def _page(studio: Studio) -> Any:
                 label="Coloring",
                 info="One guess of several",
                 min_width=200,
-                visible=any(colorizer.noise_channels for colorizer in studio.colorizers.values()),
+                visible=noise,
             )
             make = gr.Button("Make PNGs of full size", variant="primary", min_width=260, elem_id="make")
         files = gr.Files(label="Colored, full size: click a size to download", interactive=False, visible=False)
         shown, knobs = [current, caption, files, *sliders], [saturation, sample]
-        page.load(lambda *values: studio.show(examples[0], *values), knobs, shown, **alone, api_name=False)
-        upload.upload(studio.show, [upload, *knobs], shown, **alone, api_name="show").then(
-            None, None, upload, js="() => null"
-        )
-        thumbnails.click(
-            lambda index, *values: studio.show(examples[index], *values),
-            [thumbnails, *knobs],
-            shown,
-            **alone,
-            api_name=False,
-        )
+        page.load(lambda *values: show_example(0, *values), knobs, shown, **unnamed)
+        uploaded = upload.upload(studio.show, [upload, *knobs], shown, **alone, api_name="show")
+        uploaded.then(None, None, upload, js="() => null")
+        thumbnails.click(show_example, [thumbnails, *knobs], shown, **unnamed)
         for knob in knobs:
-            knob.change(studio.show, [current, *knobs], shown, **alone, trigger_mode="always_last", api_name=False)
+            knob.change(studio.show, [current, *knobs], shown, **unnamed, trigger_mode="always_last")
         make.click(studio.write, [current, *knobs], [files, caption], **alone, api_name="write")
     return page
 

@@ -50,13 +50,8 @@ def kernel_distance(
     features, reference = _checked(features, reference)
     if subsets < 1 or subset_size < 2:
         raise ValueError(f"expected at least 1 subset of at least 2 rows, not {subsets} of {subset_size}")
-    result = kid_features_to_metric(
-        features,
-        reference,
-        kid_subsets=subsets,
-        kid_subset_size=min(subset_size, len(features), len(reference)),
-        verbose=False,
-    )
+    size = min(subset_size, len(features), len(reference))
+    result = kid_features_to_metric(features, reference, kid_subsets=subsets, kid_subset_size=size, verbose=False)
     return result[KEY_METRIC_KID_MEAN], result[KEY_METRIC_KID_STD]
 
 
@@ -72,14 +67,9 @@ def precision_recall(generated: Tensor, real: Tensor, *, k: int = 3) -> tuple[fl
     generated, real = _checked(generated, real)
     if not 1 <= k < min(len(generated), len(real)):
         raise ValueError(f"expected k from 1 to less than {len(generated)} and {len(real)} rows, not {k}")
-    result = prc_features_to_metric(
-        generated,
-        real,
-        prc_neighborhood=k,
-        prc_batch_size=_PRC_ROWS,
-        save_cpu_ram=True,  # otherwise it keeps all distances, 8 bytes a pair, three times
-        verbose=False,
-    )
+    # `save_cpu_ram`: otherwise it keeps all distances, 8 bytes a pair, three times.
+    options = {"prc_neighborhood": k, "prc_batch_size": _PRC_ROWS, "save_cpu_ram": True, "verbose": False}
+    result = prc_features_to_metric(generated, real, **options)
     return result[KEY_METRIC_PRECISION], result[KEY_METRIC_RECALL]
 
 
@@ -91,9 +81,8 @@ def _checked(features: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     if min(*features.shape, *reference.shape) < 2:
         raise ValueError(f"expected at least two rows and two columns of features, not {shapes}")
     if features.dtype != reference.dtype or features.dtype not in (torch.float32, torch.float64):
-        raise ValueError(
-            f"expected features of one type, float32 or float64, not {features.dtype} and {reference.dtype}"
-        )
+        dtypes = f"{features.dtype} and {reference.dtype}"
+        raise ValueError(f"expected features of one type, float32 or float64, not {dtypes}")
     features, reference = features.detach().cpu(), reference.detach().cpu()
     if not (features.isfinite().all() and reference.isfinite().all()):
         raise ValueError("some features are not finite numbers")
