@@ -163,23 +163,22 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
     """Raise InputError if a file would be written twice, or one be lost."""
     if config.out.exists() and not config.out.is_dir():
         raise InputError(f"--out {config.out} is a file: choose a folder.")
-    sources = {job.source.resolve(): job.source for job in jobs}
-    made_of: dict[Path, Path] = {}
-    spelled: dict[str, Path] = {}  # names as the file system, by default, distinguishes them
-    ignores_case = sys.platform in ("darwin", "win32")
+    sources = {job.source.resolve() for job in jobs}
+    made_of: dict[str, Path] = {}  # by the names that the file system distinguishes by default
+    existing = []
     for job in jobs:
-        comparisons = map(_comparison, job.targets) if config.compare else ()
-        for target in (*job.targets, *comparisons):
-            known = spelled.setdefault(str(target).casefold() if ignores_case else str(target), target)
-            if known in made_of:
+        for target in (*job.targets, *(map(_comparison, job.targets) if config.compare else ())):
+            name = str(target).casefold() if sys.platform in ("darwin", "win32") else str(target)
+            if name in made_of:
                 raise InputError(
-                    f"'{made_of[known]}' and '{job.source}' would both become '{target}': color them in two calls "
+                    f"'{made_of[name]}' and '{job.source}' would both become '{target}': color them in two calls "
                     "with different --out."
                 )
             if target.resolve() in sources:
                 raise InputError(f"'{target}' is a photograph to color: choose another --out, none is overwritten.")
-            made_of[target] = job.source
-    existing = [target for target in made_of if target.exists()]
+            made_of[name] = job.source
+            if target.exists():
+                existing.append(target)
     if existing and not config.force:
         exist = f"and {len(existing) - 1} more exist" if len(existing) > 1 else "exists"
         raise InputError(f"'{existing[0]}' {exist} already: choose another --out, or overwrite with --force.")

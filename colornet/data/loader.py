@@ -6,7 +6,6 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -18,8 +17,6 @@ from colornet.data.memory_map import read_ahead
 from colornet.errors import InputError
 
 AHEAD = 3  # batches that are gathered while the current one is used, each by its own thread
-
-_Number = TypeVar("_Number", bound=np.generic)
 
 
 class DeviceLoader:
@@ -46,10 +43,8 @@ class DeviceLoader:
         self, images: Tensor, config: TrainConfig, device: torch.device, *, rank: int = 0, world_size: int = 1
     ) -> None:
         if config.batch_size > len(images):
-            raise InputError(
-                f"Batch size {config.batch_size} exceeds the {len(images)} training images: choose {len(images)} or "
-                "less."
-            )
+            limit = f"the {len(images)} training images: choose {len(images)} or less"
+            raise InputError(f"Batch size {config.batch_size} exceeds {limit}.")
         if config.device_budget is not None:
             budget = config.device_budget * 2**30
         else:  # the networks' activations need the rest
@@ -71,13 +66,22 @@ class DeviceLoader:
 
         b = batch_size / (world_size * accumulation_steps). No step waits for the device.
         """
-        order, flags, offsets = self._draw(epoch)
-        for step, batch in enumerate(self._batches(order[start:]), start):  # (batch_size / world_size, 3, H, W)
-            if self.config.flip:
-                batch = random_flip(batch, flags[step])
-            if self.config.shift:
+        config, count = self.config, len(self.images)
+        # Torch's CPU generator uses only 32 bits of a seed; numpy's [seed, epoch] does not tell [2**32, 0] from [0, 1].
+        rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(epoch,)))
+        order = self._share(rng.permutation(count))[start:]  # (steps, batch_size / world_size)
+        flips = self._share(rng.random(count) < 0.5).to(self.device)
+        offsets = self._share(rng.integers(-config.shift, config.shift, size=(count, 2), endpoint=True)).to(self.device)
+        if self.streamed:
+            batches: Iterator[Tensor] = stream(self.images, order.numpy(), self.device)
+        else:
+            batches = (self.images.index_select(0, rows) for rows in order.to(self.device))
+        for step, batch in enumerate(batches, start):  # (batch_size / world_size, 3, H, W)
+            if config.flip:
+                batch = random_flip(batch, flips[step])
+            if config.shift:
                 batch = random_shift(batch, offsets[step])
-            yield list(batch.chunk(self.config.accumulation_steps))  # (b, 3, H, W) each
+            yield list(batch.chunk(config.accumulation_steps))  # (b, 3, H, W) each
 
     def noise(self, step: int) -> list[Tensor] | None:
         """Return standard normal noise for the micro-batches of a step, counted over all epochs: (b, C) each.
@@ -91,36 +95,15 @@ class DeviceLoader:
             # A separate random stream: order and augmentations are the same as without noise.
             rng = np.random.default_rng(np.random.SeedSequence(self.config.seed, spawn_key=(epoch, 1)))
             drawn = rng.standard_normal((len(self.images), self.config.noise_channels), dtype=np.float32)
-            self.drawn_noise = epoch, self._upload(drawn)  # (steps, batch_size / world_size, C)
+            self.drawn_noise = epoch, self._share(drawn).to(self.device)  # (steps, batch_size / world_size, C)
         return list(self.drawn_noise[1][place].chunk(self.config.accumulation_steps))
 
-    def _batches(self, order: NDArray[np.int64]) -> Iterator[Tensor]:
-        if self.streamed:
-            return stream(self.images, order, self.device)
-        rows = torch.from_numpy(order).to(self.device)
-        return (self.images.index_select(0, rows[step]) for step in range(len(rows)))
-
-    def _draw(self, epoch: int) -> tuple[NDArray[np.int64], Tensor, Tensor]:
-        """Draw an epoch and return this process's share: order and flips (steps, batch), offsets (steps, batch, 2).
-
-        All but the order are on the device.
-        """
-        # Torch's CPU generator uses only 32 bits of a seed; numpy's [seed, epoch] does not tell [2**32, 0] from [0, 1].
-        rng = np.random.default_rng(np.random.SeedSequence(self.config.seed, spawn_key=(epoch,)))
-        count = len(self.images)
-        order = rng.permutation(count)
-        flags = rng.random(count) < 0.5
-        offsets = rng.integers(-self.config.shift, self.config.shift, size=(count, 2), endpoint=True)
-        return self._share(order), self._upload(flags), self._upload(offsets)
-
-    def _upload(self, drawn: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(self._share(drawn)).to(self.device)
-
-    def _share(self, drawn: NDArray[_Number]) -> NDArray[_Number]:
+    def _share(self, drawn: NDArray[np.generic]) -> Tensor:
+        """Return this process's share of what is drawn for the images (N, …): (steps, batch_size / world_size, …)."""
         steps, batch_size = len(self), self.config.batch_size
-        used = drawn[: steps * batch_size]
-        shares = used.reshape(steps, self.world_size, batch_size // self.world_size, *drawn.shape[1:])
-        return np.ascontiguousarray(shares[:, self.rank])
+        used = torch.from_numpy(drawn[: steps * batch_size])
+        shares = used.view(steps, self.world_size, batch_size // self.world_size, *drawn.shape[1:])
+        return shares[:, self.rank].contiguous()
 
 
 def stream(images: Tensor, order: NDArray[np.int64], device: torch.device) -> Generator[Tensor]:
