@@ -23,7 +23,7 @@ import tyro
 from PIL import Image
 
 from colornet.command import run_command
-from colornet.data.listing import iter_images
+from colornet.data.listing import iter_images, no_images
 from colornet.errors import InputError, printable
 from colornet.files import replacing
 from colornet.inference.onnx_model import find_onnx
@@ -155,7 +155,7 @@ def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
         if folder in out.parents:  # leave out what an earlier call wrote
             names = [name for name in names if out not in (given / name).resolve().parents]
         if not names:
-            raise InputError(f"Folder '{given}' holds no images: give a folder with files such as .jpg, .png or .webp.")
+            raise no_images(given)
         yield from ((given / name, name) for name in names)
 
 

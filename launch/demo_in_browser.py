@@ -63,7 +63,8 @@ def _write_files(folder: Path) -> dict[str, Path]:
 
 
 def _open(browser: Browser, url: str, size: tuple[int, int], scheme: str = "light") -> Page:
-    page = browser.new_page(viewport=dict(zip(("width", "height"), size, strict=True)), color_scheme=scheme)
+    width, height = size
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
     page.on("request", lambda request: _check_host(request.url, url))
     page.on("console", lambda message: print(f"console {message.type}: {message.text}"))
     page.goto(url)

@@ -42,18 +42,19 @@ def check_dataset(data: str) -> None:
     if not folder.exists():
         near = difflib.get_close_matches(data.lower(), KNOWN_DATASETS, n=1)
         advice = f"did you mean {near[0]!r}?" if near else "give one of the two, the folder with its full path."
-        raise InputError(
-            f"Data set {data!r} is neither a known name ({', '.join(KNOWN_DATASETS)}) nor a folder: {advice}"
-        )
+        known = ", ".join(KNOWN_DATASETS)
+        raise InputError(f"Data set {data!r} is neither a known name ({known}) nor a folder: {advice}")
     if not folder.is_dir():
-        raise InputError(
-            f"Data set {data!r} is a file, not a folder of images: unpack it or give the folder it lies in."
-        )
+        advice = "unpack it or give the folder it lies in"
+        raise InputError(f"Data set {data!r} is a file, not a folder of images: {advice}.")
     for below in part_folders(folder).values():
         if next(iter_images(folder, below), None) is None:
-            raise InputError(
-                f"Folder '{folder / below}' holds no images: give a folder with files such as .jpg, .png or .webp."
-            )
+            raise no_images(folder / below)
+
+
+def no_images(folder: Path) -> InputError:
+    """Return the error for a folder without images."""
+    return InputError(f"Folder '{folder}' holds no images: give a folder with files such as .jpg, .png or .webp.")
 
 
 @cache
@@ -88,9 +89,8 @@ def part_folders(folder: Path) -> dict[str, str]:
 def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
     """Yield every file below a folder or a subfolder that has the suffix of an image format and is not hidden.
 
-    Symbolic links are followed, but each directory is read only once. A dangling link is yielded, so that it is
-    reported as unreadable; pipes and devices, which never end, are not. Raises InputError for a directory that cannot
-    be listed.
+    Symbolic links are followed, but each directory is read only once. Dangling links are yielded, to be reported as
+    unreadable; pipes and devices are not. Raises InputError for a directory that cannot be listed.
     """
     seen: set[tuple[int, int]] = set()
     pending = [(folder / below, below and f"{below}/")]  # no recursion: folders may be nested deeper than its limit

@@ -36,16 +36,13 @@ _TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
 
 @dataclass(frozen=True)
 class Studio:
-    """The models by name, a folder for the files of this server alone, and the limits of a photograph.
-
-    `released` says that all models are released ones, about whose training data the page has a sentence.
-    """
+    """The models by name, a folder for the files of this server alone, and the limits of a photograph."""
 
     colorizers: dict[str, Colorizer]
     folder: Path
     max_pixels: int
     max_megabytes: int
-    released: bool
+    released: bool  # whether all models are released ones, about whose training data the page has a sentence
 
     def examples(self) -> list[str]:
         """Write the photographs that come with scikit-image, the last one gray; return their paths."""
@@ -62,8 +59,7 @@ class Studio:
         """Color a photograph at the size of the page; `sample` is the number of the coloring for models with noise.
 
         Returns its path, a caption (HTML), no files in place of earlier ones, and pairs of Pillow images to compare:
-        gray and the photograph itself, then gray and colored for each model. If it cannot be colored, the caption says
-        why, and everything else stays as it was.
+        gray and the photograph itself, then gray and colored for each model. After an error, only the caption changes.
         """
         name = Path(path or "").name
         try:
@@ -86,8 +82,7 @@ class Studio:
 
     def write(self, path: str | None, saturation: float, sample: int = 1) -> list[Any]:
         """Color a photograph at full size; return the PNGs, one a model, and a caption if there are none."""
-        name = Path(path or "").name
-        targets = []
+        name, targets = Path(path or "").name, []
         try:
             folder = Path(mkdtemp(dir=self.folder))  # for each call, since others may be downloading; gradio empties it
             photo = self._read(path)
@@ -175,10 +170,9 @@ def _page(studio: Studio) -> Any:
             upload = gr.File(
                 label="Your photograph", file_types=["image"], height=150, scale=2, min_width=280, elem_id="upload"
             )
-            pictures = {"components": [gr.Image(render=False)], "samples": [[example] for example in examples]}
-            thumbnails = gr.Dataset(
-                label="Or an example", **pictures, type="index", layout="gallery", scale=3, min_width=300
-            )
+            shape = {"type": "index", "layout": "gallery", "scale": 3, "min_width": 300}
+            images, samples = [gr.Image(render=False)], [[example] for example in examples]
+            thumbnails = gr.Dataset(label="Or an example", components=images, samples=samples, **shape)
         current = gr.State()
         caption = gr.HTML(elem_id="caption", padding=False)
         with gr.Row():

@@ -58,8 +58,8 @@ def colored_name(name: Path) -> Path:
 def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
     """Read the first frame of an image file in any format that Pillow decodes.
 
-    Raises OSError for whatever cannot be decoded: not an image, truncated, of more than `max_pixels` (`None`:
-    `MAX_PIXELS`). During the call, that limit holds for all threads.
+    Raises OSError for a file that cannot be decoded or has more than `max_pixels` (`None`: `MAX_PIXELS`). During the
+    call, that limit holds for all threads.
     """
     before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS if max_pixels is None else max_pixels
     try:
@@ -111,8 +111,7 @@ def to_image(rgb: NDArray[Any], alpha: NDArray[np.uint8] | None) -> Image.Image:
 def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> None:
     """Write sRGB pixels (H, W, 3), uint8 or uint16, with the metadata of the photograph that they were made of.
 
-    The format, of 8 bits, follows from the suffix, one of those that `colored_name` returns. Raises OSError if it
-    fails.
+    The format, of 8 bits, follows from the suffix, which `colored_name` chose. Raises OSError if it fails.
     """
     image_format, options = _WRITTEN[path.suffix.lower()]
     if image_format == "JPEG" and origin.alpha is not None:
