@@ -56,9 +56,8 @@ def check(config: ExportConfig) -> Path:
         raise InputError(f"--out {out} exists already: choose another name, or overwrite it with --force.")
     run = find_model(config.model)
     if load_config(run).noise_channels:
-        raise InputError(
-            f"{config.model} takes noise beside the gray image, which no exported graph does: use the run."
-        )
+        noise = "takes noise beside the gray image, which no exported graph does"
+        raise InputError(f"{config.model} {noise}: use the run.")
     require("onnx", "onnxscript", "onnxruntime")
     return run
 

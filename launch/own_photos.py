@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/own-data"), help="new folder for everything")
     parser.add_argument("options", nargs="*", help="for python -m colornet.train cgan, after --")
     given = parser.parse_args()
-    out: Path = given.out
+    out = given.out
     if out.exists():
         parser.error(f"--out {out} exists already: choose another folder or remove it.")
     parts = make_folder(out / "photos")
@@ -71,18 +71,17 @@ def make_folder(folder: Path) -> dict[str, tuple[Image.Image, Image.Image]]:
 def colornet(*arguments: str) -> None:
     """Run a command of colornet; end with its exit code if that is not 0."""
     print(f"\n$ colornet {' '.join(arguments)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "colornet", *arguments], check=False).returncode
-    if code:
+    if code := subprocess.call([sys.executable, "-m", "colornet", *arguments]):
         sys.exit(code)
 
 
 def draw(photos: list[Image.Image], models: list[Colorizer]) -> Image.Image:
-    """Draw each photograph in a row: gray, colored by each model, as it is."""
+    """Draw each photograph in a row: gray, colored by each model, the original."""
     rows = []
     for photo in photos:
         gray = models[0].colorize(photo, saturation=0)
         versions = [gray, *(model.colorize(gray) for model in models), photo]
-        size = (round(photo.width * HEIGHT / photo.height), HEIGHT)
+        size = round(photo.width * HEIGHT / photo.height), HEIGHT
         rows.append(np.hstack([np.asarray(version.resize(size, Image.Resampling.BICUBIC)) for version in versions]))
     widest = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0)), constant_values=255) for row in rows]

@@ -56,9 +56,8 @@ def split_train(images: Tensor, source: str) -> tuple[Tensor, Tensor]:
     The order makes the split stratified. Raises InputError, which names `source`, for fewer than two.
     """
     if len(images) < 2:
-        raise InputError(
-            f"{source} holds {len(images)} readable image(s) for training and validation: at least 2 are needed."
-        )
+        needed = "for training and validation: at least 2 are needed"
+        raise InputError(f"{source} holds {len(images)} readable image(s) {needed}.")
     validation = list(range(9, len(images), 10)) or [len(images) - 1]
     return images[_all_but(validation, len(images))], images[validation]
 
@@ -71,9 +70,8 @@ def split_whole(images: Tensor, source: str) -> tuple[Tensor, Tensor, Tensor]:
     """
     count = len(images)
     if count < 3:
-        raise InputError(
-            f"{source} holds {count} readable image(s): at least 3 are needed, for training, validation and test."
-        )
+        needed = "at least 3 are needed, for training, validation and test"
+        raise InputError(f"{source} holds {count} readable image(s): {needed}.")
     test = list(range(9, count, 10)) or [count - 1]
     validation = list(range(4, count, 10)) if count >= 10 else [count // 2]
     return images[_all_but(test + validation, count)], images[validation], images[test]

@@ -1,8 +1,8 @@
 """The evaluator network: a CIFAR-10 classifier that is sensitive to color, never part of a training loss.
 
-It predicts the ten classes (semantic accuracy) and how far an image's colors are from the true ones, the task that
-makes its features sensitive to color. Distances on its features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so
-on, never FID. Two are shipped: `v1` for results, `dev` for everything before them.
+It predicts the ten classes and how far an image's colors are from the true ones, the task that makes its features
+sensitive to color. Distances on its features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so on, never FID. Two
+are shipped: `v1` for results, `dev` for everything before them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,7 @@ _PATCH = 2  # side of the patches that the first layer whitens
 class ConvGroup(nn.Module):
     """Halve the size between two 3×3 convolutions: (N, C_in, H, W) → (N, C_out, H // 2, W // 2).
 
-    For short trainings, as by Jordan 2024: convolutions start as identities, and normalization learns shifts but no
-    scales.
+    For short trainings (Jordan 2024), convolutions start as identities, and normalization learns no scales.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -57,10 +56,9 @@ class Cifar10Classifier(nn.Module):
     Whitening gives chroma, which varies little in photographs, the same weight as luminance. Takes uint8 sRGB images
     (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
 
-    Its features are the mean over positions of the last group's maps, which describe what an image shows and how wrong
-    its colors seem, and the standard deviations of the first two groups' maps, which describe how strong colors are
-    and whether they follow the edges (docs/protocol.md gives the reasons). Each of the three parts is scaled to a total
-    variance of 1 over the training images.
+    Its features are the mean over positions of the last group's maps and the standard deviations of the first two
+    groups' maps (docs/protocol.md gives the reasons). Each of the three parts is scaled to a total variance of 1 over
+    the training images.
 
     Args:
         widths: channels of the three groups of convolutions.
@@ -133,10 +131,9 @@ class Cifar10Classifier(nn.Module):
         return [self.pool(last), *spreads]  # (N, widths[2]), (N, widths[0]), (N, widths[1])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits of the classes (N, 10) and how wrong the colors seem (N, 3).
+        """Return the logits of the classes (N, 10) and the estimated errors of the colors (N, 3).
 
-        The latter are estimates of the mean differences in a* and in b* from the true colors, and of the mean distance
-        from them, in tens of CIELAB units.
+        The errors are the mean differences in a* and in b* and the mean distance, in tens of CIELAB units.
         """
         pooled = self.pool(self.levels(images)[-1])  # (N, widths[-1])
         return self.classes(pooled), self.color_error(pooled)
