@@ -124,27 +124,7 @@ def launch(studio: Studio, *, host: str, port: int) -> Any:
         server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
         max_file_size=f"{_LARGEST * studio.max_megabytes}mb",
-        theme=gr.themes.Soft(
-            primary_hue="teal",
-            secondary_hue="teal",
-            neutral_hue="stone",
-            font=["system-ui", "sans-serif"],
-            font_mono=["ui-monospace", "monospace"],
-        ).set(
-            block_label_background_fill="*neutral_50",
-            block_label_text_color="*neutral_700",
-            block_label_text_weight="500",
-            block_title_background_fill="transparent",
-            block_title_text_color="*neutral_700",
-            block_title_text_weight="500",
-            block_title_padding="0",
-            block_label_background_fill_dark="*neutral_800",
-            block_label_text_color_dark="*neutral_200",
-            block_title_background_fill_dark="transparent",
-            block_title_text_color_dark="*neutral_200",
-            button_primary_background_fill="*primary_700",
-            button_primary_background_fill_hover="*primary_800",
-        ),
+        theme=_theme(),
         css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
         prevent_thread_lock=True,
         quiet=True,
@@ -153,6 +133,22 @@ def launch(studio: Studio, *, host: str, port: int) -> Any:
         **dict.fromkeys(_SWITCHED_OFF, False),
     )
     return page
+
+
+def _theme() -> Any:
+    hues = {"primary_hue": "teal", "secondary_hue": "teal", "neutral_hue": "stone"}
+    theme = gr.themes.Soft(**hues, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    text = {"text_color": "*neutral_700", "text_color_dark": "*neutral_200", "text_weight": "500"}
+    return theme.set(
+        **{f"block_{place}_{name}": value for place in ("label", "title") for name, value in text.items()},
+        block_label_background_fill="*neutral_50",
+        block_label_background_fill_dark="*neutral_800",
+        block_title_background_fill="transparent",
+        block_title_background_fill_dark="transparent",
+        block_title_padding="0",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+    )
 
 
 def _page(studio: Studio) -> Any:

@@ -133,9 +133,7 @@ def _descriptive_exif(image: Image.Image) -> Image.Exif:
     kept = Image.Exif()
     with suppress(Exception):  # damaged EXIF data must not prevent coloring
         exif = image.getexif()
-        for tag in _DESCRIPTIVE:
-            if tag in exif:
-                kept[tag] = exif[tag]
+        kept.update((tag, exif[tag]) for tag in _DESCRIPTIVE if tag in exif)
         # The sizes are those before the rotation; the interoperability folder points into the old file.
         dropped = (Base.ExifImageWidth, Base.ExifImageHeight, Base.ExifInteroperabilityOffset)
         if details := {tag: value for tag, value in exif.get_ifd(IFD.Exif).items() if tag not in dropped}:
