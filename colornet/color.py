@@ -1,7 +1,7 @@
 """Conversions between sRGB, CIELAB and gray, and the two color spaces in which a network can work.
 
-All are pure functions of tensors, computed in at least float32 whatever autocast says: under bf16 autocast, Lab values
-would be off by up to 3 units.
+All are pure functions of tensors, computed in at least float32 regardless of autocast: in bf16, Lab values would be off
+by up to 3 units.
 """
 
 from __future__ import annotations

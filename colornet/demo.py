@@ -58,10 +58,8 @@ def check(config: DemoConfig) -> dict[str, Path]:
         raise InputError('The page is made with gradio, which is not installed: pip install "colornet[demo]".')
     _check_address(config.host, config.port)
     names = [folder.resolve().name for folder in folders.values()]
-    return {
-        name if names.count(name) == 1 else model: folder
-        for name, (model, folder) in zip(names, folders.items(), strict=True)
-    }
+    keys = (name if names.count(name) == 1 else model for name, model in zip(names, folders, strict=True))
+    return dict(zip(keys, folders.values(), strict=True))
 
 
 def _check_address(host: str, port: int) -> None:
@@ -78,9 +76,8 @@ def _check_address(host: str, port: int) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise InputError(f"Port {port} of {name} is in use: choose another with --port.") from error
-            raise InputError(
-                f"--host {name} with --port {port} cannot be listened at ({error.strerror}): choose others."
-            ) from error
+            place = f"--host {name} with --port {port}"
+            raise InputError(f"{place} cannot be listened at ({error.strerror}): choose others.") from error
 
 
 def serve(config: DemoConfig) -> None:

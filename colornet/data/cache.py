@@ -1,4 +1,4 @@
-"""Decoded data sets on disk: KEY.npy holds the images of the three parts in turn, KEY.json what is known of them."""
+"""Decoded data sets on disk: KEY.npy holds the images of the three parts in order, KEY.json describes them."""
 
 from __future__ import annotations
 

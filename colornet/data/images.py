@@ -32,7 +32,7 @@ _UPRIGHT = {
 
 @contextmanager
 def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Open the first frame of an image file in any format that Pillow decodes by itself.
+    """Open the first frame of an image file in any format that Pillow itself decodes.
 
     Raises OSError, within the block too, for a file that cannot be decoded or exceeds `Image.MAX_IMAGE_PIXELS`.
     """

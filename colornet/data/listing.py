@@ -59,7 +59,7 @@ def no_images(folder: Path) -> InputError:
 
 @cache
 def image_formats() -> tuple[str, ...]:
-    """Return the names of the formats that Pillow decodes by itself, in the order in which it tries them."""
+    """Return the names of the formats that Pillow itself decodes, in the order in which they are tried."""
     Image.init()
     return tuple(sorted(set(Image.ID) - _NOT_DECODED, key=lambda name: (name not in ("JPEG", "PNG"), name)))
 

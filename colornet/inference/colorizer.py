@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, TypeVar, overload
 
@@ -31,46 +32,26 @@ _FORWARD = 2**18  # pixels in a forward pass of the network
 _LONGEST = 8  # largest aspect ratio of the network's input; longer panoramas are squeezed
 
 
+@dataclass(eq=False, repr=False)
 class Colorizer:
     """Color gray images, keeping their lightness.
 
     The network sees the whole image at once, reduced to the scale at which it was trained. The predicted color is
     upsampled along the edges of the lightness and joined with the image's own lightness at full resolution, which is
     never changed: the chroma of colors outside sRGB is reduced. Images of the size of training get the colors that
-    `colornet evaluate` measures.
-
-    Args:
-        network: maps the gray condition (N, 1, h, w) of `space` to its color (N, C, h, w); in evaluation mode.
-        space: the color space in which the network works.
-        image_size: the shorter side of the network's input, in pixels.
-        multiple: both sides of the input are multiples of it.
-        device: the device of the network.
-        noise_channels: length of the noise that the network takes as a second argument, 0 if it takes none.
-        bf16: compute the network in bf16 by autocast: faster where the device has instructions for it, with colors
-            that differ slightly (`python -m benchmarks inference` says by how much).
-        name: the name of the model in messages.
+    `colornet evaluate` measures. With `bf16` the network is computed in bf16 by autocast: faster where the device has
+    instructions for it, with colors that differ slightly (`python -m benchmarks inference` says by how much).
     """
 
-    def __init__(
-        self,
-        network: Callable[..., Tensor],
-        space: ColorSpace,
-        *,
-        image_size: int,
-        multiple: int,
-        device: str | torch.device,
-        noise_channels: int = 0,
-        bf16: bool = False,
-        name: str = "this one",
-    ) -> None:
-        self.network = network
-        self.space = space
-        self.image_size = image_size
-        self.multiple = multiple
-        self.device = torch.device(device)
-        self.noise_channels = noise_channels
-        self.bf16 = bf16
-        self.name = name
+    network: Callable[..., Tensor]  # from the gray condition (N, 1, h, w) of `space` to its color (N, C, h, w)
+    space: ColorSpace  # in which the network works
+    _: KW_ONLY
+    image_size: int  # the shorter side of the network's input, in pixels
+    multiple: int  # both sides of the input are multiples of it
+    device: torch.device  # of the network
+    noise_channels: int = 0  # length of the noise that the network takes as a second argument, 0 if it takes none
+    bf16: bool = False
+    name: str = "this one"  # of the model, in messages
 
     @classmethod
     def load(
@@ -84,14 +65,15 @@ class Colorizer:
         if (path := find_onnx(model)) is not None:
             if bf16:
                 raise InputError(f"Model '{path}' computes in fp32: load it without bf16, or a run folder with it.")
-            if device is not None and torch.device(device).type != "cpu":
+            device = torch.device(device or "cpu")
+            if device.type != "cpu":
                 raise InputError(f"Model '{path}' runs on the CPU: load it there, or a run folder onto {device}.")
             onnx = OnnxModel(path)
             space = LabSpace() if onnx.record["color_space"] == "lab" else RgbSpace()
             size, multiple = onnx.record["image_size"], onnx.record["multiple"]
-            return cls(onnx, space, image_size=size, multiple=multiple, device="cpu", name=os.fspath(path))
+            return cls(onnx, space, image_size=size, multiple=multiple, device=device, name=os.fspath(path))
         config, network = load_run(find_model(model))
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(
             network.to(device),
             color_space(config),

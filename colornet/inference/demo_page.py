@@ -1,4 +1,4 @@
-"""The page of `colornet demo`: its layout, and what it does with a photograph."""
+"""The page of `colornet demo`: its layout and its event handlers."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def _refusal(name: str, error: Exception) -> str:
 
 
 def launch(studio: Studio, *, host: str, port: int) -> Any:
-    """Serve the page from a thread, and nothing else that gradio could; return the `gradio.Blocks`, to be closed."""
+    """Serve the page from a thread, without gradio's other services; return the `gradio.Blocks`, to be closed."""
     page = _page(studio)
     page.queue(max_size=_WAITING, api_open=False)
     page.launch(

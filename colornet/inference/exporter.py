@@ -31,7 +31,7 @@ def export_onnx(folder: Path, source: str, out: Path) -> float:
     """Write the generator of a run folder to an ONNX file; return the largest difference of its colors from PyTorch's.
 
     `source` is what the file's record calls the model. Raises InputError for a run that cannot be loaded or exported,
-    and for a difference above `TOLERANCE`; then `out` stays what it was.
+    and for a difference above `TOLERANCE`; `out` is unchanged then.
     """
     run = Run(folder)
     config, network = run.config, run.load_generator()
@@ -74,7 +74,7 @@ def _trace(network: nn.Module, multiple: int) -> torch.onnx.ONNXProgram:
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # torch 2.11, of its own code
+        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # torch 2.11, about its own code
         graph = torch.onnx.export(
             program,
             dynamo=True,

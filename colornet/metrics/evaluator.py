@@ -2,7 +2,7 @@
 
 It predicts the ten classes and how far an image's colors are from the true ones, the task that makes its features
 sensitive to color. Distances on its features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so on, never FID. Two
-are shipped: `v1` for results, `dev` for everything before them.
+are shipped: `v1` for results, `dev` for development.
 """
 
 from __future__ import annotations

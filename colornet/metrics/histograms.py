@@ -11,7 +11,7 @@ from torch import Tensor
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 
 BIN = 2  # units of a*, b* and chroma that a bin holds
-_REACH = 55  # bins of the plane on each side of gray, which has one of its own: -110 … 110 holds all of sRGB
+_REACH = 55  # bins of the plane on each side of the one of gray: -110 … 110 holds all of sRGB
 _PLANE = 2 * _REACH + 1
 _CHROMA = 67  # bins of chroma: blue, the most saturated color of sRGB, has 133.8
 _SCALE = 3  # screen pixels of a bin in the picture

@@ -1,7 +1,7 @@
 """The metrics of single images, each defined once.
 
 Images are compared as the uint8 pixels that a user would save: a metric of unrounded network output is another metric.
-`image_metrics` computes in float64 whatever autocast says, so the values of an image are the same in any batch and on
+`image_metrics` computes in float64 regardless of autocast, so the values of an image are the same in any batch and on
 any process; they can be gathered from all processes and reduced by `summarize`.
 """
 
