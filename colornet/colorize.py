@@ -105,10 +105,8 @@ def check(config: ColorizeConfig) -> list[Job]:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)
     _check_targets(config, jobs)
-    noise_channels = 0
-    if find_onnx(config.model) is None:
-        noise_channels = load_config(check_model(config.model)).noise_channels
-    if config.samples > 1 and not noise_channels:
+    noise = find_onnx(config.model) is None and load_config(check_model(config.model)).noise_channels > 0
+    if config.samples > 1 and not noise:
         raise InputError(
             f"--samples is {config.samples}, but the model '{config.model}' has no noise input and makes 1 coloring: "
             "train one with --noise-channels, or leave the option out."
@@ -170,10 +168,8 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
         for target in (*job.targets, *(map(_comparison, job.targets) if config.compare else ())):
             name = str(target).casefold() if sys.platform in ("darwin", "win32") else str(target)
             if name in made_of:
-                raise InputError(
-                    f"'{made_of[name]}' and '{job.source}' would both become '{target}': color them in two calls "
-                    "with different --out."
-                )
+                both = f"'{made_of[name]}' and '{job.source}' would both become '{target}'"
+                raise InputError(f"{both}: color them in two calls with different --out.")
             if target.resolve() in sources:
                 raise InputError(f"'{target}' is a photograph to color: choose another --out, none is overwritten.")
             made_of[name] = job.source

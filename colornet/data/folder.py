@@ -79,9 +79,8 @@ def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_
             }
             for part, readable in names.items():
                 if not readable:
-                    raise InputError(
-                        f"Folder '{folder}' is no data set: none of its {len(sources[part])} {part} images can be read."
-                    )
+                    found = f"none of its {len(sources[part])} {part} images can be read"
+                    raise InputError(f"Folder '{folder}' is no data set: {found}.")
             places = _places(names, folder)
             labels = _labels(names, part_folders(folder), places)
             shape = 3, image_size, image_size

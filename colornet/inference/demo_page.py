@@ -16,7 +16,6 @@ from PIL import Image
 
 from colornet.data.sample import sample_photos
 from colornet.errors import out_of_memory
-from colornet.files import replacing
 from colornet.inference.colorizer import Colorizer
 from colornet.inference.photos import Photo, read_photo, to_image, write_photo
 
@@ -28,9 +27,7 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')  # in names of files, on Windows
 _WAITING = 32  # requests at most; more are refused
 _SAMPLES = 4  # colorings to choose from, of models with a noise input
 _LARGEST = 4  # uploads up to this many times the limit are refused in a sentence, larger ones by gradio
-
 _SWITCHED_OFF = ("inline", "share", "ssr_mode", "mcp_server", "enable_monitoring", "run_history", "pwa")  # of gradio
-
 _TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
 
 
@@ -47,13 +44,12 @@ class Studio:
     def examples(self) -> list[str]:
         """Write the photographs that come with scikit-image, the last one gray; return their paths."""
         photos = sample_photos() | {"camera": Image.fromarray(skimage.data.camera())}
-        paths = []
-        for name in ("chelsea", "astronaut", "coffee", "rocket", "motorcycle", "camera"):
-            path = self.folder / "examples" / f"{name}.png"
-            with replacing(path) as temporary:
-                photos[name].save(temporary)
-            paths.append(str(path))
-        return paths
+        names = ("chelsea", "astronaut", "coffee", "rocket", "motorcycle", "camera")
+        folder = self.folder / "examples"
+        folder.mkdir()
+        for name in names:
+            photos[name].save(folder / f"{name}.png")
+        return [str(folder / f"{name}.png") for name in names]
 
     def show(self, path: str | None, saturation: float, sample: int = 1) -> list[Any]:
         """Color a photograph at the size of the page; `sample` is the number of the coloring for models with noise.

@@ -7,7 +7,6 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -52,14 +51,14 @@ def export_onnx(folder: Path, source: str, out: Path) -> float:
     }
     record["versions"] |= {name: version(name) for name in ("onnx", "onnxscript", "onnxruntime")}
     with replacing(out) as path:
-        _write(graph, record, path)
+        graph.model.metadata_props[RECORD] = json.dumps(record)
+        graph.save(path)
         difference = _difference(OnnxModel(path), network, config, multiple)
         if not difference <= TOLERANCE:
-            raise InputError(
-                f"Exported as ONNX, the colors of {source} differ from PyTorch's by up to {difference:.1e}, more "
-                f"than {TOLERANCE:.0e}: nothing is written; use the run."
-            )
-        _write(graph, record | {"max_difference": difference}, path)  # the same graph
+            differ = f"differ from PyTorch's by up to {difference:.1e}, more than {TOLERANCE:.0e}"
+            raise InputError(f"Exported as ONNX, the colors of {source} {differ}: nothing is written; use the run.")
+        graph.model.metadata_props[RECORD] = json.dumps(record | {"max_difference": difference})
+        graph.save(path)
     return difference
 
 
@@ -85,11 +84,6 @@ def _trace(network: nn.Module, multiple: int) -> torch.onnx.ONNXProgram:
         )
     assert graph is not None
     return graph
-
-
-def _write(graph: torch.onnx.ONNXProgram, record: dict[str, Any], path: Path) -> None:
-    graph.model.metadata_props[RECORD] = json.dumps(record)
-    graph.save(path)
 
 
 def _difference(written: Callable[[Tensor], Tensor], network: nn.Module, config: TrainConfig, multiple: int) -> float:
