@@ -1,4 +1,4 @@
-"""Images in a .npy file that is mapped into memory: pages are read when they are used, and kept by the page cache."""
+"""Images in a .npy file that is mapped into memory."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from colornet.files import replacing
 
-# Maps by the address of their first image, which a tensor and its views know: a tensor does not know its map.
+# Maps by the address of their first image, since a tensor does not know its map.
 _maps: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 
 

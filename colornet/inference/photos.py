@@ -125,7 +125,7 @@ def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> None:
             to_image(rgb, origin.alpha).save(temporary, format=image_format, **options)
     except OSError:
         raise
-    except Exception as error:  # encoders raise ValueError, struct.error, …: EXIF too long for a JPEG, for example
+    except Exception as error:  # encoders raise ValueError, struct.error, …
         raise OSError(f"its colored copy cannot be written: {error}") from error
 
 

@@ -50,8 +50,7 @@ def count_plane(column: Tensor, row: Tensor, bins: int) -> Tensor:
 def draw_planes(planes: Tensor) -> Tensor:
     """Draw the planes of `ColorCounts` side by side, uint8 (3, height, width): a* to the right, b* upwards.
 
-    A bin that holds pixels is drawn in its own color, on a logarithmic scale of brightness from one pixel to all, the
-    same at every evaluation of a run. Lines mark multiples of 50.
+    A bin that holds pixels has its own color, on a logarithmic scale of brightness. Lines mark multiples of 50.
     """
     planes = planes.cpu().double()
     axis = torch.arange(-_REACH, _REACH + 1) * float(BIN)
