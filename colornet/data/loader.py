@@ -32,7 +32,7 @@ class DeviceLoader:
 
     Args:
         images: uint8 (N, 3, H, W).
-        config: accepted by `check_config`; `batch_size` counts a step over all processes and micro-batches.
+        config: accepted by `check_config`; `batch_size` is that of a step over all processes and micro-batches.
         device: where the batches are used.
         rank: the number of this process.
         world_size: how many processes share each batch.
