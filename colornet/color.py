@@ -1,7 +1,7 @@
 """Conversions between sRGB, CIELAB and gray, and the two color spaces in which a network can work.
 
-All are pure functions of tensors, computed in at least float32 whatever autocast says: under bf16 autocast, Lab values
-would be off by up to 3 units.
+All are pure functions of tensors, computed in at least float32 regardless of autocast: in bf16, Lab values would be off
+by up to 3 units.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 
 Gray = Literal["lightness", "mean", "rec601"]
 
-# IEC 61966-2-1 primaries and the D65 white point (2° observer): the constants of scikit-image, our test's oracle.
+# IEC 61966-2-1 primaries and the D65 white point (2° observer): the constants of scikit-image, the tests' reference.
 # XYZ is taken relative to white, so that gray maps to x = y = z. Plain floats: nothing to copy to a device.
 _PRIMARIES = np.array(((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227)))
 _WHITE = np.array((0.95047, 1.0, 1.08883))
@@ -106,8 +106,7 @@ def to_gray(rgb: Tensor, kind: Gray = "lightness") -> Tensor:
 def lightness_input(rgb: Tensor) -> Tensor:
     """Make the common input on which colorizers are compared: gray images (…, 3, H, W) with L* at 8 bits.
 
-    That is what a file with 8-bit L* holds of sRGB images (…, 3, H, W) in [0, 1]; unquantized L* would identify most
-    RGB values exactly.
+    That is what a gray file holds of sRGB images (…, 3, H, W) in [0, 1]; unquantized L* would identify most RGB values.
     """
     lightness = (rgb_to_lab(rgb)[..., :1, :, :] * 2.55).round() / 2.55
     return lab_to_rgb(torch.cat((lightness, torch.zeros_like(rgb[..., :2, :, :])), dim=-3))
@@ -116,8 +115,7 @@ def lightness_input(rgb: Tensor) -> Tensor:
 class LabSpace:
     """CIELAB: L* in, a*b* out. The result has the lightness of the input.
 
-    The condition is L* at 8 bits, mapped to [-1, 1], since that is what a gray file holds; unquantized L* would
-    identify most RGB values exactly. Color is a*b* / 110, within about ±1.
+    The condition is L* at 8 bits, as in `lightness_input`, mapped to [-1, 1]; color is a*b* / 110, within about ±1.
     """
 
     color_channels = 2

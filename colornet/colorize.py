@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
+from PIL import Image
 
 from colornet.command import run_command
-from colornet.data.listing import iter_images
+from colornet.data.listing import iter_images, no_images
 from colornet.errors import InputError, printable
 from colornet.files import replacing
 from colornet.inference.onnx_model import find_onnx
@@ -32,6 +33,8 @@ from colornet.runs.saved_config import load_config
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from colornet.inference.colorizer import Colorizer
 
 _COMPARED = 1024  # longer side of each half of a comparison, pixels
 
@@ -51,10 +54,10 @@ class ColorizeConfig:
 
 
 class Job(NamedTuple):
-    """A photograph, and for each of its colorings the paths of the colored copy and of the comparison, if wanted."""
+    """A photograph, and the path of each of its colorings."""
 
     source: Path
-    outputs: tuple[tuple[Path, Path | None], ...]
+    targets: tuple[Path, ...]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -68,10 +71,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def colorize(config: ColorizeConfig) -> None:
     """Check the options, color the photographs and say how many failed, and why."""
     jobs = check(config)
-    failures = _colorize(config, jobs)
+    from tqdm import tqdm
+
+    from colornet.inference.colorizer import Colorizer
+
+    colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
+    failures = []
+    # One by one: decoding and encoding take the time, and memory holds one photograph. None: a bar only on a terminal.
+    for job in tqdm(jobs, desc="Coloring", unit="photo", disable=None):
+        try:
+            photo = read_photo(job.source)
+            colored = colorizer.colorize(photo.pixels, saturation=config.saturation, samples=len(job.targets))
+            for rgb, target in zip(colored, job.targets, strict=True):
+                write_photo(target, rgb, photo)
+                if config.compare:
+                    _compare(colorizer, rgb, _comparison(target))
+        except OSError as error:
+            failures.append(f"error: '{job.source}': {error.strerror or error}")
     print(printable(f"{len(jobs) - len(failures)} of {len(jobs)} colored, in {config.out}."))
     for failure in failures:
-        print(printable(f"error: {failure}"), file=sys.stderr)
+        print(printable(failure), file=sys.stderr)
     if failures:
         sys.exit(1)
 
@@ -86,10 +105,8 @@ def check(config: ColorizeConfig) -> list[Job]:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)
     _check_targets(config, jobs)
-    noise_channels = 0
-    if find_onnx(config.model) is None:
-        noise_channels = load_config(check_model(config.model)).noise_channels
-    if config.samples > 1 and not noise_channels:
+    noise = find_onnx(config.model) is None and load_config(check_model(config.model)).noise_channels > 0
+    if config.samples > 1 and not noise:
         raise InputError(
             f"--samples is {config.samples}, but the model '{config.model}' has no noise input and makes 1 coloring: "
             "train one with --noise-channels, or leave the option out."
@@ -112,10 +129,12 @@ def _plan(config: ColorizeConfig) -> list[Job]:
     numbers = [f".{number + 1}" for number in range(config.samples)] if config.samples > 1 else [""]
     for source, name in _find(config):
         path = config.out / colored_name(name)
-        targets = [path.with_name(f"{path.stem}{number}{path.suffix}") for number in numbers]
-        comparisons = [target.with_name(f"{target.name}.compare.png") if config.compare else None for target in targets]
-        jobs.append(Job(source, tuple(zip(targets, comparisons, strict=True))))
+        jobs.append(Job(source, tuple(path.with_name(f"{path.stem}{number}{path.suffix}") for number in numbers)))
     return list(dict.fromkeys(jobs))  # a photograph that is named twice is one
+
+
+def _comparison(target: Path) -> Path:
+    return target.with_name(f"{target.name}.compare.png")
 
 
 def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
@@ -134,7 +153,7 @@ def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
         if folder in out.parents:  # leave out what an earlier call wrote
             names = [name for name in names if out not in (given / name).resolve().parents]
         if not names:
-            raise InputError(f"Folder '{given}' holds no images: give a folder with files such as .jpg, .png or .webp.")
+            raise no_images(given)
         yield from ((given / name, name) for name in names)
 
 
@@ -142,29 +161,23 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
     """Raise InputError if a file would be written twice, or one be lost."""
     if config.out.exists() and not config.out.is_dir():
         raise InputError(f"--out {config.out} is a file: choose a folder.")
-    sources = {job.source.resolve(): job.source for job in jobs}
-    made_of: dict[Path, Path] = {}
-    spelled: dict[str, Path] = {}  # names as the file system distinguishes them
+    sources = {job.source.resolve() for job in jobs}
+    made_of: dict[str, Path] = {}  # by the names that the file system distinguishes by default
+    existing = []
     for job in jobs:
-        for target in filter(None, (path for paths in job.outputs for path in paths)):
-            known = spelled.setdefault(_spelling(target), target)
-            if known in made_of:
-                raise InputError(
-                    f"'{made_of[known]}' and '{job.source}' would both become '{target}': color them in two calls "
-                    "with different --out."
-                )
+        for target in (*job.targets, *(map(_comparison, job.targets) if config.compare else ())):
+            name = str(target).casefold() if sys.platform in ("darwin", "win32") else str(target)
+            if name in made_of:
+                both = f"'{made_of[name]}' and '{job.source}' would both become '{target}'"
+                raise InputError(f"{both}: color them in two calls with different --out.")
             if target.resolve() in sources:
                 raise InputError(f"'{target}' is a photograph to color: choose another --out, none is overwritten.")
-            made_of[target] = job.source
-    existing = [target for target in made_of if target.exists()]
+            made_of[name] = job.source
+            if target.exists():
+                existing.append(target)
     if existing and not config.force:
         exist = f"and {len(existing) - 1} more exist" if len(existing) > 1 else "exists"
         raise InputError(f"'{existing[0]}' {exist} already: choose another --out, or overwrite with --force.")
-
-
-def _spelling(path: Path) -> str:
-    """Return a key that two paths share if they are one file to the file system, by default, of macOS or Windows."""
-    return str(path).casefold() if sys.platform in ("darwin", "win32") else str(path)
 
 
 def _make_folder(folder: Path) -> None:
@@ -176,42 +189,15 @@ def _make_folder(folder: Path) -> None:
         raise InputError(f"--out {folder} cannot be written to: choose another folder.")
 
 
-def _colorize(config: ColorizeConfig, jobs: list[Job]) -> list[str]:
-    """Color all photographs; return a sentence for each that failed."""
-    from tqdm import tqdm
-
-    from colornet.inference.colorizer import Colorizer
-
-    colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
-    failures = []
-    # One by one: decoding and encoding take the time, and memory holds one photograph. None: a bar only on a terminal.
-    for job in tqdm(jobs, desc="Coloring", unit="photo", disable=None):
-        try:
-            photo = read_photo(job.source)
-            colored = colorizer.colorize(photo.pixels, saturation=config.saturation, samples=len(job.outputs))
-            for rgb, (target, comparison) in zip(colored, job.outputs, strict=True):
-                write_photo(target, rgb, photo)
-                if comparison:
-                    _compare(rgb, comparison)
-        except OSError as error:
-            failures.append(f"'{job.source}': {error.strerror or error}")
-    return failures
-
-
-def _compare(rgb: NDArray[Any], path: Path) -> None:
+def _compare(colorizer: Colorizer, rgb: NDArray[Any], path: Path) -> None:
     """Write a picture of colored pixels (H, W, 3) beside their gray version, which is that of the photograph."""
-    import numpy as np
-    import torch
-    from PIL import Image
-
-    from colornet.color import to_float, to_gray, to_uint8
-
     colored = to_image(rgb, None)
     colored.thumbnail((_COMPARED, _COMPARED))
-    pixels = torch.from_numpy(np.array(colored)).permute(2, 0, 1)  # (3, h, w)
-    pair = torch.cat((to_uint8(to_gray(to_float(pixels))), pixels), dim=2)  # (3, h, 2 * w)
+    pair = Image.new("RGB", (2 * colored.width, colored.height))
+    pair.paste(colorizer.colorize(colored, saturation=0))
+    pair.paste(colored, (colored.width, 0))
     with replacing(path) as temporary:
-        Image.fromarray(pair.permute(1, 2, 0).contiguous().numpy()).save(temporary)
+        pair.save(temporary)
 
 
 if __name__ == "__main__":

@@ -39,17 +39,10 @@ class DemoConfig:
     max_megabytes: int = 30  # of an upload
     cpu: bool = False  # work on the CPU even where there is a GPU
 
-    @property
-    def max_pixels(self) -> int:
-        """`max_megapixels` in pixels."""
-        return round(self.max_megapixels * 10**6)
-
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and serve until Ctrl-C; mistakes of the user end in one sentence and exit code 2."""
-    run_command(
-        DemoConfig, lambda config: _serve(config, check(config)), arguments, prog="colornet demo", description=__doc__
-    )
+    run_command(DemoConfig, serve, arguments, prog="colornet demo", description=__doc__)
 
 
 def check(config: DemoConfig) -> dict[str, Path]:
@@ -65,10 +58,8 @@ def check(config: DemoConfig) -> dict[str, Path]:
         raise InputError('The page is made with gradio, which is not installed: pip install "colornet[demo]".')
     _check_address(config.host, config.port)
     names = [folder.resolve().name for folder in folders.values()]
-    return {
-        name if names.count(name) == 1 else model: folder
-        for name, (model, folder) in zip(names, folders.items(), strict=True)
-    }
+    keys = (name if names.count(name) == 1 else model for name, model in zip(names, folders, strict=True))
+    return dict(zip(keys, folders.values(), strict=True))
 
 
 def _check_address(host: str, port: int) -> None:
@@ -85,13 +76,13 @@ def _check_address(host: str, port: int) -> None:
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
                 raise InputError(f"Port {port} of {name} is in use: choose another with --port.") from error
-            raise InputError(
-                f"--host {name} with --port {port} cannot be listened at ({error.strerror}): choose others."
-            ) from error
+            place = f"--host {name} with --port {port}"
+            raise InputError(f"{place} cannot be listened at ({error.strerror}): choose others.") from error
 
 
-def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
-    """Serve the page until a signal ends it; then delete all uploads."""
+def serve(config: DemoConfig) -> None:
+    """Check the options, and serve the page until a signal ends it; then delete all uploads."""
+    models = check(config)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as by Ctrl-C
     with TemporaryDirectory(prefix="colornet-demo-") as folder:
         # gradio reads these when it is imported. It connects only to its own page, which a proxy would hide.
@@ -100,8 +91,8 @@ def _serve(config: DemoConfig, models: dict[str, Path]) -> None:
         from colornet.inference.demo_page import Studio, launch
 
         colorizers = {name: Colorizer.load(model, "cpu" if config.cpu else None) for name, model in models.items()}
-        released = set(config.models) <= set(RELEASED)
-        studio = Studio(colorizers, Path(folder), config.max_pixels, config.max_megabytes, released)
+        max_pixels, released = round(config.max_megapixels * 10**6), set(config.models) <= set(RELEASED)
+        studio = Studio(colorizers, Path(folder), max_pixels, config.max_megabytes, released)
         page = launch(studio, host=config.host, port=config.port)
         print(printable(f"The page is at {page.local_url} until Ctrl-C."), flush=True)
         try:

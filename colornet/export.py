@@ -41,12 +41,8 @@ def export(config: ExportConfig) -> None:
     from colornet.inference.exporter import TOLERANCE, export_onnx
 
     difference = export_onnx(run, config.model, config.out)
-    print(
-        printable(
-            f"{config.out} is written. Read again, its colors differ from PyTorch's by at most {difference:.1e} "
-            f"(allowed: {TOLERANCE:.0e})."
-        )
-    )
+    found = f"its colors differ from PyTorch's by at most {difference:.1e} (allowed: {TOLERANCE:.0e})"
+    print(printable(f"{config.out} is written. Read again, {found}."))
 
 
 def check(config: ExportConfig) -> Path:
@@ -60,9 +56,8 @@ def check(config: ExportConfig) -> Path:
         raise InputError(f"--out {out} exists already: choose another name, or overwrite it with --force.")
     run = find_model(config.model)
     if load_config(run).noise_channels:
-        raise InputError(
-            f"{config.model} takes noise beside the gray image, which no exported graph does: use the run."
-        )
+        noise = "takes noise beside the gray image, which no exported graph does"
+        raise InputError(f"{config.model} {noise}: use the run.")
     require("onnx", "onnxscript", "onnxruntime")
     return run
 

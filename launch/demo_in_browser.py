@@ -23,12 +23,11 @@ from urllib.parse import urlsplit
 
 import skimage.data
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-CHROMIUM = "/usr/bin/chromium"
 FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
          "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
-_LAST = "[...document.images].at(-1).src"
+LAST_PICTURE = "[...document.images].at(-1).src"  # of the last model
 DESK, PHONE = (1280, 900), (390, 844)
 
 
@@ -37,7 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--url", default="http://127.0.0.1:7860")
     parser.add_argument("--out", type=Path, required=True, help="folder of the screenshots")
-    parser.add_argument("--browser", default=CHROMIUM)
+    parser.add_argument("--browser", default="/usr/bin/chromium")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
@@ -63,12 +62,14 @@ def _write_files(folder: Path) -> dict[str, Path]:
 
 
 def _open(browser: Browser, url: str, size: tuple[int, int], scheme: str = "light") -> Page:
-    page = browser.new_page(
-        viewport={"width": size[0], "height": size[1]},
-        color_scheme="dark" if scheme == "dark" else "light",
-        accept_downloads=True,
-    )
-    page.on("request", lambda request: _check_host(request.url, url))
+    width, height = size
+    page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+
+    def check_host(request: Request) -> None:
+        address = urlsplit(request.url)
+        assert address.scheme in ("data", "blob") or address.netloc == urlsplit(url).netloc, f"requests {request.url}"
+
+    page.on("request", check_host)
     page.on("console", lambda message: print(f"console {message.type}: {message.text}"))
     page.goto(url)
     _wait(page, "chelsea.png")
@@ -78,11 +79,6 @@ def _open(browser: Browser, url: str, size: tuple[int, int], scheme: str = "ligh
 def _keep(page: Page, path: Path) -> None:
     page.wait_for_timeout(800)  # until transitions have ended
     page.screenshot(path=path, full_page=True)
-
-
-def _check_host(asked: str, url: str) -> None:
-    address = urlsplit(asked)
-    assert address.scheme in ("data", "blob") or address.netloc == urlsplit(url).netloc, f"a request to {asked}"
 
 
 def _wait(page: Page, name: str) -> None:
@@ -101,9 +97,9 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
     _drag_handle(page)
     _keep(page, out / "2-uploaded.png")
 
-    before = _last_picture(page)
+    before = page.evaluate(LAST_PICTURE)
     page.locator("input[type=range]").fill("1.8")
-    page.wait_for_function(f"before => {_LAST} !== before", arg=before)
+    page.wait_for_function(f"before => {LAST_PICTURE} !== before", arg=before)
     page.get_by_role("button", name="Make PNGs").click()
     link = page.locator("a[download]").last
     expect(link).to_be_visible(timeout=60_000)
@@ -121,11 +117,6 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
     _wait(page, "later.png")
     _keep(page, out / "5-afterwards.png")
     page.close()
-
-
-def _last_picture(page: Page) -> str:
-    """Return the address of the last model's picture."""
-    return str(page.evaluate(_LAST))
 
 
 def _drag_handle(page: Page) -> None:

@@ -1,9 +1,9 @@
 """Train on a folder of photographs at 64 pixels and color others with the run: `python launch/own_photos.py`.
 
-The folder is made here, of pieces of the five photographs that come with scikit-image, of many sizes and two formats:
-those of the left three fifths to train with, those of the right two fifths to test with. Then it is docs/own-data.md in
-one go: training, the test images scored, the right parts colored. In OUT remain `photos`, `cgan`, `comparison`,
-`colored` and `own-data.jpg`: gray, the released cgan, this one, the truth. Options after `--` go to the training.
+The folder is made of pieces of the five photographs of scikit-image, of many sizes and two formats: the left three
+fifths of each for training, the right two fifths for the test. The commands are those of docs/own-data.md. OUT
+holds `photos`, `cgan`, `comparison`, `colored` and `own-data.jpg`: gray, the released cgan, this one, the truth.
+Options after `--` go to the training.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ SHOWN = ("astronaut", "coffee", "motorcycle")
 
 
 def main() -> None:
-    """Make the folder, train, evaluate, color and draw; each step is a command of its own."""
+    """Make the folder, train, evaluate, color and draw."""
     parser = argparse.ArgumentParser(prog="python launch/own_photos.py", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/own-data"), help="new folder for everything")
     parser.add_argument("options", nargs="*", help="for python -m colornet.train cgan, after --")
     given = parser.parse_args()
-    out: Path = given.out
+    out = given.out
     if out.exists():
         parser.error(f"--out {out} exists already: choose another folder or remove it.")
     parts = make_folder(out / "photos")
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def make_folder(folder: Path) -> dict[str, tuple[Image.Image, Image.Image]]:
-    """Write pieces of 64 pixels to all of a part as JPEG and PNG; return the two parts of each photograph."""
+    """Write pieces, of at least 64 pixels, as JPEG and PNG; return the two parts of each photograph."""
     rng = np.random.default_rng(0)
     parts = {}
     for name, photo in sample_photos().items():
@@ -71,18 +71,17 @@ def make_folder(folder: Path) -> dict[str, tuple[Image.Image, Image.Image]]:
 def colornet(*arguments: str) -> None:
     """Run a command of colornet; end with its exit code if that is not 0."""
     print(f"\n$ colornet {' '.join(arguments)}", flush=True)
-    code = subprocess.run([sys.executable, "-m", "colornet", *arguments], check=False).returncode
-    if code:
+    if code := subprocess.call([sys.executable, "-m", "colornet", *arguments]):
         sys.exit(code)
 
 
 def draw(photos: list[Image.Image], models: list[Colorizer]) -> Image.Image:
-    """Draw each photograph in a row: gray, colored by each model, as it is."""
+    """Draw each photograph in a row: gray, colored by each model, the original."""
     rows = []
     for photo in photos:
         gray = models[0].colorize(photo, saturation=0)
         versions = [gray, *(model.colorize(gray) for model in models), photo]
-        size = (round(photo.width * HEIGHT / photo.height), HEIGHT)
+        size = round(photo.width * HEIGHT / photo.height), HEIGHT
         rows.append(np.hstack([np.asarray(version.resize(size, Image.Resampling.BICUBIC)) for version in versions]))
     widest = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0)), constant_values=255) for row in rows]

@@ -75,6 +75,7 @@ _RENAMED = [
         (r"\bratio_to_seed\b", "ratio_to_notebook"),
         (r"[Ss]eed pipeline", "notebook pipeline"),
         (r"seed project's", "original notebooks'"),
+        (r"\bnazeri_([25])\b", r"accuracy_at_\1"),
         (r"^nonsense$", "sanity_check"),
         (r"^nonsense, ", "sanity check, "),
         (r"([Cc])olour", r"\1olor"),

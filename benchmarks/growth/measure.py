@@ -136,15 +136,8 @@ def time_point(trainer: Trainer, point: Point, options: GrowthOptions, path: Pat
     start = time.perf_counter()
     if point.source == "resident":
         images = images.clone() if device.type == "cpu" else images.to(device)
-    loader = DeviceLoader(
-        images,
-        batch_size=config.batch_size,
-        device=device,
-        seed=config.seed,
-        flip=config.flip,
-        shift=config.shift,
-        device_budget=0 if point.source == "streamed" else math.inf,
-    )
+    budget = 0 if point.source == "streamed" else math.inf
+    loader = DeviceLoader(images, dataclasses.replace(config, device_budget=budget), device)
     few, trainer.loader = trainer.loader, loader
     batches = endless_batches(loader)
     trainer.train_step(next(batches))

@@ -60,10 +60,10 @@ COLUMNS: dict[str, Column] = {
     "ciede2000": Column("ΔE00", 2, "lower", "CIEDE2000 color difference, mean over pixels."),
     "lightness": Column("ΔL", 2, "lower", "Mean absolute error of L* (0 to 100): what the output does to the input."),
     "lpips": Column("LPIPS", 4, "lower", "LPIPS with AlexNet, images enlarged bilinearly to 64 × 64."),
-    "nazeri_2": Column(
+    "accuracy_at_2": Column(
         "@2 %", 1, "higher", "Pixels with |ΔL| ≤ 2 and |Δa|, |Δb| ≤ 4.4 of rounded Lab, per cent (Nazeri et al. 2018)."
     ),
-    "nazeri_5": Column(
+    "accuracy_at_5": Column(
         "@5 %", 1, "higher", "Pixels with |ΔL| ≤ 5 and |Δa|, |Δb| ≤ 11 of rounded Lab, per cent (Nazeri et al. 2018)."
     ),
 }
@@ -72,7 +72,7 @@ DISTINCT = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "accuracy", "cf", "delta_cf"
             "psnr_pooled", "ssim", "ciede2000")  # fmt: skip
 """Columns that are also measured without the images that have a near-duplicate among the training images."""
 
-SHARES = ("nazeri_2", "nazeri_5", "colored", "sepia")
+SHARES = ("accuracy_at_2", "accuracy_at_5", "colored", "sepia")
 """Columns that are shares of pixels, 0 to 1 for each image and per cent in the table."""
 
 BOOTSTRAPPED = (

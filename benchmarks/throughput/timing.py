@@ -51,16 +51,8 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
 
 def time_input(case: Case, dataset: Dataset, options: ThroughputOptions) -> list[float]:
     """Time the input side of a step by itself, seconds per step: shuffle, gather, augmentation, color conversion."""
-    config = case.config
-    loader = DeviceLoader(
-        dataset.train,
-        batch_size=config.batch_size,
-        device=case.device,
-        seed=config.seed,
-        flip=config.flip,
-        shift=config.shift,
-    )
-    space = color_space(config)
+    loader = DeviceLoader(dataset.train, case.config, case.device)
+    space = color_space(case.config)
     batches = endless_batches(loader)
 
     def step() -> None:

@@ -1,4 +1,4 @@
-"""Decoded data sets on disk: KEY.npy holds the images of the three parts in turn, KEY.json what is known of them."""
+"""Decoded data sets on disk: KEY.npy holds the images of the three parts in order, KEY.json describes them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,11 @@ _READER_VERSION = "3"  # raise it whenever the same files would decode, split or
 _logger = logging.getLogger("colornet.data")
 
 
-def cache_key(files: Sequence[ImageFile], image_size: int) -> str:
+def cache_key(files: Iterable[ImageFile], image_size: int) -> str:
     """Return the name under which a folder's decoded images are kept: a sha256 in hexadecimal.
 
-    It covers each file's relative path, size and time of last change in place of the content: reading every byte of a
-    large collection at each start could take longer than the training. A folder may thus be moved, but a file that is
-    replaced by one of the same size and time goes unnoticed.
+    It covers each file's relative path, size and time of last change, since reading the content of a large collection
+    may take longer than the training: a file that is replaced by one of the same size and time goes unnoticed.
     """
     digest = hashlib.sha256(f"{_READER_VERSION} {image_size}\n".encode())
     for file in files:
@@ -51,8 +50,8 @@ def make_folder(folder: Path) -> None:
 def read_dataset(path: Path, name: str) -> tuple[Dataset, list[str]] | None:
     """Return a data set from its .npy file and the names of unreadable files; None if it is missing or damaged.
 
-    The images are mapped into memory, not copied, and may be more than it holds. Once they are compared with their
-    fingerprint, which reads all of them in order, the system is told that those for training are read in random order.
+    The images are mapped into memory, which they may exceed. After the check of their fingerprint has read all of them
+    in order, the system is told that those for training are read in random order.
     """
     about = path.with_suffix(".json")
     if not about.exists():
@@ -82,9 +81,8 @@ def write_dataset(
 ) -> None:
     """Store a decoded data set at a .npy path, so that a reader finds all of it or nothing.
 
-    `sizes` count the images of the three parts, of shape (3, H, W) each; `images` yields them in the order of `PARTS`
-    and in pieces (n, 3, H, W), so that no more than a piece must be in memory.
-    Raises InputError if the folder cannot be written.
+    `sizes` count the images of the three parts; `images` yields pieces of them (n, 3, H, W), in the order of `PARTS`;
+    one piece must fit into memory. Raises InputError if the folder cannot be written.
     """
     record: dict[str, Any] = {"sizes": list(sizes), "labels": None, "unreadable": unreadable}
     if labels is not None:
@@ -100,6 +98,5 @@ def write_dataset(
 
 def not_writable(folder: Path, reason: str) -> InputError:
     """Return the error for a folder of the cache that cannot be written, for `reason`."""
-    return InputError(
-        f"Cache folder '{folder}' cannot be written ({reason}): choose another with --cache-dir or COLORNET_DATA."
-    )
+    advice = "choose another with --cache-dir or COLORNET_DATA"
+    return InputError(f"Cache folder '{folder}' cannot be written ({reason}): {advice}.")

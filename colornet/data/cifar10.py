@@ -33,8 +33,9 @@ def load_cifar10(image_size: int, cache_dir: Path, progress: bool) -> Dataset:
         _download(root, progress)
         train_set = CIFAR10(root, train=True)
     test_set = CIFAR10(root, train=False)
-    parts = *split_train(_by_class(train_set, image_size), "CIFAR-10"), _by_class(test_set, image_size)
-    labels = Labels(tuple(train_set.classes), *split_train(_labels(train_set), "CIFAR-10"), _labels(test_set))
+    (train, train_labels), (test, test_labels) = (_by_class(source, image_size) for source in (train_set, test_set))
+    parts = *split_train(train, "CIFAR-10"), test
+    labels = Labels(tuple(train_set.classes), *split_train(train_labels, "CIFAR-10"), test_labels)
     return Dataset("cifar10", *parts, fingerprint(*parts), labels)
 
 
@@ -51,15 +52,10 @@ def _download(root: Path, progress: bool) -> None:
         ) from error
 
 
-def _by_class(source: CIFAR10, image_size: int) -> Tensor:
-    """Return the images ordered by class, uint8 (N, 3, image_size, image_size)."""
-    order = np.argsort(source.targets, kind="stable")
-    pixels = source.data[order]  # (N, 32, 32, 3)
+def _by_class(source: CIFAR10, image_size: int) -> tuple[Tensor, Tensor]:
+    """Return the images ordered by class, uint8 (N, 3, image_size, image_size), and their classes, int64 (N,)."""
+    labels, order = torch.tensor(source.targets).sort(stable=True)
+    pixels = source.data[order.numpy()]  # (N, 32, 32, 3)
     if image_size != pixels.shape[1]:
         pixels = np.stack([np.asarray(fit_square(Image.fromarray(image), image_size)) for image in pixels])
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))  # (N, 3, image_size, image_size)
-
-
-def _labels(source: CIFAR10) -> Tensor:
-    """Return the classes of the images ordered by class, int64 (N,)."""
-    return torch.tensor(source.targets).sort().values
+    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))), labels  # (N, 3, side, side), (N,)

@@ -7,7 +7,6 @@ import logging
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -21,7 +20,7 @@ from tqdm import tqdm
 
 from colornet.data.cache import cache_key, make_folder, not_writable, read_dataset, write_dataset
 from colornet.data.images import fit_square, open_rgb, to_chw
-from colornet.data.listing import ImageFile, list_images, part_folders
+from colornet.data.listing import ImageFile, iter_images, part_folders
 from colornet.data.splits import Dataset, Labels, split_train, split_whole
 from colornet.errors import InputError, printable
 
@@ -42,23 +41,20 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     test and every tenth for validation. Files that cannot be read are left out with a warning on the logger
     "colornet.data". Raises InputError where too few images remain or the cache cannot be written.
     """
-    sources = {part: list_images(folder, below) for part, below in part_folders(folder).items()}
-    key = cache_key([file for files in sources.values() for file in files], image_size)
-    path = cache_dir / "decoded" / f"{key}.npy"
+    # Sorted by relative path: one class folder after the other.
+    sources = {part: sorted(iter_images(folder, below)) for part, below in part_folders(folder).items()}
+    path = cache_dir / "decoded" / f"{cache_key(itertools.chain(*sources.values()), image_size)}.npy"
     name = folder.resolve().name
-    cached = read_dataset(path, name)
-    if cached is None:
+    if (cached := read_dataset(path, name)) is None:
         make_folder(path.parent)
         _store(path, folder, sources, image_size, progress)
-        cached = read_dataset(path, name)
-        if cached is None:
+        if (cached := read_dataset(path, name)) is None:
             raise not_writable(path.parent, "what was written there is not what is read")
     dataset, unreadable = cached
     if unreadable:
         names = ", ".join(unreadable[:_NAMES_SHOWN]) + (", …" if len(unreadable) > _NAMES_SHOWN else "")
-        _logger.warning(
-            "Left out %d file(s) of '%s' that cannot be read: %s", len(unreadable), folder, printable(names)
-        )
+        message = "Left out %d file(s) of '%s' that cannot be read: %s"
+        _logger.warning(message, len(unreadable), folder, printable(names))
     return dataset
 
 
@@ -69,51 +65,36 @@ def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_
     removes even if this process is killed.
     """
     files = [file for listed in sources.values() for file in listed]
-    _check_room(path.parent, 2 * len(files) * 3 * image_size**2)
+    needed, free = 2 * len(files) * 3 * image_size**2, shutil.disk_usage(path.parent).free
+    if needed > free:
+        room = f"{needed / 1e9:,.1f} GB are needed for decoding and {free / 1e9:,.1f} GB are free"
+        raise not_writable(path.parent, room)
     try:
         with TemporaryFile(dir=path.parent) as scratch:
-            readable = _decode(folder, files, image_size, progress, scratch)
+            unreadable = _decode(folder, files, image_size, progress, scratch)
             scratch.flush()
-            names: dict[str, list[str]] = {}
-            found = iter(readable)
-            for part, listed in sources.items():
-                names[part] = [file.name for file, good in zip(listed, found, strict=False) if good]
-                if not names[part]:
-                    raise InputError(
-                        f"Folder '{folder}' is no data set: none of its {len(listed)} {part} images can be read."
-                    )
+            left_out = set(unreadable)
+            names = {
+                part: [file.name for file in listed if file.name not in left_out] for part, listed in sources.items()
+            }
+            for part, readable in names.items():
+                if not readable:
+                    found = f"none of its {len(sources[part])} {part} images can be read"
+                    raise InputError(f"Folder '{folder}' is no data set: {found}.")
             places = _places(names, folder)
-            pixels = np.memmap(scratch, np.uint8, "r", shape=(sum(readable), 3, image_size, image_size))
             labels = _labels(names, part_folders(folder), places)
-            unreadable = [file.name for file, good in zip(files, readable, strict=True) if not good]
-            write_dataset(
-                path, [len(part) for part in places], pixels.shape[1:], _pieces(pixels, places), labels, unreadable
-            )
+            shape = 3, image_size, image_size
+            pixels = np.memmap(scratch, np.uint8, "r", shape=(len(files) - len(unreadable), *shape))
+            pieces = (pixels[rows.numpy()] for rows in torch.cat(places).split(max(_PIECE // pixels[0].nbytes, 1)))
+            write_dataset(path, [len(part) for part in places], shape, pieces, labels, unreadable)
     except OSError as error:
         raise not_writable(path.parent, error.strerror or str(error)) from error
 
 
-def _check_room(cache: Path, size: int) -> None:
-    """Raise InputError if the disk has too little space for the decoded images."""
-    free = shutil.disk_usage(cache).free
-    if size > free:
-        raise not_writable(cache, f"{size / 1e9:,.1f} GB are needed for decoding and {free / 1e9:,.1f} GB are free")
-
-
-def _pieces(pixels: NDArray[np.uint8], places: _Places) -> Iterator[NDArray[np.uint8]]:
-    """Yield the images (N, 3, H, W) of the parts in turn, in pieces."""
-    count = max(_PIECE // pixels[0].nbytes, 1)
-    for chosen in torch.cat(places).split(count):
-        yield pixels[chosen.numpy()]
-
-
 def _places(names: dict[str, list[str]], folder: Path) -> _Places:
     """Return the positions of the parts' images among all that can be read."""
-    positions: dict[str, Tensor] = {}
-    first = 0
-    for source, listed in names.items():
-        positions[source] = torch.arange(first, first + len(listed))
-        first += len(listed)
+    sizes = [len(listed) for listed in names.values()]
+    positions = dict(zip(names, torch.arange(sum(sizes)).split(sizes), strict=True))
     if "all" in positions:
         return split_whole(positions["all"], f"Folder '{folder}'")
     if "validation" in positions:
@@ -133,8 +114,8 @@ def _labels(names: dict[str, list[str]], below: dict[str, str], places: _Places)
     return Labels(tuple(classes), *(labels[part] for part in places))
 
 
-def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: bool, output: IO[bytes]) -> list[bool]:
-    """Decode files and write the readable ones to `output`, (3, image_size, image_size) each; return which are."""
+def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: bool, output: IO[bytes]) -> list[str]:
+    """Decode files and write the readable ones to `output`, (3, image_size, image_size) each; name the others."""
 
     def decode(file: ImageFile) -> NDArray[np.uint8] | None:
         try:
@@ -144,15 +125,15 @@ def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: boo
             return None
         return np.ascontiguousarray(to_chw(fit_square(image, image_size)))
 
-    def decode_many(start: int) -> list[NDArray[np.uint8] | None]:
-        return [decode(file) for file in files[start : start + step]]
+    def decode_many(start: int) -> list[tuple[str, NDArray[np.uint8] | None]]:
+        return [(file.name, decode(file)) for file in files[start : start + step]]
 
     # Enough images to be worth a task's overhead, but not more than a few megabytes.
     step = min(max(_PIECE // (3 * image_size**2), 1), _FILES_PER_TASK)
     small = sum(file.size for file in files) < _SMALL_FILE * len(files)
     workers = 1 if small else os.cpu_count() or 1
     starts = iter(range(0, len(files), step))
-    readable: list[bool] = []
+    unreadable = []
     # Threads, not processes: Pillow decodes photographs without the lock, and CUDA does not survive a fork.
     with (
         ThreadPoolExecutor(workers) as pool,
@@ -162,9 +143,10 @@ def _decode(folder: Path, files: list[ImageFile], image_size: int, progress: boo
         while pending:
             decoded = pending.popleft().result()
             pending.extend(pool.submit(decode_many, start) for start in itertools.islice(starts, 1))
-            for pixels in decoded:
-                readable.append(pixels is not None)
-                if pixels is not None:
+            for name, pixels in decoded:
+                if pixels is None:
+                    unreadable.append(name)
+                else:
                     output.write(pixels.data)
             bar.update(len(decoded))
-    return readable
+    return unreadable

@@ -32,10 +32,9 @@ _UPRIGHT = {
 
 @contextmanager
 def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
-    """Open the first frame of an image file in any format that Pillow decodes by itself.
+    """Open the first frame of an image file in any format that Pillow itself decodes.
 
-    Raises OSError for whatever cannot be decoded, within the block too: not an image, truncated, or of more pixels than
-    `Image.MAX_IMAGE_PIXELS` allows.
+    Raises OSError, within the block too, for a file that cannot be decoded or exceeds `Image.MAX_IMAGE_PIXELS`.
     """
     try:
         with Image.open(path, formats=image_formats()) as image:
@@ -47,7 +46,7 @@ def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
         raise OSError("it is no image, or damaged") from error
     except OSError:
         raise
-    except Exception as error:  # a decoder raises what its parser trips over: SyntaxError, IndexError, struct.error, …
+    except Exception as error:  # decoders raise SyntaxError, IndexError, struct.error, …
         raise OSError(f"it cannot be decoded: {error}") from error
 
 
@@ -74,7 +73,7 @@ def open_rgb(path: str | os.PathLike[str], *, shorter_side: int = 0) -> Image.Im
 
 def upright(image: Image.Image) -> Image.Image:
     """Return an image turned as its EXIF orientation says, or the image itself."""
-    with suppress(Exception):  # no orientation, or whatever damaged EXIF data makes Pillow raise: the pixels are there
+    with suppress(Exception):  # no orientation, or whatever damaged EXIF data makes Pillow raise
         return image.transpose(_UPRIGHT[image.getexif()[Base.Orientation]])
     return image
 

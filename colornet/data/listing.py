@@ -42,23 +42,24 @@ def check_dataset(data: str) -> None:
     if not folder.exists():
         near = difflib.get_close_matches(data.lower(), KNOWN_DATASETS, n=1)
         advice = f"did you mean {near[0]!r}?" if near else "give one of the two, the folder with its full path."
-        raise InputError(
-            f"Data set {data!r} is neither a known name ({', '.join(KNOWN_DATASETS)}) nor a folder: {advice}"
-        )
+        known = ", ".join(KNOWN_DATASETS)
+        raise InputError(f"Data set {data!r} is neither a known name ({known}) nor a folder: {advice}")
     if not folder.is_dir():
-        raise InputError(
-            f"Data set {data!r} is a file, not a folder of images: unpack it or give the folder it lies in."
-        )
+        advice = "unpack it or give the folder it lies in"
+        raise InputError(f"Data set {data!r} is a file, not a folder of images: {advice}.")
     for below in part_folders(folder).values():
         if next(iter_images(folder, below), None) is None:
-            raise InputError(
-                f"Folder '{folder / below}' holds no images: give a folder with files such as .jpg, .png or .webp."
-            )
+            raise no_images(folder / below)
+
+
+def no_images(folder: Path) -> InputError:
+    """Return the error for a folder without images."""
+    return InputError(f"Folder '{folder}' holds no images: give a folder with files such as .jpg, .png or .webp.")
 
 
 @cache
 def image_formats() -> tuple[str, ...]:
-    """Return the names of the formats that Pillow decodes by itself, in the order in which they are tried."""
+    """Return the names of the formats that Pillow itself decodes, in the order in which they are tried."""
     Image.init()
     return tuple(sorted(set(Image.ID) - _NOT_DECODED, key=lambda name: (name not in ("JPEG", "PNG"), name)))
 
@@ -85,17 +86,11 @@ def part_folders(folder: Path) -> dict[str, str]:
     return {"train": train, "test": test} | ({"validation": held_out} if held_out else {})
 
 
-def list_images(folder: Path, below: str = "") -> list[ImageFile]:
-    """Return the images of a folder or of a subfolder, sorted by relative path: one class folder after the other."""
-    return sorted(iter_images(folder, below))
-
-
 def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
     """Yield every file below a folder or a subfolder that has the suffix of an image format and is not hidden.
 
-    Symbolic links are followed, but each directory is read only once. A dangling link is yielded, so that it is
-    reported as unreadable; pipes and devices, which never end, are not. Raises InputError for a directory that cannot
-    be listed.
+    Symbolic links are followed, but each directory is read only once. Dangling links are yielded, to be reported as
+    unreadable; pipes and devices are not. Raises InputError for a directory that cannot be listed.
     """
     seen: set[tuple[int, int]] = set()
     pending = [(folder / below, below and f"{below}/")]  # no recursion: folders may be nested deeper than its limit
@@ -106,27 +101,20 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
             with os.scandir(directory) as scan:
                 entries = sorted((e for e in scan if not e.name.startswith(".")), key=lambda entry: entry.name)
         except OSError as error:
-            raise InputError(
-                f"Folder '{directory}' cannot be read ({error.strerror}): check its permissions."
-            ) from error
+            message = f"Folder '{directory}' cannot be read ({error.strerror}): check its permissions."
+            raise InputError(message) from error
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
+        folders = []
         for entry in entries:
-            if Path(entry.name).suffix.lower() in _image_suffixes() and _is_file(entry):
-                file = entry.stat(follow_symlinks=not entry.is_symlink() or Path(entry.path).exists())
-                yield ImageFile(prefix + entry.name, file.st_size, file.st_mtime_ns)
-        pending += [(Path(entry.path), f"{prefix}{entry.name}/") for entry in reversed(entries) if _is_dir(entry)]
-
-
-# Links are followed by their path, since `os.DirEntry` raises an error for circular ones.
-
-
-def _is_dir(entry: os.DirEntry[str]) -> bool:
-    return Path(entry.path).is_dir() if entry.is_symlink() else entry.is_dir()
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    if entry.is_symlink():
-        return Path(entry.path).is_file() or not Path(entry.path).exists()
-    return entry.is_file()
+            path, link = Path(entry.path), entry.is_symlink()
+            found = path if link else entry  # `os.DirEntry` raises an error for circular links
+            if found.is_dir():
+                folders.append((path, f"{prefix}{entry.name}/"))
+            elif path.suffix.lower() in _image_suffixes():
+                dangling = link and not path.exists()
+                if found.is_file() or dangling:
+                    file = entry.stat(follow_symlinks=not dangling)
+                    yield ImageFile(prefix + entry.name, file.st_size, file.st_mtime_ns)
+        pending += reversed(folders)

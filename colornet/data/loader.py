@@ -6,129 +6,103 @@ import math
 from collections import deque
 from collections.abc import Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from colornet.config import TrainConfig
 from colornet.data.memory_map import read_ahead
 from colornet.errors import InputError
 
 AHEAD = 3  # batches that are gathered while the current one is used, each by its own thread
 
-_Number = TypeVar("_Number", bound=np.generic)
-
 
 class DeviceLoader:
     """Batches of a data set that resides on the device, or in CPU memory and is streamed to it.
 
-    `images` is uint8 (N, 3, H, W); `batch_size` counts the images of one optimization step over all processes and
-    micro-batches. Order and augmentations are drawn globally from (seed, epoch), then sharded: the images of a step do
-    not depend on the number of processes or micro-batches. The same holds for the noise of `noise`, `noise_channels`
-    numbers per image.
+    Order and augmentations are drawn globally from (seed, epoch), then sharded: the images of a step do not depend on
+    the number of processes or micro-batches. The same holds for the noise of `noise`.
 
-    Images that occupy more than `device_budget`, in GiB, are streamed; that changes no batch. The default is a quarter
-    of the memory that is free on a GPU now. A CPU needs no budget: it uses the images where they are.
+    Images that occupy more than `config.device_budget`, in GiB, are streamed; that changes no batch. The default is a
+    quarter of the memory that is free on a GPU now. A CPU needs no budget: it uses the images where they are.
 
-    Raises InputError if batch size, processes, micro-batches, shift and images do not fit together.
+    Raises InputError if a batch holds more images than there are.
+
+    Args:
+        images: uint8 (N, 3, H, W).
+        config: accepted by `check_config`; `batch_size` is that of a step over all processes and micro-batches.
+        device: where the batches are used.
+        rank: the number of this process.
+        world_size: how many processes share each batch.
     """
 
     def __init__(
-        self,
-        images: Tensor,
-        *,
-        batch_size: int,
-        device: torch.device,
-        seed: int,
-        flip: bool = True,
-        shift: int = 0,
-        noise_channels: int = 0,
-        accumulation_steps: int = 1,
-        rank: int = 0,
-        world_size: int = 1,
-        device_budget: float | None = None,
+        self, images: Tensor, config: TrainConfig, device: torch.device, *, rank: int = 0, world_size: int = 1
     ) -> None:
-        _check_batch(len(images), batch_size, world_size, accumulation_steps)
-        if not 0 <= shift < min(images.shape[-2:]):
-            raise InputError(
-                f"Shift {shift} is out of range: it must be 0 or more and less than the side of the images."
-            )
-        if seed < 0:
-            raise InputError(f"Seed {seed} is negative: give 0 or more.")
-        self.device = device
-        self.streamed = images.nbytes > (_free_quarter(device) if device_budget is None else device_budget * 2**30)
+        if config.batch_size > len(images):
+            limit = f"the {len(images)} training images: choose {len(images)} or less"
+            raise InputError(f"Batch size {config.batch_size} exceeds {limit}.")
+        if config.device_budget is not None:
+            budget = config.device_budget * 2**30
+        else:  # the networks' activations need the rest
+            budget = torch.cuda.mem_get_info(device)[0] / 4 if device.type == "cuda" else math.inf
+        self.streamed = images.nbytes > budget
         self.images = images if self.streamed else images.to(device)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.flip = flip
-        self.shift = shift
-        self.noise_channels = noise_channels
-        self.drawn_noise: tuple[int, Tensor] | None = None  # the epoch that was needed last, and its noise
-        self.accumulation_steps = accumulation_steps
+        self.config = config
+        self.device = device
         self.rank = rank
         self.world_size = world_size
+        self.drawn_noise: tuple[int, Tensor] | None = None  # the epoch that was needed last, and its noise
 
     def __len__(self) -> int:
         """Return the optimization steps of an epoch; an incomplete last batch, which would recompile, is dropped."""
-        return len(self.images) // self.batch_size
+        return len(self.images) // self.config.batch_size
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[list[Tensor]]:
         """Yield this process's micro-batches of every step from `start`: `accumulation_steps` uint8 (b, 3, H, W) each.
 
         b = batch_size / (world_size * accumulation_steps). No step waits for the device.
         """
-        order, flags, offsets = self._draw(epoch)
-        for step, batch in enumerate(self._batches(order[start:]), start):  # (batch_size / world_size, 3, H, W)
-            if self.flip:
-                batch = random_flip(batch, flags[step])
-            if self.shift:
+        config, count = self.config, len(self.images)
+        # Torch's CPU generator uses only 32 bits of a seed; numpy's [seed, epoch] does not tell [2**32, 0] from [0, 1].
+        rng = np.random.default_rng(np.random.SeedSequence(config.seed, spawn_key=(epoch,)))
+        order = self._share(rng.permutation(count))[start:]  # (steps, batch_size / world_size)
+        flips = self._share(rng.random(count) < 0.5).to(self.device)
+        offsets = self._share(rng.integers(-config.shift, config.shift, size=(count, 2), endpoint=True)).to(self.device)
+        if self.streamed:
+            batches: Iterator[Tensor] = stream(self.images, order.numpy(), self.device)
+        else:
+            batches = (self.images.index_select(0, rows) for rows in order.to(self.device))
+        for step, batch in enumerate(batches, start):  # (batch_size / world_size, 3, H, W)
+            if config.flip:
+                batch = random_flip(batch, flips[step])
+            if config.shift:
                 batch = random_shift(batch, offsets[step])
-            yield list(batch.chunk(self.accumulation_steps))  # (b, 3, H, W) each
+            yield list(batch.chunk(config.accumulation_steps))  # (b, 3, H, W) each
 
     def noise(self, step: int) -> list[Tensor] | None:
         """Return standard normal noise for the micro-batches of a step, counted over all epochs: (b, C) each.
 
         None if `noise_channels`, C, is 0. It depends on the seed, the step and the position in the global batch.
         """
-        if not self.noise_channels:
+        if not self.config.noise_channels:
             return None
         epoch, place = divmod(step, len(self))
         if self.drawn_noise is None or self.drawn_noise[0] != epoch:
             # A separate random stream: order and augmentations are the same as without noise.
-            rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch, 1)))
-            drawn = rng.standard_normal((len(self.images), self.noise_channels), dtype=np.float32)
-            self.drawn_noise = epoch, self._upload(drawn)  # (steps, batch_size / world_size, C)
-        return list(self.drawn_noise[1][place].chunk(self.accumulation_steps))
+            rng = np.random.default_rng(np.random.SeedSequence(self.config.seed, spawn_key=(epoch, 1)))
+            drawn = rng.standard_normal((len(self.images), self.config.noise_channels), dtype=np.float32)
+            self.drawn_noise = epoch, self._share(drawn).to(self.device)  # (steps, batch_size / world_size, C)
+        return list(self.drawn_noise[1][place].chunk(self.config.accumulation_steps))
 
-    def _batches(self, order: NDArray[np.int64]) -> Iterator[Tensor]:
-        if self.streamed:
-            return stream(self.images, order, self.device)
-        rows = torch.from_numpy(order).to(self.device)
-        return (self.images.index_select(0, rows[step]) for step in range(len(rows)))
-
-    def _draw(self, epoch: int) -> tuple[NDArray[np.int64], Tensor, Tensor]:
-        """Draw an epoch and return this process's share: order and flips (steps, batch), offsets (steps, batch, 2).
-
-        All but the order are on the device.
-        """
-        # Torch's CPU generator uses only 32 bits of a seed; numpy's [seed, epoch] does not tell [2**32, 0] from [0, 1].
-        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(epoch,)))
-        count = len(self.images)
-        order = rng.permutation(count)
-        flags = rng.random(count) < 0.5
-        offsets = rng.integers(-self.shift, self.shift, size=(count, 2), endpoint=True)
-        return self._share(order), self._upload(flags), self._upload(offsets)
-
-    def _upload(self, drawn: NDArray[np.generic]) -> Tensor:
-        return torch.from_numpy(self._share(drawn)).to(self.device)
-
-    def _share(self, drawn: NDArray[_Number]) -> NDArray[_Number]:
-        steps = len(self)
-        used = drawn[: steps * self.batch_size]
-        shares = used.reshape(steps, self.world_size, self.batch_size // self.world_size, *drawn.shape[1:])
-        return np.ascontiguousarray(shares[:, self.rank])
+    def _share(self, drawn: NDArray[np.generic]) -> Tensor:
+        """Return this process's share of what is drawn for the images (N, …): (steps, batch_size / world_size, …)."""
+        steps, batch_size = len(self), self.config.batch_size
+        used = torch.from_numpy(drawn[: steps * batch_size])
+        shares = used.view(steps, self.world_size, batch_size // self.world_size, *drawn.shape[1:])
+        return shares[:, self.rank].contiguous()
 
 
 def stream(images: Tensor, order: NDArray[np.int64], device: torch.device) -> Generator[Tensor]:
@@ -178,18 +152,3 @@ def _reflected(offsets: Tensor, side: int) -> Tensor:
     """Return the source of each position (N, side) of an axis after a shift by offsets (N,)."""
     source = torch.arange(side, device=offsets.device) - offsets[:, None]  # (N, side), some out of range
     return (side - 1) - ((side - 1) - source.abs()).abs()
-
-
-def _free_quarter(device: torch.device) -> float:
-    """Return how many bytes of images fit on a device: the networks' activations need the rest."""
-    return torch.cuda.mem_get_info(device)[0] / 4 if device.type == "cuda" else math.inf
-
-
-def _check_batch(count: int, batch_size: int, world_size: int, accumulation_steps: int) -> None:
-    if batch_size < 1 or batch_size % (world_size * accumulation_steps):
-        raise InputError(
-            f"Batch size {batch_size} cannot be shared equally between {world_size} process(es) with "
-            f"{accumulation_steps} accumulation step(s) each: choose a multiple of {world_size * accumulation_steps}."
-        )
-    if batch_size > count:
-        raise InputError(f"Batch size {batch_size} exceeds the {count} training images: choose {count} or less.")

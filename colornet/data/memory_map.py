@@ -1,4 +1,4 @@
-"""Images in a .npy file that is mapped into memory: pages are read when they are used, and kept by the page cache."""
+"""Images in a .npy file that is mapped into memory."""
 
 from __future__ import annotations
 
@@ -17,15 +17,12 @@ from torch import Tensor
 
 from colornet.files import replacing
 
-# Maps by the address of their first image, which a tensor and its views know: a tensor does not know its map.
+# Maps by the address of their first image, since a tensor does not know its map.
 _maps: WeakValueDictionary[int, mmap.mmap] = WeakValueDictionary()
 
 
 def store_images(path: Path, shape: tuple[int, ...], pieces: Iterable[NDArray[np.uint8]]) -> None:
-    """Write uint8 images of a shape (N, 3, H, W), given as pieces (n, 3, H, W) in order; the file is whole or absent.
-
-    No more than a piece must be in memory. Raises OSError where that fails.
-    """
+    """Write uint8 images of a shape (N, 3, H, W), as pieces (n, 3, H, W) in order; the file is whole or absent."""
     # Not with open_memmap: where the disk is full, writing to a map ends the process.
     with replacing(path) as temporary, temporary.open("wb") as file:
         npy.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
@@ -50,18 +47,12 @@ def map_images(path: Path) -> Tensor:
 
 
 def advise_random(images: Tensor) -> None:
-    """Tell the system that mapped images (N, …) are read in random order, so that it reads nothing around them.
-
-    Otherwise it reads up to some megabytes for an image of 3 kB.
-    """
+    """Tell the system that mapped images (N, …) are read in random order, so that it reads no megabytes around them."""
     _advise(images, 0, images.nbytes, "MADV_RANDOM")
 
 
 def read_ahead(images: Tensor, rows: NDArray[np.int64]) -> None:
-    """Ask the system to read rows of mapped images (N, …), without waiting: a disk is faster at many at a time.
-
-    Does nothing for images that are in memory already.
-    """
+    """Ask the system to read rows of mapped images (N, …), without waiting: a disk is faster at many at a time."""
     size = images[0].nbytes
     for row in np.sort(rows).tolist():
         _advise(images, row * size, size, "MADV_WILLNEED")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from itertools import product
 
@@ -28,16 +29,13 @@ def load_sample(image_size: int) -> Dataset:
     block: nothing leaks from one part to another. Raises InputError if the photographs are too small.
     """
     photos = list(sample_photos().values())
-    if _count_blocks(photos, image_size) < _EVERY:
-        largest = next(size for size in range(image_size, 0, -1) if _count_blocks(photos, size) >= _EVERY)
-        raise InputError(
-            f"Data set 'sample' has no images of {image_size} pixels: choose an image size of at most {largest}, "
-            "or your own folder of photographs."
-        )
+    largest = next(size for size in range(image_size, 0, -1) if sum(map(math.prod, _grids(photos, size))) >= _EVERY)
+    if largest < image_size:
+        advice = f"choose an image size of at most {largest}, or your own folder of photographs"
+        raise InputError(f"Data set 'sample' has no images of {image_size} pixels: {advice}.")
     parts: list[list[NDArray[np.uint8]]] = [[], [], []]
     first = 0  # the number of the photograph's first block
-    for photo in photos:
-        rows, columns = _grid(photo, image_size)
+    for photo, (rows, columns) in zip(photos, _grids(photos, image_size), strict=True):
         for row, column in np.ndindex(rows, columns):
             # Shifted by two in each row: otherwise, every sixth block of six columns would be one column.
             part = _PARTS.get((first + column + 2 * row) % _EVERY, 0)
@@ -55,14 +53,10 @@ def sample_photos() -> dict[str, Image.Image]:
     return {name: Image.fromarray(pixels) for name, pixels in photos.items()}
 
 
-def _count_blocks(photos: list[Image.Image], image_size: int) -> int:
-    return sum(rows * columns for rows, columns in (_grid(photo, image_size) for photo in photos))
-
-
-def _grid(photo: Image.Image, image_size: int) -> tuple[int, int]:
-    """Return how many blocks fit from top to bottom and from left to right."""
+def _grids(photos: list[Image.Image], image_size: int) -> list[tuple[int, int]]:
+    """Return how many blocks fit into each photograph from top to bottom and from left to right."""
     side = _BLOCK * image_size
-    return photo.height // side, photo.width // side
+    return [(photo.height // side, photo.width // side) for photo in photos]
 
 
 def _patches(photo: Image.Image, row: int, column: int, image_size: int) -> Iterator[NDArray[np.uint8]]:

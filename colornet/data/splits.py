@@ -29,10 +29,8 @@ class Dataset:
     """Square RGB images in three disjoint parts, uint8 (N, 3, H, W) each, in CPU memory.
 
     Those of a folder are mapped from the cache's file, may be more than memory holds, and must not be written to.
-    `labels` is None where the images are not sorted into classes.
-
-    `name` is "cifar10", "sample" or the folder's name; `fingerprint` is a sha256 of all pixels and tells whether two
-    runs used the same images.
+    `name` is "cifar10", "sample" or the folder's name; `fingerprint` is a sha256 of all pixels; `labels` is None where
+    the images are not sorted into classes.
     """
 
     name: str
@@ -55,14 +53,13 @@ def fingerprint(train: Tensor, validation: Tensor, test: Tensor) -> str:
 def split_train(images: Tensor, source: str) -> tuple[Tensor, Tensor]:
     """Split images (N, 3, H, W), or their labels, ordered by class: every tenth validates, or else the last.
 
-    The order makes it stratified: exactly so where every class has a multiple of ten images. Raises InputError, which
-    names `source`, for fewer than two.
+    The order makes the split stratified. Raises InputError, which names `source`, for fewer than two.
     """
     if len(images) < 2:
-        raise InputError(
-            f"{source} holds {len(images)} readable image(s) for training and validation: at least 2 are needed."
-        )
-    return _take_out(images, list(range(9, len(images), 10)) or [len(images) - 1])
+        needed = "for training and validation: at least 2 are needed"
+        raise InputError(f"{source} holds {len(images)} readable image(s) {needed}.")
+    validation = list(range(9, len(images), 10)) or [len(images) - 1]
+    return images[_all_but(validation, len(images))], images[validation]
 
 
 def split_whole(images: Tensor, source: str) -> tuple[Tensor, Tensor, Tensor]:
@@ -73,15 +70,12 @@ def split_whole(images: Tensor, source: str) -> tuple[Tensor, Tensor, Tensor]:
     """
     count = len(images)
     if count < 3:
-        raise InputError(
-            f"{source} holds {count} readable image(s): at least 3 are needed, for training, validation and test."
-        )
+        needed = "at least 3 are needed, for training, validation and test"
+        raise InputError(f"{source} holds {count} readable image(s): {needed}.")
     test = list(range(9, count, 10)) or [count - 1]
     validation = list(range(4, count, 10)) if count >= 10 else [count // 2]
-    train, _ = _take_out(images, test + validation)
-    return train, images[validation], images[test]
+    return images[_all_but(test + validation, count)], images[validation], images[test]
 
 
-def _take_out(images: Tensor, positions: list[int]) -> tuple[Tensor, Tensor]:
-    kept = np.delete(np.arange(len(images)), positions)
-    return images[torch.from_numpy(kept)], images[positions]
+def _all_but(positions: list[int], count: int) -> Tensor:
+    return torch.from_numpy(np.delete(np.arange(count), positions))

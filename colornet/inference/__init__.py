@@ -1,7 +1,4 @@
-"""Color images with a trained model: `from colornet.inference import Colorizer`.
-
-Importing this package does not import torch: command lines check what the user gave before they wait for that.
-"""
+"""Color images with a trained model: `from colornet.inference import Colorizer` imports torch, the package does not."""
 
 from typing import TYPE_CHECKING
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from typing import Any, TypeVar, overload
 
 import torch
@@ -31,46 +32,26 @@ _FORWARD = 2**18  # pixels in a forward pass of the network
 _LONGEST = 8  # largest aspect ratio of the network's input; longer panoramas are squeezed
 
 
+@dataclass(eq=False, repr=False)
 class Colorizer:
     """Color gray images, keeping their lightness.
 
     The network sees the whole image at once, reduced to the scale at which it was trained. The predicted color is
     upsampled along the edges of the lightness and joined with the image's own lightness at full resolution, which is
     never changed: the chroma of colors outside sRGB is reduced. Images of the size of training get the colors that
-    `colornet evaluate` measures.
-
-    Args:
-        network: maps the gray condition (N, 1, h, w) of `space` to its color (N, C, h, w); in evaluation mode.
-        space: the color space in which the network works.
-        image_size: the shorter side of the network's input, in pixels.
-        multiple: both sides of the input are multiples of it.
-        device: the device of the network.
-        noise_channels: length of the noise that the network takes as a second argument, 0 if it takes none.
-        bf16: compute the network in bf16 by autocast: faster where the device has instructions for it, with colors
-            that differ slightly (`python -m benchmarks inference` says by how much).
-        name: the name of the model in messages.
+    `colornet evaluate` measures. With `bf16` the network is computed in bf16 by autocast: faster where the device has
+    instructions for it, with colors that differ slightly (`python -m benchmarks inference` says by how much).
     """
 
-    def __init__(
-        self,
-        network: Callable[..., Tensor],
-        space: ColorSpace,
-        *,
-        image_size: int,
-        multiple: int,
-        device: str | torch.device,
-        noise_channels: int = 0,
-        bf16: bool = False,
-        name: str = "this one",
-    ) -> None:
-        self.network = network
-        self.space = space
-        self.image_size = image_size
-        self.multiple = multiple
-        self.device = torch.device(device)
-        self.noise_channels = noise_channels
-        self.bf16 = bf16
-        self.name = name
+    network: Callable[..., Tensor]  # from the gray condition (N, 1, h, w) of `space` to its color (N, C, h, w)
+    space: ColorSpace  # in which the network works
+    _: KW_ONLY
+    image_size: int  # the shorter side of the network's input, in pixels
+    multiple: int  # both sides of the input are multiples of it
+    device: torch.device  # of the network
+    noise_channels: int = 0  # length of the noise that the network takes as a second argument, 0 if it takes none
+    bf16: bool = False
+    name: str = "this one"  # of the model, in messages
 
     @classmethod
     def load(
@@ -84,9 +65,15 @@ class Colorizer:
         if (path := find_onnx(model)) is not None:
             if bf16:
                 raise InputError(f"Model '{path}' computes in fp32: load it without bf16, or a run folder with it.")
-            return cls._load_onnx(path, device or "cpu")
+            device = torch.device(device or "cpu")
+            if device.type != "cpu":
+                raise InputError(f"Model '{path}' runs on the CPU: load it there, or a run folder onto {device}.")
+            onnx = OnnxModel(path)
+            space = LabSpace() if onnx.record["color_space"] == "lab" else RgbSpace()
+            size, multiple = onnx.record["image_size"], onnx.record["multiple"]
+            return cls(onnx, space, image_size=size, multiple=multiple, device=device, name=os.fspath(path))
         config, network = load_run(find_model(model))
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(
             network.to(device),
             color_space(config),
@@ -98,33 +85,19 @@ class Colorizer:
             name=os.fspath(model),
         )
 
-    @classmethod
-    def _load_onnx(cls, path: Path, device: str | torch.device) -> Colorizer:
-        if torch.device(device).type != "cpu":
-            raise InputError(f"Model '{path}' runs on the CPU: load it there, or a run folder onto {device}.")
-        network = OnnxModel(path)
-        return cls(
-            network,
-            LabSpace() if network.record["color_space"] == "lab" else RgbSpace(),
-            image_size=network.record["image_size"],
-            multiple=network.record["multiple"],
-            device=device,
-            name=os.fspath(path),
-        )
-
     @overload
-    def colorize(self, image: _Picture, *, saturation: float = 1.0, samples: None = None) -> _Picture: ...
+    def colorize(self, image: _Picture, *, saturation: float = ..., samples: None = ...) -> _Picture: ...
 
     @overload
     def colorize(
-        self, image: Sequence[_Picture], *, saturation: float = 1.0, samples: None = None
+        self, image: Sequence[_Picture], *, saturation: float = ..., samples: None = ...
     ) -> list[_Picture]: ...
 
     @overload
-    def colorize(self, image: _Picture, *, saturation: float = 1.0, samples: int) -> list[_Picture]: ...
+    def colorize(self, image: _Picture, *, saturation: float = ..., samples: int) -> list[_Picture]: ...
 
     @overload
-    def colorize(self, image: Sequence[_Picture], *, saturation: float = 1.0, samples: int) -> list[list[_Picture]]: ...
+    def colorize(self, image: Sequence[_Picture], *, saturation: float = ..., samples: int) -> list[list[_Picture]]: ...
 
     @torch.no_grad()
     def colorize(self, image: Any, *, saturation: float = 1.0, samples: int | None = None) -> Any:
@@ -164,27 +137,17 @@ class Colorizer:
 
     def _reduce(self, pixels: Tensor) -> Tensor:
         """Resize a batch (N, 1|3, H, W) to the network's input size: sRGB (N, 3, h, w) in [0, 1], on its device."""
-        height, width = pixels.shape[-2:]
-        small = self._small_size(height, width)
-        if small == (height, width):
+        size = pixels.shape[-2:]
+        scale = self.image_size / min(size)
+        sides = (round(side * scale / self.multiple) * self.multiple for side in size)
+        height, width = (min(max(self.image_size, side), _LONGEST * self.image_size) for side in sides)
+        if (height, width) == size:
             return to_rgb(pixels, self.device)
         # Horizontally first, strip by strip, then vertically: the separable filter of training (Pillow's).
-        strips = [
-            F.interpolate(to_rgb(pixels[..., rows, :], self.device), (rows.stop - rows.start, small[1]),
-                          mode="bicubic", antialias=True)
-            for rows in _strips(pixels)
-        ]  # fmt: skip
-        narrow = torch.cat(strips, dim=-2)  # (N, 3, H, w)
-        return F.interpolate(narrow, small, mode="bicubic", antialias=True).clamp(0, 1)  # (N, 3, h, w)
-
-    def _small_size(self, height: int, width: int) -> tuple[int, int]:
-        scale = self.image_size / min(height, width)
-
-        def side(length: int) -> int:
-            fitting = max(self.image_size, round(length * scale / self.multiple) * self.multiple)
-            return min(fitting, _LONGEST * self.image_size)
-
-        return side(height), side(width)
+        resize = partial(F.interpolate, mode="bicubic", antialias=True)
+        strips = (to_rgb(pixels[..., rows, :], self.device) for rows in _strips(pixels))
+        narrow = torch.cat([resize(strip, (strip.shape[-2], width)) for strip in strips], dim=-2)  # (N, 3, H, w)
+        return resize(narrow, (height, width)).clamp(0, 1)  # (N, 3, h, w)
 
     def _predict(self, smalls: Sequence[Tensor], sample: int) -> list[Tensor]:
         """Predict the a*b* (N, 2, h, w) of each of several batches (N, 3, h, w), those of one size together."""
@@ -218,9 +181,8 @@ class Colorizer:
         return joined
 
 
-def _strips(pixels: Tensor) -> Iterator[slice]:
+def _strips(pixels: Tensor) -> list[slice]:
     """Divide the rows of a batch (N, C, H, W) into strips of at most `_STRIP` pixels, or of one row."""
     count, _, height, width = pixels.shape
     step = max(1, _STRIP // (count * width))
-    for first in range(0, height, step):
-        yield slice(first, min(first + step, height))
+    return [slice(first, first + step) for first in range(0, height, step)]

@@ -1,4 +1,4 @@
-"""The page of `colornet demo`: its layout, and what it does with a photograph."""
+"""The page of `colornet demo`: its layout and its event handlers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from PIL import Image
 
 from colornet.data.sample import sample_photos
 from colornet.errors import out_of_memory
-from colornet.files import replacing
 from colornet.inference.colorizer import Colorizer
 from colornet.inference.photos import Photo, read_photo, to_image, write_photo
 
@@ -28,40 +27,35 @@ _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')  # in names of files, on Windows
 _WAITING = 32  # requests at most; more are refused
 _SAMPLES = 4  # colorings to choose from, of models with a noise input
 _LARGEST = 4  # uploads up to this many times the limit are refused in a sentence, larger ones by gradio
-
+_SWITCHED_OFF = ("inline", "share", "ssr_mode", "mcp_server", "enable_monitoring", "run_history", "pwa")  # of gradio
 _TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
 
 
 @dataclass(frozen=True)
 class Studio:
-    """The models by name, a folder for the files of this server alone, and the limits of a photograph.
-
-    `released` says that all models are released ones, about whose training data the page has a sentence.
-    """
+    """The models by name, a folder for the files of this server alone, and the limits of a photograph."""
 
     colorizers: dict[str, Colorizer]
     folder: Path
     max_pixels: int
     max_megabytes: int
-    released: bool
+    released: bool  # whether all models are released ones, about whose training data the page has a sentence
 
     def examples(self) -> list[str]:
         """Write the photographs that come with scikit-image, the last one gray; return their paths."""
         photos = sample_photos() | {"camera": Image.fromarray(skimage.data.camera())}
-        paths = []
-        for name in ("chelsea", "astronaut", "coffee", "rocket", "motorcycle", "camera"):
-            path = self.folder / "examples" / f"{name}.png"
-            with replacing(path) as temporary:
-                photos[name].save(temporary)
-            paths.append(str(path))
-        return paths
+        names = ("chelsea", "astronaut", "coffee", "rocket", "motorcycle", "camera")
+        folder = self.folder / "examples"
+        folder.mkdir()
+        for name in names:
+            photos[name].save(folder / f"{name}.png")
+        return [str(folder / f"{name}.png") for name in names]
 
     def show(self, path: str | None, saturation: float, sample: int = 1) -> list[Any]:
         """Color a photograph at the size of the page; `sample` is the number of the coloring for models with noise.
 
         Returns its path, a caption (HTML), no files in place of earlier ones, and pairs of Pillow images to compare:
-        gray and the photograph itself, then gray and colored for each model. If it cannot be colored, the caption says
-        why, and everything else stays as it was.
+        gray and the photograph itself, then gray and colored for each model. After an error, only the caption changes.
         """
         name = Path(path or "").name
         try:
@@ -84,8 +78,7 @@ class Studio:
 
     def write(self, path: str | None, saturation: float, sample: int = 1) -> list[Any]:
         """Color a photograph at full size; return the PNGs, one a model, and a caption if there are none."""
-        name = Path(path or "").name
-        targets = []
+        name, targets = Path(path or "").name, []
         try:
             folder = Path(mkdtemp(dir=self.folder))  # for each call, since others may be downloading; gradio empties it
             photo = self._read(path)
@@ -120,69 +113,58 @@ def _refusal(name: str, error: Exception) -> str:
 
 
 def launch(studio: Studio, *, host: str, port: int) -> Any:
-    """Serve the page from a thread, and nothing else that gradio could; return the `gradio.Blocks`, to be closed."""
+    """Serve the page from a thread, without gradio's other services; return the `gradio.Blocks`, to be closed."""
     page = _page(studio)
     page.queue(max_size=_WAITING, api_open=False)
     page.launch(
         server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
         max_file_size=f"{_LARGEST * studio.max_megabytes}mb",
-        theme=gr.themes.Soft(
-            primary_hue="teal",
-            secondary_hue="teal",
-            neutral_hue="stone",
-            font=["system-ui", "sans-serif"],
-            font_mono=["ui-monospace", "monospace"],
-        ).set(
-            block_label_background_fill="*neutral_50",
-            block_label_text_color="*neutral_700",
-            block_label_text_weight="500",
-            block_title_background_fill="transparent",
-            block_title_text_color="*neutral_700",
-            block_title_text_weight="500",
-            block_title_padding="0",
-            block_label_background_fill_dark="*neutral_800",
-            block_label_text_color_dark="*neutral_200",
-            block_title_background_fill_dark="transparent",
-            block_title_text_color_dark="*neutral_200",
-            button_primary_background_fill="*primary_700",
-            button_primary_background_fill_hover="*primary_800",
-        ),
+        theme=_theme(),
         css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
         prevent_thread_lock=True,
         quiet=True,
-        inline=False,
-        share=False,
-        ssr_mode=False,
         num_workers=0,
-        mcp_server=False,
-        enable_monitoring=False,
-        run_history=False,
-        pwa=False,
         footer_links=[],
+        **dict.fromkeys(_SWITCHED_OFF, False),
     )
     return page
 
 
+def _theme() -> Any:
+    hues = {"primary_hue": "teal", "secondary_hue": "teal", "neutral_hue": "stone"}
+    theme = gr.themes.Soft(**hues, font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"])
+    text = {"text_color": "*neutral_700", "text_color_dark": "*neutral_200", "text_weight": "500"}
+    return theme.set(
+        **{f"block_{place}_{name}": value for place in ("label", "title") for name, value in text.items()},
+        block_label_background_fill="*neutral_50",
+        block_label_background_fill_dark="*neutral_800",
+        block_title_background_fill="transparent",
+        block_title_background_fill_dark="transparent",
+        block_title_padding="0",
+        button_primary_background_fill="*primary_700",
+        button_primary_background_fill_hover="*primary_800",
+    )
+
+
 def _page(studio: Studio) -> Any:
     examples = studio.examples()
+
+    def show_example(index: int, saturation: float, sample: int) -> list[Any]:
+        return studio.show(examples[index], saturation, sample)
+
     # One at a time: reading a photograph changes a limit of Pillow for the whole process, and memory is limited.
     alone = {"concurrency_limit": 1, "concurrency_id": "photograph"}
+    unnamed = alone | {"api_name": False}
     with gr.Blocks(title="colornet", analytics_enabled=False, delete_cache=(_FREQUENCY, _AGE)) as page:
         gr.Markdown(f"# Colors for a gray photograph\n\n{_introduction(studio)}", elem_id="heading")
         with gr.Row():
             upload = gr.File(
                 label="Your photograph", file_types=["image"], height=150, scale=2, min_width=280, elem_id="upload"
             )
-            thumbnails = gr.Dataset(
-                label="Or an example",
-                components=[gr.Image(render=False)],
-                samples=[[example] for example in examples],
-                type="index",
-                layout="gallery",
-                scale=3,
-                min_width=300,
-            )
+            shape = {"type": "index", "layout": "gallery", "scale": 3, "min_width": 300}
+            images, samples = [gr.Image(render=False)], [[example] for example in examples]
+            thumbnails = gr.Dataset(label="Or an example", components=images, samples=samples, **shape)
         current = gr.State()
         caption = gr.HTML(elem_id="caption", padding=False)
         with gr.Row():
@@ -194,6 +176,7 @@ def _page(studio: Studio) -> Any:
             saturation = gr.Slider(
                 0, 2, value=1, step=0.05, label="Saturation", info="0 is gray, 1 what the models say", min_width=280
             )
+            noise = any(colorizer.noise_channels for colorizer in studio.colorizers.values())
             sample = gr.Slider(
                 1,
                 _SAMPLES,
@@ -202,24 +185,17 @@ def _page(studio: Studio) -> Any:
                 label="Coloring",
                 info="One guess of several",
                 min_width=200,
-                visible=any(colorizer.noise_channels for colorizer in studio.colorizers.values()),
+                visible=noise,
             )
             make = gr.Button("Make PNGs of full size", variant="primary", min_width=260, elem_id="make")
         files = gr.Files(label="Colored, full size: click a size to download", interactive=False, visible=False)
         shown, knobs = [current, caption, files, *sliders], [saturation, sample]
-        page.load(lambda *values: studio.show(examples[0], *values), knobs, shown, **alone, api_name=False)
-        upload.upload(studio.show, [upload, *knobs], shown, **alone, api_name="show").then(
-            None, None, upload, js="() => null"
-        )
-        thumbnails.click(
-            lambda index, *values: studio.show(examples[index], *values),
-            [thumbnails, *knobs],
-            shown,
-            **alone,
-            api_name=False,
-        )
+        page.load(lambda *values: show_example(0, *values), knobs, shown, **unnamed)
+        uploaded = upload.upload(studio.show, [upload, *knobs], shown, **alone, api_name="show")
+        uploaded.then(None, None, upload, js="() => null")
+        thumbnails.click(show_example, [thumbnails, *knobs], shown, **unnamed)
         for knob in knobs:
-            knob.change(studio.show, [current, *knobs], shown, **alone, trigger_mode="always_last", api_name=False)
+            knob.change(studio.show, [current, *knobs], shown, **unnamed, trigger_mode="always_last")
         make.click(studio.write, [current, *knobs], [files, caption], **alone, api_name="write")
     return page
 

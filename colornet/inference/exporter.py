@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,7 +17,7 @@ from colornet.errors import InputError
 from colornet.files import replacing
 from colornet.inference.onnx_model import FORMAT, RECORD, OnnxModel
 from colornet.runs.provenance import provenance
-from colornet.runs.run import load_run
+from colornet.runs.run import Run
 
 TOLERANCE = 1e-4  # of the color: 0.011 units of a*b*, or a fortieth of a level of 8-bit RGB
 
@@ -28,77 +26,64 @@ _CHECKED = 256  # pixels a side at most: the memory that onnxruntime takes for a
 
 
 @torch.no_grad()
-def export_onnx(run: Path, source: str, out: Path) -> float:
+def export_onnx(folder: Path, source: str, out: Path) -> float:
     """Write the generator of a run folder to an ONNX file; return the largest difference of its colors from PyTorch's.
 
     `source` is what the file's record calls the model. Raises InputError for a run that cannot be loaded or exported,
-    and for a difference above `TOLERANCE`; then `out` stays what it was.
+    and for a difference above `TOLERANCE`; `out` is unchanged then.
     """
-    config, network = load_run(run)
+    run = Run(folder)
+    config, network = run.config, run.load_generator()
     network.to(memory_format=torch.contiguous_format)
     multiple = 2 ** (len(config.multipliers) - 1)
     weights = sum(value.nbytes for value in network.state_dict().values())
     if weights > _ONNX_BYTES:
         raise InputError(f"{source} has {weights / 1e9:.1f} GB of weights, too many for ONNX in one file: use the run.")
     graph = _trace(network, multiple)
-    record = _describe(config, source, run)
+    record = {
+        "format": FORMAT,
+        "color_space": config.color_space,
+        "image_size": config.image_size,
+        "multiple": multiple,
+        "model": source,
+        "sha256": run.sha256,
+        **provenance(torch.device("cpu")),
+    }
+    record["versions"] |= {name: version(name) for name in ("onnx", "onnxscript", "onnxruntime")}
     with replacing(out) as path:
-        _write(graph, record, path)
+        graph.model.metadata_props[RECORD] = json.dumps(record)
+        graph.save(path)
         difference = _difference(OnnxModel(path), network, config, multiple)
         if not difference <= TOLERANCE:
-            raise InputError(
-                f"Exported as ONNX, the colors of {source} differ from PyTorch's by up to {difference:.1e}, more "
-                f"than {TOLERANCE:.0e}: nothing is written; use the run."
-            )
-        _write(graph, record | {"max_difference": difference}, path)  # the same graph
+            differ = f"differ from PyTorch's by up to {difference:.1e}, more than {TOLERANCE:.0e}"
+            raise InputError(f"Exported as ONNX, the colors of {source} {differ}: nothing is written; use the run.")
+        graph.model.metadata_props[RECORD] = json.dumps(record | {"max_difference": difference})
+        graph.save(path)
     return difference
 
 
-def _dynamic_shapes(multiple: int) -> tuple[dict[int, Any]]:
-    """Return which sizes of the condition (N, 1, H, W) are dynamic: N, and H and W in multiples."""
+def _trace(network: nn.Module, multiple: int) -> torch.onnx.ONNXProgram:
+    """Trace a generator for conditions (N, 1, H, W) of any N, and of H and W in multiples."""
     height, width = Dim("h"), Dim("w")
     if multiple > 1:  # torch refuses 1 * dimension
         height, width = multiple * height, multiple * width
-    return ({0: Dim("batch"), 2: height, 3: width},)
-
-
-def _trace(network: nn.Module, multiple: int) -> torch.onnx.ONNXProgram:
+    shapes = ({0: Dim("batch"), 2: height, 3: width},)
     example = torch.zeros(2, 1, 3 * multiple, 5 * multiple)  # nowhere a side of 1, which torch takes for constant
-    program = torch.export.export(network, (example,), dynamic_shapes=_dynamic_shapes(multiple))
+    program = torch.export.export(network, (example,), dynamic_shapes=shapes)
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # torch 2.11, of its own code
+        warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # torch 2.11, about its own code
         graph = torch.onnx.export(
             program,
             dynamo=True,
-            dynamic_shapes=_dynamic_shapes(multiple),  # for their names
+            dynamic_shapes=shapes,  # for their names
             input_names=["condition"],
             output_names=["color"],
             verbose=False,
         )
     assert graph is not None
     return graph
-
-
-def _describe(config: TrainConfig, source: str, run: Path) -> dict[str, Any]:
-    """Put together what inference must know of the graph, and where it comes from."""
-    record = {
-        "format": FORMAT,
-        "color_space": config.color_space,
-        "image_size": config.image_size,
-        "multiple": 2 ** (len(config.multipliers) - 1),
-        "model": source,
-        "sha256": hashlib.sha256((run / "model.safetensors").read_bytes()).hexdigest(),
-        **provenance(torch.device("cpu")),
-    }
-    record["versions"] |= {name: version(name) for name in ("onnx", "onnxscript", "onnxruntime")}
-    return record
-
-
-def _write(graph: torch.onnx.ONNXProgram, record: dict[str, Any], path: Path) -> None:
-    graph.model.metadata_props[RECORD] = json.dumps(record)
-    graph.save(path)
 
 
 def _difference(written: Callable[[Tensor], Tensor], network: nn.Module, config: TrainConfig, multiple: int) -> float:

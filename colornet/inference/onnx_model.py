@@ -64,9 +64,8 @@ class OnnxModel:
         options.log_severity_level = 4  # errors are raised, too
         self.path = path
         try:
-            self.session = onnxruntime.InferenceSession(
-                path, options, providers=["CPUExecutionProvider"], enable_fallback=0
-            )
+            cpu = ["CPUExecutionProvider"]
+            self.session = onnxruntime.InferenceSession(path, options, providers=cpu, enable_fallback=0)
         except Exception as error:  # onnxruntime's errors have no type in common
             raise InputError(f"{path} cannot be opened: {_reason(error)}; export it anew.") from error
         self.record = self._read_record()

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -59,12 +58,18 @@ def colored_name(name: Path) -> Path:
 def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
     """Read the first frame of an image file in any format that Pillow decodes.
 
-    Raises OSError for whatever cannot be decoded: not an image, truncated, of more than `max_pixels` (`None`:
-    `MAX_PIXELS`). During the call, that limit holds for all threads.
+    Raises OSError for a file that cannot be decoded or has more than `max_pixels` (`None`: `MAX_PIXELS`). During the
+    call, that limit holds for all threads.
     """
-    with _pixel_limit(MAX_PIXELS if max_pixels is None else max_pixels), open_image(path) as image:
-        image.load()
-        return to_photo(image)
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS if max_pixels is None else max_pixels
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels are an error
+            with open_image(path) as image:
+                image.load()
+                return to_photo(image)
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def to_photo(image: Image.Image) -> Photo:
@@ -80,7 +85,10 @@ def to_photo(image: Image.Image) -> Photo:
     if dpi and size != image.size:
         dpi = dpi[::-1]
     if is_deep_gray(image):
-        values = _to_16_bits(image)
+        values = np.asarray(image)
+        if values.dtype.kind != "u":  # of 32 bits or float
+            values = scale_gray(image, 65535)
+        values = values.astype(np.uint16)  # in the machine's order of bytes
         transform = srgb_transform(profile, "I;16")
         return Photo(np.array(transform.apply(Image.fromarray(values))) if transform else values, None, exif, dpi)
     color, alpha = to_srgb(image, profile)
@@ -103,47 +111,29 @@ def to_image(rgb: NDArray[Any], alpha: NDArray[np.uint8] | None) -> Image.Image:
 def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> None:
     """Write sRGB pixels (H, W, 3), uint8 or uint16, with the metadata of the photograph that they were made of.
 
-    The format, of 8 bits, follows from the suffix, one of those that `colored_name` returns. Raises OSError if it
-    fails.
+    The format, of 8 bits, follows from the suffix, which `colored_name` chose. Raises OSError if it fails.
     """
     image_format, options = _WRITTEN[path.suffix.lower()]
     if image_format == "JPEG" and origin.alpha is not None:
         raise OSError(f"it has transparency, which a {path.suffix} cannot hold: rename it to what it is")
     if origin.dpi:
         options = options | {"dpi": origin.dpi}
-    if origin.exif:
-        options = options | {
-            "exif": origin.exif.tobytes()
-        }  # as bytes: Pillow's TIFF writer trips over folders in an Exif
+    if origin.exif:  # as bytes: Pillow's TIFF writer cannot write the folders of an Exif
+        options = options | {"exif": origin.exif.tobytes()}
     try:
         with replacing(path) as temporary:
             to_image(rgb, origin.alpha).save(temporary, format=image_format, **options)
     except OSError:
         raise
-    except Exception as error:  # encoders raise ValueError, struct.error, …: EXIF too long for a JPEG, for example
+    except Exception as error:  # encoders raise ValueError, struct.error, …
         raise OSError(f"its colored copy cannot be written: {error}") from error
-
-
-@contextmanager
-def _pixel_limit(max_pixels: int) -> Iterator[None]:
-    """Let Pillow open images of up to `max_pixels`, and raise an error for more instead of a warning."""
-    before = Image.MAX_IMAGE_PIXELS
-    Image.MAX_IMAGE_PIXELS = max_pixels
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            yield
-    finally:
-        Image.MAX_IMAGE_PIXELS = before
 
 
 def _descriptive_exif(image: Image.Image) -> Image.Exif:
     kept = Image.Exif()
     with suppress(Exception):  # damaged EXIF data must not prevent coloring
         exif = image.getexif()
-        for tag in _DESCRIPTIVE:
-            if tag in exif:
-                kept[tag] = exif[tag]
+        kept.update((tag, exif[tag]) for tag in _DESCRIPTIVE if tag in exif)
         # The sizes are those before the rotation; the interoperability folder points into the old file.
         dropped = (Base.ExifImageWidth, Base.ExifImageHeight, Base.ExifInteroperabilityOffset)
         if details := {tag: value for tag, value in exif.get_ifd(IFD.Exif).items() if tag not in dropped}:
@@ -151,11 +141,3 @@ def _descriptive_exif(image: Image.Image) -> Image.Exif:
         if place := dict(exif.get_ifd(IFD.GPSInfo)):
             kept[IFD.GPSInfo] = place
     return kept
-
-
-def _to_16_bits(image: Image.Image) -> NDArray[np.uint16]:
-    """Return gray of 16 bits, 32 bits or float as uint16 (H, W), scaled as training does."""
-    values = np.asarray(image)
-    if values.dtype.kind == "u" and values.dtype.itemsize == 2:
-        return values.astype(np.uint16)  # in the machine's order of bytes
-    return scale_gray(image, 65535).astype(np.uint16)

@@ -2,10 +2,7 @@
 
 The values are those of `torch_fidelity.calculate_metrics`. With features of Inception's last pooling they are FID and
 KID; with others they need other names. They are computed on the CPU, in the precision of the features: published values
-use float64 (`features.double()`).
-
-The functions import the library: it imports torchvision's models, which takes as long as torch itself, and training
-starts without them.
+use float64 (`features.double()`). The library is imported when it is first used, since that takes seconds.
 """
 
 from __future__ import annotations
@@ -21,9 +18,8 @@ _PRC_ROWS = 2000
 def frechet_distance(features: Tensor, reference: Tensor) -> float:
     """Measure the Fréchet distance |μ₁ − μ₂|² + tr(Σ₁ + Σ₂ − 2 (Σ₁ Σ₂)^½) between features (N, D) and (M, D).
 
-    0 for sets of equal mean and covariance, up to rounding, which may leave −1e-13. The mean is accumulated in the
-    precision of the features, everything else in float64: from float32, the relative error is about 5e-6. Raises
-    ValueError for features without a distance. Formula: Heusel et al. 2017, "GANs trained by a two
+    0 for sets of equal mean and covariance, up to rounding, which may leave −1e-13; from float32, the relative error is
+    about 5e-6. Raises ValueError for features without a distance. Formula: Heusel et al. 2017, "GANs trained by a two
     time-scale update rule converge to a local Nash equilibrium".
     """
     from torch_fidelity.metric_fid import KEY_METRIC_FID, fid_features_to_statistics, fid_statistics_to_metric
@@ -39,24 +35,18 @@ def kernel_distance(
     """Measure the squared maximum mean discrepancy between features (N, D) and (M, D): mean and deviation over subsets.
 
     The kernel is (x · y / D + 1)³, the estimator unbiased and not clamped: equal distributions give values around 0, of
-    either sign. Subsets are drawn with torch-fidelity's own seed, so the result depends on the order of the rows. A set
-    with fewer than `subset_size` rows makes the subsets as small as itself: between two such sets of one size, all
-    subsets are the same and the deviation (that of a population) says nothing. In float32 a value of 2e-6 is off by
-    4 %. Raises ValueError for features without a distance, and for no subset or one of fewer than two rows. Formula:
-    Bińkowski et al. 2018, "Demystifying MMD GANs".
+    either sign. Subsets are drawn with torch-fidelity's own seed, so the result depends on the order of the rows; they
+    have at most as many rows as the smaller set. In float32 a value of 2e-6 is off by 4 %. Raises ValueError for
+    features without a distance, and for no subset or one of fewer than two rows. Formula: Bińkowski et al. 2018,
+    "Demystifying MMD GANs".
     """
     from torch_fidelity.metric_kid import KEY_METRIC_KID_MEAN, KEY_METRIC_KID_STD, kid_features_to_metric
 
     features, reference = _checked(features, reference)
     if subsets < 1 or subset_size < 2:
         raise ValueError(f"expected at least 1 subset of at least 2 rows, not {subsets} of {subset_size}")
-    result = kid_features_to_metric(
-        features,
-        reference,
-        kid_subsets=subsets,
-        kid_subset_size=min(subset_size, len(features), len(reference)),
-        verbose=False,
-    )
+    size = min(subset_size, len(features), len(reference))
+    result = kid_features_to_metric(features, reference, kid_subsets=subsets, kid_subset_size=size, verbose=False)
     return result[KEY_METRIC_KID_MEAN], result[KEY_METRIC_KID_STD]
 
 
@@ -72,14 +62,9 @@ def precision_recall(generated: Tensor, real: Tensor, *, k: int = 3) -> tuple[fl
     generated, real = _checked(generated, real)
     if not 1 <= k < min(len(generated), len(real)):
         raise ValueError(f"expected k from 1 to less than {len(generated)} and {len(real)} rows, not {k}")
-    result = prc_features_to_metric(
-        generated,
-        real,
-        prc_neighborhood=k,
-        prc_batch_size=_PRC_ROWS,
-        save_cpu_ram=True,  # otherwise it keeps all distances, 8 bytes a pair, three times
-        verbose=False,
-    )
+    # `save_cpu_ram`: otherwise it keeps all distances, 8 bytes a pair, three times.
+    options = {"prc_neighborhood": k, "prc_batch_size": _PRC_ROWS, "save_cpu_ram": True, "verbose": False}
+    result = prc_features_to_metric(generated, real, **options)
     return result[KEY_METRIC_PRECISION], result[KEY_METRIC_RECALL]
 
 
@@ -91,9 +76,8 @@ def _checked(features: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:
     if min(*features.shape, *reference.shape) < 2:
         raise ValueError(f"expected at least two rows and two columns of features, not {shapes}")
     if features.dtype != reference.dtype or features.dtype not in (torch.float32, torch.float64):
-        raise ValueError(
-            f"expected features of one type, float32 or float64, not {features.dtype} and {reference.dtype}"
-        )
+        dtypes = f"{features.dtype} and {reference.dtype}"
+        raise ValueError(f"expected features of one type, float32 or float64, not {dtypes}")
     features, reference = features.detach().cpu(), reference.detach().cpu()
     if not (features.isfinite().all() and reference.isfinite().all()):
         raise ValueError("some features are not finite numbers")

@@ -1,8 +1,8 @@
 """The evaluator network: a CIFAR-10 classifier that is sensitive to color, never part of a training loss.
 
-It predicts the ten classes (semantic accuracy) and how far an image's colors are from the true ones, the task that
-makes its features sensitive to color. Distances on its features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so
-on, never FID. Two are shipped: `v1` for results, `dev` for everything before them.
+It predicts the ten classes and how far an image's colors are from the true ones, the task that makes its features
+sensitive to color. Distances on its features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so on, never FID. Two
+are shipped: `v1` for results, `dev` for development.
 """
 
 from __future__ import annotations
@@ -22,11 +22,8 @@ from torch.nn import functional as F
 from colornet.color import to_float
 
 SHIPPED = ("v1", "dev")
-
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-
 _WEIGHTS = Path(__file__).parents[1] / "weights"
-
 _SIZE = 32  # pixels
 _PATCH = 2  # side of the patches that the first layer whitens
 
@@ -34,8 +31,7 @@ _PATCH = 2  # side of the patches that the first layer whitens
 class ConvGroup(nn.Module):
     """Halve the size between two 3×3 convolutions: (N, C_in, H, W) → (N, C_out, H // 2, W // 2).
 
-    For short trainings, as by Jordan 2024: convolutions start as identities, and normalization learns shifts but no
-    scales.
+    For short trainings (Jordan 2024), convolutions start as identities, and normalization learns no scales.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
@@ -60,10 +56,9 @@ class Cifar10Classifier(nn.Module):
     Whitening gives chroma, which varies little in photographs, the same weight as luminance. Takes uint8 sRGB images
     (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
 
-    Its features are the mean over positions of the last group's maps, which describe what an image shows and how wrong
-    its colors seem, and the standard deviations of the first two groups' maps, which describe how strong colors are
-    and whether they follow the edges (docs/protocol.md gives the reasons). Each of the three parts is scaled to a total
-    variance of 1 over the training images.
+    Its features are the mean over positions of the last group's maps and the standard deviations of the first two
+    groups' maps (docs/protocol.md gives the reasons). Each of the three parts is scaled to a total variance of 1 over
+    the training images.
 
     Args:
         widths: channels of the three groups of convolutions.
@@ -107,43 +102,38 @@ class Cifar10Classifier(nn.Module):
         return maps
 
     def features(self, images: Tensor) -> Tensor:
-        """Return the features (N, widths[2] + widths[0] + widths[1]) of uint8 images (N, 3, H, W).
-
-        They are the mean and the two standard deviations.
-        """
-        return self._scaled(self._parts(images)[0])
+        """Return the features of uint8 images (N, 3, H, W): (N, widths[2] + widths[0] + widths[1])."""
+        return self._scaled(self._parts(images))
 
     def measure(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Return the `features` and the logits of the classes (N, 10) of uint8 images (N, 3, H, W).
 
         The logits are the mean of those of the image and of its mirror image, at twice the work.
         """
-        parts, pooled = self._parts(images)
+        parts = self._parts(images)
         mirrored = self.pool(self.levels(images.flip(3))[-1])  # (N, widths[2])
-        return self._scaled(parts), (self.classes(pooled) + self.classes(mirrored)) / 2
+        return self._scaled(parts), (self.classes(parts[0]) + self.classes(mirrored)) / 2
 
     @torch.no_grad()
     def fit_scales(self, images: Tensor, batch_size: int = 500) -> None:
         """Scale each part of the features to a total variance of 1 over uint8 images (N, 3, H, W)."""
-        batches = [self._parts(batch)[0] for batch in images.split(batch_size)]
+        batches = [self._parts(batch) for batch in images.split(batch_size)]
         variances = [torch.cat(part).double().var(0).sum() for part in zip(*batches, strict=True)]
         self.scales.copy_(torch.stack(variances).rsqrt())
 
     def _scaled(self, parts: Sequence[Tensor]) -> Tensor:
         return torch.cat([scale * part for scale, part in zip(self.scales, parts, strict=True)], dim=1)
 
-    def _parts(self, images: Tensor) -> tuple[list[Tensor], Tensor]:
-        """Return the parts of the features, (N, C) each and unscaled, and the input of the heads (N, widths[2])."""
+    def _parts(self, images: Tensor) -> list[Tensor]:
+        """Return the parts of the features, (N, C) each and unscaled; the first is the input of the heads."""
         first, second, last = self.levels(images)
-        pooled = self.pool(last)  # (N, widths[2])
         spreads = [level.flatten(2).std(2, correction=0) for level in (first, second)]  # (N, widths[i]) each
-        return [pooled, *spreads], pooled
+        return [self.pool(last), *spreads]  # (N, widths[2]), (N, widths[0]), (N, widths[1])
 
     def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the logits of the classes (N, 10) and how wrong the colors seem (N, 3).
+        """Return the logits of the classes (N, 10) and the estimated errors of the colors (N, 3).
 
-        The latter are estimates of the mean differences in a* and in b* from the true colors, and of the mean distance
-        from them, in tens of CIELAB units.
+        The errors are the mean differences in a* and in b* and the mean distance, in tens of CIELAB units.
         """
         pooled = self.pool(self.levels(images)[-1])  # (N, widths[-1])
         return self.classes(pooled), self.color_error(pooled)
@@ -151,8 +141,7 @@ class Cifar10Classifier(nn.Module):
 
 def evaluator_card(name: str, folder: Path = _WEIGHTS) -> dict[str, Any]:
     """Read the card of an evaluator: sha256 of its weights, widths, accuracy, training data, command."""
-    card: dict[str, Any] = json.loads((folder / f"cifar10-{name}.json").read_text(encoding="utf-8"))
-    return card
+    return json.loads((folder / f"cifar10-{name}.json").read_text(encoding="utf-8"))
 
 
 def load_evaluator(name: str, folder: Path = _WEIGHTS) -> Cifar10Classifier:

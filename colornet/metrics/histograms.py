@@ -11,7 +11,7 @@ from torch import Tensor
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 
 BIN = 2  # units of a*, b* and chroma that a bin holds
-_REACH = 55  # bins of the plane on each side of gray, which has one of its own: -110 … 110 holds all of sRGB
+_REACH = 55  # bins of the plane on each side of the one of gray: -110 … 110 holds all of sRGB
 _PLANE = 2 * _REACH + 1
 _CHROMA = 67  # bins of chroma: blue, the most saturated color of sRGB, has 133.8
 _SCALE = 3  # screen pixels of a bin in the picture
@@ -50,8 +50,7 @@ def count_plane(column: Tensor, row: Tensor, bins: int) -> Tensor:
 def draw_planes(planes: Tensor) -> Tensor:
     """Draw the planes of `ColorCounts` side by side, uint8 (3, height, width): a* to the right, b* upwards.
 
-    A bin that holds pixels is drawn in its own color, on a logarithmic scale of brightness from one pixel to all, the
-    same at every evaluation of a run. Lines mark multiples of 50.
+    A bin that holds pixels has its own color, on a logarithmic scale of brightness. Lines mark multiples of 50.
     """
     planes = planes.cpu().double()
     axis = torch.arange(-_REACH, _REACH + 1) * float(BIN)

@@ -1,7 +1,7 @@
 """The metrics of single images, each defined once.
 
 Images are compared as the uint8 pixels that a user would save: a metric of unrounded network output is another metric.
-`image_metrics` computes in float64 whatever autocast says, so the values of an image are the same in any batch and on
+`image_metrics` computes in float64 regardless of autocast, so the values of an image are the same in any batch and on
 any process; they can be gathered from all processes and reduced by `summarize`.
 """
 
@@ -103,9 +103,10 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
 
     `mse`, `l1` and `ssim` are of RGB in [0, 1], `psnr` is in dB (inf where two images are identical), `ciede2000` is
     the mean ΔE00 over the pixels, `lightness` the mean |ΔL*|, `cf` and `cf_truth` are the colorfulness of each.
-    `nazeri_2` and `nazeri_5` are the shares of pixels with |ΔL*| ≤ t and |Δa*|, |Δb*| ≤ 2.2 t for t = 2 and 5, of Lab
-    values rounded to integers (Nazeri et al. 2018, "Image colorization using generative adversarial networks", by their
-    code). Raises ValueError for other dtypes or unequal shapes, and for images smaller than SSIM's window.
+    `accuracy_at_2` and `accuracy_at_5` are the shares of pixels with |ΔL*| ≤ t and |Δa*|, |Δb*| ≤ 2.2 t for t = 2 and
+    5, of Lab values rounded to integers (Nazeri et al. 2018, "Image colorization using generative adversarial
+    networks", by their code). Raises ValueError for other dtypes or unequal shapes, and for images smaller than SSIM's
+    window.
     """
     _check_pixels(output, truth)
     if output.shape != truth.shape:
@@ -123,8 +124,8 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
         "ssim": ssim(x, y),
         "ciede2000": ciede2000(lab_x, lab_y).mean((1, 2)),
         "lightness": errors[:, 0].mean((1, 2)),
-        "nazeri_2": (rounded <= 2 * limits).all(1).double().mean((1, 2)),
-        "nazeri_5": (rounded <= 5 * limits).all(1).double().mean((1, 2)),
+        "accuracy_at_2": (rounded <= 2 * limits).all(1).double().mean((1, 2)),
+        "accuracy_at_5": (rounded <= 5 * limits).all(1).double().mean((1, 2)),
         "cf": colorfulness(output),
         "cf_truth": colorfulness(truth),
     }
@@ -135,18 +136,15 @@ def summarize(per_image: Mapping[str, Tensor]) -> dict[str, float]:
 
     Means over the images, and: `psnr_pooled`, the dB of the mean `mse`, several dB below the mean of `psnr`;
     `delta_cf`, the signed difference of the mean colorfulness (output - truth); `delta_cf_image`, the mean over images
-    of the absolute difference, since a model can be right on average and wrong everywhere. In the mean `psnr`, an image
-    counts at most 100 dB: 113 of the 10,000 CIFAR-10 test images as JPEG are gray and equal to their own gray version.
+    of the absolute difference. In the mean `psnr`, an image counts at most 100 dB, since gray images may be matched
+    exactly.
     """
     names = ("ssim", "l1", "ciede2000", "lightness", "cf", "cf_truth")
     summary = {name: per_image[name].double().mean().item() for name in names}
     summary["psnr"] = per_image["psnr"].double().clamp(max=_PSNR_CAP).mean().item()
+    summary["psnr_pooled"] = -10 * per_image["mse"].double().mean().log10().item()
     delta_cf = per_image["cf"].double() - per_image["cf_truth"].double()
-    return summary | {
-        "psnr_pooled": -10 * per_image["mse"].double().mean().log10().item(),
-        "delta_cf": delta_cf.mean().item(),
-        "delta_cf_image": delta_cf.abs().mean().item(),
-    }
+    return summary | {"delta_cf": delta_cf.mean().item(), "delta_cf_image": delta_cf.abs().mean().item()}
 
 
 def _check_pixels(*images: Tensor) -> None:

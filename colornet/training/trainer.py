@@ -66,19 +66,8 @@ class Trainer:
         self.ema = ema
         self.space = space
         self.run_dir = RunDir(Path(config.run_dir))
-        self.loader = DeviceLoader(
-            dataset.train,
-            batch_size=config.batch_size,
-            device=accelerator.device,
-            seed=config.seed,
-            flip=config.flip,
-            shift=config.shift,
-            noise_channels=config.noise_channels,
-            accumulation_steps=config.accumulation_steps,
-            rank=accelerator.process_index,
-            world_size=accelerator.num_processes,
-            device_budget=config.device_budget,
-        )
+        rank, world_size = accelerator.process_index, accelerator.num_processes
+        self.loader = DeviceLoader(dataset.train, config, accelerator.device, rank=rank, world_size=world_size)
         self.generator = accelerator.unwrap_model(objective.generator)
         evaluator = load_evaluator("dev").to(accelerator.device)
         self.score = ValidationScore(evaluator, dataset, accelerator, batch_size=config.eval_batch_size)

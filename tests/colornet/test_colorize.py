@@ -177,7 +177,7 @@ def test_what_was_made_in_the_folder_is_not_read_again(run: Path, album: Path) -
         album / "1/b.JPG",
     ]
     above = check(ColorizeConfig((album / "1",), album.parent, model=str(run)))
-    assert [job.outputs[0][0] for job in above] == [album.parent / "a.png", album.parent / "b.JPG"]
+    assert [job.targets for job in above] == [(album.parent / "a.png",), (album.parent / "b.JPG",)]
 
 
 def test_photographs_are_never_overwritten(run: Path, album: Path) -> None:

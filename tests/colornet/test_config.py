@@ -51,6 +51,8 @@ def test_presets_are_valid(preset: str) -> None:
         ({"image_size": 30}, "--image-size is 30: it must be a multiple of 4, as --multipliers has 3 levels"),
         ({"image_size": 8}, "--image-size is 8: it must be at least 11"),
         ({"image_size": 32, "shift": 32}, "--shift is 32: it must be below --image-size"),
+        ({"shift": -1}, "--shift is -1: it must be at least 0"),
+        ({"seed": -1}, "--seed is -1: it must be at least 0"),
         ({"max_steps": 0}, "--max-steps is 0"),
         ({"max_grad_norm": 0.0}, "--max-grad-norm is 0.0"),
         ({"multipliers": ()}, "--multipliers is ()"),

@@ -31,7 +31,7 @@ from colornet.command import exiting_on_errors
 from colornet.config import TrainConfig, check_config
 from colornet.data import load_dataset
 from colornet.data.images import open_rgb
-from colornet.data.listing import list_images
+from colornet.data.listing import iter_images
 from colornet.errors import InputError, printable
 from colornet.inference.photos import read_photo
 from colornet.models.build import build_generator
@@ -231,7 +231,7 @@ def test_folders_full_of_traps(tmp_path: Path, deep: Path, caplog: pytest.LogCap
     os.mkfifo(folder / "pipe.png")
     (folder / "to-pipe.png").symlink_to(folder / "pipe.png")
 
-    names = [file.name for file in list_images(folder)]
+    names = [file.name for file in iter_images(folder)]
     assert len(names) == 24
     assert not {"zeros.png", "pipe.png", "to-pipe.png", "folder.png"} & set(names)
     dataset = load_dataset(str(folder), image_size=16)

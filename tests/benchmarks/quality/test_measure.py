@@ -242,7 +242,7 @@ def test_images_of_another_program_are_scored(
     expected, scored = rows["gray"]["values"], rows["gray (2)"]["values"]
     assert expected["e_cifar10_v1"]["mean"] == 1
     assert scored["e_cifar10_v1"]["mean"] == pytest.approx(1, abs=0.1)
-    for name in ("psnr", "ssim", "ciede2000", "nazeri_5"):
+    for name in ("psnr", "ssim", "ciede2000", "accuracy_at_5"):
         assert scored[name]["mean"] == pytest.approx(expected[name]["mean"], rel=0.02), name
     assert {"cf/gray", "cf/gray (2)"} <= load_file(tmp_path / "out" / "quality.safetensors").keys()
 

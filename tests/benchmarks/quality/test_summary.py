@@ -20,7 +20,8 @@ from tests.images import photos
 def drawn(count: int, seed: int = 0) -> dict[str, Tensor]:
     """Per-image values of known distributions."""
     generator = torch.Generator().manual_seed(seed)
-    names = ("psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "cf_truth", "nazeri_2", "nazeri_5", "lpips", "mse")
+    names = ("psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "cf_truth", "accuracy_at_2", "accuracy_at_5",
+             "lpips", "mse")  # fmt: skip
     values = {name: torch.rand(count, dtype=torch.float64, generator=generator) for name in names}
     return values | {"right": (values["cf"] < 0.8).double(), "mse": 0.01 * values["mse"]}
 
@@ -48,7 +49,7 @@ def test_intervals_contain_what_the_table_shows() -> None:
     for name in set(intervals) - {*SHARES} - described:
         low, high = intervals[name]
         assert low < statistics.mean(summary[name] for summary in summaries) < high, name
-    for name in ("nazeri_5", "colored", "sepia", *described):
+    for name in ("accuracy_at_5", "colored", "sepia", *described):
         low, high = intervals[name]
         factor = 100 if name in SHARES else 1
         assert low < factor * statistics.mean(member[name].mean().item() for member in members) < high, name

@@ -17,12 +17,7 @@ from PIL import Image
 from colornet.data import folder, load_dataset
 from colornet.data.images import open_rgb, to_chw
 from colornet.errors import InputError
-from tests.colornet.data.files import (
-    Pixels,
-    noise,
-    parts,
-    write_images,
-)
+from tests.colornet.data.files import Pixels, noise, parts, write_images
 
 
 @pytest.fixture

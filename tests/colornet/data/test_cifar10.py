@@ -15,12 +15,7 @@ from torchvision.datasets import CIFAR10
 
 from colornet.data import load_dataset
 from colornet.errors import InputError
-from tests.colornet.data.files import (
-    Pixels,
-    noise,
-    parts,
-    write_images,
-)
+from tests.colornet.data.files import Pixels, noise, parts, write_images
 
 Cifar = tuple[Path, Pixels, NDArray[np.int64]]
 

@@ -11,13 +11,7 @@ import torch
 
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
-from tests.colornet.data.files import (
-    Pixels,
-    damaged_files,
-    noise,
-    parts,
-    write_images,
-)
+from tests.colornet.data.files import Pixels, damaged_files, noise, parts, write_images
 
 
 @pytest.mark.parametrize("side", [32, 64])  # files decoded by one thread and by several

@@ -10,13 +10,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from colornet.data.images import open_rgb
-from tests.colornet.data.files import (
-    Pixels,
-    damaged_files,
-    noise,
-    shown,
-    swapped_profile,
-)
+from tests.colornet.data.files import Pixels, damaged_files, noise, shown, swapped_profile
 
 
 @pytest.mark.parametrize(

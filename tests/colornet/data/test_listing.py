@@ -10,11 +10,7 @@ from PIL import Image
 
 from colornet.data import check_dataset, default_cache_dir, load_dataset
 from colornet.errors import InputError
-from tests.colornet.data.files import (
-    noise,
-    parts,
-    write_images,
-)
+from tests.colornet.data.files import noise, parts, write_images
 
 
 def test_only_visible_images_are_found(tmp_path: Path, cache: Path) -> None:

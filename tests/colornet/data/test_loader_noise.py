@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import torch
 
+from colornet.config import TrainConfig
 from colornet.data import DeviceLoader
 
 
 def loader(rank: int = 0, world: int = 1, pieces: int = 1, seed: int = 0, noise_channels: int = 2) -> DeviceLoader:
-    return DeviceLoader(
-        torch.zeros(50, 3, 16, 16, dtype=torch.uint8), batch_size=12, device=torch.device("cpu"), seed=seed,
-        noise_channels=noise_channels, accumulation_steps=pieces, rank=rank, world_size=world,
-    )  # fmt: skip
+    config = TrainConfig(batch_size=12, seed=seed, noise_channels=noise_channels, accumulation_steps=pieces)
+    images = torch.zeros(50, 3, 16, 16, dtype=torch.uint8)
+    return DeviceLoader(images, config, torch.device("cpu"), rank=rank, world_size=world)
 
 
 def noise_of(step: int, world: int = 1, pieces: int = 1, seed: int = 0) -> torch.Tensor:

@@ -12,10 +12,7 @@ from PIL import Image
 
 from colornet.data import load_dataset, sample
 from colornet.errors import InputError
-from tests.colornet.data.files import (
-    identities,
-    parts,
-)
+from tests.colornet.data.files import identities, parts
 
 
 def test_sample_needs_no_network_and_is_always_the_same(cache: Path) -> None:

@@ -9,12 +9,7 @@ import pytest
 
 from colornet.data import load_dataset
 from colornet.errors import InputError
-from tests.colornet.data.files import (
-    identities,
-    noise,
-    parts,
-    write_images,
-)
+from tests.colornet.data.files import identities, noise, parts, write_images
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(3, (1, 1, 1)), (9, (7, 1, 1)), (10, (8, 1, 1)), (25, (20, 3, 2))])

@@ -8,22 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image
 from PIL.ExifTags import IFD, Base
 
 from colornet.inference.photos import Photo, colored_name, read_photo, to_photo, write_photo
+from tests.colornet.data.files import swapped_profile
 
 
 def gradient(height: int = 20, width: int = 30) -> np.ndarray[Any, np.dtype[np.uint8]]:
     """Make pixels (height, width, 3) of which no two are equal, nor a channel to another."""
     y, x = np.mgrid[:height, :width]
     return np.stack((x * 8, y * 12, 255 - x * 4 - y * 4), axis=-1).astype(np.uint8)
-
-
-def swapped_profile() -> bytes:
-    """Return an sRGB profile whose red and green primaries have changed places."""
-    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    return profile.replace(b"rXYZ", b"tmpX").replace(b"gXYZ", b"rXYZ").replace(b"tmpX", b"gXYZ")
 
 
 def linear_gray_profile() -> bytes:

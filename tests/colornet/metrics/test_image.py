@@ -184,8 +184,8 @@ def test_psnr_l1_and_ssim_of_photos_against_skimage() -> None:
 
 def test_image_metrics_have_one_float64_value_an_image() -> None:
     values = image_metrics(random_pixels(3), random_pixels(3, seed=1))
-    assert set(values) == {"mse", "psnr", "l1", "ssim", "ciede2000", "lightness", "nazeri_2", "nazeri_5", "cf",
-                           "cf_truth"}  # fmt: skip
+    assert set(values) == {"mse", "psnr", "l1", "ssim", "ciede2000", "lightness", "accuracy_at_2", "accuracy_at_5",
+                           "cf", "cf_truth"}  # fmt: skip
     assert all(value.shape == (3,) and value.dtype == torch.float64 for value in values.values())
 
 
@@ -194,7 +194,7 @@ def test_identical_images() -> None:
     values = image_metrics(truth, truth.clone())
     assert values["psnr"].isposinf().all()
     assert not any(values[name].any() for name in ("mse", "l1", "ciede2000", "lightness"))
-    assert all((values[name] == 1).all() for name in ("nazeri_2", "nazeri_5"))
+    assert all((values[name] == 1).all() for name in ("accuracy_at_2", "accuracy_at_5"))
     assert torch.equal(values["cf"], values["cf_truth"])
     summary = summarize(values)
     assert (summary["psnr"], summary["psnr_pooled"]) == (100, math.inf)  # the cap is of the mean over images alone
@@ -274,12 +274,12 @@ def test_summary_does_not_depend_on_the_order() -> None:
     assert shuffled == pytest.approx(summarize(values), rel=1e-12)
 
 
-def lightness_and_nazeri(output: Tensor, truth: Tensor) -> dict[str, list[float]]:
+def lightness_and_accuracy(output: Tensor, truth: Tensor) -> dict[str, list[float]]:
     values = image_metrics(output, truth)
-    return {name: values[name].tolist() for name in ("lightness", "nazeri_2", "nazeri_5")}
+    return {name: values[name].tolist() for name in ("lightness", "accuracy_at_2", "accuracy_at_5")}
 
 
-def test_lightness_and_nazeri_by_hand() -> None:
+def test_lightness_and_accuracy_by_hand() -> None:
     """A quarter of the pixels each: equal, and ΔL of about 1, 4 and 9."""
     truth = torch.full((1, 3, 16, 16), 119, dtype=torch.uint8)
     output = truth.clone()
@@ -287,24 +287,25 @@ def test_lightness_and_nazeri_by_hand() -> None:
     chosen = [int(np.abs(light - light[119] - step).argmin()) for step in (1, 4, 9)]
     for row, level in zip((4, 8, 12), chosen, strict=True):
         output[:, :, row : row + 4] = level
-    found = lightness_and_nazeri(output, truth)
+    found = lightness_and_accuracy(output, truth)
     assert found["lightness"] == pytest.approx([(light[chosen] - light[119]).sum() / 4], rel=1e-4)
-    assert (found["nazeri_2"], found["nazeri_5"]) == ([0.5], [0.75])
+    assert (found["accuracy_at_2"], found["accuracy_at_5"]) == ([0.5], [0.75])
 
 
-def test_lightness_and_nazeri_against_skimage() -> None:
+def test_lightness_and_accuracy_against_skimage() -> None:
     output, truth = photos().roll(1, 3), photos()
-    found = lightness_and_nazeri(output, truth)
+    found = lightness_and_accuracy(output, truth)
     errors = np.abs(skcolor.rgb2lab(as_numpy(output)) - skcolor.rgb2lab(as_numpy(truth)))  # (40, 32, 32, 3)
     np.testing.assert_allclose(found["lightness"], errors[..., 0].mean((1, 2)), rtol=1e-4)
     errors = np.abs(skcolor.rgb2lab(as_numpy(output)).round() - skcolor.rgb2lab(as_numpy(truth)).round())
     for limit in (2, 5):
         right = (errors <= np.array((limit, 2.2 * limit, 2.2 * limit))).all(-1).mean((1, 2))
         assert 0 < right.mean() < 1
-        np.testing.assert_allclose(found[f"nazeri_{limit}"], right, atol=2 / 1024)  # a pixel or two may round otherwise
+        name = f"accuracy_at_{limit}"
+        np.testing.assert_allclose(found[name], right, atol=2 / 1024)  # a pixel or two may round otherwise
 
 
-def test_a_wrong_color_alone_is_wrong_for_nazeri() -> None:
+def test_a_wrong_color_alone_is_wrong_for_the_accuracy() -> None:
     """|Δa| and |Δb| may be 2.2 t, and each of them counts."""
     gray = torch.full((1, 3, 16, 16), 119, dtype=torch.uint8)
     for ab, right in (
@@ -316,6 +317,6 @@ def test_a_wrong_color_alone_is_wrong_for_nazeri() -> None:
     ):
         lab = rgb_to_lab(to_float(gray))
         lab[:, 1:] += torch.tensor(ab)[:, None, None]
-        found = lightness_and_nazeri(to_uint8(lab_to_rgb(lab)), gray)
-        assert (found["nazeri_2"], found["nazeri_5"]) == ([right[0]], [right[1]])
+        found = lightness_and_accuracy(to_uint8(lab_to_rgb(lab)), gray)
+        assert (found["accuracy_at_2"], found["accuracy_at_5"]) == ([right[0]], [right[1]])
         assert found["lightness"][0] < 0.3
