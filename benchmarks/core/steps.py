@@ -112,7 +112,7 @@ def count_flops(case: Case, dataset: Dataset) -> int:
 
 
 def repeat_to_epoch(dataset: Dataset) -> Dataset:
-    """Repeat training images until they are as many as those of CIFAR-10: larger batches, epochs of the usual length."""
+    """Repeat training images until they are as many as those of CIFAR-10, for larger batches and usual epochs."""
     count = len(dataset.train)
     if count >= EPOCH_IMAGES:
         return dataset

@@ -23,8 +23,8 @@ from colornet.errors import InputError
 from colornet.training.accelerator import choose_precision
 
 METHOD = {
-    "points": "Trainer.train_step on the next batch of DeviceLoader; seconds: median of the rounds, of each the slowest "
-    "process's median step",
+    "points": "Trainer.train_step on the next batch of DeviceLoader; seconds: median of the rounds, in each the median "
+    "step of the slowest process",
     "compute": "the same steps under DDP's no_sync, which exchanges no gradients",
     "communication": "step less compute: what the backward pass did not hide",
     "input": "the next batch and its color conversion alone; part of compute",
@@ -76,7 +76,7 @@ def combine(rounds: list[list[list[Record]]]) -> list[Record]:
     for place, example in enumerate(rounds[0][0]):
         kinds = [key for key in ("step", "compute", "input", "all_reduce", "small_all_reduce") if key in example]
         slowest = {kind: [max(rank[place][kind] for rank in one) for one in rounds] for kind in kinds}
-        seconds = {kind: statistics.median(values) for kind, values in slowest.items()}
+        seconds: dict[str, float] = {kind: statistics.median(values) for kind, values in slowest.items()}
         if "compute" in seconds:
             seconds["communication"] = max(0.0, seconds["step"] - seconds["compute"])
         point = {key: value for key, value in example.items() if key not in kinds}
