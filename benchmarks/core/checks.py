@@ -24,13 +24,13 @@ def check_alone(what: str) -> None:
 
 
 def check_least(options: Any, **least: float) -> None:
-    """Refuse fields below the least value of each; None is let pass, a tuple needs at least one value, all checked."""
+    """Refuse fields below the least value of each; None passes; a tuple needs a value, and all of it is checked."""
     for name, low in least.items():
         _refuse(name, (n for n in _numbers(options, name) if not low <= n < math.inf), f"at least {low:g}")
 
 
 def check_range(options: Any, **bounds: tuple[float, float]) -> None:
-    """Refuse fields outside of the least and the largest value of each; otherwise like `check_least`."""
+    """Refuse fields outside the least and the largest value of each; otherwise like `check_least`."""
     for name, (low, high) in bounds.items():
         _refuse(name, (n for n in _numbers(options, name) if not low <= n <= high), f"from {low:g} to {high:g}")
 

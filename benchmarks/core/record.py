@@ -59,7 +59,7 @@ def without_seed(name: str) -> str:
     return re.sub(r"-\d+$", "", name)
 
 
-# Names in older records that are different today. Facts about their origin stay as they are: command, commit, date.
+# Names in older records that are different today. Facts about their origin are not changed: command, commit, date.
 _RENAMED = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (

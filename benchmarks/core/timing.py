@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
@@ -67,6 +69,12 @@ def time_steps(step: Step, count: int, device: torch.device) -> list[float]:
         step()
         moments.append(time.perf_counter())
     return [end - start for start, end in itertools.pairwise(moments)]
+
+
+def spread(values: Sequence[float] | NDArray[np.float64]) -> dict[str, float]:
+    """Return the median and the 10th and 90th percentiles of values under their names in a record."""
+    p10, median, p90 = np.quantile(values, (0.1, 0.5, 0.9)).tolist()
+    return {"median": median, "p10": p10, "p90": p90}
 
 
 def flops_of(step: Step) -> int:

@@ -65,7 +65,7 @@ def prefetch(path: Path, size: int) -> None:
 
 
 def evict_page_cache(path: Path) -> None:
-    """Remove a file that nobody maps from the page cache."""
+    """Remove a file from the page cache; it must not be mapped."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -42,7 +42,7 @@ METHOD = {
     "epoch_start_seconds": "until the first batch: images are uploaded, order and augmentations drawn",
     "input_images_per_second": "the loader alone",
     "host_bytes": "growth of the process's anonymous memory by the loader and the timed steps, without mapped pages",
-    "device_bytes": "growth of torch.cuda.memory_allocated likewise",
+    "device_bytes": "growth of torch.cuda.memory_allocated over the same time",
     "peak_memory_bytes": "as in throughput",
 }
 

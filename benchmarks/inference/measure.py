@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.core.device import choose_device
 from benchmarks.core.record import Record, start_record
-from benchmarks.core.timing import Stopwatch
+from benchmarks.core.timing import Stopwatch, spread
 from benchmarks.inference.options import InferenceOptions
 from colornet.color import ColorSpace, to_float, to_uint8
 from colornet.data import load_dataset
@@ -118,11 +118,10 @@ def time_interleaved(variants: list[Variant], images: Tensor, passes: int, devic
 
 def describe(variant: Variant, speeds: Speeds, loop: Speeds) -> Record:
     """Describe a variant and its images/s (passes,), beside those of the loop."""
-    p10, median, p90 = (float(value) for value in np.quantile(speeds, (0.1, 0.5, 0.9)))
     return {
         "way": variant.name,
         "precision": variant.precision,
         "batch_size": variant.batch_size,
-        "images_per_second": {"median": median, "p10": p10, "p90": p90},
+        "images_per_second": spread(speeds),
         "ratio_to_loop": float(np.median(speeds / loop)),
     }

@@ -4,8 +4,8 @@ A step on N processes takes
 
     compute(b) + exposed(N),    exposed(N) = all_reduce(N) − hidden,    hidden = min(h · all_reduce(N), ⅔ · compute(b))
 
-with b images a process. DDP sums gradients while the backward pass, some two thirds of a step's arithmetic, goes on:
-the share h of the sum is hidden by it. The sum is a ring all-reduce (Patarasuk & Yuan 2009): each process sends and
+with b images a process. DDP sums gradients during the backward pass, about two thirds of a step's arithmetic, which
+hides the share h of the sum. The sum is a ring all-reduce (Patarasuk & Yuan 2009): each process sends and
 receives 2 (N − 1) messages of S / N bytes, S the bytes of the gradients,
 
     all_reduce(N) = 2 (N − 1) · (latency + S / N / bandwidth)

@@ -30,7 +30,7 @@ class ScalingOptions:
     blocks: int | None = None  # blocks per level of the generators
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # as in training
     compile: Literal["auto", "on", "off"] = "auto"  # as in training
-    rounds: int = 3  # times that all process counts are measured, one after the other
+    rounds: int = 3  # interleaved measurements of all process counts
     steps: int = 10  # timed steps of each kind in each round
     warmup: int = 3  # steps before them
     threads: int | None = None  # threads of a process on CPUs (default: the cores, divided by the most processes)

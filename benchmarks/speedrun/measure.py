@@ -1,4 +1,4 @@
-"""The race itself: the original notebooks' autoencoder sets a target error, ours trains until it reaches it."""
+"""The race: the original notebooks' autoencoder sets a target error, ours trains until it reaches it."""
 
 from __future__ import annotations
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import statistics
 
-import numpy as np
 import torch
 
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
@@ -13,7 +12,7 @@ from benchmarks.core.device import choose_device
 from benchmarks.core.memory import STATUS, peak_memory
 from benchmarks.core.record import Record, describe_data, start_record
 from benchmarks.core.steps import Case, count_flops, release, repeat_to_epoch
-from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, tf32_setting
+from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, spread, tf32_setting
 from benchmarks.throughput.largest_batch import check_memory, find_batch
 from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.roofline import bound, trace
@@ -184,8 +183,7 @@ def describe_notebook(notebook: NotebookPipeline, segments: list[list[float]], p
 
 def speeds(steps: list[float], batch_size: int, flops: int, peak: float) -> Record:
     """Convert seconds per step to the numbers of a row; `flops` are those of an image, `peak` is in FLOP/s."""
-    p10, median, p90 = (1000 * float(value) for value in np.quantile(steps, (0.1, 0.5, 0.9)))
-    images_per_second = batch_size / (median / 1000)
+    step = spread([1000 * seconds for seconds in steps])
+    images_per_second = batch_size / (step["median"] / 1000)
     achieved = images_per_second * flops
-    values = images_per_second, {"median": median, "p10": p10, "p90": p90}, len(steps), achieved, achieved / peak
-    return dict(zip(SPEEDS, values, strict=True))
+    return dict(zip(SPEEDS, (images_per_second, step, len(steps), achieved, achieved / peak), strict=True))

@@ -48,7 +48,7 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
 
 
 def time_input(case: Case, dataset: Dataset, options: ThroughputOptions) -> list[float]:
-    """Time the input side of a step by itself, seconds per step: shuffle, gather, augmentation, color conversion."""
+    """Time the input side of a step alone, seconds per step: shuffle, gather, augmentation, color conversion."""
     step = input_step(start_trainer(case.config, dataset))
     for _ in range(1 + options.warmup):
         step()
