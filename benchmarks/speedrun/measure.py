@@ -30,18 +30,17 @@ _NOTEBOOK = PRESETS["notebook-ae"].config
 METHOD = {
     "mse": "mean squared error of RGB in [0, 1] over all held-out pixels, of outputs rounded to 8 bits, for both sides",
     "target": "of the notebook pipeline after its last epoch, in evaluation mode",
-    "seconds": "wall clock of training steps, the device waited for; both sides make an untimed step before that is "
-    "not kept",
+    "seconds": "wall clock of training steps, the device waited for, after an untimed step that is not kept",
     "cpu_seconds": "processor time of the same steps, all threads; cpu_ratio is their ratio; None on a GPU",
     "seconds_to_target": "of the notebook pipeline: until its first epoch that ends at or below the target",
     "evaluation_seconds": "of all evaluations, not part of the other times",
     "compile_seconds": "of the untimed step of compiled networks; shorter where Inductor's cache has their code",
-    "ratio": "seconds_to_target over seconds of the run; a run that misses the target has none and counts as "
-    "infinitely slow in the median",
-    "ours": "DeviceLoader and Trainer.train_step; the moving average is evaluated every --eval-steps steps and at the "
-    "end; the run stops at the first evaluation at or below the target",
+    "ratio": "seconds_to_target over seconds of the run; a run that misses the target counts as infinitely slow",
+    "ours": "Trainer.train_step; the moving average is evaluated every --eval-steps steps and at the end, and the run "
+    "stops at the first evaluation at or below the target",
     "notebook_pipeline": "baselines/notebook_pipeline.py, learning rate × 0.9 and an evaluation after each epoch",
 }
+
 
 GRAY = {
     "rgb": "Both see the same gray, the unrounded mean of the channels, and predict RGB.",

@@ -25,26 +25,21 @@ from colornet.models.unet import count_parameters
 SPEEDS = ("images_per_second", "step_ms", "steps", "achieved_flops", "mfu")  # null in a row that was not measured
 
 METHOD = {
-    "timing": "device events on CUDA, time.perf_counter on a CPU; a training step is the next batch of DeviceLoader "
-    "and Trainer.train_step, an inference step colorize_with on a uint8 batch on the device; the first step and "
-    "--warmup more are not timed",
+    "timing": "device events on CUDA, time.perf_counter on a CPU, after the first step and --warmup more; training: "
+    "the next batch of DeviceLoader and Trainer.train_step; inference: colorize_with on a uint8 batch on the device",
     "spread": "p10 and p90 are percentiles of the timed steps; images_per_second is batch_size over the median step",
-    "compile_seconds": "first step of compiled networks; Inductor's cache is empty at first",
-    "flops_per_image": "torch.utils.flop_counter over one uncompiled fp32 step: convolutions and matrix products, "
-    "forward and backward, a multiply-add as two, attention as plain matrix products",
-    "mfu": "achieved_flops over the measured peak of the row's data type: the fastest of large square matrix products "
-    "and of 3×3 convolutions of 256 channels; tf32 where the convolutions of an fp32 row may use it",
+    "compile_seconds": "first step of compiled networks, with an empty Inductor cache",
+    "flops_per_image": "torch.utils.flop_counter over one uncompiled fp32 step, a multiply-add as two; attention as "
+    "plain matrix products",
+    "mfu": "achieved_flops over the peak of the row's data type; tf32 where convolutions of an fp32 row may use it",
     "peak_memory_bytes": "growth of torch.cuda.max_memory_allocated; on a CPU VmHWM of a fresh process, Python and "
     "libraries included, that makes two such steps on random images",
     "largest_batches": "training steps at powers of two, then by bisection",
-    "rooflines": "counted as benchmarks/throughput/roofline.py says; the input side is DeviceLoader and "
-    "ColorSpace.encode alone",
+    "rooflines": "see benchmarks/throughput/roofline.py; input: DeviceLoader and ColorSpace.encode alone",
     "parameters": "of the generator",
-    "notebook_pipeline": f"timed before the first row and after every row, after {NOTEBOOK_WARMUP} untimed steps each "
-    "time; segments are images/s of the median steps",
+    "notebook_pipeline": f"{NOTEBOOK_WARMUP} untimed steps, then a timed segment, before the first row and after each",
     "freed_memory": "on a CPU keep_freed_memory holds for the whole process, the notebook pipeline included",
-    "ratio_to_notebook": "images_per_second over notebook_images_per_second, which is the median step of the two "
-    "segments around the row; the notebook pipeline trains, also beside rows of inference",
+    "ratio_to_notebook": "images_per_second over that of the median training step of the two segments around the row",
 }
 
 
