@@ -54,8 +54,10 @@ class Stopwatch:
             torch.cuda.synchronize(self.device)
 
 
-def time_steps(step: Step, count: int, device: torch.device) -> list[float]:
-    """Make steps without pause and return the seconds that each took, on the device where it is a GPU."""
+def time_steps(step: Step, count: int, device: torch.device, *, warmup: int = 0) -> list[float]:
+    """Make `warmup` untimed steps, then `count` without pause; return the seconds of each, on a GPU those of events."""
+    for _ in range(warmup):
+        step()
     if device.type == "cuda":
         events = [torch.cuda.Event(enable_timing=True) for _ in range(count + 1)]
         events[0].record()

@@ -143,9 +143,7 @@ def time_point(trainer: Trainer, point: Point, options: GrowthOptions, path: Pat
 
     step()
     epoch_start = time.perf_counter() - start
-    for _ in range(options.warmup - 1):
-        step()
-    seconds = sum(time_steps(step, options.steps, device))
+    seconds = sum(time_steps(step, options.steps, device, warmup=options.warmup - 1))
     after = occupied(device)
     alone = sum(time_steps(lambda: next(batches), 5 * options.steps, device))
     batches = itertools.chain()  # ends the threads that gather

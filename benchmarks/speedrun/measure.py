@@ -160,7 +160,7 @@ def run_notebook(options: SpeedrunOptions, train: Tensor, held_out: Tensor, devi
                 pipeline.network.train()
             curve.append({"epoch": epoch, "images": epoch * len(train), **training.times(), "mse": mse})
             bar.set_postfix_str(f"MSE {mse:.5f}")
-    there = next(point for point in curve if point["mse"] <= mse)
+    there = next(point for point in curve if point["mse"] <= mse)  # the last epoch at the latest
     return {
         "seed": 0,
         "epochs": options.notebook_epochs,

@@ -11,12 +11,12 @@ from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, Notebook
 from benchmarks.core.device import choose_device
 from benchmarks.core.memory import STATUS, peak_memory
 from benchmarks.core.record import Record, describe_data, start_record
-from benchmarks.core.steps import Case, count_flops, release, repeat_to_epoch
-from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, spread, tf32_setting
+from benchmarks.core.steps import Case, count_flops, input_step, release, repeat_to_epoch, start_trainer
+from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, spread, tf32_setting, time_steps
 from benchmarks.throughput.largest_batch import check_memory, find_batch
 from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.roofline import bound, trace
-from benchmarks.throughput.timing import NOTEBOOK_WARMUP, Timing, plan, time_input, time_interleaved
+from benchmarks.throughput.timing import NOTEBOOK_WARMUP, Timing, plan, time_interleaved
 from colornet.config import PRESETS
 from colornet.data import Dataset, load_dataset
 from colornet.models.build import build_generator
@@ -146,7 +146,10 @@ def describe_roofline(
     precision, size, measured = case.config.mixed_precision, case.config.batch_size, row["images_per_second"]
     peak = peaks[peak_name(precision, case.device)]
     limits = bound(trace(case, dataset), size, precision, peak, rate)
-    seconds = statistics.median(time_input(case, dataset, options)) if measured else None
+    seconds = None
+    if measured:
+        step = input_step(start_trainer(case.config, dataset))
+        seconds = statistics.median(time_steps(step, options.steps, case.device, warmup=1 + options.warmup))
     release()
     return {
         **{key: row[key] for key in ("preset", "batch_size", "precision", "compile", "width", "blocks")},
