@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -56,14 +56,12 @@ class Table:
     def to_text(self) -> str:
         """Return the table for a terminal: Markdown with padded columns, without its title."""
         rows = [[cell.text + (f" [{cell.note}]" if cell.note else "") for cell in row] for row in self._rows()]
-        widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
-        left = [self._is_left(index) for index in range(len(widths))]
-        rule = ["-" * w if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)]
-        padded = [
-            [text.ljust(w) if is_left else text.rjust(w) for text, w, is_left in zip(row, widths, left, strict=True)]
-            for row in rows
-        ]
-        lines = [f"| {' | '.join(row)} |" for row in (padded[0], rule, *padded[1:])]
+        columns = []
+        for index, texts in enumerate(zip(*rows, strict=True)):
+            width, is_left = max(3, *map(len, texts)), self._is_left(index)
+            head, *body = (text.ljust(width) if is_left else text.rjust(width) for text in texts)
+            columns.append([head, "-" * width if is_left else "-" * (width - 1) + ":", *body])
+        lines = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
         return "\n".join(lines + [f"[{number}] {note}" for number, note in enumerate(self.notes, start=1)])
 
     def to_markdown(self) -> str:
@@ -80,13 +78,11 @@ class Table:
     def _rows(self) -> list[list[Cell]]:
         """Return the headings and the rows, with the groups in front: the name of each in its first row."""
         rows = [[*self.headings], *([line.name, *line.cells] for line in self.lines)]
-        if not self.groups:
-            return rows
-        names = [self.groups, *(line.group for line in self.lines)]
-        return [
-            [Cell("" if name == above else name), *row]
-            for above, name, row in zip(["", *names], names, rows, strict=False)
-        ]
+        if self.groups:
+            names = [self.groups, *(line.group for line in self.lines)]
+            for row, name, above in zip(rows, names, ("", *names[:-1]), strict=True):
+                row.insert(0, Cell("" if name == above else name))
+        return rows
 
     def _is_left(self, index: int) -> bool:
         index -= 1 if self.groups else 0
@@ -102,6 +98,70 @@ def _markdown(cell: Cell, mark: str = "") -> str:
 def headings(texts: Sequence[str], tips: Mapping[str, str] | None = None) -> list[Cell]:
     """Return cells for headings, with the tooltips of those that have one."""
     return [Cell(text, tip=(tips or {}).get(text, "")) for text in texts]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `table_of`.
+
+    Args:
+        heading: the text above it.
+        value: key of its value in a row, or a function of the row; a value that is a `Cell` is taken unchanged.
+        format: decimals of a number, or a function that turns the value into text.
+        unit: what a number is divided by before it is formatted.
+        tip: tooltip of the heading.
+        words: the cells are words, which are aligned left.
+        missing: what stands for a value that is None or not in the row.
+        note: key, in a row, of the sentence that is the footnote of the cell; None and no such key: no footnote.
+    """
+
+    heading: str
+    value: str | Callable[[Any], Any]
+    format: int | Callable[[Any], str] = str
+    unit: float = 1.0
+    tip: str = ""
+    words: bool = False
+    missing: str = DASH
+    note: str = ""
+
+    def text(self, value: Any) -> str:
+        """Format a value."""
+        if value is None:
+            return self.missing
+        if isinstance(self.format, int):
+            return format_number(value, self.format, self.unit)
+        return self.format(value if self.unit == 1.0 else value / self.unit)
+
+
+def table_of(
+    title: str,
+    columns: Sequence[Column],
+    rows: Iterable[Any],
+    *,
+    ranked: Callable[[Any], bool] = lambda row: True,
+    bold: Callable[[Any], bool] = lambda row: False,
+    group: Callable[[Any], str] = lambda row: "",
+    groups: str = "",
+) -> Table:
+    """Return a table with a line for each row, a mapping; the first column has the names of the lines.
+
+    Functions of a row tell the `ranked` and the `group` of its line, and whether its cells are `bold`; footnotes that
+    say the same share a number.
+    """
+    notes: list[str] = []
+    lines = []
+    for row in rows:
+        cells = []
+        for column in columns:
+            value = column.value(row) if callable(column.value) else row.get(column.value)
+            note = row.get(column.note)
+            if note and note not in notes:
+                notes.append(note)
+            number = notes.index(note) + 1 if note else None
+            cells.append(value if isinstance(value, Cell) else Cell(column.text(value), bold(row), number))
+        lines.append(Line(cells[0], cells[1:], ranked(row), group(row)))
+    words = frozenset(column.heading for column in columns if column.words)
+    return Table(title, [Cell(column.heading, tip=column.tip) for column in columns], lines, notes, words, groups)
 
 
 # Numbers
@@ -156,5 +216,5 @@ def format_precision(precision: str | None) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Escape text from files so that Markdown shows it as it is."""
+    """Escape text so that Markdown shows it unchanged."""
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", escape(text, quote=False)).replace("\n", " ")
