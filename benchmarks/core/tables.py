@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -102,6 +102,61 @@ def _markdown(cell: Cell, mark: str = "") -> str:
 def headings(texts: Sequence[str], tips: Mapping[str, str] | None = None) -> list[Cell]:
     """Return cells for headings, with the tooltips of those that have one."""
     return [Cell(text, tip=(tips or {}).get(text, "")) for text in texts]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `table_of`.
+
+    Args:
+        heading: the text above it.
+        value: key of its value in a row, or a function of the row. None and a missing key are shown as a dash; a
+            `Cell` is taken unchanged.
+        format: decimals of a number, or a function that turns the value into text.
+        unit: what a number is divided by before it is formatted.
+        tip: tooltip of the heading.
+        words: the cells are words, which are aligned left.
+    """
+
+    heading: str
+    value: str | Callable[[Any], Any]
+    format: int | Callable[[Any], str] = str
+    unit: float = 1.0
+    tip: str = ""
+    words: bool = False
+
+    def cell(self, row: Any, bold: bool = False) -> Cell:
+        """Return the cell of a row, a mapping."""
+        value = self.value(row) if callable(self.value) else row.get(self.value)
+        if isinstance(value, Cell):
+            return value
+        if value is None:
+            return Cell(DASH, bold)
+        value = value if self.unit == 1.0 else value / self.unit
+        return Cell(format_number(value, self.format) if isinstance(self.format, int) else self.format(value), bold)
+
+
+def table_of(
+    title: str,
+    columns: Sequence[Column],
+    rows: Iterable[Any],
+    notes: Sequence[str] = (),
+    groups: str = "",
+    *,
+    ranked: Callable[[Any], bool] = lambda row: True,
+    bold: Callable[[Any], bool] = lambda row: False,
+    group: Callable[[Any], str] = lambda row: "",
+) -> Table:
+    """Return a table with a line for each row, a mapping; the first column has the names of the lines.
+
+    The functions of a row tell the `ranked` and `group` of its line, and whether all its cells are `bold`.
+    """
+    lines = []
+    for row in rows:
+        name, *cells = (column.cell(row, bold(row)) for column in columns)
+        lines.append(Line(name, cells, ranked(row), group(row)))
+    words = frozenset(column.heading for column in columns if column.words)
+    return Table(title, [Cell(column.heading, tip=column.tip) for column in columns], lines, notes, words, groups)
 
 
 # Numbers

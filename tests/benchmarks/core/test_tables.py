@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.core.tables import Cell, Line, Table, headings
+from benchmarks.core.tables import Cell, Column, Line, Table, format_percent, headings, table_of
 
 TABLE = Table(
     "Title",
@@ -50,3 +50,26 @@ def test_groups_are_a_column_where_they_have_a_heading() -> None:
         "| models | a*b   |  1,234.0 | GAN  |",
         "|        | c     |        – | AE   |",
     ]
+
+
+def test_columns_say_what_the_cells_of_a_row_are() -> None:
+    columns = (
+        Column("model", "name"),
+        Column("size, M", "size", 1, 1e6, tip="Parameters."),
+        Column("share", "share", format_percent),
+        Column("note", lambda row: Cell("one", note=1) if row["size"] is None else "none", words=True),
+    )
+    rows = [{"name": "a", "size": 2_340_000, "share": 0.5}, {"name": "b", "size": None}]
+    table = table_of(
+        "Title", columns, rows, ["One."], ranked=lambda row: row["name"] == "a", bold=lambda row: "share" in row
+    )
+    assert table == Table(
+        "Title",
+        [Cell("model"), Cell("size, M", tip="Parameters."), Cell("share"), Cell("note")],
+        [
+            Line(Cell("a", bold=True), [Cell("2.3", bold=True), Cell("50 %", bold=True), Cell("none", bold=True)]),
+            Line(Cell("b"), [Cell("–"), Cell("–"), Cell("one", note=1)], ranked=False),
+        ],
+        ["One."],
+        frozenset({"note"}),
+    )
