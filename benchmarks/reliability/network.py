@@ -58,7 +58,7 @@ def network(count: int, tcp_retries: int) -> Iterator[list[Machine]]:
     switch = f"{prefix}-switch"
     machines = [Machine(f"{prefix}-{rank}", switch, f"machine-{rank}", f"10.0.0.{rank + 1}") for rank in range(count)]
     names = [f"{machine.address} {machine.name}\n" for machine in machines]
-    Path(HOSTS).write_text("".join(["127.0.0.1 localhost\n", *names]))
+    Path(HOSTS).write_text("".join(["127.0.0.1 localhost\n", *names]), encoding="utf-8")
     try:
         _ip("netns", "add", switch)
         _ip("-n", switch, "link", "add", "bridge", "type", "bridge")
