@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def train(config: TrainConfig) -> None:
     """Train as the configuration says, on all processes that were launched."""
     # Imported late: --help and mistakes do not wait the seconds that importing torch takes.
+    from torch.distributed import DistError
+
     from colornet.training.build import compose_trainer
 
     trainer = None
@@ -47,7 +49,7 @@ def train(config: TrainConfig) -> None:
         trainer = compose_trainer(config)
         trainer.fit()
     except RuntimeError as error:
-        if not _is_lost_connection(error):
+        if not isinstance(error, DistError) and "gloo/transport" not in str(error):  # gloo has no errors of its own
             raise
         where = f"at step {trainer.step}" if trainer is not None else "before its first step"
         raise LostProcessError(
@@ -65,13 +67,6 @@ def train(config: TrainConfig) -> None:
         raise PreemptedError(preempted)
 
 
-def _is_lost_connection(error: RuntimeError) -> bool:
-    """Return whether an error comes from the connection of the processes; those of gloo have no type of their own."""
-    from torch.distributed import DistError
-
-    return isinstance(error, DistError) or "gloo/transport" in str(error)
-
-
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
     """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss."""
     # No levels: they follow the size of the images, unless a preset has its own or the user gives some.
@@ -82,24 +77,20 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
     config: TrainConfig = tyro.extras.overridable_config_cli(
         presets, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
     )
-    if not config.multipliers:
-        run = Path(config.run_dir)
+    run, levels = Path(config.run_dir), config.multipliers
+    if not levels:
         resuming = config.resume == "auto" and (run / "config.json").is_file()
         levels = load_config(run).multipliers if resuming else levels_for(config.image_size)
-        config = dataclasses.replace(config, multipliers=levels)
-    return _with_absolute_paths(config)
-
-
-def _with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """Complete the paths that `config.json` keeps: a run may be resumed from another folder."""
 
     def absolute(path: str) -> str:
         return str(Path(path).expanduser().absolute())
 
+    # The paths that `config.json` keeps are complete: a run may be resumed from another folder.
     file, _, name = config.objective.rpartition(":")
     is_folder = config.data not in KNOWN_DATASETS and Path(config.data).expanduser().is_dir()
     return dataclasses.replace(
         config,
+        multipliers=levels,
         data=absolute(config.data) if is_folder else config.data,
         objective=f"{absolute(file)}:{name}" if file else config.objective,
         init_from=config.init_from and absolute(config.init_from),

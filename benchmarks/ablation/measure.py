@@ -30,10 +30,11 @@ from colornet.evaluation.validation import ValidationScore
 from colornet.metrics.evaluator import evaluator_card, load_evaluator
 from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
+from colornet.objectives import Objective
 from colornet.objectives.adversarial import R1_INTERVAL
 from colornet.runs.run import Run
 from colornet.runs.saved_config import differences, load_config
-from colornet.training.build import compose_objective, trained_networks
+from colornet.training.build import compose_objective
 
 _BATCH = 500  # images that are scored at a time, as in the evaluation during training
 _COUNTED = 16  # images of the step whose operations are counted
@@ -143,7 +144,7 @@ def _record(
             variant: {
                 **plan["variants"][variant],
                 "runs": [name for name, training in trainings.items() if training.variant == variant],
-                "parameters": {name: count_parameters(net) for name, net in trained_networks(config).items()},
+                "parameters": {name: count_parameters(net) for name, net in _objective(config).networks.items()},
                 "training_flops_per_image": flops[variant],
             }
             for variant, config in first.items()
@@ -208,12 +209,16 @@ def read_run(run_dir: Path) -> dict[str, Any]:
 
 def training_flops(config: TrainConfig) -> float:
     """Count the floating-point operations of training per image; lazy penalties by their share of the steps."""
-    AcceleratorState._reset_state(reset_partial_state=True)  # it may be set to a GPU
-    accelerator = Accelerator(mixed_precision="no", cpu=True)
-    config = dataclasses.replace(config, compile="off")
-    objective = compose_objective(config, accelerator, build_generator(config))
+    objective = _objective(config)
     images = torch.randint(0, 256, (_COUNTED, 3, config.image_size, config.image_size), dtype=torch.uint8)
     noise = [torch.randn(_COUNTED, config.noise_channels)] if config.noise_channels else None
     step = functools.partial(objective.training_step, [images], noise=noise)
     usual, penalized = (flops_of(functools.partial(step, step=number)) for number in (1, 0))
     return (usual + (penalized - usual) / R1_INTERVAL) / _COUNTED
+
+
+def _objective(config: TrainConfig) -> Objective:
+    """Build what a configuration trains, on the CPU and not compiled."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # it may be set to a GPU
+    accelerator = Accelerator(mixed_precision="no", cpu=True)
+    return compose_objective(dataclasses.replace(config, compile="off"), accelerator, build_generator(config))

@@ -102,11 +102,7 @@ def gather(parts: list[Mapping[str, Tensor]], count: int, accelerator: Accelerat
 
 def colorize_all(colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int) -> Tensor:
     """Colorize a set of uint8 images (N, 3, H, W) on all ranks, as `map_images` does: uint8 of the same shape."""
-
-    def color(batch: Tensor) -> dict[str, Tensor]:
-        return {"pixels": colorize(batch)}
-
-    return map_images(color, images, accelerator, batch_size=batch_size)["pixels"]
+    return map_images(lambda batch: {"color": colorize(batch)}, images, accelerator, batch_size=batch_size)["color"]
 
 
 def score(

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from colornet.data import Dataset
-from colornet.evaluation.loop import Colorize, gather, map_images, shard
+from colornet.evaluation.loop import Colorize, gather, shard
 from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import CIFAR10_CLASSES, Cifar10Classifier
 from colornet.metrics.image import image_metrics, summarize
@@ -46,14 +46,10 @@ class ValidationScore:
         summary = summarize(values)
         if len(images) > 1:
             if self.true_features is None:
-                self.true_features = self._features(images)
+                batches = shard(images, self.accelerator, batch_size=self.batch_size)
+                parts = [{"features": self.evaluator.features(batch)} for batch, _ in batches]
+                self.true_features = gather(parts, len(images), self.accelerator)["features"]
             summary["fd_cifar10_dev"] = frechet_distance(values["features"].double(), self.true_features.double())
         if self.labels is not None:
             summary["accuracy_cifar10_dev"] = (values["class"] == self.labels).double().mean().item()
         return summary
-
-    def _features(self, images: Tensor) -> Tensor:
-        def measure(truth: Tensor) -> dict[str, Tensor]:
-            return {"features": self.evaluator.features(truth)}
-
-        return map_images(measure, images, self.accelerator, batch_size=self.batch_size)["features"]

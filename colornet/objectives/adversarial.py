@@ -80,17 +80,12 @@ class Adversarial:
     ) -> Iterator[Tensor]:
         """Yield the loss on real and fake images of each micro-batch, or the two one after the other."""
         for gray, color, z in samples:
-            if shared is None:
-                with torch.no_grad():
-                    fake = self.generator(gray, z)
-            else:
-                fake = shared.detach()
+            with torch.no_grad():
+                fake = self.generator(gray, z) if shared is None else shared.detach()
             if self.separate_batches:
                 # The batch statistics of real and fake images must not mix: two calls, each with its backward pass.
-                for side, image, criterion in (
-                    ("real", color, self.adversarial.real),
-                    ("fake", fake, self.adversarial.fake),
-                ):
+                real_and_fake = ("real", color, self.adversarial.real), ("fake", fake, self.adversarial.fake)
+                for side, image, criterion in real_and_fake:
                     logits = self.discriminator(gray, image)
                     loss = criterion(logits)
                     means.add("loss/discriminator", loss / 2)
