@@ -110,12 +110,13 @@ class Column:
 
     Args:
         heading: the text above it.
-        value: key of its value in a row, or a function of the row. None and a missing key are shown as a dash; a
-            `Cell` is taken unchanged.
+        value: key of its value in a row, or a function of the row; a value that is a `Cell` is taken unchanged.
         format: decimals of a number, or a function that turns the value into text.
         unit: what a number is divided by before it is formatted.
         tip: tooltip of the heading.
         words: the cells are words, which are aligned left.
+        missing: what stands for a value that is None or not in the row.
+        note: key, in a row, of the sentence that is the footnote of the cell; None and no such key: no footnote.
     """
 
     heading: str
@@ -124,37 +125,45 @@ class Column:
     unit: float = 1.0
     tip: str = ""
     words: bool = False
+    missing: str = DASH
+    note: str = ""
 
-    def cell(self, row: Any, bold: bool = False) -> Cell:
-        """Return the cell of a row, a mapping."""
-        value = self.value(row) if callable(self.value) else row.get(self.value)
-        if isinstance(value, Cell):
-            return value
+    def text(self, value: Any) -> str:
+        """Format a value."""
         if value is None:
-            return Cell(DASH, bold)
-        value = value if self.unit == 1.0 else value / self.unit
-        return Cell(format_number(value, self.format) if isinstance(self.format, int) else self.format(value), bold)
+            return self.missing
+        if isinstance(self.format, int):
+            return format_number(value, self.format, self.unit)
+        return self.format(value if self.unit == 1.0 else value / self.unit)
 
 
 def table_of(
     title: str,
     columns: Sequence[Column],
     rows: Iterable[Any],
-    notes: Sequence[str] = (),
-    groups: str = "",
     *,
     ranked: Callable[[Any], bool] = lambda row: True,
     bold: Callable[[Any], bool] = lambda row: False,
     group: Callable[[Any], str] = lambda row: "",
+    groups: str = "",
 ) -> Table:
     """Return a table with a line for each row, a mapping; the first column has the names of the lines.
 
-    The functions of a row tell the `ranked` and `group` of its line, and whether all its cells are `bold`.
+    Functions of a row tell the `ranked` and the `group` of its line, and whether its cells are `bold`; footnotes that
+    say the same share a number.
     """
+    notes: list[str] = []
     lines = []
     for row in rows:
-        name, *cells = (column.cell(row, bold(row)) for column in columns)
-        lines.append(Line(name, cells, ranked(row), group(row)))
+        cells = []
+        for column in columns:
+            value = column.value(row) if callable(column.value) else row.get(column.value)
+            note = row.get(column.note)
+            if note and note not in notes:
+                notes.append(note)
+            number = notes.index(note) + 1 if note else None
+            cells.append(value if isinstance(value, Cell) else Cell(column.text(value), bold(row), number))
+        lines.append(Line(cells[0], cells[1:], ranked(row), group(row)))
     words = frozenset(column.heading for column in columns if column.words)
     return Table(title, [Cell(column.heading, tip=column.tip) for column in columns], lines, notes, words, groups)
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,17 @@ from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Legend, Note, Section, listed, measured_on
-from benchmarks.core.tables import DASH, Cell, Line, Table, decimals_for, format_digits, format_number, headings
+from benchmarks.core.tables import (
+    DASH,
+    Cell,
+    Column,
+    Line,
+    Table,
+    decimals_for,
+    format_digits,
+    format_number,
+    table_of,
+)
 
 REQUIRED = {
     "speedrun": (
@@ -30,25 +41,16 @@ _CURVES_READING = (
     "Mean squared error (MSE) of the held-out images. A line a run, a point an evaluation; the large dot is the first "
     "at or below the target. Logarithmic axes: over seconds, the ratio is the distance between two dots."
 )
-_TIPS = {
-    "seconds": "Of training alone, until the error is at or below the target.",
-    "ratio": "Seconds of the notebook pipeline over those of the run.",
-    "images": "Training images seen by then.",
-    "compile s": "A step before the clock starts, in which networks are compiled.",
-    "evaluation s": "All evaluations, which are in no other number.",
-}
 _AXES = {"seconds": (1.0, "seconds of training"), "images": (1e3, "thousand images seen")}  # unit, label
 
 
 def section(result: Result, colors: Colors) -> Section:
     """Show a race: its outcome in words, the curves of both sides, and a row for each run."""
     record = result.record
-    figures = [
-        plots.panel_figure(
-            f"MSE over {x_label}", functools.partial(_draw_race, record, colors, key), result.path, wide=True
-        )
-        for key, (_, x_label) in _AXES.items()
-    ]
+    figures = []
+    for key, (_, x_label) in _AXES.items():
+        panel = partial(_draw_race, record, colors, key)
+        figures.append(plots.panel_figure(f"MSE over {x_label}", panel, result.path, wide=True))
     blocks = [Note(_CURVES_READING), Legend(_names(record, colors)), Figures(figures, "wide"), *tables(record)]
     title = f"Time to the original notebooks' result on {record['data']['name']}"
     return Section(title, summarize(record), result.path, blocks)
@@ -100,45 +102,35 @@ def explain(record: Record) -> str:
 
 def runs_table(record: Record) -> Table:
     """Lay out the runs below the notebook pipeline that they are compared with, and their median last."""
-    notebook, target, runs = record["notebook_pipeline"], record["target"]["mse"], record["runs"]
-    reasons = list(dict.fromkeys(run["reason"] for run in runs if run["reason"]))
-    times = [run["seconds"] for run in runs if run["reached"]]
-    decimals = decimals_for(min([notebook["seconds_to_target"], *times]))
-    there = next(point for point in notebook["curve"] if point["mse"] <= target)
-    first = {**notebook, **there, "ratio": 1.0, "reached": True, "reason": None}
-    lines = [_line(_NOTEBOOK, first, there["mse"], decimals, reasons, ranked=False)]
+    notebook, runs = record["notebook_pipeline"], record["runs"]
+    reached = [run for run in runs if run["reached"]]
+    decimals = decimals_for(min([notebook["seconds_to_target"], *(run["seconds"] for run in reached)]))
+    columns = (
+        Column("", "name"),
+        Column("seconds", lambda run: run["seconds"] if run["reached"] else None, decimals, note="reason",
+               tip="Of training alone, until the error is at or below the target."),
+        Column("ratio", "ratio", 2, tip="Seconds of the notebook pipeline over those of the run."),
+        Column("MSE", "mse", _MSE_DECIMALS),
+        Column("images", "images", 0, tip="Training images seen by then."),
+        Column("parameters, M", "parameters", format_digits, 1e6),
+        Column("compile s", "compile_seconds", 1,
+               tip="A step before the clock starts, in which networks are compiled."),
+        Column("evaluation s", "evaluation_seconds", 1, tip="All evaluations, which are in no other number."),
+    )  # fmt: skip
+    there = next(point for point in notebook["curve"] if point["mse"] <= record["target"]["mse"])
+    rows = [{**notebook, **there, "name": _NOTEBOOK, "ratio": 1.0, "reached": True}]
     for run in runs:
         mse = run["curve"][-1]["mse"] if run["curve"] else None
-        lines.append(_line(f"ours, seed {run['seed']}", run, mse, decimals, reasons))
-    ratios = [run["ratio"] for run in runs if run["reached"]]
-    complete = len(times) == len(runs)
+        rows.append({**run, "name": f"ours, seed {run['seed']}", "mse": mse})
+    table = table_of("Every run", columns, rows, ranked=lambda run: run["name"] != _NOTEBOOK)
+    complete = reached if len(reached) == len(runs) else []
     middle = [
-        _with_range(record["median"]["seconds"], times if complete else [], decimals),
-        _with_range(record["median"]["ratio"], ratios if complete else [], 2),
+        _with_range(record["median"][key], [run[key] for run in complete], places)
+        for key, places in (("seconds", decimals), ("ratio", 2))
     ]
-    name = f"median of {len(runs)}{' (lowest–highest)' if complete and len(runs) > 1 else ''}"
-    empty = [Cell("") for _ in range(5)]
-    lines.append(Line(Cell(name, bold=True), [*(Cell(text, bold=True) for text in middle), *empty]))
-    titles = ("", "seconds", "ratio", "MSE", "images", "parameters, M", "compile s", "evaluation s")
-    return Table("Every run", headings(titles, _TIPS), lines, reasons)
-
-
-def _line(
-    name: str, run: Record, mse: float | None, decimals: int, reasons: Sequence[str], *, ranked: bool = True
-) -> Line:
-    seconds = Cell(format_number(run["seconds"], decimals))
-    if not run["reached"]:
-        seconds = Cell(DASH, note=reasons.index(run["reason"]) + 1)
-    cells = [
-        seconds,
-        Cell(format_number(run["ratio"], 2)),
-        Cell(format_number(mse, _MSE_DECIMALS)),
-        Cell(format_number(run["images"], 0)),
-        Cell(format_digits(run["parameters"], unit=1e6)),
-        Cell(format_number(run.get("compile_seconds"), 1)),
-        Cell(format_number(run.get("evaluation_seconds"), 1)),
-    ]
-    return Line(Cell(name), cells, ranked)
+    name = f"median of {len(runs)}{' (lowest–highest)' if len(complete) > 1 else ''}"
+    line = Line(Cell(name, bold=True), [*(Cell(text, bold=True) for text in middle), *[Cell("")] * 5])
+    return replace(table, lines=[*table.lines, line])
 
 
 def _with_range(middle: float | None, values: Sequence[float], decimals: int) -> str:

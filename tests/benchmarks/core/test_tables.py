@@ -55,21 +55,25 @@ def test_groups_are_a_column_where_they_have_a_heading() -> None:
 def test_columns_say_what_the_cells_of_a_row_are() -> None:
     columns = (
         Column("model", "name"),
-        Column("size, M", "size", 1, 1e6, tip="Parameters."),
+        Column("size, M", "size", 1, 1e6, tip="Parameters.", missing="unknown", note="reason"),
         Column("share", "share", format_percent),
-        Column("note", lambda row: Cell("one", note=1) if row["size"] is None else "none", words=True),
+        Column("kind", lambda row: Cell("floor") if row["name"] == "c" else "model", words=True),
     )
-    rows = [{"name": "a", "size": 2_340_000, "share": 0.5}, {"name": "b", "size": None}]
-    table = table_of(
-        "Title", columns, rows, ["One."], ranked=lambda row: row["name"] == "a", bold=lambda row: "share" in row
-    )
-    assert table == Table(
+    rows = [
+        {"name": "a", "size": 2_340_000, "share": 0.5},
+        {"name": "b", "size": None, "reason": "Not measured."},
+        {"name": "c", "size": None, "reason": "Not measured."},
+    ]
+    shown = table_of("Title", columns, rows, ranked=lambda row: row["name"] != "c", bold=lambda row: "share" in row)
+    unknown = Cell("unknown", note=1)
+    assert shown == Table(
         "Title",
-        [Cell("model"), Cell("size, M", tip="Parameters."), Cell("share"), Cell("note")],
+        [Cell("model"), Cell("size, M", tip="Parameters."), Cell("share"), Cell("kind")],
         [
-            Line(Cell("a", bold=True), [Cell("2.3", bold=True), Cell("50 %", bold=True), Cell("none", bold=True)]),
-            Line(Cell("b"), [Cell("–"), Cell("–"), Cell("one", note=1)], ranked=False),
+            Line(Cell("a", True), [Cell("2.3", True), Cell("50 %", True), Cell("model", True)]),
+            Line(Cell("b"), [unknown, Cell("–"), Cell("model")]),
+            Line(Cell("c"), [unknown, Cell("–"), Cell("floor")], ranked=False),
         ],
-        ["One."],
-        frozenset({"note"}),
+        ["Not measured."],
+        frozenset({"kind"}),
     )
