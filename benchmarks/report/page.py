@@ -5,16 +5,16 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import jinja2
 
 from benchmarks.core.colors import Colors
-from benchmarks.core.sections import Section, listed
+from benchmarks.core.sections import Block, Definitions, Heading, Section, listed
 from benchmarks.core.tables import escape_markdown
 from benchmarks.report.options import OUTPUTS, ReportOptions
-from benchmarks.report.provenance import provenance_section
 from benchmarks.report.read import SECTIONS, Results, read_results
 from benchmarks.report.speed_quality import speed_quality_section
 from benchmarks.report.training import training_section
@@ -48,18 +48,32 @@ def make_sections(results: Results) -> list[Section]:
     found: list[Section | None] = []
     for kind, module in SECTIONS.items():
         found += [import_module(module).section(result, colors) for result in results.of(kind)]
-    found += [training_section(results, colors), speed_quality_section(results, colors), provenance_section(results)]
+    found += [training_section(results, colors), speed_quality_section(results, colors), _provenance(results)]
     return numbered([section for section in found if section is not None])
+
+
+def _provenance(results: Results) -> Section:
+    """List the origin of every file that the page shows, and the length of the runs whose curves it draws."""
+    keys = ("command", "commit", "date", "device", "machine", "versions", "data")
+    blocks: list[Block] = []
+    for result in itertools.chain.from_iterable(map(results.of, SECTIONS)):
+        values = {key: value for key in keys if (value := result.record.get(key))}
+        texts = {
+            key: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+            for key, value in values.items()
+        }
+        blocks += [Heading(str(result.path), 4), Definitions(texts, "origin")]
+    last = {str(run.path): max((record["step"] for record in run.records), default=0) for run in results.runs}
+    if last:
+        blocks += [Heading("Curves", 4), Definitions({path: f"{step:,} steps" for path, step in last.items()}, "runs")]
+    return Section("Provenance", blocks=blocks)
 
 
 def numbered(sections: Sequence[Section]) -> list[Section]:
     """Number the sections that share a title."""
     total = Counter(section.title for section in sections)
     numbers = {title: itertools.count(1) for title in total}
-    return [
-        Section(f"{s.title} ({next(numbers[s.title])})", s.summary, s.source, s.blocks) if total[s.title] > 1 else s
-        for s in sections
-    ]
+    return [replace(s, title=f"{s.title} ({next(numbers[s.title])})") if total[s.title] > 1 else s for s in sections]
 
 
 def page_html(title: str, sections: Sequence[Section]) -> str:
