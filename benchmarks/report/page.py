@@ -11,11 +11,11 @@ from pathlib import Path
 import jinja2
 
 from benchmarks.core.colors import Colors
-from benchmarks.core.sections import Section, listed
+from benchmarks.core.record import Record
+from benchmarks.core.sections import Block, Definitions, Heading, Section, listed
 from benchmarks.core.tables import escape_markdown
 from benchmarks.report.options import OUTPUTS, ReportOptions
-from benchmarks.report.provenance import provenance_section
-from benchmarks.report.read import SECTIONS, Results, read_results
+from benchmarks.report.read import SECTIONS, Results, group_of, read_results
 from benchmarks.report.speed_quality import speed_quality_section
 from benchmarks.report.training import training_section
 from colornet.files import replacing
@@ -43,13 +43,34 @@ def make_sections(results: Results) -> list[Section]:
     """Make the sections in the order of the page; what has no data is left out."""
     colors = Colors(
         (row for result in results.of("quality") for row in result.record["rows"] if row["kind"] == "model"),
-        [*(run.group for run in results.runs), *(r.record["ours"]["preset"] for r in results.of("speedrun"))],
+        [*map(group_of, results.runs), *(r.record["ours"]["preset"] for r in results.of("speedrun"))],
     )
     found: list[Section | None] = []
     for kind, module in SECTIONS.items():
         found += [import_module(module).section(result, colors) for result in results.of(kind)]
     found += [training_section(results, colors), speed_quality_section(results, colors), provenance_section(results)]
     return numbered([section for section in found if section is not None])
+
+
+def provenance_section(results: Results) -> Section:
+    """List the origin of every file that the page shows, and how far the runs went whose curves it draws."""
+    blocks: list[Block] = []
+    for result in (result for kind in SECTIONS for result in results.of(kind)):
+        blocks += [Heading(str(result.path), 4), Definitions(origin(result.record), "origin")]
+    last = {str(run.path): max((record["step"] for record in run.records), default=0) for run in results.runs}
+    if last:
+        blocks += [Heading("Curves", 4), Definitions({path: f"{step:,} steps" for path, step in last.items()}, "runs")]
+    return Section("Provenance", blocks=blocks)
+
+
+def origin(record: Record) -> dict[str, str]:
+    """Collect what it takes to trace a result."""
+    values = {name: record.get(name) for name in ("command", "commit", "date", "device", "machine", "versions", "data")}
+    return {
+        name: ", ".join(f"{key} {v}" for key, v in value.items()) if isinstance(value, dict) else str(value)
+        for name, value in values.items()
+        if value
+    }
 
 
 def numbered(sections: Sequence[Section]) -> list[Section]:
