@@ -63,7 +63,7 @@ class TrainConfig:
 
     # Run
     run_dir: str = "runs/ae"  # folder of the run
-    resume: Literal["never", "auto"] = "never"  # auto: go on with the run in --run-dir, or start it
+    resume: Literal["never", "auto"] = "never"  # auto: resume the run in --run-dir, or start it
     seed: int = 0  # seed of the weights, the order of the images and their augmentation
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # auto: bf16 where the device computes it natively
     compile: Literal["auto", "on", "off"] = "auto"  # torch.compile the networks; auto: on GPUs

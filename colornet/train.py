@@ -49,22 +49,22 @@ def train(config: TrainConfig) -> None:
         trainer = compose_trainer(config)
         trainer.fit()
     except RuntimeError as error:
-        if not isinstance(error, DistError) and "gloo/transport" not in str(error):  # gloo has no errors of its own
+        if not isinstance(error, DistError) and "gloo/transport" not in str(error):  # gloo raises plain ones
             raise
         where = f"at step {trainer.step}" if trainer is not None else "before its first step"
         raise LostProcessError(
             f"Process {os.environ.get('RANK', '0')} stops {where}, because another one has ended or cannot be reached; "
-            "--resume auto goes on from the last checkpoint."
+            "--resume auto continues from the last checkpoint."
         ) from error
     # Delete DDP before its process group. Otherwise DDP's destructor destroys the group, and holds Python's lock while
     # it waits for a gloo thread that may need the lock (a deadlock at exit, seen with torch 2.11).
     accelerator = trainer.accelerator
-    preempted = f"Stopped by a signal after step {trainer.step}; --resume auto goes on." if trainer.preempted else None
+    stopped = trainer.step if trainer.preempted else None
     del trainer
     accelerator.free_memory()
     accelerator.end_training()
-    if preempted:
-        raise PreemptedError(preempted)
+    if stopped is not None:
+        raise PreemptedError(f"Stopped by a signal after step {stopped}; continue with --resume auto.")
 
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
@@ -118,12 +118,12 @@ def check(config: TrainConfig) -> None:
         return
     if config.resume == "never":
         raise InputError(
-            f"--run-dir {run_dir} is not empty: --resume auto goes on with its run; or choose another folder."
+            f"--run-dir {run_dir} is not empty: resume its run with --resume auto, or choose another folder."
         )
     if changed := differences(load_config(run_dir, resuming=True), config):
         raise InputError(
             f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "
-            "use its values to go on with it, or choose another --run-dir."
+            "use its values to resume it, or choose another --run-dir."
         )
 
 

@@ -27,7 +27,7 @@ from colornet.config import TrainConfig
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.validation import ValidationScore
-from colornet.metrics.evaluator import evaluator_card, load_evaluator
+from colornet.metrics.evaluator import evaluator_card
 from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
 from colornet.objectives import Objective
@@ -158,8 +158,7 @@ def _floors(options: AblationOptions, accelerator: Accelerator) -> tuple[dict[st
     """Score the rows that need no model on the validation images; return the scores and describe the images."""
     dataset = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     images = dataset.validation
-    evaluator = load_evaluator("dev").to(accelerator.device)
-    score = ValidationScore(evaluator, dataset, accelerator, batch_size=_BATCH)
+    score = ValidationScore(dataset, accelerator, batch_size=_BATCH)
     floors = {}
     for row in reference_rows():
         if row.kind not in ("floor", "sanity_check"):

@@ -105,7 +105,7 @@ def release(options: ReleaseOptions) -> None:
                 f"(allowed: {TOLERANCE}): train it anew, as such weights are too large."
             )
         write_json(folder / "release.json", record)
-        card = _card(run, public, starts, dataset, record)
+        card = _card(Run(folder), run.validations, dataset, record)
         (folder / "README.md").write_text(card, encoding="utf-8")
         folder.rename(options.out)
     print(
@@ -174,7 +174,8 @@ def _without_folders(command: str) -> str:
     return re.sub(r"(?<![^\s='\"])/(?:[^\s'\"]*/)?", "", command)
 
 
-def _card(run: Run, config: TrainConfig, starts: list[dict[str, Any]], dataset: Dataset, record: dict[str, Any]) -> str:
+def _card(published: Run, validations: list[dict[str, Any]], dataset: Dataset, record: dict[str, Any]) -> str:
+    config, starts = published.config, published.starts or []
     origin = next((start["init_from"] for start in starts if "init_from" in start), None)
     warm = f", {origin['images']:,} of them as `{origin['run']}`, with whose weights it began" if origin else ""
     about = (
@@ -182,10 +183,8 @@ def _card(run: Run, config: TrainConfig, starts: list[dict[str, Any]], dataset: 
         f"{record['images_seen']:,}, counting repetitions{warm}."
     ).strip()
     return model_card(
-        config.run_dir,
-        run,
-        config,
-        starts,
+        published,
+        validations,
         load=config.run_dir,
         about_data=about,
         more="\n\n".join((*_results(record["test"]), _limits(config, dataset, starts), _file(record))),

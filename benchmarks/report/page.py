@@ -15,7 +15,7 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.sections import Block, Definitions, Heading, Section, listed
 from benchmarks.core.tables import escape_markdown
 from benchmarks.report.options import OUTPUTS, ReportOptions
-from benchmarks.report.read import SECTIONS, Results, read_results
+from benchmarks.report.read import SECTIONS, Results, group_of, read_results
 from benchmarks.report.speed_quality import speed_quality_section
 from benchmarks.report.training import training_section
 from colornet.files import replacing
@@ -43,7 +43,7 @@ def make_sections(results: Results) -> list[Section]:
     """Make the sections in the order of the page; what has no data is left out."""
     colors = Colors(
         (row for result in results.of("quality") for row in result.record["rows"] if row["kind"] == "model"),
-        [*(run.group for run in results.runs), *(r.record["ours"]["preset"] for r in results.of("speedrun"))],
+        [*map(group_of, results.runs), *(r.record["ours"]["preset"] for r in results.of("speedrun"))],
     )
     found: list[Section | None] = []
     for kind, module in SECTIONS.items():

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from benchmarks.core.record import KINDS, Record, Result, Tensors, modernized, read_json, without_seed
 from colornet.errors import InputError
-from colornet.runs.run import Run as TrainedRun
+from colornet.runs.run import Run
 
 # Kinds of records in the order of the page. The module of each has `section(result, colors)` and, in `REQUIRED` by
 # kind, the keys that it cannot do without: of the record, and of each entry of those of its lists that it has.
@@ -33,20 +33,6 @@ SECTIONS = {
 
 
 @dataclass(frozen=True)
-class Run:
-    """The folder of a training: its options and its curves, a record a point."""
-
-    path: Path
-    config: Record
-    records: list[Record]
-
-    @property
-    def group(self) -> str:
-        """The name that it shares with the runs that differ from it in their seed."""
-        return without_seed(self.path.resolve().name)
-
-
-@dataclass(frozen=True)
 class Results:
     """Everything that the report shows: results by kind, and runs."""
 
@@ -58,8 +44,13 @@ class Results:
         return self.by_kind.get(kind, [])
 
 
+def group_of(run: Run) -> str:
+    """Return the name that a run shares with the runs that differ from it in their seed."""
+    return without_seed(run.path.resolve().name)
+
+
 def read_results(inputs: Sequence[Path]) -> Results:
-    """Read all results below the given folders, each once; JSON files of other kinds are passed over."""
+    """Read all results below the given folders, each once; JSON files of other kinds are skipped."""
     results: dict[str, dict[Path, Result]] = {kind: {} for kind in SECTIONS}
     runs: dict[Path, Run] = {}
     for given in inputs:
@@ -73,7 +64,7 @@ def read_results(inputs: Sequence[Path]) -> Results:
                 found += 1
         for path in _files(given, "metrics.jsonl"):
             if (path.parent / "config.json").is_file():
-                runs[path.parent.resolve()] = _read_run(path.parent)
+                runs[path.parent.resolve()] = Run(path.parent)
                 found += 1
         if not found:
             kinds = f"{', '.join([*SECTIONS][:-1])} or {[*SECTIONS][-1]}"
@@ -115,13 +106,3 @@ def _read_tensors(path: Path, record: Record) -> Tensors:
         if pictures and name.startswith("pictures/") and len(images) != len(pictures["labels"]):
             raise InputError(f"{beside} holds {len(images)} images as {name}, but {path} has another number of labels.")
     return tensors
-
-
-def _read_run(folder: Path) -> Run:
-    """Read a run; the last line of its curves may be half written, since it may be going on."""
-    config = read_json(folder / "config.json")
-    if not isinstance(config, dict) or "batch_size" not in config:
-        raise InputError(
-            f"{folder / 'config.json'} is incomplete, remove the run or leave it out: it lacks batch_size."
-        )
-    return Run(folder, config, TrainedRun(folder).records)

@@ -13,8 +13,8 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.record import Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, PageOnly, Section
 from benchmarks.core.tables import Table, format_number, headings, line_of
-from benchmarks.report.read import Results, Run
-from colornet.runs.run import Run as TrainedRun
+from benchmarks.report.read import Results, group_of
+from colornet.runs.run import Run
 
 _READING = "One line is one run; runs that differ in their seed share a color. Dashed: the real images."
 _EPOCHS = 20  # of the original notebooks' trainings
@@ -38,11 +38,8 @@ class _Measure(NamedTuple):
         return {r["step"]: r[self.tag] / unit for r in run.records if r.get(self.tag) is not None}
 
 
-class _Epochs(NamedTuple):
-    """How steps of a run become epochs: those that its weights had seen before the first step, and steps per epoch."""
-
-    before: float
-    length: float
+# A run, the epochs that its weights had seen before its first step, and the steps of an epoch.
+_Timed = tuple[Run, float, float]
 
 
 def training_section(results: Results, colors: Colors) -> Section | None:
@@ -52,13 +49,13 @@ def training_section(results: Results, colors: Colors) -> Section | None:
     tags = [tag for tag in known if tag.startswith(("validation/", "loss/")) and not tag.endswith("_truth")]
     if not tags:
         return None
-    last = max(record["step"] * run.config["batch_size"] for run in runs for record in run.records)
+    last = max(record["step"] * run.config.batch_size for run in runs for record in run.records)
     unit, x_label = (1e6, "million images") if last >= 1e6 else (1e3, "thousand images")
     figures = []
     for tag in sorted(tags, key=lambda tag: tag.startswith("loss/")):  # scores first
-        lines = [line for run in runs for line in _curves(run, tag, colors, 0.0, unit / run.config["batch_size"])]
+        lines = [line for run in runs for line in _curves(run, tag, colors, 0.0, unit / run.config.batch_size)]
         figures.append(Figure(tag, [plots.curves(lines, x_label, f"Curves of {tag}")]))
-    legend = Legend({run.group: colors(run.group) for run in runs})
+    legend = Legend({group: colors(group) for group in map(group_of, runs)})
     epochs = _over_epochs(results, colors)
     heading: list[Block] = [Heading("All curves")] if epochs else []
     return Section(
@@ -68,24 +65,22 @@ def training_section(results: Results, colors: Colors) -> Section | None:
 
 def steps_per_epoch(run: Run) -> float | None:
     """Tell how many steps an epoch has by when the run was first evaluated; None where that does not say it."""
-    first = next((r["step"] for r in run.records if any(tag.startswith("validation/") for tag in r)), None)
-    config = run.config
-    if first is None or "eval_every" not in config or first == config.get("max_steps"):
+    if not run.validations or run.validations[0]["step"] == run.config.max_steps:
         return None
-    return float(first / min(config["eval_every"], config["epochs"]))
+    return run.validations[0]["step"] / min(run.config.eval_every, run.config.epochs)
 
 
 def _over_epochs(results: Results, colors: Colors) -> list[Block]:
     """Draw and tabulate the scores over epochs; empty where no run says how long an epoch is."""
     runs = [
-        (run, _Epochs(TrainedRun(run.path).images_before / (length * run.config["batch_size"]), length))
+        (run, run.images_before / (length * run.config.batch_size), length)
         for run in results.runs
         if (length := steps_per_epoch(run))
     ]
     measures = [
         measure
-        for measure in _measures(results.of("ablation"), [run for run, _ in runs])
-        if any(measure.values(run) for run, _ in runs)
+        for measure in _measures(results.of("ablation"), [run for run, *_ in runs])
+        if any(measure.values(run) for run, *_ in runs)
     ]
     if not measures:
         return []
@@ -93,7 +88,7 @@ def _over_epochs(results: Results, colors: Colors) -> list[Block]:
     for measure in measures:
         lines = [
             line
-            for run, (before, length) in runs
+            for run, before, length in runs
             for line in _curves(run, measure.tag, colors, before, length, measure.units.get(_data(run), 1.0))
         ]
         reached = max((float(line.x.max()) for line in lines), default=0.0)
@@ -120,15 +115,15 @@ def _measures(ablations: Sequence[Result], runs: Sequence[Run]) -> list[_Measure
 
 
 def _data(run: Run) -> tuple[str, int]:
-    return Path(str(run.config.get("data"))).name, int(run.config.get("image_size", 0))
+    return Path(run.config.data).name, run.config.image_size
 
 
-def epochs_table(runs: Sequence[tuple[Run, _Epochs]], measures: Sequence[_Measure]) -> Table:
+def epochs_table(runs: Sequence[_Timed], measures: Sequence[_Measure]) -> Table:
     """Lay out the scores of every run at the notebooks' number of epochs, where evaluated there, and its last."""
     names = [measure.title.partition(",")[0] for measure in measures]
     titles = ["run", "epochs", *(f"{name} {when}" for name in names for when in (f"at {_EPOCHS}", "last"))]
     lines = []
-    for run, (before, length) in runs:
+    for run, before, length in runs:
         cells, epochs = [], 0.0
         for measure in measures:
             found = {before + step / length: value for step, value in measure.values(run).items()}
@@ -148,4 +143,4 @@ def _curves(
         points = [(record["step"], record[name]) for record in run.records if record.get(name) is not None]
         if points:
             steps, values = np.array(points, dtype=np.float64).T
-            yield plots.Curve(start + steps / steps_per_unit, values / unit, colors(run.group), dashed=name != tag)
+            yield plots.Curve(start + steps / steps_per_unit, values / unit, colors(group_of(run)), dashed=name != tag)

@@ -10,17 +10,15 @@ from torch import Tensor
 from colornet.data import Dataset
 from colornet.evaluation.loop import Colorize, gather, shard
 from colornet.metrics.distribution import frechet_distance
-from colornet.metrics.evaluator import CIFAR10_CLASSES, Cifar10Classifier
+from colornet.metrics.evaluator import CIFAR10_CLASSES, load_evaluator
 from colornet.metrics.image import image_metrics, summarize
 
 
 class ValidationScore:
     """Scores colorings of the validation images; all ranks share the work and get all scores."""
 
-    def __init__(
-        self, evaluator: Cifar10Classifier, dataset: Dataset, accelerator: Accelerator, *, batch_size: int
-    ) -> None:
-        self.evaluator = evaluator
+    def __init__(self, dataset: Dataset, accelerator: Accelerator, *, batch_size: int) -> None:
+        self.evaluator = load_evaluator("dev").to(accelerator.device)
         labels = dataset.labels
         self.labels = labels.validation if labels is not None and labels.classes == CIFAR10_CLASSES else None
         self.accelerator = accelerator

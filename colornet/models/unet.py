@@ -28,24 +28,21 @@ class GroupNorm(nn.GroupNorm):
     Autocast does this on GPUs, but not on CPUs, where the backward pass in bf16 is many times slower.
     """
 
+    def __init__(self, channels: int) -> None:
+        super().__init__(math.gcd(channels, 8), channels)
+
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.to(self.weight.dtype))
-
-
-def _group_norm(channels: int) -> GroupNorm:
-    return GroupNorm(math.gcd(channels, 8), channels)
 
 
 Norm = Callable[[int], nn.Module]
 _Part = Callable[..., nn.Module]  # called with numbers of channels
 
-_NORMS: dict[str, Norm] = {"group": _group_norm, "batch": nn.BatchNorm2d}
-
 
 class ResnetBlock(nn.Module):
     """Two pre-activated 3×3 convolutions beside an identity (or 1×1) path: (N, C_in, H, W) → (N, C_out, H, W)."""
 
-    def __init__(self, in_channels: int, out_channels: int, norm: Norm = _group_norm) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm = GroupNorm) -> None:
         super().__init__()
         self.block = nn.Sequential(
             norm(in_channels),
@@ -78,10 +75,10 @@ class ConvBlock(nn.Sequential):
 class Attention(nn.Module):
     """Self-attention over all positions, added to its input: (N, C, H, W) → (N, C, H, W)."""
 
-    def __init__(self, channels: int, head_channels: int = 32, norm: Norm = _group_norm) -> None:
+    def __init__(self, channels: int, norm: Norm = GroupNorm) -> None:
         super().__init__()
-        self.heads = max(1, channels // head_channels)
-        inner = self.heads * head_channels
+        self.heads = max(1, channels // 32)
+        inner = 32 * self.heads
         self.norm = norm(channels)
         self.to_qkv = nn.Conv2d(channels, 3 * inner, 1)
         self.to_out = nn.Conv2d(inner, channels, 1)
@@ -170,7 +167,7 @@ class UNet(nn.Module):
         super().__init__()
         self.noise_channels = noise_channels
         self.activation_checkpointing = activation_checkpointing
-        make_norm = _NORMS[norm] if residual else _group_norm
+        make_norm = nn.BatchNorm2d if norm == "batch" and residual else GroupNorm
         dims = [width * multiplier for multiplier in multipliers]
         pairs = list(itertools.pairwise(dims))
         inputs, first = in_channels + noise_channels, dims[0]
@@ -194,7 +191,7 @@ class UNet(nn.Module):
             self.head: nn.Module = nn.Sequential(make_norm(first), nn.SiLU(), output)
         else:
             self.head = nn.Conv2d(first, out_channels, 1)
-        self.middle = Attention(dims[-1], norm=make_norm) if attention else nn.Identity()
+        self.middle = Attention(dims[-1], make_norm) if attention else nn.Identity()
 
     def forward(self, gray: Tensor, noise: Tensor | None = None) -> Tensor:
         if self.noise_channels:

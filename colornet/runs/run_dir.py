@@ -51,8 +51,8 @@ class RunDir:
         except OSError:
             free = "the free space there is unknown"
         return (
-            f"{what} cannot be written to {self.path}: {error.strerror or error}, {free}. "
-            "Older checkpoints are intact: free some space or make the folder writable, and go on with --resume auto."
+            f"{what} cannot be written to {self.path}: {error.strerror or error}, {free}. Older checkpoints are "
+            "intact: free some space or make the folder writable, and continue with --resume auto."
         )
 
     def load(self, config: TrainConfig, fingerprint: str) -> dict[str, Any] | None:

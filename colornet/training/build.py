@@ -16,7 +16,7 @@ from torch.optim import Adam, Optimizer
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
-from colornet.models.build import build_generator, color_space
+from colornet.models.build import build_generator
 from colornet.objectives import Objective
 from colornet.objectives.find import find_objective
 from colornet.runs.checkpoint import list_checkpoints
@@ -49,7 +49,7 @@ def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Datase
     origin = None if config.init_from is None or resuming else warm_start(generator, config)
     ema = copy.deepcopy(generator).to(accelerator.device).eval().requires_grad_(False)
     objective = compose_objective(config, accelerator, generator)
-    return Trainer(config, accelerator, dataset, objective, ema, color_space(config), origin)
+    return Trainer(config, accelerator, dataset, objective, ema, origin)
 
 
 def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:

@@ -24,9 +24,8 @@ class StepProfiler:
     entries of `about`. Profiling does not change the results.
     """
 
-    def __init__(self, folder: Path, about: dict[str, Any] | None = None) -> None:
-        self.folder = folder
-        self.about = about or {}
+    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
+        self.folder, self.about = folder, about
         self.seen = 0  # steps
         self.profile = profile(schedule=schedule(wait=_WAIT, warmup=_WARMUP, active=_STEPS, repeat=1))
         self.profile.start()
