@@ -16,15 +16,9 @@ from torch.utils.flop_counter import FlopCounterMode
 Step = Callable[[], object]
 
 PEAK_SIDE = {"cuda": 8192, "cpu": 1024}  # side of the matrices that are multiplied for the peak
-PEAK_CONVOLUTION = {
-    "cuda": (256, 256, 32),
-    "cpu": (16, 256, 16),
-}  # images, channels, side of the convolution for it
+PEAK_CONVOLUTION = {"cuda": (256, 256, 32), "cpu": (16, 256, 16)}  # images, channels and side for it
 PEAK_REPEATS = 30
-COPY_NUMBERS = {
-    "cuda": 2**28,
-    "cpu": 2**26,
-}  # float32 copied for the bandwidth, more than any cache holds
+COPY_NUMBERS = {"cuda": 2**28, "cpu": 2**26}  # float32 numbers copied for the bandwidth, more than any cache holds
 
 # The names of the peaks and their data types. TF32 is a mode of GPUs since Ampere in which fp32 is multiplied.
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -48,6 +42,10 @@ class Stopwatch:
         self.seconds += time.perf_counter() - started
         if self.cpu_seconds is not None:
             self.cpu_seconds += time.process_time() - worked
+
+    def times(self) -> dict[str, float | None]:
+        """Return the times so far under their names in a record."""
+        return {"seconds": self.seconds, "cpu_seconds": self.cpu_seconds}
 
     def _wait(self) -> None:
         if self.device.type == "cuda":

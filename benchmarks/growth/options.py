@@ -35,9 +35,7 @@ class GrowthOptions:
     data: str = "sample"  # cifar10, sample, or a folder of images, which are repeated with noise
     image_size: int = 32  # side of the square images, pixels
     cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
-    scratch: Path | None = (
-        None  # folder of the file of images, which is kept there (default: made beside --out, removed)
-    )
+    scratch: Path | None = None  # folder in which the file of images is kept (default: made beside --out, removed)
     cpu: bool = False  # work on the CPU even where there is a GPU
     out: Path | None = None  # JSON file for the numbers, with a plot beside it; must not exist yet
 
@@ -46,9 +44,7 @@ def check(options: GrowthOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("growth is measured in one")
     check_presets(options, "preset")
-    check_least(
-        options, width=1, batch_size=1, sizes=1, resident_limit=0, blocks=1, rounds=1, steps=1, warmup=1
-    )  # fmt: skip
+    check_least(options, width=1, batch_size=1, sizes=1, resident_limit=0, blocks=1, rounds=1, steps=1, warmup=1)
     if options.batch_size > min(options.sizes):
         raise InputError(
             f"--batch-size is {options.batch_size}: it must be at most {min(options.sizes)}, the smallest of --sizes."

@@ -13,12 +13,14 @@ receives 2 (N − 1) messages of S / N bytes, S the bytes of the gradients,
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 BACKWARD_SHARE = 2 / 3
+_MOST_IMAGES = 2**20  # a process, of the batches that are searched
 
 
 @dataclass(frozen=True)
@@ -81,17 +83,13 @@ def efficient_batch(
 ) -> int | None:
     """Return the fewest images a process at which N processes do `efficiency` × N times the work of one.
 
-    None where no batch of up to a million images does.
+    None where no batch of up to 2²⁰ images does.
     """
-    low, high = 0, 2**20
 
     def enough(images: int) -> bool:
         seconds = predict_step(compute, link, size, hidden, processes, images)
         return compute.step(images) >= efficiency * seconds
 
-    if not enough(high):
-        return None
-    while high - low > 1:  # efficiency grows with the images: there is more to hide behind and to divide by
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    # Efficiency grows with the images: there is more to hide behind and to divide by.
+    images = 1 + bisect.bisect_left(range(1, _MOST_IMAGES + 1), True, key=enough)
+    return images if images <= _MOST_IMAGES else None

@@ -15,20 +15,18 @@ from tqdm import tqdm
 from benchmarks.baselines.notebook_pipeline import NotebookPipeline
 from benchmarks.core.device import settle
 from benchmarks.core.presets import sized_preset
-from benchmarks.core.steps import Case, build_step, endless_batches, release
+from benchmarks.core.steps import Case, build_step, input_step, release, start_trainer
 from benchmarks.core.timing import time_steps
 from benchmarks.throughput.options import ThroughputOptions
-from colornet.color import to_float
-from colornet.data import Dataset, DeviceLoader
+from colornet.data import Dataset
 from colornet.errors import InputError
-from colornet.models.build import color_space
 
 NOTEBOOK_WARMUP = 2  # steps of the notebook pipeline that are not timed, in each segment
 
 
-@dataclass(frozen=True)
+@dataclass
 class Timing:
-    """Seconds of the first step and of each timed step; bytes of memory at the peak, None on a CPU."""
+    """Seconds of the first step and of each timed step; bytes of memory at the peak, None where unknown."""
 
     first_step: float
     steps: list[float]
@@ -51,22 +49,7 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
 
 def time_input(case: Case, dataset: Dataset, options: ThroughputOptions) -> list[float]:
     """Time the input side of a step by itself, seconds per step: shuffle, gather, augmentation, color conversion."""
-    config = case.config
-    loader = DeviceLoader(
-        dataset.train,
-        batch_size=config.batch_size,
-        device=case.device,
-        seed=config.seed,
-        flip=config.flip,
-        shift=config.shift,
-    )
-    space = color_space(config)
-    batches = endless_batches(loader)
-
-    def step() -> None:
-        for images in next(batches):
-            space.encode(to_float(images))
-
+    step = input_step(start_trainer(case.config, dataset))
     for _ in range(1 + options.warmup):
         step()
     return time_steps(step, options.steps, case.device)
@@ -125,10 +108,10 @@ def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timin
 def _empty_code_cache() -> Iterator[None]:
     """Compile into an empty cache, so that code of an earlier run does not shorten a first step."""
     name = "TORCHINDUCTOR_CACHE_DIR"
-    before = os.environ.get(name)
+    before = os.environ.pop(name, None)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.environ[name] = folder
         try:
+            os.environ[name] = folder
             yield
         finally:
             del os.environ[name]
