@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
@@ -102,6 +102,70 @@ def _markdown(cell: Cell, mark: str = "") -> str:
 def headings(texts: Sequence[str], tips: Mapping[str, str] | None = None) -> list[Cell]:
     """Return cells for headings, with the tooltips of those that have one."""
     return [Cell(text, tip=(tips or {}).get(text, "")) for text in texts]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of `table_of`.
+
+    Args:
+        heading: the text above it.
+        value: key of its value in a row, or a function of the row; a value that is a `Cell` is taken unchanged.
+        format: decimals of a number, or a function that turns the value into text.
+        unit: what a number is divided by before it is formatted.
+        tip: tooltip of the heading.
+        words: the cells are words, which are aligned left.
+        missing: what stands for a value that is None or not in the row.
+        note: key, in a row, of the sentence that is the footnote of the cell; None and no such key: no footnote.
+    """
+
+    heading: str
+    value: str | Callable[[Any], Any]
+    format: int | Callable[[Any], str] = str
+    unit: float = 1.0
+    tip: str = ""
+    words: bool = False
+    missing: str = DASH
+    note: str = ""
+
+    def text(self, value: Any) -> str:
+        """Format a value."""
+        if value is None:
+            return self.missing
+        if isinstance(self.format, int):
+            return format_number(value, self.format, self.unit)
+        return self.format(value if self.unit == 1.0 else value / self.unit)
+
+
+def table_of(
+    title: str,
+    columns: Sequence[Column],
+    rows: Iterable[Any],
+    *,
+    ranked: Callable[[Any], bool] = lambda row: True,
+    bold: Callable[[Any], bool] = lambda row: False,
+    group: Callable[[Any], str] = lambda row: "",
+    groups: str = "",
+) -> Table:
+    """Return a table with a line for each row, a mapping; the first column has the names of the lines.
+
+    Functions of a row tell the `ranked` and the `group` of its line, and whether its cells are `bold`; footnotes that
+    say the same share a number.
+    """
+    notes: list[str] = []
+    lines = []
+    for row in rows:
+        cells = []
+        for column in columns:
+            value = column.value(row) if callable(column.value) else row.get(column.value)
+            note = row.get(column.note)
+            if note and note not in notes:
+                notes.append(note)
+            number = notes.index(note) + 1 if note else None
+            cells.append(value if isinstance(value, Cell) else Cell(column.text(value), bold(row), number))
+        lines.append(Line(cells[0], cells[1:], ranked(row), group(row)))
+    words = frozenset(column.heading for column in columns if column.words)
+    return Table(title, [Cell(column.heading, tip=column.tip) for column in columns], lines, notes, words, groups)
 
 
 # Numbers

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Section, measured_on
 from benchmarks.core.tables import (
-    Cell,
-    Line,
+    Column,
     Table,
     format_number,
     format_percent,
     format_precision,
     format_spread,
-    headings,
+    table_of,
 )
 
 REQUIRED = {
@@ -22,6 +23,13 @@ REQUIRED = {
         {"rows": ("way", "precision", "batch_size", "images_per_second", "ratio_to_loop")},
     )
 }
+_COLUMNS = (
+    Column("variant", "way"),
+    Column("precision", "precision", format_precision, words=True),
+    Column("batch", "batch_size", 0),
+    Column("images/s (p10–p90)", "images_per_second", partial(format_spread, decimals=0)),
+    Column("× loop", "ratio_to_loop", 2),
+)
 
 
 def section(result: Result, colors: Colors) -> Section:
@@ -42,18 +50,4 @@ def summarize(record: Record) -> str:
 
 def tables(record: Record) -> list[Table]:
     """Lay out a row for every variant, precision and batch size."""
-    lines = [
-        Line(
-            Cell(row["way"]),
-            [
-                Cell(format_precision(row["precision"])),
-                Cell(format_number(row["batch_size"], 0)),
-                Cell(format_spread(row["images_per_second"], 0)),
-                Cell(format_number(row["ratio_to_loop"], 2)),
-            ],
-            ranked=row["way"] != "loop",
-        )
-        for row in record["rows"]
-    ]
-    titles = ("variant", "precision", "batch", "images/s (p10–p90)", "× loop")
-    return [Table("Inference", headings(titles), lines, words=frozenset({"precision"}))]
+    return [table_of("Inference", _COLUMNS, record["rows"], ranked=lambda row: row["way"] != "loop")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from benchmarks.core.tables import Cell, Line, Table, headings
+from benchmarks.core.tables import Cell, Column, Line, Table, format_percent, headings, table_of
 
 TABLE = Table(
     "Title",
@@ -50,3 +50,30 @@ def test_groups_are_a_column_where_they_have_a_heading() -> None:
         "| models | a*b   |  1,234.0 | GAN  |",
         "|        | c     |        – | AE   |",
     ]
+
+
+def test_columns_say_what_the_cells_of_a_row_are() -> None:
+    columns = (
+        Column("model", "name"),
+        Column("size, M", "size", 1, 1e6, tip="Parameters.", missing="unknown", note="reason"),
+        Column("share", "share", format_percent),
+        Column("kind", lambda row: Cell("floor") if row["name"] == "c" else "model", words=True),
+    )
+    rows = [
+        {"name": "a", "size": 2_340_000, "share": 0.5},
+        {"name": "b", "size": None, "reason": "Not measured."},
+        {"name": "c", "size": None, "reason": "Not measured."},
+    ]
+    shown = table_of("Title", columns, rows, ranked=lambda row: row["name"] != "c", bold=lambda row: "share" in row)
+    unknown = Cell("unknown", note=1)
+    assert shown == Table(
+        "Title",
+        [Cell("model"), Cell("size, M", tip="Parameters."), Cell("share"), Cell("kind")],
+        [
+            Line(Cell("a", True), [Cell("2.3", True), Cell("50 %", True), Cell("model", True)]),
+            Line(Cell("b"), [unknown, Cell("–"), Cell("model")]),
+            Line(Cell("c"), [unknown, Cell("–"), Cell("floor")], ranked=False),
+        ],
+        ["Not measured."],
+        frozenset({"kind"}),
+    )
