@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors
-from benchmarks.core.record import Result
+from benchmarks.core.record import Record
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, PageOnly, Section
-from benchmarks.core.tables import Table, format_number, headings, line_of
+from benchmarks.core.tables import Column, table_of
 from benchmarks.report.read import Results, group_of
 from colornet.runs.run import Run
 
@@ -22,24 +21,6 @@ _EPOCHS_READING = (
     "Validation images after each epoch, counting the epochs of a warm start. Where the learning rate falls until the "
     "end of a run, its twentieth epoch is not the end of a run of twenty: compare runs of different lengths, too."
 )
-
-
-class _Measure(NamedTuple):
-    """A score that is drawn over epochs, in units that may depend on the data set and the size of its images."""
-
-    tag: str
-    title: str
-    decimals: int
-    units: Mapping[tuple[str, int], float] = {}
-
-    def values(self, run: Run) -> dict[int, float]:
-        """Return the scores of a run by step."""
-        unit = self.units.get(_data(run), 1.0)
-        return {r["step"]: r[self.tag] / unit for r in run.records if r.get(self.tag) is not None}
-
-
-# A run, the epochs that its weights had seen before its first step, and the steps of an epoch.
-_Timed = tuple[Run, float, float]
 
 
 def training_section(results: Results, colors: Colors) -> Section | None:
@@ -64,7 +45,7 @@ def training_section(results: Results, colors: Colors) -> Section | None:
 
 
 def steps_per_epoch(run: Run) -> float | None:
-    """Tell how many steps an epoch has by when the run was first evaluated; None where that does not say it."""
+    """Return the steps of an epoch, which follow from the first evaluation; None where they do not."""
     if not run.validations or run.validations[0]["step"] == run.config.max_steps:
         return None
     return run.validations[0]["step"] / min(run.config.eval_every, run.config.epochs)
@@ -72,73 +53,50 @@ def steps_per_epoch(run: Run) -> float | None:
 
 def _over_epochs(results: Results, colors: Colors) -> list[Block]:
     """Draw and tabulate the scores over epochs; empty where no run says how long an epoch is."""
-    runs = [
-        (run, run.images_before / (length * run.config.batch_size), length)
-        for run in results.runs
-        if (length := steps_per_epoch(run))
-    ]
-    measures = [
-        measure
-        for measure in _measures(results.of("ablation"), [run for run, *_ in runs])
-        if any(measure.values(run) for run, *_ in runs)
-    ]
-    if not measures:
-        return []
-    figures = []
-    for measure in measures:
-        lines = [
-            line
-            for run, before, length in runs
-            for line in _curves(run, measure.tag, colors, before, length, measure.units.get(_data(run), 1.0))
-        ]
-        reached = max((float(line.x.max()) for line in lines), default=0.0)
-        mark = (float(_EPOCHS), f"{_EPOCHS} epochs") if reached >= _EPOCHS else None
-        drawing = plots.curves(lines, "epochs", f"{measure.title} over epochs", mark)
-        figures.append(Figure(measure.title, [drawing]))
-    reading = PageOnly([Heading("Over epochs"), Note(_EPOCHS_READING), Figures(figures)])
-    return [reading, epochs_table(runs, measures)]
-
-
-def _measures(ablations: Sequence[Result], runs: Sequence[Run]) -> list[_Measure]:
-    """Choose what is drawn over epochs; e, where an ablation has scored the gray images of every run's data."""
+    runs = [(run, length) for run in results.runs if (length := steps_per_epoch(run))]
     grays = {
         (result.record["data"]["name"], result.record["data"]["image_size"]): gray
-        for result in ablations
+        for result in results.of("ablation")
         if (gray := result.record["floors"].get("gray", {}).get("fd_cifar10_dev"))
     }
-    name, units = ("e (dev)", grays) if all(_data(run) in grays for run in runs) else ("FD dev", {})
-    return [
-        _Measure("validation/fd_cifar10_dev", f"{name}, lower is better", 3, units),
-        _Measure("validation/cf", "CF, nearer to the real images is better", 1),
-        _Measure("validation/psnr", "PSNR, higher is better", 2),
-    ]
+    distance = "e (dev)" if all(_data(run) in grays for run, _ in runs) else "FD dev"  # e where gray is known
+    rows: list[Record] = [{"run": run.path.resolve().name, "epochs": 0.0} for run, _ in runs]
+    columns = [Column("run", "run"), Column("epochs", "epochs", 0)]
+    figures = []
+    for tag, name, better, decimals in (
+        ("validation/fd_cifar10_dev", distance, "lower is better", 3),
+        ("validation/cf", "CF", "nearer to the real images is better", 1),
+        ("validation/psnr", "PSNR", "higher is better", 2),
+    ):
+        drawn: list[plots.Curve] = []
+        at, last = f"{name} at {_EPOCHS}", f"{name} last"
+        for row, (run, length) in zip(rows, runs, strict=True):
+            before = run.images_before / (length * run.config.batch_size)
+            found = [*_curves(run, tag, colors, before, length, grays[_data(run)] if name == "e (dev)" else 1.0)]
+            if found:
+                x, y = found[0].x.tolist(), found[0].y.tolist()
+                there = next((value for epoch, value in zip(x, y, strict=True) if abs(epoch - _EPOCHS) < 0.01), None)
+                row |= {"epochs": max(row["epochs"], *x), at: there, last: y[-1]}
+            drawn += found
+        if drawn:
+            mark = (float(_EPOCHS), f"{_EPOCHS} epochs") if max(line.x.max() for line in drawn) >= _EPOCHS else None
+            title = f"{name}, {better}"
+            figures.append(Figure(title, [plots.curves(drawn, "epochs", f"{title} over epochs", mark)]))
+            columns += [Column(at, at, decimals), Column(last, last, decimals)]
+    if not figures:
+        return []
+    page = PageOnly([Heading("Over epochs"), Note(_EPOCHS_READING), Figures(figures)])
+    return [page, table_of(f"After {_EPOCHS} epochs and at the end", columns, rows)]
 
 
 def _data(run: Run) -> tuple[str, int]:
     return Path(run.config.data).name, run.config.image_size
 
 
-def epochs_table(runs: Sequence[_Timed], measures: Sequence[_Measure]) -> Table:
-    """Lay out the scores of every run at the notebooks' number of epochs, where evaluated there, and its last."""
-    names = [measure.title.partition(",")[0] for measure in measures]
-    titles = ["run", "epochs", *(f"{name} {when}" for name in names for when in (f"at {_EPOCHS}", "last"))]
-    lines = []
-    for run, before, length in runs:
-        cells, epochs = [], 0.0
-        for measure in measures:
-            found = {before + step / length: value for step, value in measure.values(run).items()}
-            there = next((value for epoch, value in found.items() if abs(epoch - _EPOCHS) < 0.01), None)
-            epochs = max([epochs, *found])
-            last = next(reversed(found.values()), None)
-            cells += [format_number(value, measure.decimals) for value in (there, last)]
-        lines.append(line_of(run.path.resolve().name, format_number(epochs, 0), *cells))
-    return Table(f"After {_EPOCHS} epochs and in the end", headings(titles), lines)
-
-
 def _curves(
     run: Run, tag: str, colors: Colors, start: float, steps_per_unit: float, unit: float = 1.0
 ) -> Iterator[plots.Curve]:
-    """Draw a tag of a run, in units, over its steps in units of x after a start; dashed what the real images have."""
+    """Yield the curve of a tag over start + steps / steps_per_unit and, dashed, that of the real images."""
     for name in (tag, f"{tag}_truth"):
         points = [(record["step"], record[name]) for record in run.records if record.get(name) is not None]
         if points:

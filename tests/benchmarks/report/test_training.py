@@ -42,7 +42,7 @@ def test_epochs_are_those_of_the_runs_and_twenty_is_marked(tmp_path: Path) -> No
         0
     ]
     assert "20 epochs" in drawing
-    shown = table_after(markdown, "### After 20 epochs and in the end")
+    shown = table_after(markdown, "### After 20 epochs and at the end")
     assert [line["epochs"] for line in shown.values()] == ["40", "20", "4"]
     assert [line["CF at 20"] for line in shown.values()] == ["30.0", "26.0", "–"]  # the warm start's four are counted
     assert [line["CF last"] for line in shown.values()] == ["50.0", "26.0", "14.0"]
@@ -53,7 +53,7 @@ def test_distances_are_shares_of_gray_where_an_ablation_knows_it(tmp_path: Path)
     write_epochs(tmp_path / "results" / "runs" / "ae-0", 4)
     (tmp_path / "results" / "ablation.json").write_text(json.dumps(ablation_record()))
     page, markdown = make(tmp_path / "results", tmp_path / "out")
-    assert table_after(markdown, "### After 20 epochs and in the end")["ae-0"]["e (dev) last"] == "0.250"
+    assert table_after(markdown, "### After 20 epochs and at the end")["ae-0"]["e (dev) last"] == "0.250"
     drawing = page.partition('aria-label="e (dev), lower is better over epochs"')[2].partition("</svg>")[0]
     assert drawing
     assert "20 epochs" not in drawing  # nobody went that far
