@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -55,20 +55,20 @@ class _Request:
     """The results by the name of their file, `*` for any text in it, and which table, columns and rows of them."""
 
     results: str
-    title: str = ""
-    columns: tuple[str, ...] = ()
-    rows: tuple[str, ...] = ()
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[str]
 
 
 def _parse(text: str) -> _Request:
     results, *lines = filter(None, map(str.strip, text.splitlines()))
     values = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if unknown := values.keys() - {field.name for field in fields(_Request)}:
+    if unknown := values.keys() - {"title", "columns", "rows"}:
         raise InputError(
             f"the table of {results} has the unknown key {min(unknown)!r}: it may have title, columns, rows."
         )
-    lists = {name: tuple(map(str.strip, values[name].split(";"))) for name in ("columns", "rows") if name in values}
-    return _Request(results, values.get("title", ""), **lists)
+    columns, rows = ([*filter(None, map(str.strip, values.get(name, "").split(";")))] for name in ("columns", "rows"))
+    return _Request(results, values.get("title", ""), columns, rows)
 
 
 def _table(request: _Request, results: Path) -> Table:
@@ -91,9 +91,12 @@ def _select(request: _Request, tables: Iterable[Table], notes: list[str]) -> Tab
     tables = [table for table in tables if request.title in ("", table.title)]
     if not tables or (len(tables) > 1 and not request.columns):
         raise InputError(f"{request.results} has {len(tables)} tables titled {request.title!r}: name one, or columns.")
-    columns = [_find(column, tables, request) for column in request.columns]
-    first = columns[0][0] if columns else tables[0]
-    columns = columns or [(first, index) for index in range(1, len(first.headings))]
+    places = [(table, index) for table in tables for index in range(1, len(table.headings))]
+    named = {table.headings[index].text: (table, index) for table, index in reversed(places)}  # the first of a name
+    if unknown := set(request.columns) - named.keys():
+        raise InputError(f"{request.results} has no column {min(unknown)!r} in this table.")
+    columns = [named[column] for column in request.columns] or places
+    first = columns[0][0]
 
     def taken(cell: Cell, table: Table) -> Cell:
         cell = replace(cell, bold=cell.bold and not request.rows)  # the best of all rows, which may be left out
@@ -111,14 +114,6 @@ def _select(request: _Request, tables: Iterable[Table], notes: list[str]) -> Tab
             lines.append(replace(line, name=taken(line.name, first), cells=[taken(*pair) for pair in found]))
     heads = [taken(table.headings[index], table) for table, index in columns]
     return replace(first, headings=[first.headings[0], *heads], lines=lines)
-
-
-def _find(column: str, tables: Sequence[Table], request: _Request) -> tuple[Table, int]:
-    for table in tables:
-        for index, heading in enumerate(table.headings):
-            if index and heading.text == column:
-                return table, index
-    raise InputError(f"{request.results} has no column {column!r} in this table.")
 
 
 def _same(line: Line, first: Table, table: Table) -> Line:
