@@ -117,8 +117,8 @@ def write_quality(folder: Path, record: Record) -> Path:
 
 
 def write_run(folder: Path, final_cf: float) -> None:
-    """Write the configuration and the curves of a run."""
-    write_json(folder / "config.json", dataclasses.asdict(TrainConfig(batch_size=256)))
+    """Write the configuration and the curves of a run, first evaluated where it stopped: its epochs may be longer."""
+    write_json(folder / "config.json", dataclasses.asdict(TrainConfig(max_steps=500)))
     lines = []
     for step in range(10, 4000, 10):
         record: Record = {"step": step, "loss/reconstruction": 0.05 + 0.1 / step**0.5, "lr/generator": 1e-3}
