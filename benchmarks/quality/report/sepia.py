@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+
 from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK
 from benchmarks.core.record import Record
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly
-from benchmarks.core.tables import Cell, Table, format_mean, line_of
+from benchmarks.core.tables import Column, format_mean, table_of
 from benchmarks.quality.report import color_plots
 from benchmarks.quality.report.tables import mean_of, ordered_rows
 
@@ -22,13 +24,31 @@ _READING = (
 )
 
 
-def verdict(row: Record, truth: Record) -> str:
+def sepia_blocks(record: Record) -> list[Block]:
+    """Lay out how strong and how sepia the colors of the models are, below the truth's; empty if unknown."""
+    truth, rows = _rows(record)
+    if truth is None:
+        return []
+    rule = f"Pale: C* below {100 * _PALE:g} % of the truth's. More sepia: of the colored pixels {_SEPIA:g} points more."
+    columns = [Column("", "name"), Column("beside the truth", "verdict", tip=rule, words=True)]
+    for name in _COLUMNS:
+        column = record["columns"][name]
+        mean = functools.partial(format_mean, decimals=column["decimals"])
+        columns.append(Column(column["label"], name, mean, tip=column["about"]))
+    lines = [
+        {"name": row["name"], "verdict": "" if row is truth else _verdict(row, truth), **row["values"]} for row in rows
+    ]
+    table = table_of("Strength and hue of the colors", columns, lines, ranked=lambda line: bool(line["verdict"]))
+    return [Heading("Sepia, or merely pale?"), table]
+
+
+def _verdict(row: Record, truth: Record) -> str:
     """Say in a word or two how strong and how sepia a row's colors are beside the truth's."""
-    own, real = ({name: mean_of(one, name) for name in ("chroma", "sepia_of_colored")} for one in (row, truth))
-    if own["sepia_of_colored"] is None or own["chroma"] is None or not real["chroma"]:
+    chroma, sepia = mean_of(row, "chroma"), mean_of(row, "sepia_of_colored")
+    true_chroma, true_sepia = mean_of(truth, "chroma"), mean_of(truth, "sepia_of_colored")
+    if sepia is None or chroma is None or not true_chroma:
         return "no color"
-    strength = own["chroma"] / real["chroma"]
-    more = own["sepia_of_colored"] - (real["sepia_of_colored"] or 0.0)
+    strength, more = chroma / true_chroma, sepia - (true_sepia or 0.0)
     words = [
         "pale" if strength < _PALE else "too strong" if strength > 1 / _PALE else "",
         "more sepia" if more > _SEPIA else "less sepia" if more < -_SEPIA else "",
@@ -36,33 +56,14 @@ def verdict(row: Record, truth: Record) -> str:
     return " and ".join(filter(None, words)) or "like the truth"
 
 
-def sepia_blocks(record: Record) -> list[Block]:
-    """Lay out how strong and how sepia the colors of the models are, below the truth's; empty if unknown."""
-    truth, rows = _rows(record)
-    if truth is None:
-        return []
-    columns = {name: record["columns"][name] for name in _COLUMNS}
-    lines = []
-    for row in rows:
-        values = [format_mean(row["values"].get(name), column["decimals"]) for name, column in columns.items()]
-        said = "" if row is truth else verdict(row, truth)
-        lines.append(line_of(row["name"], said, *values, ranked=row is not truth))
-    rule = f"Pale: C* below {100 * _PALE:g} % of the truth's. More sepia: of the colored pixels {_SEPIA:g} points more."
-    beside = "beside the truth"
-    titles = [Cell(""), Cell(beside, tip=rule), *(Cell(c["label"], tip=c["about"]) for c in columns.values())]
-    table = Table("Strength and hue of the colors", titles, lines, words=frozenset({beside}))
-    return [Heading("Sepia, or merely pale?"), table]
-
-
 def hue_figures(record: Record, colors: Colors, source: str) -> list[Block]:
     """Draw boxes of the images' colorfulness and the hues of truth and models."""
     truth, rows = _rows(record)
     if truth is None:
         return []
-    boxes = [
-        color_plots.Box(row["name"], [*row["cf_quantiles"].values()], INK if row is truth else colors(row["name"]))
-        for row in rows
-    ]
+    boxes = {
+        row["name"]: ([*row["cf_quantiles"].values()], INK if row is truth else colors(row["name"])) for row in rows
+    }
     size = record["data"]["images"] * record["data"]["image_size"] ** 2
     shares = {row["name"]: [count / size for count in row["hues"]] for row in rows}
     real = shares[truth["name"]]
