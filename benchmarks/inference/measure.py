@@ -7,10 +7,10 @@ import dataclasses
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,14 +26,16 @@ from colornet.runs.pretrained import find_model
 from colornet.runs.run import load_run
 from colornet.training.accelerator import keep_freed_memory
 
+Speeds = NDArray[np.float64]
+
 METHOD = {
     "loop": "for each image: ColorSpace.encode, the network in fp32 on a batch of one, ColorSpace.decode, 8 bits; "
-    "torch.no_grad, layout and precision as PyTorch has them unless asked; uint8 images on the device in, and out",
+    "torch.no_grad, PyTorch's default layout; uint8 images on the device in, and out",
     "eager": "the same on batches",
-    "Colorizer": "Colorizer.colorize of a batch of uint8 images; it also makes colors paler that sRGB cannot show",
-    "timing": "seconds of a pass over all images, a pass of each variant in turn; images_per_second has the median and "
-    "the percentiles 10 and 90 over the passes, and ratio_to_loop is the median of the ratios within a turn",
-    "memory": "keep_freed_memory for all variants on a CPU, the loop among them",
+    "Colorizer": "Colorizer.colorize of a batch of uint8 images; it also maps colors outside sRGB into its gamut",
+    "timing": "a pass over all images by each variant, interleaved; images_per_second: median, p10 and p90 over the "
+    "passes, ratio_to_loop: the median ratio within a turn",
+    "memory": "keep_freed_memory for all variants on a CPU, the loop included",
     "difference": "absolute differences of 8-bit sRGB values between Colorizer in bf16 and in fp32 on these images",
 }
 
@@ -65,7 +67,7 @@ def build_variants(options: InferenceOptions, device: torch.device) -> list[Vari
 
 
 def eager(network: torch.nn.Module, space: ColorSpace) -> Callable[[Tensor], Tensor]:
-    """Color as one would without a thought of speed."""
+    """Return the plain, unoptimized coloring."""
 
     @torch.no_grad()
     def colorize(images: Tensor) -> Tensor:
@@ -85,10 +87,7 @@ def measure(options: InferenceOptions) -> Record:
         keep_freed_memory()
     variants = build_variants(options, device)
     speeds = time_interleaved(variants, images, options.passes, device)  # (passes, variants)
-    fp32, bf16 = (
-        next(v for v in variants if (v.name, v.precision) == ("Colorizer", precision)).run(images).int()
-        for precision in ("no", "bf16")
-    )
+    fp32, bf16 = (variant.run(images).int() for variant in variants[2:4])  # Colorizer
     difference = (fp32 - bf16).abs()
     weights = find_model(options.model) / "model.safetensors"
     return {
@@ -105,9 +104,7 @@ def measure(options: InferenceOptions) -> Record:
     }
 
 
-def time_interleaved(
-    variants: list[Variant], images: Tensor, passes: int, device: torch.device
-) -> np.ndarray[Any, Any]:
+def time_interleaved(variants: list[Variant], images: Tensor, passes: int, device: torch.device) -> Speeds:
     """Color the images by each variant in turn, `passes` times after an untimed one: images/s (passes, variants)."""
     speeds = np.empty((passes + 1, len(variants)))
     for turn in tqdm(range(passes + 1), unit="turn", disable=None):
@@ -119,7 +116,7 @@ def time_interleaved(
     return speeds[1:]
 
 
-def describe(variant: Variant, speeds: np.ndarray[Any, Any], loop: np.ndarray[Any, Any]) -> dict[str, Any]:
+def describe(variant: Variant, speeds: Speeds, loop: Speeds) -> Record:
     """Describe a variant and its images/s (passes,), beside those of the loop."""
     p10, median, p90 = (float(value) for value in np.quantile(speeds, (0.1, 0.5, 0.9)))
     return {
