@@ -53,10 +53,10 @@ _COLUMNS = (
     _score("PSNR", "psnr", 2),
     _score("ΔE00", "ciede2000", 2),
     Column("images, k", "images", 1, 1e3, "Training images seen, thousands, those of a warm start included."),
-    Column("G, M", "generator", 2, 1e6, "Parameters of the generator, millions."),
-    Column("D, M", "discriminator", 2, 1e6, "Parameters of the discriminator, millions."),
+    Column("G params, M", "generator", 2, 1e6, "Parameters of the generator, millions."),
+    Column("D params, M", "discriminator", 2, 1e6, "Parameters of the discriminator, millions."),
     Column("MFLOP/image", "flops", 0, 1e6),
-    Column("s", "seconds", 0, tip="Seconds of training steps."),
+    Column("train s", "seconds", 0, tip="Seconds of training steps."),
 )
 
 

@@ -39,8 +39,8 @@ _PERCENT = functools.partial(format_percent, decimals=1)
 _CEILING_COLUMNS = (
     Column("images", "images"),
     Column("|ΔCF|", "delta_cf_image", 2),
-    Column("|ΔCF| of one number for all", "delta_cf_image_median", 2),
-    Column("classes", "accuracy", _PERCENT),
+    Column("|ΔCF| of a constant", "delta_cf_image_median", 2),
+    Column("class accuracy", "accuracy", _PERCENT),
 )
 
 

@@ -65,7 +65,7 @@ def _enlarging_table(sizes: Record) -> Table:
     for row in sizes["full"]:
         values = [(rows.get(row, {}).get(key), n) for key, n in _ENLARGING.values() for rows in sizes.values()]
         lines.append(line_of(row, *(format_number(*value) for value in values), ranked=row != "gray"))
-    return Table("Enlarging colors", [Cell(""), *titles], lines)
+    return Table("Upsampling of colors", [Cell(""), *titles], lines)
 
 
 def _scans_table(models: Record, abouts: Record) -> Table:

@@ -113,7 +113,7 @@ def _note_phases(path: Path) -> Callable[[], None]:
 
     def prepare() -> None:
         if os.environ.get("RANK", "0") == "0":
-            for method, phase in (("train_step", "step"), ("evaluate", "evaluation"), ("write", "checkpoint")):
+            for method, phase in (("train_step", "step"), ("evaluate", "evaluation"), ("save", "checkpoint")):
                 setattr(Trainer, method, noting(getattr(Trainer, method), phase))
 
     return prepare
@@ -151,7 +151,8 @@ def _kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) 
             codes = {*finish(children)}
             assert codes <= {0, -signal.SIGKILL}, codes
             if codes != {0}:
-                phases[phase.read_text() or "between"] += 1  # empty: killed while it wrote this
+                # Missing: killed when nothing was left to train; empty: killed while it wrote this.
+                phases[(phase.exists() and phase.read_text()) or "between"] += 1
         runs, equal = runs + 1, equal + same(final_state(run_dir), expected)
         left = [path.name for path in run_dir.rglob(".*")]
         assert not left, f"{run_dir} holds {left}"

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Section, Verdicts, listed, measured_on
 from benchmarks.core.tables import DASH, Column, table_of
+from benchmarks.reliability.machines_options import Event
 
 _ORIGIN = ("preset", "runs", "commit", "date", "device")
 REQUIRED: Mapping[str, Any] = {
@@ -31,9 +32,9 @@ _NO_KILLS = dict.fromkeys(("step", "evaluation", "checkpoint", "between"), 0)
 _KILLS = (
     Column("processes", "processes"),
     Column("kills", "kills", 0),
-    Column("during a step", "step", 0),
-    Column("an evaluation", "evaluation", 0),
-    Column("a checkpoint", "checkpoint", 0),
+    Column("in a step", "step", 0),
+    Column("in an evaluation", "evaluation", 0),
+    Column("in a checkpoint", "checkpoint", 0),
     Column("in between", "between", 0),
     Column("trainings", "runs", 0),
     Column("identical", "bit_identical", 0),
@@ -90,5 +91,6 @@ def tables(record: Record) -> list[Block]:
     errors = dict.fromkeys(
         line for run in runs for start in run["starts"] for lines in start["errors"] for line in lines
     )
-    table = table_of("", _MACHINES, [record | run for run in runs])
+    rows = sorted(runs, key=lambda run: (run["launcher"], get_args(Event).index(run["event"])))
+    table = table_of("", _MACHINES, [record | run for run in rows])
     return [table, Verdicts([*errors])] if errors else [table]

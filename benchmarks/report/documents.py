@@ -57,7 +57,7 @@ def _table(request: str, results: Path) -> Table:
     title, columns, rows = (values.get(key, "") for key in ("title", "columns", "rows"))
     notes: list[str] = []
     parts = []
-    for path in sorted(results.glob(f"{name}.json")):
+    for path in sorted(results.glob(f"{name}.json"), key=lambda path: path.stem):
         tables = [table for table in _tables(read_json(path)) if title in ("", table.title)]
         if not tables or (len(tables) > 1 and not columns):
             raise InputError(f"{name} has {len(tables)} tables titled {title!r}: name one, or columns.")

@@ -34,7 +34,7 @@ def diversity_blocks(record: Record) -> list[Block]:
         return []
     rows = [{"name": row["name"], **row["diversity"]["values"]} for row in measured]
     blocks: list[Block] = [
-        Heading("Several colorings of an image"),
+        Heading("Several colorizations of an image"),
         Note(_READING.format(**measured[0]["diversity"])),
     ]
     ignoring = [row["name"] for row in rows if row["pairwise"]["mean"] < _SEEN]
@@ -42,4 +42,4 @@ def diversity_blocks(record: Record) -> list[Block]:
         text = f"{listed(ignoring)}: two colorings differ by less than a ΔE00 of {_SEEN:g}, about the least that is "
         text += f"seen. The model{'s ignore their' if len(ignoring) > 1 else ' ignores its'} noise, or nearly."
         blocks.append(Verdicts([text]))
-    return [*blocks, table_of("Several colorings of an image, unranked", _COLUMNS, rows)]
+    return [*blocks, table_of("Several colorizations of an image, unranked", _COLUMNS, rows)]

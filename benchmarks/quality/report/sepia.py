@@ -30,7 +30,7 @@ def sepia_blocks(record: Record) -> list[Block]:
     if truth is None:
         return []
     rule = f"Pale: C* below {100 * _PALE:g} % of the truth's. More sepia: of the colored pixels {_SEPIA:g} points more."
-    columns = [Column("", "name"), Column("beside the truth", "verdict", tip=rule, words=True)]
+    columns = [Column("", "name"), Column("compared with the truth", "verdict", tip=rule, words=True)]
     for name in _COLUMNS:
         column = record["columns"][name]
         mean = functools.partial(format_mean, decimals=column["decimals"])

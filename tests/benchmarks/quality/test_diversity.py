@@ -1,4 +1,4 @@
-"""Several colorings of an image: their differences, the best of them, and a model that ignores its noise."""
+"""Several colorizations of an image: their differences, the best of them, and a model that ignores its noise."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_model_with_noise_has_a_table_that_shows_whether_it_ignores_it(folder:
     assert noisy["values"]["best_ciede2000"]["mean"] < noisy["values"]["ciede2000"]["mean"]
     markdown = (tmp_path / "out" / "quality.md").read_text()
     assert "3 colorings of each of 10 images" in markdown
-    assert [*table_after(markdown, "Several colorings of an image, unranked")] == ["noisy", "silent"]
+    assert [*table_after(markdown, "Several colorizations of an image, unranked")] == ["noisy", "silent"]
     assert "silent: two colorings differ by less than" in markdown
 
 
