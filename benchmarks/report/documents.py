@@ -54,26 +54,23 @@ def _table(request: str, results: Path) -> Table:
     values = {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
     if unknown := values.keys() - {"title", "columns", "rows"}:
         raise InputError(f"the table of {name} has the unknown key {min(unknown)!r}: it may have title, columns, rows.")
-    title, columns, rows = (values.get(key, "") for key in ("title", "columns", "rows"))
+    title = values.get("title", "")
+    columns, rows = ([*filter(None, map(str.strip, values.get(k, "").split(";")))] for k in ("columns", "rows"))
     notes: list[str] = []
     parts = []
     for path in sorted(results.glob(f"{name}.json"), key=lambda path: path.stem):
         tables = [table for table in _tables(read_json(path)) if title in ("", table.title)]
         if not tables or (len(tables) > 1 and not columns):
             raise InputError(f"{name} has {len(tables)} tables titled {title!r}: name one, or columns.")
-        parts.append(_select(name, tables, _listed(columns), _listed(rows), notes))
+        parts.append(_select(name, tables, columns, rows, notes))
     if not parts:
         raise InputError(f"there is no result {name} in {results}.")
     if len({tuple(heading.text for heading in part.headings) for part in parts}) > 1:
         raise InputError(f"the results {name} have tables of different columns: name the columns.")
     joined = replace(parts[0], lines=[line for part in parts for line in part.lines], notes=notes)
-    if missing := set(_listed(rows)) - {line.name.text for line in joined.lines}:
+    if missing := set(rows) - {line.name.text for line in joined.lines}:
         raise InputError(f"{name} has no row {min(missing)!r} in this table.")
     return joined
-
-
-def _listed(text: str) -> list[str]:
-    return [*filter(None, map(str.strip, text.split(";")))]
 
 
 def _select(name: str, tables: Sequence[Table], columns: list[str], rows: list[str], notes: list[str]) -> Table:

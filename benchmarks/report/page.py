@@ -33,7 +33,7 @@ def write(options: ReportOptions) -> None:
 
 def page_title(results: Results) -> str:
     """Name the models and the data sets that are compared."""
-    quality = [result.record for result in results.of("quality")]
+    quality = [result.record for result in results.of["quality"]]
     models = dict.fromkeys(row["name"] for record in quality for row in record["rows"] if row["kind"] == "model")
     data = dict.fromkeys(record["data"]["name"] for record in quality)
     return f"Coloring {listed([*data])}: {listed([*models])}" if models else "Results of colornet"
@@ -42,12 +42,12 @@ def page_title(results: Results) -> str:
 def make_sections(results: Results) -> list[Section]:
     """Make the sections in the order of the page; what has no data is left out."""
     colors = Colors(
-        (row for result in results.of("quality") for row in result.record["rows"] if row["kind"] == "model"),
-        [*map(group_of, results.runs), *(r.record["ours"]["preset"] for r in results.of("speedrun"))],
+        (row for result in results.of["quality"] for row in result.record["rows"] if row["kind"] == "model"),
+        [*map(group_of, results.runs), *(r.record["ours"]["preset"] for r in results.of["speedrun"])],
     )
     found: list[Section | None] = []
-    for kind, module in SECTIONS.items():
-        found += [import_module(module).section(result, colors) for result in results.of(kind)]
+    for kind, records in results.of.items():
+        found += [import_module(SECTIONS[kind]).section(result, colors) for result in records]
     found += [training_section(results, colors), speed_quality_section(results, colors), _provenance(results)]
     return numbered([section for section in found if section is not None])
 
@@ -56,7 +56,7 @@ def _provenance(results: Results) -> Section:
     """List the origin of every file that the page shows, and the length of the runs whose curves it draws."""
     keys = ("command", "commit", "date", "device", "machine", "versions", "data")
     blocks: list[Block] = []
-    for result in itertools.chain.from_iterable(map(results.of, SECTIONS)):
+    for result in itertools.chain.from_iterable(results.of.values()):
         values = {key: value for key in keys if (value := result.record.get(key))}
         texts = {
             key: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)

@@ -1,4 +1,4 @@
-"""What the report is made of: the results of the suite and the curves of runs, found and read, without torch."""
+"""Find and read what the report shows, without torch: the results of the suite and the curves of runs."""
 
 from __future__ import annotations
 
@@ -34,14 +34,10 @@ SECTIONS = {
 
 @dataclass(frozen=True)
 class Results:
-    """Everything that the report shows: results by kind, and runs."""
+    """Everything that the report shows: results by kind, a list for each of `SECTIONS`, and runs."""
 
-    by_kind: dict[str, list[Result]]
+    of: dict[str, list[Result]]
     runs: list[Run]
-
-    def of(self, kind: str) -> list[Result]:
-        """Return the results of a kind."""
-        return self.by_kind.get(kind, [])
 
 
 def group_of(run: Run) -> str:

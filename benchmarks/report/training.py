@@ -56,7 +56,7 @@ def _over_epochs(results: Results, colors: Colors) -> list[Block]:
     runs = [(run, length) for run in results.runs if (length := steps_per_epoch(run))]
     grays = {
         (result.record["data"]["name"], result.record["data"]["image_size"]): gray
-        for result in results.of("ablation")
+        for result in results.of["ablation"]
         if (gray := result.record["floors"].get("gray", {}).get("fd_cifar10_dev"))
     }
     distance = "e (dev)" if all(_data(run) in grays for run, _ in runs) else "FD dev"  # e where gray is known
