@@ -18,10 +18,10 @@ _READING = "Each model at the fastest training row of its preset: further down a
 def speed_quality_section(results: Results, colors: Colors) -> Section | None:
     """Draw each quality result against the speeds measured on each device, where both are known."""
     devices: dict[str, list[Result]] = {}
-    for result in results.of("throughput"):
+    for result in results["throughput"]:
         devices.setdefault(result.record["device"], []).append(result)
     figures = []
-    for result, (device, measured) in itertools.product(results.of("quality"), devices.items()):
+    for result, (device, measured) in itertools.product(results["quality"], devices.items()):
         points = list(_points(result.record, training_speeds(measured), colors))
         if points:
             label = result.record["columns"][_QUALITY]["label"]

@@ -13,7 +13,7 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.record import Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, PageOnly, Section
 from benchmarks.core.tables import Table, format_number, headings, line_of
-from benchmarks.report.read import Results, group_of
+from benchmarks.report.read import group_of
 from colornet.runs.run import Run
 
 _READING = "One line is one run; runs that differ in their seed share a color. Dashed: the real images."
@@ -42,9 +42,8 @@ class _Measure(NamedTuple):
 _Timed = tuple[Run, float, float]
 
 
-def training_section(results: Results, colors: Colors) -> Section | None:
+def training_section(runs: Sequence[Run], ablations: Sequence[Result], colors: Colors) -> Section | None:
     """Draw the validation scores of all runs over epochs, then all their curves over the images that they have seen."""
-    runs = results.runs
     known = dict.fromkeys(tag for run in runs for record in run.records for tag in record if record[tag] is not None)
     tags = [tag for tag in known if tag.startswith(("validation/", "loss/")) and not tag.endswith("_truth")]
     if not tags:
@@ -56,7 +55,7 @@ def training_section(results: Results, colors: Colors) -> Section | None:
         lines = [line for run in runs for line in _curves(run, tag, colors, 0.0, unit / run.config.batch_size)]
         figures.append(Figure(tag, [plots.curves(lines, x_label, f"Curves of {tag}")]))
     legend = Legend({group: colors(group) for group in map(group_of, runs)})
-    epochs = _over_epochs(results, colors)
+    epochs = _over_epochs(runs, ablations, colors)
     heading: list[Block] = [Heading("All curves")] if epochs else []
     return Section(
         "Training", blocks=[PageOnly([Note(_READING), legend]), *epochs, PageOnly([*heading, Figures(figures)])]
@@ -70,25 +69,22 @@ def steps_per_epoch(run: Run) -> float | None:
     return run.validations[0]["step"] / min(run.config.eval_every, run.config.epochs)
 
 
-def _over_epochs(results: Results, colors: Colors) -> list[Block]:
+def _over_epochs(runs: Sequence[Run], ablations: Sequence[Result], colors: Colors) -> list[Block]:
     """Draw and tabulate the scores over epochs; empty where no run says how long an epoch is."""
-    runs = [
+    timed = [
         (run, run.images_before / (length * run.config.batch_size), length)
-        for run in results.runs
+        for run in runs
         if (length := steps_per_epoch(run))
     ]
-    measures = [
-        measure
-        for measure in _measures(results.of("ablation"), [run for run, *_ in runs])
-        if any(measure.values(run) for run, *_ in runs)
-    ]
+    known = [run for run, *_ in timed]
+    measures = [measure for measure in _measures(ablations, known) if any(map(measure.values, known))]
     if not measures:
         return []
     figures = []
     for measure in measures:
         lines = [
             line
-            for run, before, length in runs
+            for run, before, length in timed
             for line in _curves(run, measure.tag, colors, before, length, measure.units.get(_data(run), 1.0))
         ]
         reached = max((float(line.x.max()) for line in lines), default=0.0)
@@ -96,7 +92,7 @@ def _over_epochs(results: Results, colors: Colors) -> list[Block]:
         drawing = plots.curves(lines, "epochs", f"{measure.title} over epochs", mark)
         figures.append(Figure(measure.title, [drawing]))
     reading = PageOnly([Heading("Over epochs"), Note(_EPOCHS_READING), Figures(figures)])
-    return [reading, epochs_table(runs, measures)]
+    return [reading, epochs_table(timed, measures)]
 
 
 def _measures(ablations: Sequence[Result], runs: Sequence[Run]) -> list[_Measure]:
