@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -31,13 +30,7 @@ SECTIONS = {
     "machines": "benchmarks.reliability.report",
 }
 
-
-@dataclass(frozen=True)
-class Results:
-    """Everything that the report shows: results by kind, a list for each of `SECTIONS`, and runs."""
-
-    of: dict[str, list[Result]]
-    runs: list[Run]
+Results = dict[str, list[Result]]  # by kind, a list for each of SECTIONS
 
 
 def group_of(run: Run) -> str:
@@ -45,8 +38,8 @@ def group_of(run: Run) -> str:
     return without_seed(run.path.resolve().name)
 
 
-def read_results(inputs: Sequence[Path]) -> Results:
-    """Read all results below the given folders, each once; JSON files of other kinds are skipped."""
+def read_results(inputs: Sequence[Path]) -> tuple[Results, list[Run]]:
+    """Read all results and runs below the given folders, each once; JSON files of other kinds are skipped."""
     results: dict[str, dict[Path, Result]] = {kind: {} for kind in SECTIONS}
     runs: dict[Path, Run] = {}
     for given in inputs:
@@ -65,7 +58,7 @@ def read_results(inputs: Sequence[Path]) -> Results:
         if not found:
             kinds = f"{', '.join([*SECTIONS][:-1])} or {[*SECTIONS][-1]}"
             raise InputError(f"{given} holds no results: neither JSON of {kinds} nor a run with curves.")
-    return Results({kind: [*kept.values()] for kind, kept in results.items()}, [*runs.values()])
+    return {kind: [*kept.values()] for kind, kept in results.items()}, [*runs.values()]
 
 
 def _files(given: Path, ending: str) -> Iterator[Path]:

@@ -18,14 +18,14 @@ _READING = "Each model at the fastest training row of its preset: further down a
 def speed_quality_section(results: Results, colors: Colors) -> Section | None:
     """Draw each quality result against the speeds measured on each device, where both are known."""
     devices: dict[str, dict[str, float]] = {}
-    for result in results.of["throughput"]:
+    for result in results["throughput"]:
         speeds = devices.setdefault(result.record["device"], {})
         for row in result.record["rows"]:
             if row["mode"] == "train" and row["images_per_second"] is not None:
                 preset = row["preset"].casefold()
                 speeds[preset] = max(row["images_per_second"], speeds.get(preset, 0.0))
     figures = []
-    for result, (device, speeds) in itertools.product(results.of["quality"], devices.items()):
+    for result, (device, speeds) in itertools.product(results["quality"], devices.items()):
         if points := list(_points(result.record, speeds, colors)):
             label = result.record["columns"][_QUALITY]["label"]
             title = f"{label} on {result.record['data']['name']}, speed on {device}"

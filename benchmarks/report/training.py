@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors
-from benchmarks.core.record import Record
+from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, PageOnly, Section
 from benchmarks.core.tables import Column, table_of
-from benchmarks.report.read import Results, group_of
+from benchmarks.report.read import group_of
 from colornet.runs.run import Run
 
 _READING = "One line is one run; runs that differ in their seed share a color. Dashed: the real images."
@@ -23,9 +23,8 @@ _EPOCHS_READING = (
 )
 
 
-def training_section(results: Results, colors: Colors) -> Section | None:
+def training_section(runs: Sequence[Run], ablations: Sequence[Result], colors: Colors) -> Section | None:
     """Draw the validation scores of all runs over epochs, then all their curves over the images that they have seen."""
-    runs = results.runs
     known = dict.fromkeys(tag for run in runs for record in run.records for tag in record if record[tag] is not None)
     tags = [tag for tag in known if tag.startswith(("validation/", "loss/")) and not tag.endswith("_truth")]
     if not tags:
@@ -37,7 +36,7 @@ def training_section(results: Results, colors: Colors) -> Section | None:
         lines = [line for run in runs for line in _curves(run, tag, colors, 0.0, unit / run.config.batch_size)]
         figures.append(Figure(tag, [plots.curves(lines, x_label, f"Curves of {tag}")]))
     legend = Legend({group: colors(group) for group in map(group_of, runs)})
-    epochs = _over_epochs(results, colors)
+    epochs = _over_epochs(runs, ablations, colors)
     heading: list[Block] = [Heading("All curves")] if epochs else []
     return Section(
         "Training", blocks=[PageOnly([Note(_READING), legend]), *epochs, PageOnly([*heading, Figures(figures)])]
@@ -51,16 +50,16 @@ def steps_per_epoch(run: Run) -> float | None:
     return run.validations[0]["step"] / min(run.config.eval_every, run.config.epochs)
 
 
-def _over_epochs(results: Results, colors: Colors) -> list[Block]:
+def _over_epochs(runs: Sequence[Run], ablations: Sequence[Result], colors: Colors) -> list[Block]:
     """Draw and tabulate the scores over epochs; empty where no run says how long an epoch is."""
-    runs = [(run, length) for run in results.runs if (length := steps_per_epoch(run))]
+    timed = [(run, length) for run in runs if (length := steps_per_epoch(run))]
     grays = {
         (result.record["data"]["name"], result.record["data"]["image_size"]): gray
-        for result in results.of["ablation"]
+        for result in ablations
         if (gray := result.record["floors"].get("gray", {}).get("fd_cifar10_dev"))
     }
-    distance = "e (dev)" if all(_data(run) in grays for run, _ in runs) else "FD dev"  # e where gray is known
-    rows: list[Record] = [{"run": run.path.resolve().name, "epochs": 0.0} for run, _ in runs]
+    distance = "e (dev)" if all(_data(run) in grays for run, _ in timed) else "FD dev"  # e where gray is known
+    rows: list[Record] = [{"run": run.path.resolve().name, "epochs": 0.0} for run, _ in timed]
     columns = [Column("run", "run"), Column("epochs", "epochs", 0)]
     figures = []
     for tag, name, better, decimals in (
@@ -70,7 +69,7 @@ def _over_epochs(results: Results, colors: Colors) -> list[Block]:
     ):
         drawn: list[plots.Curve] = []
         at, last = f"{name} at {_EPOCHS}", f"{name} last"
-        for row, (run, length) in zip(rows, runs, strict=True):
+        for row, (run, length) in zip(rows, timed, strict=True):
             before = run.images_before / (length * run.config.batch_size)
             found = [*_curves(run, tag, colors, before, length, grays[_data(run)] if name == "e (dev)" else 1.0)]
             if found:

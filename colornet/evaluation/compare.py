@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -13,7 +14,6 @@ from einops import rearrange, repeat
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from colornet.color import Gray, to_float, to_gray, to_uint8
 from colornet.data import load_dataset
 from colornet.evaluation.loop import Colorize, colorize_with, gray_floor, score
 from colornet.files import finite_or_none, replacing, write_json
@@ -59,7 +59,8 @@ def compare(
     images = dataset.test if split == "test" else dataset.validation
     candidates: dict[str, Colorize] = {"gray": gray_floor}
     if all_grays:
-        candidates |= {"gray, channel mean": _gray("mean"), "gray, Rec. 601": _gray("rec601")}
+        candidates["gray, channel mean"] = functools.partial(gray_floor, kind="mean")
+        candidates["gray, Rec. 601"] = functools.partial(gray_floor, kind="rec601")
     for name, run in runs.items():
         generator = run.load_generator().to(accelerator.device)
         candidates[name] = colorize_with(generator, color_space(run.config), accelerator)
@@ -124,10 +125,6 @@ def draw(rows: dict[str, Tensor]) -> Image.Image:
     for index, name in enumerate(rows):
         pen.text((margin - 8, (index + 0.5) * height), name, fill="black", font=font, anchor="rm")
     return picture
-
-
-def _gray(kind: Gray) -> Colorize:
-    return lambda images: to_uint8(to_gray(to_float(images), kind))
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

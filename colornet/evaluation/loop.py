@@ -11,7 +11,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 from tqdm import tqdm
 
-from colornet.color import ColorSpace, to_float, to_gray, to_uint8
+from colornet.color import ColorSpace, Gray, to_float, to_gray, to_uint8
 from colornet.metrics.image import image_metrics
 
 Colorize = Callable[[Tensor], Tensor]
@@ -54,9 +54,9 @@ def colorize_with(
     return colorize
 
 
-def gray_floor(images: Tensor) -> Tensor:
+def gray_floor(images: Tensor, kind: Gray = "lightness") -> Tensor:
     """Return the gray version of images: the floor that every colorizer must beat."""
-    return to_uint8(to_gray(to_float(images), "lightness"))
+    return to_uint8(to_gray(to_float(images), kind))
 
 
 def map_images(

@@ -49,9 +49,8 @@ class Adversarial:
         self.optimizers = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
         self.space = color_space(config)
         self.distance = RECONSTRUCTION_LOSSES[config.reconstruction_loss]
-        self.distance_weight = config.reconstruction_weight
         self.adversarial = ADVERSARIAL_LOSSES[config.adversarial_loss]
-        self.r1_weight = config.r1_weight
+        self.config = config
         self.update = update
 
     def training_step(
@@ -98,12 +97,12 @@ class Adversarial:
                 means.add("loss/discriminator", loss)
                 means.add("logits/real", real_logits.mean())
                 means.add("logits/fake", fake_logits.mean())
-                if self.r1_weight:
+                if self.config.r1_weight:
                     # Lazy, and logged so that the mean over many steps is that of the penalty. As a part of this loss,
                     # its gradients are synchronized and accumulated with the others. Halved once more, as the loss is.
                     penalty = R1_INTERVAL * self.gradient_penalty(gray, color) if penalized else loss.new_zeros(())
                     means.add("loss/r1", penalty)
-                    loss = loss + self.r1_weight / 4 * penalty
+                    loss = loss + self.config.r1_weight / 4 * penalty
                 yield loss
 
     def gradient_penalty(self, gray: Tensor, color: Tensor) -> Tensor:
@@ -120,7 +119,7 @@ class Adversarial:
             fake = self.generator(gray, z) if shared is None else shared
             reconstruction = self.distance(fake, color)
             adversarial = self.adversarial.generator(self.discriminator(gray, fake))
-            loss = self.distance_weight * reconstruction + adversarial
+            loss = self.config.reconstruction_weight * reconstruction + adversarial
             means.add("loss/reconstruction", reconstruction)
             means.add("loss/adversarial", adversarial)
             means.add("loss/generator", loss)

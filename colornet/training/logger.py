@@ -120,15 +120,13 @@ class RunLog:
 
 
 def _layout(charts: Charts, tags: set[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:
-    """Choose the charts of which all curves exist, in the form that `custom_scalars` takes.
-
-    It takes regular expressions that match prefixes: `validation/cf` alone would match `validation/cf_truth`, too.
-    """
+    """Choose the charts of which all curves exist, in the form that `custom_scalars` takes: regular expressions."""
     layout: dict[str, dict[str, tuple[str, list[str]]]] = {}
     for group, members in charts.items():
         for title, wanted in members.items():
             if set(wanted) <= tags:
-                layout.setdefault(group, {})[title] = "Multiline", [f"{re.escape(tag)}$" for tag in wanted]
+                curves = [f"{re.escape(tag)}$" for tag in wanted]  # without $, `validation/cf` matches `…/cf_truth`
+                layout.setdefault(group, {})[title] = "Multiline", curves
     return layout
 
 

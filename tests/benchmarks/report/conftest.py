@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.report.records import (
-    make,
-    quality_record,
-    throughput_record,
-    write_quality,
-    write_run,
-)
+from tests.benchmarks.report.records import make, quality_record, throughput_record, write_quality, write_run
 
 
 @pytest.fixture(scope="session")
