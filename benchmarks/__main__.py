@@ -1,6 +1,6 @@
 """`python -m benchmarks COMMAND …`: measure quality and speed, report, and train the evaluator network.
 
-The one place that knows both the options and the measurement of a benchmark, by name.
+Only this module names both the options and the measurement of a benchmark.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@
 #   train            ae and cgan at full width, three seeds each, side by side
 #   validate         whether the evaluators see color, on validation images: before any of them is taken over
 #   notebook-ae      the original notebooks' autoencoder, three seeds, as many images
-#   notebook-cgan    its GAN, likewise
+#   notebook-cgan    their GAN, three seeds, as many images
 #   throughput       training and inference of all presets against the notebook pipeline
 #   roofline-PRESET  the step at large batches against the least time of its layers; ae, cgan, notebook-ae or notebook-cgan
 #   batch-PRESET     its largest batch, with and without activation checkpointing

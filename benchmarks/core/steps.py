@@ -32,7 +32,7 @@ COUNTED_IMAGES = 2  # batch on which FLOPs are counted; BatchNorm needs more tha
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a preset, what it does, and its configuration with nothing left on `auto`."""
+    """What is measured: a preset, training or inference, and its configuration with nothing left on `auto`."""
 
     preset: str
     mode: Mode
@@ -100,10 +100,8 @@ def release() -> None:
 
 def counted(case: Case) -> Case:
     """Return a case as its work is counted: `COUNTED_IMAGES` images, uncompiled, fp32, no checkpointing."""
-    config = dataclasses.replace(
-        case.config, batch_size=COUNTED_IMAGES, mixed_precision="no", compile="off", activation_checkpointing=False
-    )
-    return dataclasses.replace(case, config=config)
+    values: dict[str, Any] = {"mixed_precision": "no", "compile": "off", "activation_checkpointing": False}
+    return dataclasses.replace(case, config=dataclasses.replace(case.config, batch_size=COUNTED_IMAGES, **values))
 
 
 def count_flops(case: Case, dataset: Dataset) -> int:

@@ -28,21 +28,17 @@ from colornet.data.cache import read_dataset
 from colornet.training.trainer import Trainer
 
 METHOD = {
-    "images": "those of --data repeated, each time with other noise in the three lowest bits of each channel, in one "
-    "file like the cache of decoded images; a smaller data set is its beginning",
-    "images_per_second": "--steps of Trainer.train_step, each on the next batch of DeviceLoader, over their time "
-    "together, after --warmup of them; the median of `rounds`",
+    "images": "those of --data repeated with noise in the three lowest bits, in one file; smaller sets begin it",
+    "images_per_second": "--steps of Trainer.train_step after --warmup of them, over their time; median of `rounds`",
     "resident": "the images are in the memory of the device; on a CPU they are copied from the file to memory",
     "mapped": "on a CPU: the map of the file is used directly, as training does without --device-budget",
     "streamed": "as with --device-budget 0: gathered from the map in the background, three batches ahead",
-    "cold": "the file was evicted from the page cache, so that images come from the disk, as where it is larger than "
-    "memory; otherwise they were read once before, as loading does",
-    "share_of_resident": "images/s over those of `resident` in the same round, with as many images or the most that "
-    "were resident; the median round",
+    "cold": "the file was evicted from the page cache, as if larger than memory; otherwise it was read once before",
+    "share_of_resident": "images/s over those of as many `resident` images, or the most there are; the median round",
     "epoch_start_seconds": "until the first batch: images are uploaded, order and augmentations drawn",
     "input_images_per_second": "the loader alone",
     "host_bytes": "growth of the process's anonymous memory by the loader and the timed steps, without mapped pages",
-    "device_bytes": "growth of torch.cuda.memory_allocated likewise",
+    "device_bytes": "growth of torch.cuda.memory_allocated over the same time",
     "peak_memory_bytes": "as in throughput",
 }
 
@@ -147,9 +143,7 @@ def time_point(trainer: Trainer, point: Point, options: GrowthOptions, path: Pat
 
     step()
     epoch_start = time.perf_counter() - start
-    for _ in range(options.warmup - 1):
-        step()
-    seconds = sum(time_steps(step, options.steps, device))
+    seconds = sum(time_steps(step, options.steps, device, warmup=options.warmup - 1))
     after = occupied(device)
     alone = sum(time_steps(lambda: next(batches), 5 * options.steps, device))
     batches = itertools.chain()  # ends the threads that gather
@@ -177,9 +171,10 @@ def describe(point: Point, rounds: list[dict[Point, Record]]) -> Record:
         name: None if value is None else statistics.median(one[name] for one in mine) for name, value in mine[0].items()
     }
     speeds = [one["images_per_second"] for one in mine]
-    beside = reference(point, [*rounds[0]])
+    resident = [p for p in rounds[0] if p.source == "resident"]
     shares = None
-    if beside is not None:
+    if point.source != "resident" and resident:  # compared with as many resident images, or the most
+        beside = max(resident, key=lambda p: (p.images == point.images, p.images))
         shares = [speed / one[beside]["images_per_second"] for speed, one in zip(speeds, rounds, strict=True)]
     return {
         **dataclasses.asdict(point),
@@ -188,11 +183,3 @@ def describe(point: Point, rounds: list[dict[Point, Record]]) -> Record:
         "share_of_resident": statistics.median(shares) if shares else None,
         "share_rounds": shares,
     }
-
-
-def reference(point: Point, points: list[Point]) -> Point | None:
-    """Choose the resident images that a point is compared with: as many, or the most; None if it is resident."""
-    resident = [p for p in points if p.source == "resident"]
-    if point.source == "resident" or not resident:
-        return None
-    return max(resident, key=lambda p: (p.images == point.images, p.images))

@@ -29,7 +29,7 @@ class GrowthOptions:
     blocks: int | None = None  # blocks per level of the networks
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # as in training
     compile: Literal["auto", "on", "off"] = "auto"  # as in training
-    rounds: int = 3  # times that everything is measured, one after the other
+    rounds: int = 3  # interleaved measurements of everything
     steps: int = 20  # timed steps of each in each round
     warmup: int = 5  # steps before them, which use up the batches gathered ahead
     data: str = "sample"  # cifar10, sample, or a folder of images, which are repeated with noise

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from benchmarks.core.device import choose_device
 from benchmarks.core.record import Record, start_record
-from benchmarks.core.timing import Stopwatch
+from benchmarks.core.timing import Stopwatch, spread
 from benchmarks.inference.options import InferenceOptions
 from colornet.color import ColorSpace, to_float, to_uint8
 from colornet.data import load_dataset
@@ -29,12 +29,11 @@ from colornet.training.accelerator import keep_freed_memory
 Speeds = NDArray[np.float64]
 
 METHOD = {
-    "loop": "for each image: ColorSpace.encode, the network in fp32 on a batch of one, ColorSpace.decode, 8 bits; "
-    "torch.no_grad, PyTorch's default layout; uint8 images on the device in, and out",
+    "loop": "ColorSpace.encode, the network in fp32, ColorSpace.decode, 8 bits, image by image, under torch.no_grad "
+    "and in PyTorch's default layout; uint8 images on the device in, and out",
     "eager": "the same on batches",
     "Colorizer": "Colorizer.colorize of a batch of uint8 images; it also maps colors outside sRGB into its gamut",
-    "timing": "a pass over all images by each variant, interleaved; images_per_second: median, p10 and p90 over the "
-    "passes, ratio_to_loop: the median ratio within a turn",
+    "timing": "interleaved passes over all images; images_per_second: p10, median and p90, ratio_to_loop: median ratio",
     "memory": "keep_freed_memory for all variants on a CPU, the loop included",
     "difference": "absolute differences of 8-bit sRGB values between Colorizer in bf16 and in fp32 on these images",
 }
@@ -57,7 +56,8 @@ class Variant:
 def build_variants(options: InferenceOptions, device: torch.device) -> list[Variant]:
     """Load the model for each variant, the loop first."""
     config, network = load_run(find_model(options.model))
-    plain = eager(copy.deepcopy(network).to(device).to(memory_format=torch.contiguous_format), color_space(config))
+    network = network.to(device).to(memory_format=torch.contiguous_format)
+    plain = functools.partial(eager, network, color_space(config))
     colorizers = {name: Colorizer.load(options.model, device, bf16=name == "bf16") for name in ("no", "bf16")}
     variants = [Variant("loop", "no", 1, plain)]
     for size in options.batch_sizes:
@@ -66,15 +66,11 @@ def build_variants(options: InferenceOptions, device: torch.device) -> list[Vari
     return variants
 
 
-def eager(network: torch.nn.Module, space: ColorSpace) -> Callable[[Tensor], Tensor]:
-    """Return the plain, unoptimized coloring."""
-
-    @torch.no_grad()
-    def colorize(images: Tensor) -> Tensor:
-        condition, _ = space.encode(to_float(images))
-        return to_uint8(space.decode(condition, network(condition)))
-
-    return colorize
+@torch.no_grad()
+def eager(network: torch.nn.Module, space: ColorSpace, images: Tensor) -> Tensor:
+    """Color uint8 images (n, 3, H, W) without any optimization."""
+    condition, _ = space.encode(to_float(images))
+    return to_uint8(space.decode(condition, network(condition)))
 
 
 def measure(options: InferenceOptions) -> Record:
@@ -118,11 +114,10 @@ def time_interleaved(variants: list[Variant], images: Tensor, passes: int, devic
 
 def describe(variant: Variant, speeds: Speeds, loop: Speeds) -> Record:
     """Describe a variant and its images/s (passes,), beside those of the loop."""
-    p10, median, p90 = (float(value) for value in np.quantile(speeds, (0.1, 0.5, 0.9)))
     return {
         "way": variant.name,
         "precision": variant.precision,
         "batch_size": variant.batch_size,
-        "images_per_second": {"median": median, "p10": p10, "p90": p90},
+        "images_per_second": spread(speeds),
         "ratio_to_loop": float(np.median(speeds / loop)),
     }

@@ -23,16 +23,14 @@ from colornet.errors import InputError
 from colornet.training.accelerator import choose_precision
 
 METHOD = {
-    "points": "Trainer.train_step on the next batch of DeviceLoader; seconds: median of the rounds, in each the median "
-    "step of the slowest process",
+    "points": "Trainer.train_step on the next batch of DeviceLoader: the median round of the slowest process's medians",
     "compute": "the same steps under DDP's no_sync, which exchanges no gradients",
     "communication": "step less compute: what the backward pass did not hide",
     "input": "the next batch and its color conversion alone; part of compute",
     "all_reduce": "one all-reduce of as many bytes as the gradients have, alone",
     "weak_efficiency": "images/s over those of one process with as many images a process, over the processes",
     "strong_efficiency": "images/s over those of one process with as many images in all, over the processes",
-    "model": "benchmarks/scaling/model.py; low: none of the all-reduce is hidden, high: as much as can be, here: the "
-    "measured share",
+    "model": "see benchmarks/scaling/model.py; hidden share low: 0, high: 1, here: as measured",
 }
 
 

@@ -4,8 +4,8 @@ A step on N processes takes
 
     compute(b) + exposed(N),    exposed(N) = all_reduce(N) − hidden,    hidden = min(h · all_reduce(N), ⅔ · compute(b))
 
-with b images a process. DDP sums gradients while the backward pass, some two thirds of a step's arithmetic, goes on:
-the share h of the sum is hidden by it. The sum is a ring all-reduce (Patarasuk & Yuan 2009): each process sends and
+with b images a process. DDP sums gradients during the backward pass, about two thirds of a step's arithmetic, which
+hides the share h of the sum. The sum is a ring all-reduce (Patarasuk & Yuan 2009): each process sends and
 receives 2 (N − 1) messages of S / N bytes, S the bytes of the gradients,
 
     all_reduce(N) = 2 (N − 1) · (latency + S / N / bandwidth)
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 BACKWARD_SHARE = 2 / 3
-_MOST_IMAGES = 2**20  # a process, of the batches that are searched
+_EFFICIENCY, _MOST_IMAGES = 0.9, 2**20  # of the smallest batch that is searched, and the largest that is tried
 
 
 @dataclass(frozen=True)
@@ -78,17 +78,11 @@ def predict_step(compute: Compute, link: Link, size: float, hidden: float, proce
     return alone + summed - min(hidden * summed, BACKWARD_SHARE * alone)
 
 
-def efficient_batch(
-    compute: Compute, link: Link, size: float, hidden: float, processes: int, efficiency: float = 0.9
-) -> int | None:
-    """Return the fewest images a process at which N processes do `efficiency` × N times the work of one.
-
-    None where no batch of up to 2²⁰ images does.
-    """
+def efficient_batch(compute: Compute, link: Link, size: float, hidden: float, processes: int) -> int | None:
+    """Return the fewest images a process at which N processes do 0.9 N times the work of one; None above 2²⁰."""
 
     def enough(images: int) -> bool:
-        seconds = predict_step(compute, link, size, hidden, processes, images)
-        return compute.step(images) >= efficiency * seconds
+        return compute.step(images) >= _EFFICIENCY * predict_step(compute, link, size, hidden, processes, images)
 
     # Efficiency grows with the images: there is more to hide behind and to divide by.
     images = 1 + bisect.bisect_left(range(1, _MOST_IMAGES + 1), True, key=enough)

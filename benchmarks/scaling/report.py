@@ -42,7 +42,7 @@ _POINTS = (
     Column("compute", "compute", 1, 1e-3, "Milliseconds of the same step without any exchange of gradients."),
     Column("communication", "communication", 1, 1e-3,
            "Milliseconds of the exchange that the backward pass did not hide."),
-    Column("input", "input", 1, 1e-3, "Milliseconds of the next batch by itself; part of compute."),
+    Column("input", "input", 1, 1e-3, "Milliseconds of the next batch alone; part of compute."),
     Column("weak", "weak_efficiency", format_percent,
            tip="Images/s over those of one process with as many images a process, over the processes."),
     Column("strong", "strong_efficiency", format_percent,

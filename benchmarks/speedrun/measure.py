@@ -1,4 +1,4 @@
-"""The race itself: the original notebooks' autoencoder sets a target error, ours trains until it reaches it."""
+"""The race: the original notebooks' autoencoder sets a target error, ours trains until it reaches it."""
 
 from __future__ import annotations
 
@@ -30,18 +30,17 @@ _NOTEBOOK = PRESETS["notebook-ae"].config
 METHOD = {
     "mse": "mean squared error of RGB in [0, 1] over all held-out pixels, of outputs rounded to 8 bits, for both sides",
     "target": "of the notebook pipeline after its last epoch, in evaluation mode",
-    "seconds": "wall clock of training steps, the device waited for; both sides make an untimed step before that is "
-    "not kept",
+    "seconds": "wall clock of training steps, the device waited for, after an untimed step that is not kept",
     "cpu_seconds": "processor time of the same steps, all threads; cpu_ratio is their ratio; None on a GPU",
     "seconds_to_target": "of the notebook pipeline: until its first epoch that ends at or below the target",
     "evaluation_seconds": "of all evaluations, not part of the other times",
     "compile_seconds": "of the untimed step of compiled networks; shorter where Inductor's cache has their code",
-    "ratio": "seconds_to_target over seconds of the run; a run that misses the target has none and counts as "
-    "infinitely slow in the median",
-    "ours": "DeviceLoader and Trainer.train_step; the moving average is evaluated every --eval-steps steps and at the "
-    "end; the run stops at the first evaluation at or below the target",
+    "ratio": "seconds_to_target over seconds of the run; a run that misses the target counts as infinitely slow",
+    "ours": "Trainer.train_step; the moving average is evaluated every --eval-steps steps and at the end, and the run "
+    "stops at the first evaluation at or below the target",
     "notebook_pipeline": "baselines/notebook_pipeline.py, learning rate × 0.9 and an evaluation after each epoch",
 }
+
 
 GRAY = {
     "rgb": "Both see the same gray, the unrounded mean of the channels, and predict RGB.",
@@ -161,7 +160,7 @@ def run_notebook(options: SpeedrunOptions, train: Tensor, held_out: Tensor, devi
                 pipeline.network.train()
             curve.append({"epoch": epoch, "images": epoch * len(train), **training.times(), "mse": mse})
             bar.set_postfix_str(f"MSE {mse:.5f}")
-    there = next(point for point in curve if point["mse"] <= mse)
+    there = next(point for point in curve if point["mse"] <= mse)  # the last epoch at the latest
     return {
         "seed": 0,
         "epochs": options.notebook_epochs,

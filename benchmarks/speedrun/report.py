@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +15,6 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Legend, Note, Section, listed, measured_on
 from benchmarks.core.tables import (
-    DASH,
     Cell,
     Column,
     Line,
@@ -60,18 +58,19 @@ def summarize(record: Record) -> str:
     """Say how fast each side reached the target, on which data and device."""
     notebook, target, runs, median = (record[key] for key in ("notebook_pipeline", "target", "runs", "median"))
     preset, reached = record["ours"]["preset"], sum(run["reached"] for run in runs)
-    comes = f"Ours ({preset}) comes down to the error of the original notebooks' autoencoder in"
+    comes = f"Ours ({preset}) reaches the error of the original notebooks' autoencoder in"
     loop = f"the original notebooks' own loop takes {format_digits(notebook['seconds_to_target'])} s"
     cpu_ratio = median.get("cpu_ratio")  # earlier results have none
     by_processor = f", by the processor's time {format_number(cpu_ratio, 2)} times" if cpu_ratio else ""
+    of_runs = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
     if median["ratio"]:
         missing = "" if reached == len(runs) else f", of which {reached} reached it"
         outcome = (
-            f"{comes} {format_digits(median['seconds'])} s of training, the median of {_runs(len(runs))}{missing}; "
-            f"{loop}, {format_number(median['ratio'], 2)} times as long{by_processor}."
+            f"{comes} {format_digits(median['seconds'])} s of training, the median of {of_runs}{missing}; {loop}, "
+            f"{format_number(median['ratio'], 2)} times as long{by_processor}."
         )
     else:
-        outcome = f"{comes} {reached} of {_runs(len(runs))}: there is no median time and no ratio; {loop}."
+        outcome = f"{comes} {reached} of {of_runs}: there is no median time and no ratio; {loop}."
     size = f", {side} × {side} pixels" if (side := record["data"].get("image_size")) else ""
     return (
         f"{outcome} Held out: the {target['images']:,} {target['split']} images of {record['data']['name']}{size}. "
@@ -79,25 +78,17 @@ def summarize(record: Record) -> str:
     )
 
 
-def _runs(count: int) -> str:
-    return f"{count} run{'s' if count > 1 else ''}"
-
-
 def tables(record: Record) -> list[Block]:
-    """Lay out the runs below how to read them."""
-    return [Note(explain(record)), runs_table(record)]
-
-
-def explain(record: Record) -> str:
-    """Say what the target is, what each side saw, and with which options ours ran."""
+    """Lay out the runs below what the target is, what each side saw, and with which options ours ran."""
     notebook, ours = record["notebook_pipeline"], record["ours"]
     options = {name: value for name, value in (ours.get("changed") or {}).items() if name not in _SAID_ABOVE}
     changed = listed([f"{name} {value}" for name, value in options.items()])
-    return (
+    reading = (
         f"Target: the MSE after the last of {notebook['epochs']} epochs of the notebook pipeline, which take "
         f"{format_digits(notebook['seconds'])} s in all; its time is that of its first epoch that ends at or below it. "
         f"{record['gray']['note']} Ours: preset {ours['preset']}{f', with {changed}' if changed else ''}."
     )
+    return [Note(reading), runs_table(record)]
 
 
 def runs_table(record: Record) -> Table:
@@ -123,22 +114,16 @@ def runs_table(record: Record) -> Table:
         mse = run["curve"][-1]["mse"] if run["curve"] else None
         rows.append({**run, "name": f"ours, seed {run['seed']}", "mse": mse})
     table = table_of("Every run", columns, rows, ranked=lambda run: run["name"] != _NOTEBOOK)
-    complete = reached if len(reached) == len(runs) else []
-    middle = [
-        _with_range(record["median"][key], [run[key] for run in complete], places)
-        for key, places in (("seconds", decimals), ("ratio", 2))
-    ]
-    name = f"median of {len(runs)}{' (lowest–highest)' if len(complete) > 1 else ''}"
-    line = Line(Cell(name, bold=True), [*(Cell(text, bold=True) for text in middle), *[Cell("")] * 5])
-    return replace(table, lines=[*table.lines, line])
-
-
-def _with_range(middle: float | None, values: Sequence[float], decimals: int) -> str:
-    """Format a median with its range in brackets; a dash where there is none."""
-    if middle is None:
-        return DASH
-    ends = [format_number(end, decimals) for end in (min(values), max(values))] if len(values) > 1 else []
-    return format_number(middle, decimals) + (f" ({'–'.join(ends)})" if ends else "")
+    median, complete = record["median"], len(reached) == len(runs) > 1
+    name = f"median of {len(runs)}{' (lowest–highest)' if complete else ''}"
+    cells = [Cell(name, bold=True)]
+    for key, places in (("seconds", decimals), ("ratio", 2)):
+        text = format_number(median[key], places)
+        if complete:
+            ends = [run[key] for run in runs]
+            text += f" ({format_number(min(ends), places)}–{format_number(max(ends), places)})"
+        cells.append(Cell(text, bold=True))
+    return replace(table, lines=[*table.lines, Line(cells[0], [*cells[1:], *[Cell("")] * 5])])
 
 
 # Curves

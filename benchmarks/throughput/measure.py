@@ -5,19 +5,18 @@ from __future__ import annotations
 import itertools
 import statistics
 
-import numpy as np
 import torch
 
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
 from benchmarks.core.device import choose_device
 from benchmarks.core.memory import STATUS, peak_memory
 from benchmarks.core.record import Record, describe_data, start_record
-from benchmarks.core.steps import Case, count_flops, release, repeat_to_epoch
-from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, tf32_setting
+from benchmarks.core.steps import Case, count_flops, input_step, release, repeat_to_epoch, start_trainer
+from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, spread, tf32_setting, time_steps
 from benchmarks.throughput.largest_batch import check_memory, find_batch
 from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.roofline import bound, trace
-from benchmarks.throughput.timing import NOTEBOOK_WARMUP, Timing, plan, time_input, time_interleaved
+from benchmarks.throughput.timing import NOTEBOOK_WARMUP, Timing, plan, time_interleaved
 from colornet.config import PRESETS
 from colornet.data import Dataset, load_dataset
 from colornet.models.build import build_generator
@@ -26,26 +25,21 @@ from colornet.models.unet import count_parameters
 SPEEDS = ("images_per_second", "step_ms", "steps", "achieved_flops", "mfu")  # null in a row that was not measured
 
 METHOD = {
-    "timing": "device events on CUDA, time.perf_counter on a CPU; a training step is the next batch of DeviceLoader "
-    "and Trainer.train_step, an inference step colorize_with on a uint8 batch on the device; the first step and "
-    "--warmup more are not timed",
+    "timing": "device events on CUDA, time.perf_counter on a CPU, after the first step and --warmup more; training: "
+    "the next batch of DeviceLoader and Trainer.train_step; inference: colorize_with on a uint8 batch on the device",
     "spread": "p10 and p90 are percentiles of the timed steps; images_per_second is batch_size over the median step",
-    "compile_seconds": "first step of compiled networks; Inductor's cache is empty at first",
-    "flops_per_image": "torch.utils.flop_counter over one uncompiled fp32 step: convolutions and matrix products, "
-    "forward and backward, a multiply-add as two, attention as plain matrix products",
-    "mfu": "achieved_flops over the measured peak of the row's data type: the fastest of large square matrix products "
-    "and of 3×3 convolutions of 256 channels; tf32 where the convolutions of an fp32 row may use it",
+    "compile_seconds": "first step of compiled networks, with an empty Inductor cache",
+    "flops_per_image": "torch.utils.flop_counter over one uncompiled fp32 step, a multiply-add as two; attention as "
+    "plain matrix products",
+    "mfu": "achieved_flops over the peak of the row's data type; tf32 where convolutions of an fp32 row may use it",
     "peak_memory_bytes": "growth of torch.cuda.max_memory_allocated; on a CPU VmHWM of a fresh process, Python and "
     "libraries included, that makes two such steps on random images",
     "largest_batches": "training steps at powers of two, then by bisection",
-    "rooflines": "counted as benchmarks/throughput/roofline.py says; the input side is DeviceLoader and "
-    "ColorSpace.encode alone",
+    "rooflines": "see benchmarks/throughput/roofline.py; input: DeviceLoader and ColorSpace.encode alone",
     "parameters": "of the generator",
-    "notebook_pipeline": f"timed before the first row and after every row, after {NOTEBOOK_WARMUP} untimed steps each "
-    "time; segments are images/s of the median steps",
+    "notebook_pipeline": f"{NOTEBOOK_WARMUP} untimed steps, then a timed segment, before the first row and after each",
     "freed_memory": "on a CPU keep_freed_memory holds for the whole process, the notebook pipeline included",
-    "ratio_to_notebook": "images_per_second over notebook_images_per_second, which is the median step of the two "
-    "segments around the row; the notebook pipeline trains, also beside rows of inference",
+    "ratio_to_notebook": "images_per_second over that of the median training step of the two segments around the row",
 }
 
 
@@ -152,7 +146,10 @@ def describe_roofline(
     precision, size, measured = case.config.mixed_precision, case.config.batch_size, row["images_per_second"]
     peak = peaks[peak_name(precision, case.device)]
     limits = bound(trace(case, dataset), size, precision, peak, rate)
-    seconds = statistics.median(time_input(case, dataset, options)) if measured else None
+    seconds = None
+    if measured:
+        step = input_step(start_trainer(case.config, dataset))
+        seconds = statistics.median(time_steps(step, options.steps, case.device, warmup=1 + options.warmup))
     release()
     return {
         **{key: row[key] for key in ("preset", "batch_size", "precision", "compile", "width", "blocks")},
@@ -184,8 +181,7 @@ def describe_notebook(notebook: NotebookPipeline, segments: list[list[float]], p
 
 def speeds(steps: list[float], batch_size: int, flops: int, peak: float) -> Record:
     """Convert seconds per step to the numbers of a row; `flops` are those of an image, `peak` is in FLOP/s."""
-    p10, median, p90 = (1000 * float(value) for value in np.quantile(steps, (0.1, 0.5, 0.9)))
-    images_per_second = batch_size / (median / 1000)
+    step = spread([1000 * seconds for seconds in steps])
+    images_per_second = batch_size / (step["median"] / 1000)
     achieved = images_per_second * flops
-    values = images_per_second, {"median": median, "p10": p10, "p90": p90}, len(steps), achieved, achieved / peak
-    return dict(zip(SPEEDS, values, strict=True))
+    return dict(zip(SPEEDS, (images_per_second, step, len(steps), achieved, achieved / peak), strict=True))

@@ -79,7 +79,7 @@ def summarize(record: Record) -> str:
 
 
 def tables(record: Record) -> list[Block]:
-    """Lay out all tables of a record, each below what there is to say of it."""
+    """Lay out all tables of a record, each below its explanation."""
     return [*_main_blocks(record), *_layer_tables(record)]
 
 
@@ -90,7 +90,7 @@ def _main_blocks(record: Record) -> list[Block]:
         reading = (
             "Least time of a step of training, by kind of layer: each pass of a layer takes the longer of its "
             f"arithmetic at the measured peak and its bytes at the {bandwidth} GB/s of copies, and passes follow one "
-            "another. Set apart: the step as it was measured."
+            "another. Set apart: the measured step."
         )
         blocks += [Note(reading), roofline_table(record["rooflines"])]
     if record.get("largest_batches"):

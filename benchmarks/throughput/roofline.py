@@ -7,7 +7,7 @@ is made and read once by each operation that needs it:
   for the gradient of the input; input and gradients for that of the weights; each only where autograd computes it
 - normalization with the activation after it, as one: input and output; backwards, the input and both gradients
 - max-pooling, rearranging, enlarging, concatenating skips, adding residuals: inputs and outputs, likewise backwards,
-  where the gradients of what two layers read are added; a concatenation's gradient is looked at in place
+  where the gradients of what two layers read are added; a concatenation's gradient is read in place
 - optimizer: weight, gradient and both moments read, all but the gradient written; the gradient read once more for its
   norm; moving average of the generator: read, weight read, written; float32 all of it
 

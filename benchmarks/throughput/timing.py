@@ -15,7 +15,7 @@ from tqdm import tqdm
 from benchmarks.baselines.notebook_pipeline import NotebookPipeline
 from benchmarks.core.device import settle
 from benchmarks.core.presets import sized_preset
-from benchmarks.core.steps import Case, build_step, input_step, release, start_trainer
+from benchmarks.core.steps import Case, build_step, release
 from benchmarks.core.timing import time_steps
 from benchmarks.throughput.options import ThroughputOptions
 from colornet.data import Dataset
@@ -47,14 +47,6 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
     return list(dict.fromkeys(cases))
 
 
-def time_input(case: Case, dataset: Dataset, options: ThroughputOptions) -> list[float]:
-    """Time the input side of a step by itself, seconds per step: shuffle, gather, augmentation, color conversion."""
-    step = input_step(start_trainer(case.config, dataset))
-    for _ in range(1 + options.warmup):
-        step()
-    return time_steps(step, options.steps, case.device)
-
-
 def time_interleaved(
     cases: list[Case], dataset: Dataset, notebook: NotebookPipeline | None, options: ThroughputOptions
 ) -> tuple[list[Timing | str], list[list[float]]]:
@@ -79,9 +71,7 @@ def time_notebook(notebook: NotebookPipeline | None, steps: int) -> list[float]:
     if notebook is None:
         return []
     torch.backends.cudnn.benchmark = False  # torch's default, which the notebooks do not touch
-    for _ in range(NOTEBOOK_WARMUP):
-        notebook.step()
-    return time_steps(notebook.step, steps, notebook.device)
+    return time_steps(notebook.step, steps, notebook.device, warmup=NOTEBOOK_WARMUP)
 
 
 def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timing | str:
@@ -96,9 +86,7 @@ def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timin
     try:
         step = build_step(case, dataset)
         (first,) = time_steps(step, 1, case.device)
-        for _ in range(options.warmup):
-            step()
-        steps = time_steps(step, options.steps, case.device)
+        steps = time_steps(step, options.steps, case.device, warmup=options.warmup)
     except torch.OutOfMemoryError as error:
         return f"Does not fit in memory: {str(error).splitlines()[0]}"
     return Timing(first, steps, torch.cuda.max_memory_allocated() - allocated if on_gpu else None)
