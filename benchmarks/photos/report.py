@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Section, listed, measured_on
-from benchmarks.core.tables import Cell, Line, Table, format_number, headings, line_of
+from benchmarks.core.tables import Cell, Column, Line, Table, format_number, line_of, table_of
 
 REQUIRED: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
     "photos": (
@@ -21,7 +21,11 @@ _SCANS = {
     "moved": ("moved", 2),
     "moved, photographs": ("moved_photos", 2),
 }
-_MEMORY = {"megapixels": 1, "peak_memory_bytes": 2**20, "seconds": 1}
+_MEMORY = (
+    Column("megapixels", "megapixels", 0),
+    Column("peak memory, MiB", "peak_memory_bytes", 0, unit=2**20),
+    Column("seconds", "seconds", 0),
+)
 _TIPS = {
     "ΔE00": "Mean ΔE00 to the truth.",
     "edges": "Mean distance of a*b* from the true ones where these change most.",
@@ -41,21 +45,14 @@ def section(result: Result, colors: Colors) -> Section:
 def summarize(record: Record) -> str:
     """Say which models were measured, on what."""
     data = record["data"]
-    return (
-        f"{listed([*record['models']])} on {len(data['photos'])} photographs and {data['images']:,} {data['split']} "
-        f"images of {data['name']}. {measured_on(record)}"
-    )
+    images = f"{len(data['photos'])} photographs and {data['images']:,} {data['split']} images of {data['name']}"
+    return f"{listed([*record['models']])} on {images}. {measured_on(record)}"
 
 
 def tables(record: Record) -> list[Table]:
     """Lay out enlarging, scans, and memory where it was measured."""
-    memory = [line_of(*(format_number(one[key], 0, unit) for key, unit in _MEMORY.items())) for one in record["memory"]]
-    titles = headings(["megapixels", "peak memory, MiB", "seconds"])
-    return [
-        _enlarging_table(record["enlarging"]),
-        _scans_table(record["scans"], record["defects"]),
-        *([Table("Memory of `colornet colorize`", titles, memory)] if memory else []),
-    ]
+    memory = [table_of("Memory of `colornet colorize`", _MEMORY, record["memory"])] if record["memory"] else []
+    return [_enlarging_table(record["enlarging"]), _scans_table(record["scans"], record["defects"]), *memory]
 
 
 def _enlarging_table(sizes: Record) -> Table:
