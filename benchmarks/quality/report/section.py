@@ -114,20 +114,17 @@ def _pictures(record: Record, tensors: Tensors) -> list[Block]:
 
 def _bars(record: Record, colors: Colors, source: str) -> list[Block]:
     """Draw the headline columns that have values."""
-    figures = []
+    rows, figures = ordered_rows(record), []
     for name, column in record["columns"].items():
-        if name not in _BAR_COLUMNS:
-            continue
-        values = {row["name"]: row["values"].get(name) for row in ordered_rows(record)}
-        truth = next((values.pop(row["name"]) for row in record["rows"] if row["kind"] == "truth"), None)
-        decimals = column["decimals"]
+        values = {row["name"]: row["values"].get(name) for row in rows} if name in _BAR_COLUMNS else {}
+        truth = next((values.pop(row["name"], None) for row in rows if row["kind"] == "truth"), None)
         bars = [
-            plots.Bar(row, value["mean"], value.get("sd"), format_mean(value, decimals), colors(row))
+            plots.Bar(row, value["mean"], value.get("sd"), format_mean(value, column["decimals"]), colors(row))
             for row, value in values.items()
             if value
         ]
         if bars:
-            line = (truth["mean"], format_mean(truth, decimals)) if truth else None
+            line = (truth["mean"], format_mean(truth, column["decimals"])) if truth else None
             drawing = plots.bars(bars, line, f"{column['label']} of {source}")
             figures.append(Figure(f"{column['label']}{_DIRECTIONS.get(column['better'], '')}", [drawing]))
     return [PageOnly([Heading("At a glance"), Note(_BARS_READING), Figures(figures, "wide")])] if figures else []
@@ -135,15 +132,16 @@ def _bars(record: Record, colors: Colors, source: str) -> list[Block]:
 
 def _color_figures(record: Record, tensors: Tensors, colors: Colors, source: str) -> list[Block]:
     """Draw, for every row, its histogram in a*b* and the distribution of its colorfulness against the truth's."""
-    rows = ordered_rows(record)
-    maps = {row["name"]: tensors[f"ab/{row['name']}"] for row in rows if f"ab/{row['name']}" in tensors}
-    spreads = {row["name"]: tensors[f"cf/{row['name']}"] for row in rows if f"cf/{row['name']}" in tensors}
-    truth = next((row["name"] for row in rows if row["kind"] == "truth"), None)
+    kinds = {row["name"]: row["kind"] for row in ordered_rows(record)}
+    truth = next((name for name, kind in kinds.items() if kind == "truth"), None)
+    maps, spreads = (
+        {name: tensors[f"{part}/{name}"] for name in kinds if f"{part}/{name}" in tensors} for part in ("ab", "cf")
+    )
     ab_limit = color_plots.chroma_limit([*maps.values()]) if maps else 0.0
     cf_limit = max((float(np.quantile(values, 0.995)) for values in spreads.values()), default=0.0)
     figures = []
-    for row in rows:
-        name, drawings = row["name"], []
+    for name in kinds:
+        drawings = []
         if name in maps:
             label = f"Histogram in a*b* of {name} in {source}"
             drawings.append(color_plots.chroma_map(maps[name], maps.get(truth), ab_limit, label))
