@@ -55,7 +55,7 @@ def section(result: Result, colors: Colors) -> Section:
 
 
 def summarize(record: Record) -> str:
-    """Say what was measured, and where."""
+    """Describe what was measured, and where."""
     data, measured = record["data"], measured_on(record)
     if record["kind"] == "ceiling":
         return (

@@ -39,7 +39,7 @@ def section(result: Result, colors: Colors) -> Section:
 
 
 def summarize(record: Record) -> str:
-    """Say which models were measured, on what."""
+    """Name the models and the images."""
     data = record["data"]
     images = f"{len(data['photos'])} photographs and {data['images']:,} {data['split']} images of {data['name']}"
     return f"{listed([*record['models']])} on {images}. {measured_on(record)}"

@@ -118,7 +118,7 @@ def release(options: ReleaseOptions) -> None:
 
 
 def _measured(quality: Path, run: Run, starts: list[dict[str, Any]]) -> dict[str, Any]:
-    """Find the run's own results in a quality.json: by its origin and the images it had seen, whatever its name was."""
+    """Find the run's own results in a quality.json: by its origin and the images seen, not by its name."""
     try:
         record = read_json(quality)
         (truth,) = (row for row in record["rows"] if row["kind"] == "truth")

@@ -54,7 +54,7 @@ _COLORS_READING = (
 
 
 def section(result: Result, colors: Colors) -> Section:
-    """Show a quality result: pictures, bars, tables and colors; what it has no data for is left out."""
+    """Show a quality result: pictures, bars, tables and colors, as far as it has data."""
     record, tensors, source = result.record, result.tensors, str(result.path)
     blocks: list[Block] = [
         *_pictures(record, tensors),
@@ -75,7 +75,7 @@ def section(result: Result, colors: Colors) -> Section:
 
 
 def summarize(record: Record) -> str:
-    """Say in a few sentences what a quality result compares, on what, and where it comes from."""
+    """Describe what a quality result compares, on which images, and its origin."""
     data, kinds = record["data"], [row["kind"] for row in record["rows"]]
     runs = {row["name"]: len(row.get("members") or ()) for row in record["rows"] if row["kind"] == "model"}
     models = [f"{name} ({count} runs)" if count > 1 else name for name, count in runs.items()]

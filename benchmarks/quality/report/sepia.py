@@ -1,4 +1,4 @@
-"""The part of a quality result that asks which hues the models give: are they sepia, or merely pale?"""
+"""The part of a quality result about the hues of the models: whether they are sepia or pale."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def sepia_blocks(record: Record) -> list[Block]:
 
 
 def _verdict(row: Record, truth: Record) -> str:
-    """Say in a word or two how strong and how sepia a row's colors are beside the truth's."""
+    """Compare the strength and the hue of a row's colors with the truth's, in a few words."""
     chroma, sepia = mean_of(row, "chroma"), mean_of(row, "sepia_of_colored")
     true_chroma, true_sepia = mean_of(truth, "chroma"), mean_of(truth, "sepia_of_colored")
     if sepia is None or chroma is None or not true_chroma:
