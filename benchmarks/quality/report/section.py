@@ -23,10 +23,14 @@ from benchmarks.core.sections import (
 )
 from benchmarks.core.tables import format_mean
 from benchmarks.quality.report import color_plots
-from benchmarks.quality.report.diversity import diversity_blocks
 from benchmarks.quality.report.failures import count_blocks, worst_blocks
-from benchmarks.quality.report.sepia import hue_figures, sepia_blocks
-from benchmarks.quality.report.tables import ordered_rows, quality_tables
+from benchmarks.quality.report.tables import (
+    diversity_blocks,
+    ordered_rows,
+    quality_tables,
+    rows_with_hues,
+    sepia_blocks,
+)
 
 REQUIRED = {
     "quality": (
@@ -51,6 +55,13 @@ _COLORS_READING = (
     "more pixels, on one logarithmic scale; the line encloses 90 % of the real pixels. Below: colorfulness CF of each "
     "image, 0 is gray; filled: the real images. Of a model with several runs, the first."
 )
+_HUES_READING = (
+    "First plot: colorfulness CF of the images; a box holds the middle half of them, its line is the median, whiskers "
+    "reach over 90 %; dashed: the median of the real images. The others: pixels with C* > 5 by hue, as shares of all "
+    "pixels; the outline is the real images', the gray band is sepia, hues from 40° to 90°. Where bars keep the shape "
+    "of the outline but are lower, colors are pale; where they gather in the band, they are sepia. Of a model with "
+    "several runs, the plots show the first."
+)
 
 
 def section(result: Result, colors: Colors) -> Section:
@@ -66,7 +77,7 @@ def section(result: Result, colors: Colors) -> Section:
         _definitions(record),
         *_color_figures(record, tensors, colors, source),
         *sepia_blocks(record),
-        *hue_figures(record, colors, source),
+        *_hue_figures(record, colors, source),
         *diversity_blocks(record),
         *count_blocks(record),
         *worst_blocks(record, tensors),
@@ -152,3 +163,23 @@ def _color_figures(record: Record, tensors: Tensors, colors: Colors, source: str
         if drawings:
             figures.append(Figure(name, drawings))
     return [PageOnly([Heading("Colors"), Note(_COLORS_READING), Figures(figures, "small")])] if figures else []
+
+
+def _hue_figures(record: Record, colors: Colors, source: str) -> list[Block]:
+    """Draw boxes of the images' colorfulness and the hues of truth and models."""
+    truth, rows = rows_with_hues(record)
+    if truth is None:
+        return []
+    boxes = {
+        row["name"]: ([*row["cf_quantiles"].values()], plots.INK if row is truth else colors(row["name"]))
+        for row in rows
+    }
+    size = record["data"]["images"] * record["data"]["image_size"] ** 2
+    shares = {row["name"]: [count / size for count in row["hues"]] for row in rows}
+    real = shares[truth["name"]]
+    # Gray has none, and a row that has far more than the truth is cut off: the truth has to be seen.
+    limit = min(max(map(max, shares.values())), 3 * max(real))
+    figures = [Figure("CF of the images", [color_plots.boxes(boxes, f"Boxes of colorfulness in {source}")])]
+    for name, share in shares.items():
+        figures.append(Figure(name, [color_plots.hue_profile(share, real, limit, f"Hues of {name} in {source}")]))
+    return [PageOnly([Note(_HUES_READING), Figures(figures)])]
