@@ -1,6 +1,6 @@
 """`python -m benchmarks COMMAND …`: measure quality and speed, report, and train the evaluator network.
 
-The one place that knows both the options and the measurement of a benchmark, by name.
+Only this module names both the options and the measurement of a benchmark.
 """
 
 from __future__ import annotations
@@ -10,107 +10,73 @@ from collections.abc import Sequence
 
 from benchmarks.core.command import Command, run
 
-COMMANDS = {
+COMMANDS = {  # name: help, options, measurement, report, record
     "quality": Command(
         "compare runs on held-out images: FID, our own distances, colorfulness and the rest",
-        options="benchmarks.quality.options:QualityOptions",
-        measure="benchmarks.quality.measure:measure",
-        report="benchmarks.quality.report.section",
-        record="quality.json",
+        "quality.options:QualityOptions", "quality.measure:measure", "quality.report.section", "quality.json",
     ),
     "throughput": Command(
         "time training steps and inference against the original notebooks' pipeline",
-        options="benchmarks.throughput.options:ThroughputOptions",
-        measure="benchmarks.throughput.measure:measure",
-        report="benchmarks.throughput.report",
+        "throughput.options:ThroughputOptions", "throughput.measure:measure", "throughput.report",
     ),
     "inference": Command(
         "time coloring small images in batches against a loop over single images",
-        options="benchmarks.inference.options:InferenceOptions",
-        measure="benchmarks.inference.measure:measure",
-        report="benchmarks.inference.report",
+        "inference.options:InferenceOptions", "inference.measure:measure", "inference.report",
     ),
     "scaling": Command(
         "time training on several numbers of processes and predict more of them",
-        options="benchmarks.scaling.options:ScalingOptions",
-        measure="benchmarks.scaling.measure:measure",
-        report="benchmarks.scaling.report",
+        "scaling.options:ScalingOptions", "scaling.measure:measure", "scaling.report",
     ),
     "growth": Command(
         "time training on more images than memory holds: in memory, mapped, streamed",
-        options="benchmarks.growth.options:GrowthOptions",
-        measure="benchmarks.growth.measure:measure",
-        report="benchmarks.growth.report",
+        "growth.options:GrowthOptions", "growth.measure:measure", "growth.report",
     ),
     "speedrun": Command(
         "time our training until it reaches the error of the original notebooks' autoencoder",
-        options="benchmarks.speedrun.options:SpeedrunOptions",
-        measure="benchmarks.speedrun.measure:measure",
-        report="benchmarks.speedrun.report",
+        "speedrun.options:SpeedrunOptions", "speedrun.measure:measure", "speedrun.report",
     ),
     "report": Command(
         "make a page and tables of the results",
-        options="benchmarks.report.options:ReportOptions",
-        measure="benchmarks.report.page:write",
-        report="",
+        "report.options:ReportOptions", "report.page:write",
     ),
     "tables": Command(
         "write the tables of the documents from the committed results",
-        options="benchmarks.report.tables_options:TablesOptions",
-        measure="benchmarks.report.documents:write",
-        report="",
+        "report.tables_options:TablesOptions", "report.documents:write",
     ),
     "ablation": Command(
         "train variants of the recipe and compare them on the validation images",
-        options="benchmarks.ablation.options:AblationOptions",
-        measure="benchmarks.ablation.measure:measure",
-        report="benchmarks.ablation.report",
-        record="ablation.json",
+        "ablation.options:AblationOptions", "ablation.measure:measure", "ablation.report", "ablation.json",
     ),
     "photos": Command(
         "measure on photographs: upsampling of colors, degraded scans, memory",
-        options="benchmarks.photos.options:PhotosOptions",
-        measure="benchmarks.photos.measure:measure",
-        report="benchmarks.photos.report",
+        "photos.options:PhotosOptions", "photos.measure:measure", "photos.report",
     ),
     "validate": Command(
         "check that evaluator networks see color: gain, hue, swapped colors, sanity-check baselines",
-        options="benchmarks.evaluator.validate_options:ValidateOptions",
-        measure="benchmarks.evaluator.validate:measure",
-        report="benchmarks.evaluator.report",
-        record="validation.json",
+        "evaluator.validate_options:ValidateOptions", "evaluator.validate:measure", "evaluator.report",
+        "validation.json",
     ),
     "ceiling": Command(
         "train a network that predicts colorfulness and class from gray images, to read |ΔCF| by",
-        options="benchmarks.evaluator.ceiling_options:CeilingOptions",
-        measure="benchmarks.evaluator.ceiling:measure",
-        report="benchmarks.evaluator.report",
+        "evaluator.ceiling_options:CeilingOptions", "evaluator.ceiling:measure", "evaluator.report",
     ),
     "evaluator": Command(
         "train the CIFAR-10 classifier behind fd_cifar10",
-        options="benchmarks.evaluator.options:EvaluatorOptions",
-        measure="benchmarks.evaluator.train:train_evaluator",
-        report="",
+        "evaluator.options:EvaluatorOptions", "evaluator.train:train_evaluator",
     ),
     "release": Command(
         "make the folder of a released model from a finished run",
-        options="benchmarks.release.options:ReleaseOptions",
-        measure="benchmarks.release.package:release",
-        report="",
+        "release.options:ReleaseOptions", "release.package:release",
     ),
     "kills": Command(
         "kill trainings at random moments, resume them, and compare with an uninterrupted one",
-        options="benchmarks.reliability.kills_options:KillsOptions",
-        measure="benchmarks.reliability.kills:measure",
-        report="benchmarks.reliability.report",
+        "reliability.kills_options:KillsOptions", "reliability.kills:measure", "reliability.report",
     ),
     "machines": Command(
         "train on several machines, network namespaces of this one, and disturb them",
-        options="benchmarks.reliability.machines_options:MachinesOptions",
-        measure="benchmarks.reliability.machines:measure",
-        report="benchmarks.reliability.report",
+        "reliability.machines_options:MachinesOptions", "reliability.machines:measure", "reliability.report",
     ),
-}
+}  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

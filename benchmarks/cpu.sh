@@ -3,7 +3,7 @@
 #
 #   bash benchmarks/cpu.sh DATA WORK [STAGE ...]     DATA: a folder of CIFAR-10 images, or cifar10
 #
-# WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
+# WORK keeps runs and results, and a stage resumes from what it finds there. The stages, all of them unless named:
 #   notebook-ae  the original notebooks' autoencoder at its own width, one epoch
 #   ae           ours, small, three seeds of one epoch
 #   quality      both on the test images, from the same gray

@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Everything that waits for a GPU, in stages of a few minutes that can be repeated:
+# Everything that needs a GPU, in stages of a few minutes that can be repeated:
 #
 #   bash benchmarks/gpu.sh DATA WORK [STAGE ...]     DATA: a folder of CIFAR-10 images, or cifar10
 #
-# WORK keeps runs and results, and a stage goes on from what it finds there. The stages, all of them unless named:
+# WORK keeps runs and results; a stage resumes from what it finds there. The stages, all of them unless named:
 #   evaluators       the evaluator networks: cifar10-v1 with three seeds and cifar10-dev, from scratch
 #   ceiling          how colorful images were, told from their gray versions by a large network
 #   train            ae and cgan at full width, three seeds each, side by side
 #   validate         whether the evaluators see color, on validation images: before any of them is taken over
 #   notebook-ae      the original notebooks' autoencoder, three seeds, as many images
-#   notebook-cgan    its GAN, likewise
+#   notebook-cgan    their GAN, three seeds, as many images
 #   throughput       training and inference of all presets against the notebook pipeline
 #   roofline-PRESET  the step at large batches against the least time of its layers; ae, cgan, notebook-ae or notebook-cgan
 #   batch-PRESET     its largest batch, with and without activation checkpointing
@@ -52,6 +52,12 @@ train() { # PRESET [OPTION ...]: three seeds
     done
 }
 
+bench() { # SECONDS COMMAND OUT [OPTION ...]: for at most that long, 0 for no limit, unless WORK/OUT is there
+    local seconds=$1 command=$2 out=$work/$3
+    shift 3
+    [ -e "$out" ] || timeout "$seconds" "$python" -m benchmarks "$command" --data "$data" "$@" --out "$out"
+}
+
 # Decode or download once, before several processes want to.
 "$python" -c "import sys; from colornet.data import load_dataset; load_dataset(sys.argv[1], image_size=32)" "$data"
 
@@ -61,28 +67,22 @@ for stage in ${stages[*]}; do
     case $stage in
         evaluators)
             for seed in 0 1 2; do
-                [ -e "$work/v1-$seed" ] || "$python" -m benchmarks evaluator --name v1 --data "$data" \
-                    --widths 64 256 256 --epochs 40 --seed "$seed" --out "$work/v1-$seed" &
+                bench 0 evaluator "v1-$seed" --name v1 --widths 64 256 256 --epochs 40 --seed "$seed" &
                 jobs+=($!)
             done
-            [ -e "$work/dev" ] || "$python" -m benchmarks evaluator --name dev --data "$data" --widths 32 64 128 \
-                --epochs 20 --seed 100 --out "$work/dev" &
+            bench 0 evaluator dev --name dev --widths 32 64 128 --epochs 20 --seed 100 &
             jobs+=($!)
             side_by_side
             ;;
-        ceiling)
-            [ -e "$work/ceiling.json" ] || timeout "$limit" "$python" -m benchmarks ceiling --data "$data" \
-                --widths 128 512 512 --epochs 40 --out "$work/ceiling.json"
-            ;;
+        ceiling) bench "$limit" ceiling ceiling.json --widths 128 512 512 --epochs 40 ;;
         train)
             train ae
             train cgan
             side_by_side || tail -qn 1 "$work"/*.log
             ;;
         validate)
-            [ -e "$work/validation" ] || "$python" -m benchmarks validate --data "$data" --images 1000 \
-                --evaluators "$work"/v1-*/cifar10-v1.json "$work/dev/cifar10-dev.json" --runs "$runs"/{ae,cgan}-[0-9] \
-                --out "$work/validation"
+            bench 0 validate validation --images 1000 --runs "$runs"/{ae,cgan}-[0-9] \
+                --evaluators "$work"/v1-*/cifar10-v1.json "$work/dev/cifar10-dev.json"
             ;;
         notebook-ae | notebook-cgan)
             train "$stage"
@@ -90,23 +90,19 @@ for stage in ${stages[*]}; do
             ;;
         throughput)
             for preset in ae cgan notebook-ae notebook-cgan; do
-                [ -e "$work/throughput-$preset.json" ] || "$python" -m benchmarks throughput --data "$data" \
-                    --presets "$preset" --batch-sizes 64 256 1024 --precisions no bf16 --compile off on \
-                    --out "$work/throughput-$preset.json"
+                bench 0 throughput "throughput-$preset.json" --presets "$preset" --batch-sizes 64 256 1024 \
+                    --precisions no bf16 --compile off on
             done
             ;;
         roofline-*)
-            preset=${stage#roofline-}
-            [ -e "$work/$stage.json" ] || timeout "$limit" "$python" -m benchmarks throughput --data "$data" \
-                --presets "$preset" --batch-sizes 1024 4096 --precisions bf16 --compile on --roofline \
-                --out "$work/$stage.json"
+            bench "$limit" throughput "$stage.json" --presets "${stage#roofline-}" --batch-sizes 1024 4096 \
+                --precisions bf16 --compile on --roofline
             ;;
         batch-*)
             for option in no-activation-checkpointing activation-checkpointing; do
-                out=$work/$stage-$option.json
-                [ -e "$out" ] || timeout "$((limit / 2))" "$python" -m benchmarks throughput --data "$data" \
-                    --presets "${stage#batch-}" --batch-sizes 64 --precisions bf16 --compile off --steps 5 --warmup 1 \
-                    --no-notebook-pipeline --find-batch --batch-granularity 512 "--$option" --out "$out"
+                bench "$((limit / 2))" throughput "$stage-$option.json" --presets "${stage#batch-}" --batch-sizes 64 \
+                    --precisions bf16 --compile off --steps 5 --warmup 1 --no-notebook-pipeline --find-batch \
+                    --batch-granularity 512 "--$option"
             done
             ;;
         precision)
@@ -114,9 +110,8 @@ for stage in ${stages[*]}; do
                 --epochs 2 --jobs 6 --out "$work/precision" || echo "not finished: repeat the stage"
             ;;
         speedrun)
-            [ -e "$work/speedrun.json" ] || timeout "$limit" "$python" -m benchmarks speedrun --data "$data" \
-                --notebook-epochs "${NOTEBOOK_EPOCHS:-20}" --seeds 5 --epochs "${RACE_EPOCHS:-10}" --batch-size 512 --lr 2e-3 \
-                --eval-steps 44 --out "$work/speedrun.json"
+            bench "$limit" speedrun speedrun.json --notebook-epochs "${NOTEBOOK_EPOCHS:-20}" --seeds 5 \
+                --epochs "${RACE_EPOCHS:-10}" --batch-size 512 --lr 2e-3 --eval-steps 44
             ;;
         distributed)
             first=${CUDA_VISIBLE_DEVICES:-0}
@@ -139,12 +134,10 @@ for stage in ${stages[*]}; do
             link=(--link-bandwidth 50 --link-latency 10) # assumed where one GPU measures none
             [ "$gpus" = 1 ] || link=()
             # shellcheck disable=SC2086  # numbers
-            [ -e "$work/scaling.json" ] || timeout "$limit" "$python" -m benchmarks scaling --data "$data" \
-                --processes $gpus --batch-sizes 256 512 1024 "${link[@]}" --out "$work/scaling.json"
+            bench "$limit" scaling scaling.json --processes $gpus --batch-sizes 256 512 1024 "${link[@]}"
             ;;
         growth)
-            [ -e "$work/growth.json" ] || timeout "$limit" "$python" -m benchmarks growth --data "$data" --width 64 \
-                --batch-size 256 --rounds 2 --scratch "$work/growth" --out "$work/growth.json"
+            bench "$limit" growth growth.json --width 64 --batch-size 256 --rounds 2 --scratch "$work/growth"
             rm -rf "$work/growth"
             ;;
         ablation)

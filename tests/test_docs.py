@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 
 import pytest
 
@@ -125,9 +125,7 @@ def test_files_exist_that_are_named(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_options_exist(page: str) -> None:
     configs = [TrainConfig, EvaluateConfig, ColorizeConfig, ExportConfig, DemoConfig]
-    for command in COMMANDS.values():
-        module, _, name = command.options.partition(":")
-        configs.append(getattr(import_module(module), name))
+    configs += [resolve_name(f"benchmarks.{command.options}") for command in COMMANDS.values()]
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
     known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir", "--no-open"}
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",

@@ -1,9 +1,8 @@
 """The original notebooks' training, written from its description: the baseline of every speed measurement.
 
-Every choice is the notebooks' and none is tuned: images pass through PIL and `ToTensor` one by one, the default
-`DataLoader` collates them in the training process, a Python loop makes them gray, the network computes in fp32 without
-compilation, and `.item()` waits for the device in every step. The decay of the learning rate after each epoch is
-left out: it costs no time.
+Nothing is tuned: images pass through PIL and `ToTensor` one by one, the default `DataLoader` collates them in the
+training process, a Python loop makes them gray, the network computes in fp32 without compilation, and `.item()` waits
+for the device in every step. The decay of the learning rate after each epoch is left out: it costs no time.
 """
 
 from __future__ import annotations
@@ -25,10 +24,9 @@ NOTEBOOK_BATCH_SIZE = 64
 
 
 class PerImageDataset(Dataset[tuple[Tensor, int]]):
-    """A map-style data set that works like torchvision's CIFAR10 with `ToTensor`.
+    """A map-style data set of uint8 images (N, 3, H, W) that works like torchvision's CIFAR10 with `ToTensor`.
 
-    Takes uint8 images (N, 3, H, W); an item is a float image (3, H, W) in [0, 1] and the label that CIFAR10 returns
-    beside it, here always 0: nothing reads it.
+    An item is a float image (3, H, W) in [0, 1] and a label, which nothing reads, always 0.
     """
 
     def __init__(self, images: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,7 @@ from colornet.errors import InputError
 def check_above(options: Any, **bounds: float) -> None:
     """Refuse fields that are not above the bound of each; otherwise like `check_least`."""
     for name, bound in bounds.items():
-        if wrong := [number for number in _numbers(options, name) if not bound < number < math.inf]:
-            raise _refusal(name, wrong[0], f"above {bound:g}")
+        _refuse(name, (n for n in _numbers(options, name) if not bound < n < math.inf), f"above {bound:g}")
 
 
 def check_alone(what: str) -> None:
@@ -25,17 +24,15 @@ def check_alone(what: str) -> None:
 
 
 def check_least(options: Any, **least: float) -> None:
-    """Refuse fields below the least value of each; None is let pass, a tuple needs at least one value, all checked."""
+    """Refuse fields below the least value of each; None passes; a tuple needs a value, and all of it is checked."""
     for name, low in least.items():
-        if wrong := [number for number in _numbers(options, name) if not low <= number < math.inf]:
-            raise _refusal(name, wrong[0], f"at least {low:g}")
+        _refuse(name, (n for n in _numbers(options, name) if not low <= n < math.inf), f"at least {low:g}")
 
 
 def check_range(options: Any, **bounds: tuple[float, float]) -> None:
-    """Refuse fields outside of the least and the largest value of each; otherwise like `check_least`."""
+    """Refuse fields outside the least and the largest value of each; otherwise like `check_least`."""
     for name, (low, high) in bounds.items():
-        if wrong := [number for number in _numbers(options, name) if not low <= number <= high]:
-            raise _refusal(name, wrong[0], f"from {low:g} to {high:g}")
+        _refuse(name, (n for n in _numbers(options, name) if not low <= n <= high), f"from {low:g} to {high:g}")
 
 
 def _numbers(options: Any, name: str) -> list[float]:
@@ -44,8 +41,9 @@ def _numbers(options: Any, name: str) -> list[float]:
     return [number for number in (value if isinstance(value, tuple) else (value,)) if number is not None]
 
 
-def _refusal(name: str, number: float, allowed: str) -> InputError:
-    return InputError(f"{option(name)} is {number:g}: it must be {allowed}.")
+def _refuse(name: str, wrong: Iterable[float], allowed: str) -> None:
+    for number in wrong:
+        raise InputError(f"{option(name)} is {number:g}: it must be {allowed}.")
 
 
 def check_not_empty(options: Any, *names: str) -> None:

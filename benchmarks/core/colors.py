@@ -11,7 +11,7 @@ from benchmarks.core.record import Record, without_seed
 
 
 class Colors:
-    """Colors by the name of a model, in the order in which the names come; rows that are no models share a gray.
+    """Colors by the name of a model, in the order of the names; rows that are no models share a gray.
 
     Args:
         rows: rows of quality records whose kind is "model"; their runs share their color.
@@ -22,25 +22,22 @@ class Colors:
         self._colors: dict[str, str] = {}
         self._palette = itertools.cycle(plots.PALETTE)
         models = list(rows)
-        for row in models:
-            self._choose(row["name"])
+        self._choose(row["name"] for row in models)
         for row in models:
             for alias in aliases(row):
                 self._colors.setdefault(alias, self(row["name"]))
-        for name in others:
-            self._choose(name)
+        self._choose(others)
 
     def __call__(self, name: str) -> str:
         return self._colors.get(name.casefold(), plots.NEUTRAL)
 
-    def _choose(self, name: str) -> None:
-        if name.casefold() not in self._colors:
-            self._colors[name.casefold()] = next(self._palette)
+    def _choose(self, names: Iterable[str]) -> None:
+        for name in map(str.casefold, names):
+            if name not in self._colors:
+                self._colors[name] = next(self._palette)
 
 
 def aliases(row: Record) -> set[str]:
     """Return the names by which others may know a row: its own, and its runs without their seed."""
-    return {
-        row["name"].casefold(),
-        *(without_seed(Path(member).name).casefold() for member in row.get("members") or ()),
-    }
+    runs = (without_seed(Path(member).name) for member in row.get("members") or ())
+    return {name.casefold() for name in (row["name"], *runs)}

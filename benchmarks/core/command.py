@@ -1,12 +1,14 @@
-"""The one way of a benchmark's command: parse and check its options, measure, print the tables, write the record."""
+"""Run a benchmark's command: parse and check its options, measure, print the tables, write the record."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import tyro
@@ -17,14 +19,14 @@ from colornet.command import exiting_on_errors
 
 @dataclass(frozen=True)
 class Command:
-    """What a command is made of, by name: nothing is imported before it is needed.
+    """What a command is made of, by names below `benchmarks`: nothing is imported before it is needed.
 
     Args:
         help: what the command does, in a line.
         options: "module:Class" of its options, a torch-free dataclass whose module has `check(options)`; the module's
             docstring is the text of `--help`.
         measure: "module:function" that takes the options and returns the record, or None where there is nothing to
-            show: another process has the record, or the function was asked to do something else.
+            show.
         report: module with `summarize(record)`, `tables(record)`, and, if there is a plot to be written beside the
             record, `draw(record, path)`; if a record can mean failure, `passed(record)`.
         record: name of the record where `--out` is a folder, such as "quality.json"; the tables are written beside it
@@ -34,7 +36,7 @@ class Command:
     help: str
     options: str
     measure: str
-    report: str
+    report: str = ""
     record: str | None = None
 
 
@@ -42,7 +44,8 @@ def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> 
     """Run a command; a mistake of the user is one sentence and exit code 2, a record that did not pass exit code 1."""
     quiet = os.environ.get("RANK", "0") != "0"
     with exiting_on_errors(quiet=quiet):
-        module, options_class = _find(command.options)
+        options_class = resolve_name(f"benchmarks.{command.options}")
+        module: Any = sys.modules[options_class.__module__]
         options = tyro.cli(
             options_class,
             args=arguments,
@@ -52,29 +55,17 @@ def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> 
         )
         module.check(options)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        _, measure = _find(command.measure)
-        record = measure(options)
+        record = resolve_name(f"benchmarks.{command.measure}")(options)
         if record is None:
             return
-        report = import_module(command.report)
-        _show(record, report)
+        from benchmarks.core.sections import blocks_text
+
+        report: Any = import_module(f"benchmarks.{command.report}")
+        print(f"{report.summarize(record)}\n\n{blocks_text(report.tables(record))}", flush=True)
         if options.out is not None:
             _write(record, report, options.out, command.record)
     if hasattr(report, "passed") and not report.passed(record):
         raise SystemExit(1)
-
-
-def _find(name: str) -> tuple[Any, Any]:
-    """Import the module of "module:attribute" and return both."""
-    module, _, attribute = name.partition(":")
-    found = import_module(module)
-    return found, getattr(found, attribute)
-
-
-def _show(record: Record, report: Any) -> None:
-    from benchmarks.core.sections import blocks_text
-
-    print(f"{report.summarize(record)}\n\n{blocks_text(report.tables(record))}", flush=True)
 
 
 def _write(record: Record, report: Any, out: Path, name: str | None) -> None:
@@ -87,9 +78,9 @@ def _write(record: Record, report: Any, out: Path, name: str | None) -> None:
     written = [path]
     if name is not None:
         section = Section(path.stem, report.summarize(record), None, report.tables(record))
-        with replacing(path.with_suffix(".md")) as temporary:
-            temporary.write_text(section.to_markdown() + "\n", encoding="utf-8")
         written.append(path.with_suffix(".md"))
+        with replacing(written[-1]) as temporary:
+            temporary.write_text(section.to_markdown() + "\n", encoding="utf-8")
     if hasattr(report, "draw") and (plot := report.draw(record, path.with_suffix(".png"))):
         written.append(plot)
     print(f"\nWritten: {', '.join(map(str, written))}")

@@ -1,4 +1,4 @@
-"""Where a benchmark computes, and in which precision: chosen here and nowhere else."""
+"""The choice of the device and the precision of a benchmark."""
 
 from __future__ import annotations
 
@@ -22,9 +22,6 @@ def settle(config: TrainConfig, device: torch.device) -> TrainConfig:
     Raises `InputError` for a precision that the device does not have.
     """
     on_gpu = device.type == "cuda"
-    values: dict[str, Any] = {
-        "mixed_precision": choose_precision(config),
-        "compile": "on" if config.compile == "on" or (config.compile == "auto" and on_gpu) else "off",
-        "cpu": not on_gpu,
-    }
-    return dataclasses.replace(config, **values)
+    compiled = config.compile == "on" or (config.compile == "auto" and on_gpu)
+    values: dict[str, Any] = {"mixed_precision": choose_precision(config), "compile": "on" if compiled else "off"}
+    return dataclasses.replace(config, cpu=not on_gpu, **values)

@@ -24,7 +24,7 @@ from colornet.config import TrainConfig
 STEPS = 2  # the second step also holds the moments of the optimizer
 STATUS = Path("/proc/self/status")  # Linux
 _OVER_LIMIT = 3  # exit code of the fresh process
-_POLL_SECONDS = 0.01  # between two looks of the fresh process at its memory
+_POLL_SECONDS = 0.01  # how often the fresh process reads its memory
 
 
 def peak_memory(case: Case, limit: int | None = None) -> int | None:
@@ -41,23 +41,17 @@ def _peak_on_gpu(case: Case) -> int | None:
     torch.cuda.reset_peak_memory_stats()
     try:
         _run(case)
-        peak: int | None = torch.cuda.max_memory_allocated() - allocated
+        return torch.cuda.max_memory_allocated() - allocated
     except torch.OutOfMemoryError:
-        peak = None
-    release()
-    return peak
+        return None
+    finally:
+        release()
 
 
 def _peak_of_fresh_process(case: Case, limit: int | None) -> int | None:
-    request = {"preset": case.preset, "mode": case.mode, "config": dataclasses.asdict(case.config), "limit": limit}
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.core.memory"],
-        input=json.dumps(request),
-        capture_output=True,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        check=False,
-    )
+    request = json.dumps({**dataclasses.asdict(case), "limit": limit})
+    command, root = [sys.executable, "-m", "benchmarks.core.memory"], Path(__file__).parents[2]
+    done = subprocess.run(command, input=request, capture_output=True, text=True, cwd=root, check=False)
     if done.returncode in (_OVER_LIMIT, -signal.SIGKILL):  # ended by itself, or by the kernel for lack of memory
         return None
     if done.returncode:
@@ -90,13 +84,12 @@ def host_memory() -> int:
 
 def _main() -> None:
     request = json.load(sys.stdin)
-    limit = request.pop("limit")
+    limit, config = request.pop("limit"), request.pop("config")
     if limit is not None:
         threading.Thread(target=_end_over, args=(limit,), daemon=True).start()
-    config = request.pop("config")
-    case = Case(**request, config=TrainConfig(**{**config, "multipliers": tuple(config["multipliers"])}))
+    config["multipliers"] = tuple(config["multipliers"])
     try:
-        _run(case)
+        _run(Case(**request, config=TrainConfig(**config)))
     except RuntimeError as error:
         if "can't allocate memory" in str(error):
             sys.exit(_OVER_LIMIT)

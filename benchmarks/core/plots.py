@@ -1,8 +1,7 @@
 """The report's plots of numbers, and how all plots are drawn.
 
-They are inline SVG whose text and lines take the colors and the font of the page around them.
-
-Widths and sizes of type are CSS pixels: a plot is drawn at the size at which the page shows it, or nearly so.
+They are inline SVG whose text and lines take the colors and the font of the page around them. Widths and sizes of type
+are CSS pixels of the page.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ Panel = Callable[[Axes], None]  # draws in axes
 PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#882255", "#999933", "#44aa99", "#aa4499")
 NEUTRAL = "#9aa0a8"  # rows that are not models
 
-# Stand for the page's colors of text and of thin lines, which differ between light and dark, until the SVG is written.
+# Replaced in the SVG by the page's colors of text and of thin lines, which differ between light and dark.
 INK, RULE = "#010203", "#040506"
 
 STYLE: dict[RcKeyType, Any] = {
@@ -175,12 +174,12 @@ def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
     """Replace a long curve by its means over equal parts."""
     if len(x) <= 2 * _POINTS:
         return x, y
-    thin_x, thin_y = ([part.mean() for part in np.array_split(values, _POINTS)] for values in (x, y))
-    return np.array(thin_x), np.array(thin_y)
+    thin_x, thin_y = (np.array([part.mean() for part in np.array_split(values, _POINTS)]) for values in (x, y))
+    return thin_x, thin_y
 
 
 def shortened(name: str) -> str:
-    """Shorten a name, which may be a path, to its end, such that it leaves room for what it names."""
+    """Shorten a name, which may be a path, to its end."""
     return name if len(name) <= _NAME_LENGTH else "…" + name[1 - _NAME_LENGTH :]
 
 
@@ -191,7 +190,7 @@ def blank(width: int, height: int) -> tuple[Figure, Axes]:
 
 
 def svg(figure: Figure, label: str) -> str:
-    """Write a figure as an `svg` element of a page; `label` is what a screen reader says, another for every plot."""
+    """Write a figure as an `svg` element of a page; `label` is what a screen reader says, unique in the page."""
     buffer = StringIO()
     with mpl.rc_context({"svg.hashsalt": label}):  # ids follow from it: the same in every report, unique in a page
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))

@@ -16,8 +16,7 @@ NOTEBOOK_FACTOR = 16  # the notebooks' network halves the size four times
 def shared_values(options: Any) -> dict[str, Any]:
     """Return the options, unless None, that are fields of a training's configuration as well."""
     names = {field.name for field in dataclasses.fields(TrainConfig)} - {"cache_dir"}
-    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
-    return {name: value for name, value in values.items() if name in names and value is not None}
+    return {name: value for name, value in vars(options).items() if name in names and value is not None}
 
 
 def sized_preset(options: Any, preset: str, **values: Any) -> TrainConfig:

@@ -39,15 +39,8 @@ def start_record(kind: str, device: torch.device, options: Any) -> Record:
     # Imported only now: it imports torch, which takes seconds and which reading results does not need.
     from colornet.runs.provenance import provenance
 
-    values = dataclasses.asdict(options)
-    return {"kind": kind, **provenance(device), "options": {name: _plain(value) for name, value in values.items()}}
-
-
-def _plain(value: Any) -> Any:
-    """Return the value of an option as JSON can hold it."""
-    if isinstance(value, tuple):
-        return [_plain(entry) for entry in value]
-    return str(value) if isinstance(value, Path) else value
+    values = json.loads(json.dumps(dataclasses.asdict(options), default=str))  # tuples become lists, paths text
+    return {"kind": kind, **provenance(device), "options": values}
 
 
 def describe_data(loaded: Dataset, *, repeated_to: int) -> Record:
@@ -66,7 +59,7 @@ def without_seed(name: str) -> str:
     return re.sub(r"-\d+$", "", name)
 
 
-# Names in older records that are different today. Facts about their origin stay as they are: command, commit, date.
+# Names in older records that are different today. Facts about their origin are not changed: command, commit, date.
 _RENAMED = [
     (re.compile(pattern), replacement)
     for pattern, replacement in (

@@ -1,4 +1,4 @@
-"""What a benchmark shows: blocks of a section, which the page, Markdown and the terminal render each in its own way."""
+"""What a benchmark shows: blocks of a section, rendered for the page, for Markdown and for the terminal."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ Block = Table | Heading | Note | Verdicts | Definitions | Legend | Figures | Pic
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the report: its title, what was found in a few sentences, the file it comes from, and its blocks."""
+    """A part of the report: its title, a summary, the file it comes from, and its blocks."""
 
     title: str
     summary: str = ""
@@ -159,10 +159,8 @@ def listed(words: Sequence[str]) -> str:
 
 def measured_on(record: Record) -> str:
     """Say where, when and with which code a result was measured."""
-    commit = record["commit"]
-    # Shortened, but for the + that says that files differed from it.
-    short = re.sub(r"^(\w{12})\w+", r"\1", commit) if commit else "unknown"
-    return f"Measured on {record['device']}, {str(record['date'])[:10]}, commit {short}."
+    commit = re.sub(r"^(\w{12})\w+", r"\1", record["commit"] or "unknown")  # keeps a + that stands for changed files
+    return f"Measured on {record['device']}, {str(record['date'])[:10]}, commit {commit}."
 
 
 def image_uri(image: NDArray[np.uint8]) -> str:

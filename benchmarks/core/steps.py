@@ -16,6 +16,7 @@ from torch import Tensor
 
 from benchmarks.core.presets import EPOCH_IMAGES
 from benchmarks.core.timing import Step, flops_of
+from colornet.color import to_float
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
 from colornet.evaluation.loop import colorize_with
@@ -31,7 +32,7 @@ COUNTED_IMAGES = 2  # batch on which FLOPs are counted; BatchNorm needs more tha
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a preset, what it does, and its configuration with nothing left on `auto`."""
+    """What is measured: a preset, training or inference, and its configuration with nothing left on `auto`."""
 
     preset: str
     mode: Mode
@@ -67,9 +68,15 @@ def build_step(case: Case, dataset: Dataset) -> Step:
     return lambda: trainer.train_step(next(batches))
 
 
+def input_step(trainer: Trainer) -> Step:
+    """Return a step that fetches the next batch of a trainer and converts its colors, with nothing to train."""
+    batches = endless_batches(trainer.loader)
+    return lambda: [trainer.space.encode(to_float(images)) for images in next(batches)]
+
+
 def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
-    """Return a step that colors one batch in the way that evaluation does."""
-    torch.backends.cudnn.benchmark = True  # as in evaluation
+    """Return a step that colors one batch as evaluation does."""
+    torch.backends.cudnn.benchmark = True
     accelerator = start_accelerator(config)
     generator = build_generator(config).to(accelerator.device).eval().requires_grad_(False)
     if config.compile == "on":
@@ -82,8 +89,8 @@ def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
 def release() -> None:
     """Free the memory of a case and the code compiled for its networks.
 
-    Compiled code belongs to the source of a network, not to the object: the next case would find it, and be compiled
-    for dynamic shapes or, after a few cases, not at all.
+    Compiled code belongs to the source of a network, not to the object: the next case would reuse it, with dynamic
+    shapes or, after a few cases, without compilation.
     """
     torch.compiler.reset()
     gc.collect()
@@ -91,15 +98,10 @@ def release() -> None:
         torch.cuda.empty_cache()
 
 
-# Counting
-
-
 def counted(case: Case) -> Case:
     """Return a case as its work is counted: `COUNTED_IMAGES` images, uncompiled, fp32, no checkpointing."""
-    config = dataclasses.replace(
-        case.config, batch_size=COUNTED_IMAGES, mixed_precision="no", compile="off", activation_checkpointing=False
-    )
-    return dataclasses.replace(case, config=config)
+    values: dict[str, Any] = {"mixed_precision": "no", "compile": "off", "activation_checkpointing": False}
+    return dataclasses.replace(case, config=dataclasses.replace(case.config, batch_size=COUNTED_IMAGES, **values))
 
 
 def count_flops(case: Case, dataset: Dataset) -> int:
@@ -107,14 +109,8 @@ def count_flops(case: Case, dataset: Dataset) -> int:
     return flops_of(build_step(counted(case), dataset)) // COUNTED_IMAGES
 
 
-# Images
-
-
 def repeat_to_epoch(dataset: Dataset) -> Dataset:
-    """Repeat training images until they are as many as those of CIFAR-10.
-
-    This allows batches larger than a small data set, and gives the work that is done once an epoch its usual weight.
-    """
+    """Repeat training images until they are as many as those of CIFAR-10, for larger batches and usual epochs."""
     count = len(dataset.train)
     if count >= EPOCH_IMAGES:
         return dataset

@@ -56,14 +56,12 @@ class Table:
     def to_text(self) -> str:
         """Return the table for a terminal: Markdown with padded columns, without its title."""
         rows = [[cell.text + (f" [{cell.note}]" if cell.note else "") for cell in row] for row in self._rows()]
-        widths = [max(3, *map(len, column)) for column in zip(*rows, strict=True)]
-        left = [self._is_left(index) for index in range(len(widths))]
-        rule = ["-" * w if is_left else "-" * (w - 1) + ":" for w, is_left in zip(widths, left, strict=True)]
-        padded = [
-            [text.ljust(w) if is_left else text.rjust(w) for text, w, is_left in zip(row, widths, left, strict=True)]
-            for row in rows
-        ]
-        lines = [f"| {' | '.join(row)} |" for row in (padded[0], rule, *padded[1:])]
+        columns = []
+        for index, texts in enumerate(zip(*rows, strict=True)):
+            width, is_left = max(3, *map(len, texts)), self._is_left(index)
+            head, *body = (text.ljust(width) if is_left else text.rjust(width) for text in texts)
+            columns.append([head, "-" * width if is_left else "-" * (width - 1) + ":", *body])
+        lines = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
         return "\n".join(lines + [f"[{number}] {note}" for number, note in enumerate(self.notes, start=1)])
 
     def to_markdown(self) -> str:
@@ -80,13 +78,11 @@ class Table:
     def _rows(self) -> list[list[Cell]]:
         """Return the headings and the rows, with the groups in front: the name of each in its first row."""
         rows = [[*self.headings], *([line.name, *line.cells] for line in self.lines)]
-        if not self.groups:
-            return rows
-        names = [self.groups, *(line.group for line in self.lines)]
-        return [
-            [Cell("" if name == above else name), *row]
-            for above, name, row in zip(["", *names], names, rows, strict=False)
-        ]
+        if self.groups:
+            names = [self.groups, *(line.group for line in self.lines)]
+            for row, name, above in zip(rows, names, ("", *names[:-1]), strict=True):
+                row.insert(0, Cell("" if name == above else name))
+        return rows
 
     def _is_left(self, index: int) -> bool:
         index -= 1 if self.groups else 0
@@ -220,5 +216,5 @@ def format_precision(precision: str | None) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Escape text from files so that Markdown shows it as it is."""
+    """Escape text so that Markdown shows it unchanged."""
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", escape(text, quote=False)).replace("\n", " ")

@@ -41,6 +41,7 @@ def write_images(folder: Path, loaded: Dataset, count: int) -> tuple[Path, bool]
 
 
 def _pieces(pixels: NDArray[np.uint8], count: int) -> Iterator[NDArray[np.uint8]]:
+    """Yield the images, then one for validation and one for testing."""
     rng = np.random.default_rng(0)
     step = max(_PIECE // pixels[0].nbytes, 1)
     for start in range(0, count, step):
@@ -51,7 +52,7 @@ def _pieces(pixels: NDArray[np.uint8], count: int) -> Iterator[NDArray[np.uint8]
 
 
 def images_of(path: Path, count: int) -> Tensor:
-    """Map the first images of the file anew, as loading leaves them; nothing of an earlier map keeps them in memory."""
+    """Map the first images of the file anew, as loading does, so that no earlier map keeps them in memory."""
     images = map_images(path)
     advise_random(images)
     return images[:count]
@@ -65,7 +66,7 @@ def prefetch(path: Path, size: int) -> None:
 
 
 def evict_page_cache(path: Path) -> None:
-    """Remove a file that nobody maps from the page cache."""
+    """Remove a file from the page cache; it must not be mapped."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -19,7 +19,7 @@ from benchmarks.core.memory import STATUS, host_memory, peak_memory, status_byte
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record, describe_data, start_record
 from benchmarks.core.steps import Case, endless_batches, release, start_trainer
-from benchmarks.core.timing import time_steps
+from benchmarks.core.timing import Stopwatch, time_steps
 from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, write_images
 from benchmarks.growth.options import GrowthOptions
 from colornet.config import TrainConfig
@@ -28,24 +28,18 @@ from colornet.data.cache import read_dataset
 from colornet.training.trainer import Trainer
 
 METHOD = {
-    "images": "those of --data again and again, each time with its own noise in the three lowest bits of each channel, "
-    "in one file as the cache of decoded images has it; a smaller data set is the beginning of it",
-    "images_per_second": "--steps updates of Trainer.train_step, each with the next batch of DeviceLoader, over the "
-    "time that they take together, after --warmup of them; the median round, of which all are in `rounds`",
+    "images": "those of --data repeated with noise in the three lowest bits, in one file; smaller sets begin it",
+    "images_per_second": "--steps of Trainer.train_step after --warmup of them, over their time; median of `rounds`",
     "resident": "the images are in the memory of the device; on a CPU they are copied from the file to memory",
-    "mapped": "on a CPU: the map of the file is used where it is, what training does without --device-budget",
-    "streamed": "with --device-budget 0: gathered from the map in the background, three batches ahead",
-    "cold": "the file was removed from the page cache before, so that nearly all images come from the disk, as they do "
-    "where it is larger than memory; otherwise they were read once before, as loading does",
-    "share_of_resident": "images/s over those of `resident` in the same round, with as many images, or with the most "
-    "that were resident; the median round",
+    "mapped": "on a CPU: the map of the file is used directly, as training does without --device-budget",
+    "streamed": "as with --device-budget 0: gathered from the map in the background, three batches ahead",
+    "cold": "the file was evicted from the page cache, as if larger than memory; otherwise it was read once before",
+    "share_of_resident": "images/s over those of as many `resident` images, or the most there are; the median round",
     "epoch_start_seconds": "until the first batch: images are uploaded, order and augmentations drawn",
-    "input_images_per_second": "the loader alone, with nothing to train beside it",
-    "host_bytes": "growth of the process's anonymous memory from before the loader was made until after the timed "
-    "steps; mapped pages, which the system takes back when it needs them, do not count",
-    "device_bytes": "growth of torch.cuda.memory_allocated likewise",
-    "peak_memory_bytes": "as in throughput: of the process, or of the GPU's allocator, for two steps on as many random "
-    "images as the batch has",
+    "input_images_per_second": "the loader alone",
+    "host_bytes": "growth of the process's anonymous memory by the loader and the timed steps, without mapped pages",
+    "device_bytes": "growth of torch.cuda.memory_allocated over the same time",
+    "peak_memory_bytes": "as in throughput",
 }
 
 
@@ -65,15 +59,14 @@ def measure(options: GrowthOptions) -> Record:
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     beside = options.out.parent if options.out is not None and options.out.parent.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="growth-", dir=beside) as folder:
-        start = time.perf_counter()
-        path, new = write_images(options.scratch or Path(folder), loaded, max(options.sizes))
-        written = time.perf_counter()
+        writing, opening = Stopwatch(device), Stopwatch(device)
+        with writing.running():
+            path, new = write_images(options.scratch or Path(folder), loaded, max(options.sizes))
         evict_page_cache(path)
-        read = time.perf_counter()
-        read_dataset(path, "growth")
-        opened = time.perf_counter()
+        with opening.running():
+            read_dataset(path, "growth")
         points = plan_points(options, device, loaded.train[0].nbytes)
-        path_bytes = path.stat().st_size
+        file_bytes = path.stat().st_size
         rounds = [run_round(options, config, points, loaded, path, number) for number in range(options.rounds)]
     size = {
         "width": config.width,
@@ -86,9 +79,9 @@ def measure(options: GrowthOptions) -> Record:
         "data": describe_data(loaded, repeated_to=max(options.sizes)),
         "method": METHOD,
         "host_memory_bytes": host_memory(),
-        "file_bytes": path_bytes,
-        "write_seconds": written - start if new else None,
-        "open_seconds": opened - read,
+        "file_bytes": file_bytes,
+        "write_seconds": writing.seconds if new else None,
+        "open_seconds": opening.seconds,
         "points": [size | describe(point, rounds) for point in points],
     }
 
@@ -114,11 +107,8 @@ def run_round(
     trainer = start_trainer(config, dataclasses.replace(loaded, train=few))
     for microbatches in trainer.loader.epoch(0):  # compiles, and makes the moments of the optimizer
         trainer.train_step(microbatches)
-    order = points[:: -1 if number % 2 else 1]
-    measured = {
-        point: time_point(trainer, point, options, path)
-        for point in tqdm(order, desc=f"round {number + 1}", unit="point", disable=None)
-    }
+    order = tqdm(points[:: -1 if number % 2 else 1], desc=f"round {number + 1}", unit="point", disable=None)
+    measured = {point: time_point(trainer, point, options, path) for point in order}
     del trainer
     release()
     return measured
@@ -136,7 +126,8 @@ def time_point(trainer: Trainer, point: Point, options: GrowthOptions, path: Pat
     start = time.perf_counter()
     if point.source == "resident":
         images = images.clone() if device.type == "cpu" else images.to(device)
-    loader = DeviceLoader(
+    few = trainer.loader
+    trainer.loader = DeviceLoader(
         images,
         batch_size=config.batch_size,
         device=device,
@@ -145,48 +136,46 @@ def time_point(trainer: Trainer, point: Point, options: GrowthOptions, path: Pat
         shift=config.shift,
         device_budget=0 if point.source == "streamed" else math.inf,
     )
-    few, trainer.loader = trainer.loader, loader
-    batches = endless_batches(loader)
-    trainer.train_step(next(batches))
-    epoch_start = time.perf_counter() - start
+    batches = endless_batches(trainer.loader)
 
     def step() -> None:
         trainer.train_step(next(batches))
 
-    for _ in range(options.warmup - 1):
-        step()
-    seconds = sum(time_steps(step, options.steps, device))
+    step()
+    epoch_start = time.perf_counter() - start
+    seconds = sum(time_steps(step, options.steps, device, warmup=options.warmup - 1))
     after = occupied(device)
     alone = sum(time_steps(lambda: next(batches), 5 * options.steps, device))
     batches = itertools.chain()  # ends the threads that gather
     trainer.loader = few
-    images_timed = options.steps * config.batch_size
-    host, on_device = (a - b if a is not None and b is not None else None for a, b in zip(after, before, strict=True))
+    timed = options.steps * config.batch_size
     return {
-        "images_per_second": images_timed / seconds,
+        "images_per_second": timed / seconds,
         "epoch_start_seconds": epoch_start,
-        "input_images_per_second": 5 * images_timed / alone,
-        "host_bytes": None if host is None else max(host, 0),
-        "device_bytes": on_device,
+        "input_images_per_second": 5 * timed / alone,
+        "host_bytes": max(after[0] - before[0], 0) if STATUS.exists() else None,
+        "device_bytes": after[1] - before[1] if device.type == "cuda" else None,
     }
 
 
-def occupied(device: torch.device) -> tuple[int | None, int | None]:
-    """Return the bytes of anonymous memory of this process, on Linux, and those allocated on a GPU."""
-    host = status_bytes("RssAnon") if STATUS.exists() else None
-    return host, torch.cuda.memory_allocated(device) if device.type == "cuda" else None
+def occupied(device: torch.device) -> tuple[int, int]:
+    """Return the bytes of anonymous memory of this process and those allocated on a GPU; 0 where there is none."""
+    host = status_bytes("RssAnon") if STATUS.exists() else 0
+    return host, torch.cuda.memory_allocated(device) if device.type == "cuda" else 0
 
 
 def describe(point: Point, rounds: list[dict[Point, Record]]) -> Record:
     """Describe a point: the medians of its rounds, and its speed relative to resident images."""
     mine = [measured[point] for measured in rounds]
-    medians = {name: None if value is None else statistics.median(one[name] for one in mine)
-               for name, value in mine[0].items()}  # fmt: skip
+    medians = {
+        name: None if value is None else statistics.median(one[name] for one in mine) for name, value in mine[0].items()
+    }
     speeds = [one["images_per_second"] for one in mine]
-    beside = reference(point, [*rounds[0]])
+    resident = [p for p in rounds[0] if p.source == "resident"]
     shares = None
-    if beside is not None:
-        shares = [measured[point]["images_per_second"] / measured[beside]["images_per_second"] for measured in rounds]
+    if point.source != "resident" and resident:  # compared with as many resident images, or the most
+        beside = max(resident, key=lambda p: (p.images == point.images, p.images))
+        shares = [speed / one[beside]["images_per_second"] for speed, one in zip(speeds, rounds, strict=True)]
     return {
         **dataclasses.asdict(point),
         **medians,
@@ -194,11 +183,3 @@ def describe(point: Point, rounds: list[dict[Point, Record]]) -> Record:
         "share_of_resident": statistics.median(shares) if shares else None,
         "share_rounds": shares,
     }
-
-
-def reference(point: Point, points: list[Point]) -> Point | None:
-    """Choose the resident images that a point is compared with: as many, or the most; None if it is resident."""
-    resident = [p for p in points if p.source == "resident"]
-    if point.source == "resident" or not resident:
-        return None
-    return next((p for p in resident if p.images == point.images), max(resident, key=lambda p: p.images))

@@ -29,15 +29,13 @@ class GrowthOptions:
     blocks: int | None = None  # blocks per level of the networks
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # as in training
     compile: Literal["auto", "on", "off"] = "auto"  # as in training
-    rounds: int = 3  # times that everything is measured, one after the other
+    rounds: int = 3  # interleaved measurements of everything
     steps: int = 20  # timed steps of each in each round
     warmup: int = 5  # steps before them, which use up the batches gathered ahead
     data: str = "sample"  # cifar10, sample, or a folder of images, which are repeated with noise
     image_size: int = 32  # side of the square images, pixels
     cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
-    scratch: Path | None = (
-        None  # folder of the file of images, which is kept there (default: made beside --out, removed)
-    )
+    scratch: Path | None = None  # folder in which the file of images is kept (default: made beside --out, removed)
     cpu: bool = False  # work on the CPU even where there is a GPU
     out: Path | None = None  # JSON file for the numbers, with a plot beside it; must not exist yet
 
@@ -46,9 +44,7 @@ def check(options: GrowthOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("growth is measured in one")
     check_presets(options, "preset")
-    check_least(
-        options, width=1, batch_size=1, sizes=1, resident_limit=0, blocks=1, rounds=1, steps=1, warmup=1
-    )  # fmt: skip
+    check_least(options, width=1, batch_size=1, sizes=1, resident_limit=0, blocks=1, rounds=1, steps=1, warmup=1)
     if options.batch_size > min(options.sizes):
         raise InputError(
             f"--batch-size is {options.batch_size}: it must be at most {min(options.sizes)}, the smallest of --sizes."

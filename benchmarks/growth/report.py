@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -13,14 +12,12 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Section, measured_on
 from benchmarks.core.tables import (
-    Cell,
-    Line,
-    Table,
+    Column,
     format_digits,
     format_number,
     format_percent,
     format_precision,
-    headings,
+    table_of,
 )
 
 REQUIRED = {
@@ -35,20 +32,29 @@ REQUIRED = {
 
 _MARKERS = {"resident": "o", "mapped": "s", "streamed": "^"}
 _MIB = 2**20
-_TIPS = {
-    "of resident": "Images/s over those of resident images in the same round, as many of them or the most there were.",
-    "loader alone": "Images/s of the loader with nothing to train beside it.",
-    "epoch begins in, s": "Seconds until the first batch.",
-    "memory MiB": "What the loader and its images add to the process, without mapped pages.",
-    "peak MiB": "Of a process, or of the GPU's allocator, that makes two steps on random images.",
-}
+_COLUMNS = (
+    Column("images", "images", 0),
+    Column("where", lambda point: point["source"] + (", cold" if point["cold"] else ""), words=True),
+    Column("width", "width", 0),
+    Column("batch", "batch_size", 0),
+    Column("images/s", "images_per_second", format_digits),
+    Column("of resident", "share_of_resident", partial(format_percent, decimals=1),
+           tip="Images/s over those of resident images in the same round, as many of them or the most there were."),
+    Column("loader alone", "input_images_per_second", format_digits,
+           tip="Images/s of the loader with nothing to train beside it."),
+    Column("epoch begins in, s", "epoch_start_seconds", 2, tip="Seconds until the first batch."),
+    Column("memory MiB", "host_bytes", 1, _MIB,
+           "What the loader and its images add to the process, without mapped pages."),
+    Column("peak MiB", "peak_memory_bytes", format_digits, _MIB,
+           "Of a process, or of the GPU's allocator, that makes two steps on random images."),
+)  # fmt: skip
 
 
 def section(result: Result, colors: Colors) -> Section:
     """Show a record of `growth`: its plot and its tables."""
     record = result.record
-    panel = functools.partial(_draw, record)
-    figure = plots.panel_figure("Training speed over the number of images", panel, result.path, wide=True)
+    caption = "Training speed over the number of images"
+    figure = plots.panel_figure(caption, partial(_draw, record), result.path, wide=True)
     title = f"Growth of the data set on {record['device']}"
     return Section(title, summarize(record), result.path, [Figures([figure], "wide"), *tables(record)])
 
@@ -69,10 +75,11 @@ def summarize(record: Record) -> str:
 def tables(record: Record) -> list[Block]:
     """Lay out the growing data set and, of records made before `throughput` compared them, other widths and batches."""
     grown = _grown(record)
-    others = [point for point in record["points"] if point not in grown]
-    others.sort(key=lambda point: (point["batch_size"], point["width"]))
-    found: list[Block] = [_table("Number of training images", grown)]
-    return [*found, _table("Other widths and batch sizes", others)] if others else found
+    found: list[Block] = [table_of("Number of training images", _COLUMNS, grown)]
+    if others := [point for point in record["points"] if point not in grown]:
+        others.sort(key=lambda point: (point["batch_size"], point["width"]))
+        found.append(table_of("Other widths and batch sizes", _COLUMNS, others))
+    return found
 
 
 def _grown(record: Record) -> list[Record]:
@@ -82,30 +89,11 @@ def _grown(record: Record) -> list[Record]:
     return sorted(points, key=lambda point: (point["images"], [*_MARKERS].index(point["source"])))
 
 
-def _table(title: str, points: Sequence[Record]) -> Table:
-    lines = []
-    for point in points:
-        texts = [
-            point["source"] + (", cold" if point["cold"] else ""),
-            format_number(point["width"], 0),
-            format_number(point["batch_size"], 0),
-            format_digits(point["images_per_second"]),
-            format_percent(point["share_of_resident"], 1),
-            format_digits(point["input_images_per_second"]),
-            format_number(point["epoch_start_seconds"], 2),
-            format_number(point["host_bytes"], 1, _MIB),
-            format_digits(point["peak_memory_bytes"], unit=_MIB),
-        ]
-        lines.append(Line(Cell(format_number(point["images"], 0)), [*map(Cell, texts)]))
-    titles = ("images", "where", "width", "batch", "images/s", *_TIPS)
-    return Table(title, headings(titles, _TIPS), lines, words=frozenset({"where"}))
-
-
 def draw(record: Record, path: Path) -> Path:
     """Draw images/s over the number of images to a PNG file; return its path."""
     options = record["options"]
     title = f"{options['preset']}, width {options['width']}, batch {options['batch_size']}"
-    return plots.write_panels({title: functools.partial(_draw, record)}, path)
+    return plots.write_panels({title: partial(_draw, record)}, path)
 
 
 def _draw(record: Record, axes: Axes) -> None:

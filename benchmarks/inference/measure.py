@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import copy
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.core.device import choose_device
 from benchmarks.core.record import Record, start_record
-from benchmarks.core.timing import Stopwatch
+from benchmarks.core.timing import Stopwatch, spread
 from benchmarks.inference.options import InferenceOptions
 from colornet.color import ColorSpace, to_float, to_uint8
 from colornet.data import load_dataset
@@ -26,14 +26,15 @@ from colornet.runs.pretrained import find_model
 from colornet.runs.run import load_run
 from colornet.training.accelerator import keep_freed_memory
 
+Speeds = NDArray[np.float64]
+
 METHOD = {
-    "loop": "for each image: ColorSpace.encode, the network in fp32 on a batch of one, ColorSpace.decode, 8 bits; "
-    "torch.no_grad, layout and precision as PyTorch has them unless asked; uint8 images on the device in, and out",
+    "loop": "ColorSpace.encode, the network in fp32, ColorSpace.decode, 8 bits, image by image, under torch.no_grad "
+    "and in PyTorch's default layout; uint8 images on the device in, and out",
     "eager": "the same on batches",
-    "Colorizer": "Colorizer.colorize of a batch of uint8 images; it also makes colors paler that sRGB cannot show",
-    "timing": "seconds of a pass over all images, a pass of each variant in turn; images_per_second has the median and "
-    "the percentiles 10 and 90 over the passes, and ratio_to_loop is the median of the ratios within a turn",
-    "memory": "keep_freed_memory for all variants on a CPU, the loop among them",
+    "Colorizer": "Colorizer.colorize of a batch of uint8 images; it also maps colors outside sRGB into its gamut",
+    "timing": "interleaved passes over all images; images_per_second: p10, median and p90, ratio_to_loop: median ratio",
+    "memory": "keep_freed_memory for all variants on a CPU, the loop included",
     "difference": "absolute differences of 8-bit sRGB values between Colorizer in bf16 and in fp32 on these images",
 }
 
@@ -55,7 +56,8 @@ class Variant:
 def build_variants(options: InferenceOptions, device: torch.device) -> list[Variant]:
     """Load the model for each variant, the loop first."""
     config, network = load_run(find_model(options.model))
-    plain = eager(copy.deepcopy(network).to(device).to(memory_format=torch.contiguous_format), color_space(config))
+    network = network.to(device).to(memory_format=torch.contiguous_format)
+    plain = functools.partial(eager, network, color_space(config))
     colorizers = {name: Colorizer.load(options.model, device, bf16=name == "bf16") for name in ("no", "bf16")}
     variants = [Variant("loop", "no", 1, plain)]
     for size in options.batch_sizes:
@@ -64,15 +66,11 @@ def build_variants(options: InferenceOptions, device: torch.device) -> list[Vari
     return variants
 
 
-def eager(network: torch.nn.Module, space: ColorSpace) -> Callable[[Tensor], Tensor]:
-    """Color as one would without a thought of speed."""
-
-    @torch.no_grad()
-    def colorize(images: Tensor) -> Tensor:
-        condition, _ = space.encode(to_float(images))
-        return to_uint8(space.decode(condition, network(condition)))
-
-    return colorize
+@torch.no_grad()
+def eager(network: torch.nn.Module, space: ColorSpace, images: Tensor) -> Tensor:
+    """Color uint8 images (n, 3, H, W) without any optimization."""
+    condition, _ = space.encode(to_float(images))
+    return to_uint8(space.decode(condition, network(condition)))
 
 
 def measure(options: InferenceOptions) -> Record:
@@ -85,10 +83,7 @@ def measure(options: InferenceOptions) -> Record:
         keep_freed_memory()
     variants = build_variants(options, device)
     speeds = time_interleaved(variants, images, options.passes, device)  # (passes, variants)
-    fp32, bf16 = (
-        next(v for v in variants if (v.name, v.precision) == ("Colorizer", precision)).run(images).int()
-        for precision in ("no", "bf16")
-    )
+    fp32, bf16 = (variant.run(images).int() for variant in variants[2:4])  # Colorizer
     difference = (fp32 - bf16).abs()
     weights = find_model(options.model) / "model.safetensors"
     return {
@@ -105,9 +100,7 @@ def measure(options: InferenceOptions) -> Record:
     }
 
 
-def time_interleaved(
-    variants: list[Variant], images: Tensor, passes: int, device: torch.device
-) -> np.ndarray[Any, Any]:
+def time_interleaved(variants: list[Variant], images: Tensor, passes: int, device: torch.device) -> Speeds:
     """Color the images by each variant in turn, `passes` times after an untimed one: images/s (passes, variants)."""
     speeds = np.empty((passes + 1, len(variants)))
     for turn in tqdm(range(passes + 1), unit="turn", disable=None):
@@ -119,13 +112,12 @@ def time_interleaved(
     return speeds[1:]
 
 
-def describe(variant: Variant, speeds: np.ndarray[Any, Any], loop: np.ndarray[Any, Any]) -> dict[str, Any]:
+def describe(variant: Variant, speeds: Speeds, loop: Speeds) -> Record:
     """Describe a variant and its images/s (passes,), beside those of the loop."""
-    p10, median, p90 = (float(value) for value in np.quantile(speeds, (0.1, 0.5, 0.9)))
     return {
         "way": variant.name,
         "precision": variant.precision,
         "batch_size": variant.batch_size,
-        "images_per_second": {"median": median, "p10": p10, "p90": p90},
+        "images_per_second": spread(speeds),
         "ratio_to_loop": float(np.median(speeds / loop)),
     }

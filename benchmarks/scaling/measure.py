@@ -15,15 +15,7 @@ from benchmarks.core.device import choose_device
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record, describe_data, modernized, start_record
 from benchmarks.core.steps import COUNTED_IMAGES, random_dataset, repeat_to_epoch, start_trainer
-from benchmarks.scaling.model import (
-    Compute,
-    Link,
-    efficient_batch,
-    fit_compute,
-    fit_link,
-    hidden_share,
-    predict_step,
-)
+from benchmarks.scaling.model import Compute, Link, efficient_batch, fit_compute, fit_link, hidden_share, predict_step
 from benchmarks.scaling.options import ScalingOptions
 from benchmarks.scaling.worker import SMALL, gradient_bytes, launch
 from colornet.data import load_dataset
@@ -31,16 +23,14 @@ from colornet.errors import InputError
 from colornet.training.accelerator import choose_precision
 
 METHOD = {
-    "points": "Trainer.train_step and the next batch of DeviceLoader, as in training; seconds are the median step of a "
-    "round, the largest of all processes, and of these the median round",
-    "compute": "the same steps under DDP's no_sync: no gradient is exchanged, the other processes work beside it",
+    "points": "Trainer.train_step on the next batch of DeviceLoader: the median round of the slowest process's medians",
+    "compute": "the same steps under DDP's no_sync, which exchanges no gradients",
     "communication": "step less compute: what the backward pass did not hide",
-    "input": "the next batch and its conversion of colors by themselves; part of compute",
-    "all_reduce": "one all-reduce of as many bytes as the gradients have, by itself",
+    "input": "the next batch and its color conversion alone; part of compute",
+    "all_reduce": "one all-reduce of as many bytes as the gradients have, alone",
     "weak_efficiency": "images/s over those of one process with as many images a process, over the processes",
     "strong_efficiency": "images/s over those of one process with as many images in all, over the processes",
-    "model": "benchmarks/scaling/model.py; low: nothing of the all-reduce is hidden, high: as much as can be, "
-    "here: as much as was here",
+    "model": "see benchmarks/scaling/model.py; hidden share low: 0, high: 1, here: as measured",
 }
 
 
@@ -60,7 +50,7 @@ def measure(options: ScalingOptions) -> Record:
     rounds: dict[int, list[list[list[Record]]]] = {count: [] for count in counts}
     with tqdm(total=options.rounds * len(counts), unit="launch", disable=None) as bar:
         for _ in range(options.rounds):
-            for count in counts:  # interleaved: what slows the machine for a while slows all of them
+            for count in counts:  # interleaved: a slow phase of the machine affects all of them
                 bar.set_postfix_str(f"{count} process(es)")
                 rounds[count].append(launch(options, count))
                 bar.update()
@@ -82,17 +72,14 @@ def combine(rounds: list[list[list[Record]]]) -> list[Record]:
     """Combine what every round and rank measured to one point each; `rounds` is indexed by round, rank, point."""
     points = []
     for place, example in enumerate(rounds[0][0]):
-        kinds: list[str] = [
-            key for key in ("step", "compute", "input", "all_reduce", "small_all_reduce") if key in example
-        ]
+        kinds = [key for key in ("step", "compute", "input", "all_reduce", "small_all_reduce") if key in example]
         slowest = {kind: [max(rank[place][kind] for rank in one) for one in rounds] for kind in kinds}
-        seconds = {kind: statistics.median(values) for kind, values in slowest.items()}
-        point = {key: value for key, value in example.items() if key not in kinds} | {"seconds": seconds}
-        point["rounds"] = slowest["step"]
+        seconds: dict[str, float] = {kind: statistics.median(values) for kind, values in slowest.items()}
         if "compute" in seconds:
             seconds["communication"] = max(0.0, seconds["step"] - seconds["compute"])
-        point["images_per_second"] = point["images"] * point["processes"] / seconds["step"]
-        points.append(point)
+        point = {key: value for key, value in example.items() if key not in kinds}
+        speed = point["images"] * point["processes"] / seconds["step"]
+        points.append({**point, "seconds": seconds, "rounds": slowest["step"], "images_per_second": speed})
     return points
 
 
@@ -124,8 +111,6 @@ def describe_link(options: ScalingOptions, points: list[Record]) -> Record | Non
 def describe_model(options: ScalingOptions, points: list[Record], preset: str, described_link: Record) -> Record:
     """Fit the model of a preset and predict."""
     link = Link(described_link["latency"], described_link["bandwidth"])
-    # How much is hidden belongs to the device and link on which it was measured.
-    elsewhere = options.compute is not None or described_link["assumed"]
     mine = [point for point in points if point["preset"] == preset]
     seconds, size = single_steps(options, mine, preset)
     compute = fit_compute(seconds)
@@ -135,7 +120,8 @@ def describe_model(options: ScalingOptions, points: list[Record], preset: str, d
         if "all_reduce" in point["seconds"] and point["bucket_mb"] == options.bucket_mb[0]
     ]
     hidden = {"low": 0.0, "high": 1.0}
-    if shares and not elsewhere:
+    # The hidden share holds only for the device and the link on which it was measured.
+    if shares and options.compute is None and not described_link["assumed"]:
         hidden["here"] = statistics.median(shares)
     return {
         "preset": preset,

@@ -4,8 +4,8 @@ A step on N processes takes
 
     compute(b) + exposed(N),    exposed(N) = all_reduce(N) − hidden,    hidden = min(h · all_reduce(N), ⅔ · compute(b))
 
-with b images a process. DDP sums gradients while the backward pass, some two thirds of a step's arithmetic, goes on:
-the share h of the sum is hidden by it. The sum is a ring all-reduce (Patarasuk & Yuan 2009): each process sends and
+with b images a process. DDP sums gradients during the backward pass, about two thirds of a step's arithmetic, which
+hides the share h of the sum. The sum is a ring all-reduce (Patarasuk & Yuan 2009): each process sends and
 receives 2 (N − 1) messages of S / N bytes, S the bytes of the gradients,
 
     all_reduce(N) = 2 (N − 1) · (latency + S / N / bandwidth)
@@ -13,12 +13,14 @@ receives 2 (N − 1) messages of S / N bytes, S the bytes of the gradients,
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 BACKWARD_SHARE = 2 / 3
+_EFFICIENCY, _MOST_IMAGES = 0.9, 2**20  # of the smallest batch that is searched, and the largest that is tried
 
 
 @dataclass(frozen=True)
@@ -76,22 +78,12 @@ def predict_step(compute: Compute, link: Link, size: float, hidden: float, proce
     return alone + summed - min(hidden * summed, BACKWARD_SHARE * alone)
 
 
-def efficient_batch(
-    compute: Compute, link: Link, size: float, hidden: float, processes: int, efficiency: float = 0.9
-) -> int | None:
-    """Return the fewest images a process at which N processes do `efficiency` × N times the work of one.
-
-    None where no batch of up to a million images does.
-    """
-    low, high = 0, 2**20
+def efficient_batch(compute: Compute, link: Link, size: float, hidden: float, processes: int) -> int | None:
+    """Return the fewest images a process at which N processes do 0.9 N times the work of one; None above 2²⁰."""
 
     def enough(images: int) -> bool:
-        seconds = predict_step(compute, link, size, hidden, processes, images)
-        return compute.step(images) >= efficiency * seconds
+        return compute.step(images) >= _EFFICIENCY * predict_step(compute, link, size, hidden, processes, images)
 
-    if not enough(high):
-        return None
-    while high - low > 1:  # efficiency grows with the images: there is more to hide behind and to divide by
-        middle = (low + high) // 2
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    # Efficiency grows with the images: there is more to hide behind and to divide by.
+    images = 1 + bisect.bisect_left(range(1, _MOST_IMAGES + 1), True, key=enough)
+    return images if images <= _MOST_IMAGES else None

@@ -7,6 +7,7 @@ process, strong scaling those of all. docs/scaling.md explains the model.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -30,7 +31,7 @@ class ScalingOptions:
     blocks: int | None = None  # blocks per level of the generators
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # as in training
     compile: Literal["auto", "on", "off"] = "auto"  # as in training
-    rounds: int = 3  # times that all process counts are measured, one after the other
+    rounds: int = 3  # interleaved measurements of all process counts
     steps: int = 10  # timed steps of each kind in each round
     warmup: int = 3  # steps before them
     threads: int | None = None  # threads of a process on CPUs (default: the cores, divided by the most processes)
@@ -52,9 +53,8 @@ def check(options: ScalingOptions) -> None:
     check_least(options, processes=1, batch_sizes=1, predict=1, rounds=1, steps=1, warmup=1, threads=1)
     check_above(options, bucket_mb=0, link_bandwidth=0, link_latency=0)
     most = max(options.processes)
-    for preset in options.presets:
-        for images in options.batch_sizes:
-            check_config(sized_preset(options, preset, batch_size=images * most), world_size=most)
+    for preset, images in itertools.product(options.presets, options.batch_sizes):
+        check_config(sized_preset(options, preset, batch_size=images * most), world_size=most)
     if max(options.batch_sizes) * most > EPOCH_IMAGES:
         raise InputError(f"--batch-sizes times --processes is more than an epoch of {EPOCH_IMAGES:,} images.")
     if options.compute is not None and not options.compute.is_file():

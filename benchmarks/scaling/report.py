@@ -5,13 +5,14 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 
+import numpy as np
 from matplotlib.axes import Axes
 
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Note, Section, measured_on
-from benchmarks.core.tables import Cell, Line, Table, format_digits, format_number, format_percent, headings
+from benchmarks.core.tables import Column, format_digits, format_number, format_percent, table_of
 
 REQUIRED = {
     "scaling": (
@@ -31,22 +32,32 @@ _READING = (
     "is what the model says, from nothing of the exchange of gradients hidden by the backward pass to as much as can "
     "be, its line as much as was hidden here. Dotted: 90 %."
 )
-_TIPS = {
-    "compute": "Milliseconds of the same step without any exchange of gradients.",
-    "communication": "Milliseconds of the exchange that the backward pass did not hide.",
-    "input": "Milliseconds of the next batch by itself; part of compute.",
-    "weak": "Images/s over those of one process with as many images a process, over the processes.",
-    "strong": "Images/s over those of one process with as many images in all, over the processes.",
-}
+_POINTS = (
+    Column("preset", "preset"),
+    Column("processes", "processes"),
+    Column("images each", "images"),
+    Column("bucket MiB", "bucket_mb", "{:g}".format),
+    Column("images/s", "images_per_second", format_digits),
+    Column("step ms", "step", 1, 1e-3),
+    Column("compute", "compute", 1, 1e-3, "Milliseconds of the same step without any exchange of gradients."),
+    Column("communication", "communication", 1, 1e-3,
+           "Milliseconds of the exchange that the backward pass did not hide."),
+    Column("input", "input", 1, 1e-3, "Milliseconds of the next batch alone; part of compute."),
+    Column("weak", "weak_efficiency", format_percent,
+           tip="Images/s over those of one process with as many images a process, over the processes."),
+    Column("strong", "strong_efficiency", format_percent,
+           tip="Images/s over those of one process with as many images in all, over the processes."),
+)  # fmt: skip
 _HIDDEN = {"low": "nothing hidden", "high": "all hidden that can be", "here": "hidden as here"}
 
 
 def section(result: Result, colors: Colors) -> Section:
     """Show a record of `scaling`: plots of efficiency, the measured points and what is predicted."""
     record = result.record
-    figures = [plots.panel_figure(title, panel, result.path) for title, panel in _panels(record).items()]
-    drawn: list[Block] = [Note(_READING), Figures(figures)] if figures else []
-    blocks = [*drawn, *tables(record)]
+    blocks = tables(record)
+    if panels := _panels(record):
+        figures = [plots.panel_figure(title, panel, result.path) for title, panel in panels.items()]
+        blocks = [Note(_READING), Figures(figures), *blocks]
     return Section(f"Scaling on {record['device']}", summarize(record), result.path, blocks)
 
 
@@ -70,46 +81,23 @@ def summarize(record: Record) -> str:
 
 def tables(record: Record) -> list[Block]:
     """Lay out the measured points and, where there are models, the images a process that 90 % efficiency takes."""
-    titles = ("preset", "processes", "images each", "bucket MiB", "images/s", "step ms", "compute", "communication",
-              "input", *_SCALINGS)  # fmt: skip
-    blocks: list[Block] = [Table("Measured", headings(titles, _TIPS), [*map(_point_line, record["points"])])]
+    points = []
+    for point in record["points"]:
+        alone = {"compute": point["seconds"]["step"], "communication": 0.0}  # on one process
+        points.append({**point, **alone, **point["seconds"]})
+    blocks: list[Block] = [table_of("Measured", _POINTS, points)]
     for model in record["models"]:
-        compute = model["compute"]
+        preset, compute = model["preset"], model["compute"]
         reading = (
-            f"{model['preset']}: a step on one process takes {format_number(compute['fixed'], 2, 1e-3)} ms and "
+            f"{preset}: a step on one process takes {format_number(compute['fixed'], 2, 1e-3)} ms and "
             f"{format_number(compute['per_image'], 1, 1e-6)} µs an image, and sums "
             f"{format_number(model['gradient_bytes'], 1, 1e6)} MB of gradients."
         )
-        blocks += [Note(reading), _ninety_table(model)]
+        kinds = [Column(_HIDDEN.get(kind, kind), kind, 0, missing="none") for kind in model["hidden_share"]]
+        title = f"{preset}: images a process from which 90 % efficiency is predicted"
+        table = table_of(title, [Column("processes", "processes"), *kinds], model["images_for_90_percent"])
+        blocks += [Note(reading), table]
     return blocks
-
-
-def _point_line(point: Record) -> Line:
-    seconds = point["seconds"]
-    step = seconds["step"]
-    parts = (step, seconds.get("compute", step), seconds.get("communication", 0.0), seconds["input"])
-    texts = [
-        str(point["processes"]),
-        str(point["images"]),
-        f"{point['bucket_mb']:g}",
-        format_digits(point["images_per_second"]),
-        *(format_number(part, 1, 1e-3) for part in parts),
-        *(format_percent(point[f"{kind}_efficiency"]) for kind in _SCALINGS),
-    ]
-    return Line(Cell(point["preset"]), [*map(Cell, texts)])
-
-
-def _ninety_table(model: Record) -> Table:
-    kinds = [*model["hidden_share"]]
-    lines = [
-        Line(
-            Cell(str(row["processes"])),
-            [Cell("none" if row[kind] is None else format_number(row[kind], 0)) for kind in kinds],
-        )
-        for row in model["images_for_90_percent"]
-    ]
-    title = f"{model['preset']}: images a process from which 90 % efficiency is predicted"
-    return Table(title, headings(["processes", *(_HIDDEN.get(kind, kind) for kind in kinds)]), lines)
 
 
 def draw(record: Record, path: Path) -> Path | None:
@@ -145,7 +133,7 @@ def _draw_efficiency(record: Record, model: Record, kind: str, axes: Axes) -> No
             and point["images"] * (1 if kind == "weak" else point["processes"]) == images
             and point[f"{kind}_efficiency"] is not None
         ]
-        axes.plot([count for count, _ in dots], [value for _, value in dots], "o", color=color, markersize=5)
+        axes.plot(*np.array(dots).reshape(-1, 2).T, "o", color=color, markersize=5)
     axes.axhline(90, color=plots.INK, linewidth=0.8, linestyle=(0, (1, 2)))
     axes.set(xscale="log", ylim=(0, 115), xlabel="processes", ylabel="efficiency, %")  # noise puts points above 100
     axes.set_xticks(counts, [str(count) for count in counts])

@@ -16,36 +16,24 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record
-from benchmarks.core.steps import endless_batches, release, repeat_to_epoch, start_accelerator
+from benchmarks.core.steps import endless_batches, input_step, release, repeat_to_epoch, start_accelerator
 from benchmarks.core.timing import Step, time_steps
 from benchmarks.scaling.options import ScalingOptions
-from colornet.color import to_float
 from colornet.data import Dataset, load_dataset
 from colornet.models.unet import count_parameters
 from colornet.training.build import build_trainer
 from colornet.training.trainer import Trainer
 
 SMALL = 4096  # bytes of an all-reduce whose time is latency alone
-ALONE = (
-    "RANK",
-    "LOCAL_RANK",
-    "WORLD_SIZE",
-    "LOCAL_WORLD_SIZE",
-)  # make Accelerate connect to other processes
+CONNECTING = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # make Accelerate connect to other processes
 
 
 def launch(options: ScalingOptions, processes: int) -> list[list[Record]]:
     """Start a number of processes that measure all points; return the points of each process, by rank."""
     config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=processes,
-        run_id=f"scaling-{os.getpid()}",
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-        monitor_interval=0.2,
-    )
+        1, 1, processes, run_id=f"scaling-{os.getpid()}", rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+        max_restarts=0, monitor_interval=0.2,
+    )  # fmt: skip
     results = elastic_launch(config, work)(options, processes)
     return [results[rank] for rank in range(processes)]
 
@@ -53,7 +41,7 @@ def launch(options: ScalingOptions, processes: int) -> list[list[Record]]:
 def work(options: ScalingOptions, processes: int) -> list[Record]:
     """Measure all points in one of the processes."""
     if processes == 1:
-        for name in ALONE:
+        for name in CONNECTING:
             os.environ.pop(name, None)
     torch.set_num_threads(options.threads or max(1, (os.cpu_count() or 1) // max(options.processes)))
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir)
@@ -76,7 +64,6 @@ def time_point(
     accelerator = start_accelerator(config, DistributedDataParallelKwargs(bucket_cap_mb=bucket))
     trainer = build_trainer(config, accelerator, dataset)
     batches = endless_batches(trainer.loader)
-    networks = trainer.objective.networks.values()
     size = gradient_bytes(trainer)
 
     def seconds(step: Step) -> float:
@@ -96,12 +83,12 @@ def time_point(
         "precision": accelerator.mixed_precision,
         "gradient_bytes": size,
         "step": seconds(step),
-        "input": seconds(lambda: [trainer.space.encode(to_float(batch)) for batch in next(batches)]),
+        "input": seconds(input_step(trainer)),
     }
     if processes == 1:
         return point
     with ExitStack() as stack:
-        for network in networks:
+        for network in trainer.objective.networks.values():
             assert isinstance(network, nn.parallel.DistributedDataParallel)
             stack.enter_context(network.no_sync())
         point["compute"] = seconds(step)

@@ -1,4 +1,4 @@
-"""The race itself: the original notebooks' autoencoder sets a target error, ours trains until it reaches it."""
+"""The race: the original notebooks' autoencoder sets a target error, ours trains until it reaches it."""
 
 from __future__ import annotations
 
@@ -29,21 +29,18 @@ _NOTEBOOK = PRESETS["notebook-ae"].config
 
 METHOD = {
     "mse": "mean squared error of RGB in [0, 1] over all held-out pixels, of outputs rounded to 8 bits, for both sides",
-    "target": "of the notebook pipeline after its last epoch, in evaluation mode; nothing is chosen by it",
-    "seconds": "wall clock of training, the device waited for, without loading the data, building the networks and "
-    "evaluating; both sides made a step before that is not timed and not kept",
-    "cpu_seconds": "processor time of the same blocks, all threads, and cpu_ratio that of these: what else runs on the "
-    "machine makes it hardly longer; None on a GPU",
-    "seconds_to_target": "of the notebook pipeline: until its first epoch that ended at or below the target",
-    "evaluation_seconds": "time of all evaluations, which is in no other number",
-    "compile_seconds": "time of the step that is not timed, where the networks are compiled; None where they are not. "
-    "Code that an earlier run left in Inductor's cache makes it shorter",
-    "ratio": "seconds_to_target of the notebook pipeline over seconds of the run; where the target is not reached "
-    "there is none, and the run counts as infinitely slow in the median",
-    "ours": "DeviceLoader and Trainer.train_step; the moving average is evaluated every --eval-steps steps and at the "
-    "end, and the run stops at the first evaluation at or below the target",
+    "target": "of the notebook pipeline after its last epoch, in evaluation mode",
+    "seconds": "wall clock of training steps, the device waited for, after an untimed step that is not kept",
+    "cpu_seconds": "processor time of the same steps, all threads; cpu_ratio is their ratio; None on a GPU",
+    "seconds_to_target": "of the notebook pipeline: until its first epoch that ends at or below the target",
+    "evaluation_seconds": "of all evaluations, not part of the other times",
+    "compile_seconds": "of the untimed step of compiled networks; shorter where Inductor's cache has their code",
+    "ratio": "seconds_to_target over seconds of the run; a run that misses the target counts as infinitely slow",
+    "ours": "Trainer.train_step; the moving average is evaluated every --eval-steps steps and at the end, and the run "
+    "stops at the first evaluation at or below the target",
     "notebook_pipeline": "baselines/notebook_pipeline.py, learning rate × 0.9 and an evaluation after each epoch",
 }
+
 
 GRAY = {
     "rgb": "Both see the same gray, the unrounded mean of the channels, and predict RGB.",
@@ -67,11 +64,14 @@ def measure(options: SpeedrunOptions) -> Record:
     for seed in range(options.seeds):
         run = run_ours(dataclasses.replace(config, seed=seed), dataset, held_out, target, options.eval_steps)
         release()
-        runs.append({**run, **_ratios(notebook, run)})
+        for ratio, clock in (("ratio", "seconds"), ("cpu_ratio", "cpu_seconds")):
+            known = run["reached"] and run[clock]
+            run[ratio] = notebook[f"{clock}_to_target"] / run[clock] if known else None
+        runs.append(run)
     seconds = statistics.median([run["seconds"] if run["reached"] else math.inf for run in runs])
     cpu_ratio = statistics.median([run["cpu_ratio"] or 0.0 for run in runs])
     values, original = dataclasses.asdict(config), dataclasses.asdict(PRESETS[options.preset].config)
-    same_gray = config.color_space == "rgb"
+    grays = {"rgb": "channel mean, not rounded", "lab": "L* at 8 bits"}
     return {
         **start_record("speedrun", device, options),
         "data": {
@@ -82,9 +82,9 @@ def measure(options: SpeedrunOptions) -> Record:
         },
         "method": METHOD,
         "gray": {
-            "notebook_pipeline": "channel mean, not rounded",
-            "ours": "channel mean, not rounded" if same_gray else "L* at 8 bits",
-            "same": same_gray,
+            "notebook_pipeline": grays["rgb"],
+            "ours": grays[config.color_space],
+            "same": config.color_space == "rgb",
             "note": GRAY[config.color_space],
         },
         "target": {"mse": target, "split": options.split, "images": len(held_out)},
@@ -125,15 +125,6 @@ def load_images(options: SpeedrunOptions, batch_size: int) -> tuple[Dataset, Ten
     return dataset, held_out
 
 
-def _ratios(notebook: Record, run: Record) -> dict[str, float | None]:
-    """Relate the times of both sides, by the clock and by the processor; None where a run did not reach the target."""
-    clocks = {"ratio": "seconds", "cpu_ratio": "cpu_seconds"}
-    return {
-        name: notebook[f"{clock}_to_target"] / run[clock] if run["reached"] and run[clock] else None
-        for name, clock in clocks.items()
-    }
-
-
 def held_out_mse(colorize: Colorize, images: Tensor, device: torch.device, *, batch_size: int) -> float:
     """Color uint8 images (N, 3, H, W) on a device; return the mean squared error of RGB in [0, 1], at 8 bits."""
     total = torch.zeros((), dtype=torch.float64, device=device)
@@ -151,27 +142,25 @@ def run_notebook(options: SpeedrunOptions, train: Tensor, held_out: Tensor, devi
     pipeline = NotebookPipeline(train, width=options.notebook_width, device=device)
     accelerator = start_accelerator(dataclasses.replace(_NOTEBOOK, cpu=device.type == "cpu"))
     colorize = colorize_with(pipeline.network, RgbSpace(), accelerator)
-    steps = -(-len(train) // NOTEBOOK_BATCH_SIZE)  # its loader keeps the ragged last batch
     training, evaluation = Stopwatch(device), Stopwatch(device)
     curve: list[Record] = []
-    with tqdm(
-        total=options.notebook_epochs * len(train), desc="notebook", unit="img", unit_scale=True, disable=None
-    ) as bar:
+    sizes = [len(batch) for batch in train.split(NOTEBOOK_BATCH_SIZE)]  # its loader keeps the ragged last batch
+    total = options.notebook_epochs * len(train)
+    with tqdm(total=total, desc="notebook", unit="img", unit_scale=True, disable=None) as bar:
         for epoch in range(1, options.notebook_epochs + 1):
-            for step in range(steps):
+            for size in sizes:
                 with training.running():
                     pipeline.step()
-                bar.update(min(NOTEBOOK_BATCH_SIZE, len(train) - step * NOTEBOOK_BATCH_SIZE))
+                bar.update(size)
             for group in pipeline.optimizer.param_groups:
                 group["lr"] *= _NOTEBOOK.lr_decay
             with evaluation.running():
                 pipeline.network.eval()
                 mse = held_out_mse(colorize, held_out, device, batch_size=options.eval_batch_size)
                 pipeline.network.train()
-            times = {"seconds": training.seconds, "cpu_seconds": training.cpu_seconds}
-            curve.append({"epoch": epoch, "images": epoch * len(train), **times, "mse": mse})
+            curve.append({"epoch": epoch, "images": epoch * len(train), **training.times(), "mse": mse})
             bar.set_postfix_str(f"MSE {mse:.5f}")
-    there = next(point for point in curve if point["mse"] <= mse)
+    there = next(point for point in curve if point["mse"] <= mse)  # the last epoch at the latest
     return {
         "seed": 0,
         "epochs": options.notebook_epochs,
@@ -180,9 +169,8 @@ def run_notebook(options: SpeedrunOptions, train: Tensor, held_out: Tensor, devi
         "precision": "no",
         "tf32": tf32_setting("no", device),
         "parameters": count_parameters(pipeline.network),
-        "images": options.notebook_epochs * len(train),
-        "seconds": training.seconds,
-        "cpu_seconds": training.cpu_seconds,
+        "images": total,
+        **training.times(),
         "seconds_to_target": there["seconds"],
         "cpu_seconds_to_target": there["cpu_seconds"],
         "evaluation_seconds": evaluation.seconds,
@@ -205,7 +193,6 @@ def run_ours(config: TrainConfig, dataset: Dataset, held_out: Tensor, target: fl
     with tqdm(total=total * batch, desc=f"ours, {config.seed}", unit="img", unit_scale=True, disable=None) as bar:
         try:
             while trainer.step < total and not reached:
-                before = trainer.step
                 with training.running():
                     for microbatches in itertools.islice(batches, eval_steps):
                         trainer.train_step(microbatches)
@@ -213,9 +200,8 @@ def run_ours(config: TrainConfig, dataset: Dataset, held_out: Tensor, target: fl
                     trainer.check_finite()
                     mse = held_out_mse(colorize, held_out, device, batch_size=config.eval_batch_size)
                 images = trainer.step * batch
-                times = {"seconds": training.seconds, "cpu_seconds": training.cpu_seconds}
-                curve.append({"step": trainer.step, "images": images, **times, "mse": mse})
-                bar.update((trainer.step - before) * batch)
+                curve.append({"step": trainer.step, "images": images, **training.times(), "mse": mse})
+                bar.update(images - bar.n)
                 bar.set_postfix_str(f"MSE {mse:.5f}, target {target:.5f}")
                 reached = mse <= target
         except DivergedError:
@@ -226,8 +212,7 @@ def run_ours(config: TrainConfig, dataset: Dataset, held_out: Tensor, target: fl
         "seed": config.seed,
         "reached": reached,
         "reason": reason,
-        "seconds": training.seconds,
-        "cpu_seconds": training.cpu_seconds,
+        **training.times(),
         "steps": trainer.step,
         "images": trainer.step * batch,
         "parameters": count_parameters(trainer.generator),

@@ -20,7 +20,7 @@ from colornet.data.listing import check_dataset
 
 @dataclass(frozen=True)
 class SpeedrunOptions:
-    """The two sides of the race, the images, and where the numbers go; what is None is as in the preset."""
+    """The two sides of the race, the images, and where the numbers go; None keeps the value of the preset."""
 
     # Ours
     preset: Literal["ae", "notebook-ae"] = "ae"  # what our configuration starts from

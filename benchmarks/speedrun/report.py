@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,16 @@ from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Legend, Note, Section, listed, measured_on
-from benchmarks.core.tables import DASH, Cell, Line, Table, decimals_for, format_digits, format_number, headings
+from benchmarks.core.tables import (
+    Cell,
+    Column,
+    Line,
+    Table,
+    decimals_for,
+    format_digits,
+    format_number,
+    table_of,
+)
 
 REQUIRED = {
     "speedrun": (
@@ -30,25 +39,16 @@ _CURVES_READING = (
     "Mean squared error (MSE) of the held-out images. A line a run, a point an evaluation; the large dot is the first "
     "at or below the target. Logarithmic axes: over seconds, the ratio is the distance between two dots."
 )
-_TIPS = {
-    "seconds": "Of training alone, until the error is at or below the target.",
-    "ratio": "Seconds of the notebook pipeline over those of the run.",
-    "images": "Training images seen by then.",
-    "compile s": "A step before the clock starts, in which networks are compiled.",
-    "evaluation s": "All evaluations, which are in no other number.",
-}
 _AXES = {"seconds": (1.0, "seconds of training"), "images": (1e3, "thousand images seen")}  # unit, label
 
 
 def section(result: Result, colors: Colors) -> Section:
     """Show a race: its outcome in words, the curves of both sides, and a row for each run."""
     record = result.record
-    figures = [
-        plots.panel_figure(
-            f"MSE over {x_label}", functools.partial(_draw_race, record, colors, key), result.path, wide=True
-        )
-        for key, (_, x_label) in _AXES.items()
-    ]
+    figures = []
+    for key, (_, x_label) in _AXES.items():
+        panel = partial(_draw_race, record, colors, key)
+        figures.append(plots.panel_figure(f"MSE over {x_label}", panel, result.path, wide=True))
     blocks = [Note(_CURVES_READING), Legend(_names(record, colors)), Figures(figures, "wide"), *tables(record)]
     title = f"Time to the original notebooks' result on {record['data']['name']}"
     return Section(title, summarize(record), result.path, blocks)
@@ -58,18 +58,19 @@ def summarize(record: Record) -> str:
     """Say how fast each side reached the target, on which data and device."""
     notebook, target, runs, median = (record[key] for key in ("notebook_pipeline", "target", "runs", "median"))
     preset, reached = record["ours"]["preset"], sum(run["reached"] for run in runs)
-    comes = f"Ours ({preset}) comes down to the error of the original notebooks' autoencoder in"
+    comes = f"Ours ({preset}) reaches the error of the original notebooks' autoencoder in"
     loop = f"the original notebooks' own loop takes {format_digits(notebook['seconds_to_target'])} s"
     cpu_ratio = median.get("cpu_ratio")  # earlier results have none
     by_processor = f", by the processor's time {format_number(cpu_ratio, 2)} times" if cpu_ratio else ""
+    of_runs = f"{len(runs)} run{'s' if len(runs) > 1 else ''}"
     if median["ratio"]:
         missing = "" if reached == len(runs) else f", of which {reached} reached it"
         outcome = (
-            f"{comes} {format_digits(median['seconds'])} s of training, the median of {_runs(len(runs))}{missing}; "
-            f"{loop}, {format_number(median['ratio'], 2)} times as long{by_processor}."
+            f"{comes} {format_digits(median['seconds'])} s of training, the median of {of_runs}{missing}; {loop}, "
+            f"{format_number(median['ratio'], 2)} times as long{by_processor}."
         )
     else:
-        outcome = f"{comes} {reached} of {_runs(len(runs))}: there is no median time and no ratio; {loop}."
+        outcome = f"{comes} {reached} of {of_runs}: there is no median time and no ratio; {loop}."
     size = f", {side} × {side} pixels" if (side := record["data"].get("image_size")) else ""
     return (
         f"{outcome} Held out: the {target['images']:,} {target['split']} images of {record['data']['name']}{size}. "
@@ -77,76 +78,52 @@ def summarize(record: Record) -> str:
     )
 
 
-def _runs(count: int) -> str:
-    return f"{count} run{'s' if count > 1 else ''}"
-
-
 def tables(record: Record) -> list[Block]:
-    """Lay out the runs below how to read them."""
-    return [Note(explain(record)), runs_table(record)]
-
-
-def explain(record: Record) -> str:
-    """Say what the target is, what each side saw, and with which options ours ran."""
+    """Lay out the runs below what the target is, what each side saw, and with which options ours ran."""
     notebook, ours = record["notebook_pipeline"], record["ours"]
     options = {name: value for name, value in (ours.get("changed") or {}).items() if name not in _SAID_ABOVE}
     changed = listed([f"{name} {value}" for name, value in options.items()])
-    return (
+    reading = (
         f"Target: the MSE after the last of {notebook['epochs']} epochs of the notebook pipeline, which take "
         f"{format_digits(notebook['seconds'])} s in all; its time is that of its first epoch that ends at or below it. "
         f"{record['gray']['note']} Ours: preset {ours['preset']}{f', with {changed}' if changed else ''}."
     )
+    return [Note(reading), runs_table(record)]
 
 
 def runs_table(record: Record) -> Table:
     """Lay out the runs below the notebook pipeline that they are compared with, and their median last."""
-    notebook, target, runs = record["notebook_pipeline"], record["target"]["mse"], record["runs"]
-    reasons = list(dict.fromkeys(run["reason"] for run in runs if run["reason"]))
-    times = [run["seconds"] for run in runs if run["reached"]]
-    decimals = decimals_for(min([notebook["seconds_to_target"], *times]))
-    there = next(point for point in notebook["curve"] if point["mse"] <= target)
-    first = {**notebook, **there, "ratio": 1.0, "reached": True, "reason": None}
-    lines = [_line(_NOTEBOOK, first, there["mse"], decimals, reasons, ranked=False)]
+    notebook, runs = record["notebook_pipeline"], record["runs"]
+    reached = [run for run in runs if run["reached"]]
+    decimals = decimals_for(min([notebook["seconds_to_target"], *(run["seconds"] for run in reached)]))
+    columns = (
+        Column("", "name"),
+        Column("seconds", lambda run: run["seconds"] if run["reached"] else None, decimals, note="reason",
+               tip="Of training alone, until the error is at or below the target."),
+        Column("ratio", "ratio", 2, tip="Seconds of the notebook pipeline over those of the run."),
+        Column("MSE", "mse", _MSE_DECIMALS),
+        Column("images", "images", 0, tip="Training images seen by then."),
+        Column("parameters, M", "parameters", format_digits, 1e6),
+        Column("compile s", "compile_seconds", 1,
+               tip="A step before the clock starts, in which networks are compiled."),
+        Column("evaluation s", "evaluation_seconds", 1, tip="All evaluations, which are in no other number."),
+    )  # fmt: skip
+    there = next(point for point in notebook["curve"] if point["mse"] <= record["target"]["mse"])
+    rows = [{**notebook, **there, "name": _NOTEBOOK, "ratio": 1.0, "reached": True}]
     for run in runs:
         mse = run["curve"][-1]["mse"] if run["curve"] else None
-        lines.append(_line(f"ours, seed {run['seed']}", run, mse, decimals, reasons))
-    ratios = [run["ratio"] for run in runs if run["reached"]]
-    complete = len(times) == len(runs)
-    middle = [
-        _with_range(record["median"]["seconds"], times if complete else [], decimals),
-        _with_range(record["median"]["ratio"], ratios if complete else [], 2),
-    ]
-    name = f"median of {len(runs)}{' (lowest–highest)' if complete and len(runs) > 1 else ''}"
-    empty = [Cell("") for _ in range(5)]
-    lines.append(Line(Cell(name, bold=True), [*(Cell(text, bold=True) for text in middle), *empty]))
-    titles = ("", "seconds", "ratio", "MSE", "images", "parameters, M", "compile s", "evaluation s")
-    return Table("Every run", headings(titles, _TIPS), lines, reasons)
-
-
-def _line(
-    name: str, run: Record, mse: float | None, decimals: int, reasons: Sequence[str], *, ranked: bool = True
-) -> Line:
-    seconds = Cell(format_number(run["seconds"], decimals))
-    if not run["reached"]:
-        seconds = Cell(DASH, note=reasons.index(run["reason"]) + 1)
-    cells = [
-        seconds,
-        Cell(format_number(run["ratio"], 2)),
-        Cell(format_number(mse, _MSE_DECIMALS)),
-        Cell(format_number(run["images"], 0)),
-        Cell(format_digits(run["parameters"], unit=1e6)),
-        Cell(format_number(run.get("compile_seconds"), 1)),
-        Cell(format_number(run.get("evaluation_seconds"), 1)),
-    ]
-    return Line(Cell(name), cells, ranked)
-
-
-def _with_range(middle: float | None, values: Sequence[float], decimals: int) -> str:
-    """Format a median with its range in brackets; a dash where there is none."""
-    if middle is None:
-        return DASH
-    ends = [format_number(end, decimals) for end in (min(values), max(values))] if len(values) > 1 else []
-    return format_number(middle, decimals) + (f" ({'–'.join(ends)})" if ends else "")
+        rows.append({**run, "name": f"ours, seed {run['seed']}", "mse": mse})
+    table = table_of("Every run", columns, rows, ranked=lambda run: run["name"] != _NOTEBOOK)
+    median, complete = record["median"], len(reached) == len(runs) > 1
+    name = f"median of {len(runs)}{' (lowest–highest)' if complete else ''}"
+    cells = [Cell(name, bold=True)]
+    for key, places in (("seconds", decimals), ("ratio", 2)):
+        text = format_number(median[key], places)
+        if complete:
+            ends = [run[key] for run in runs]
+            text += f" ({format_number(min(ends), places)}–{format_number(max(ends), places)})"
+        cells.append(Cell(text, bold=True))
+    return replace(table, lines=[*table.lines, Line(cells[0], [*cells[1:], *[Cell("")] * 5])])
 
 
 # Curves

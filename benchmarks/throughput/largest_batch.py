@@ -28,10 +28,9 @@ def check_memory(device: torch.device, memory_limit: float | None) -> None:
         )
     if not STATUS.exists():
         raise InputError("--find-batch on a CPU reads peaks from /proc, which only Linux has: leave it out here.")
-    if memory_limit * 2**30 > host_memory():
+    if memory_limit > (most := host_memory() / 2**30):
         raise InputError(
-            f"--memory-limit is {memory_limit:g}: it must be at most {host_memory() / 2**30:.1f}, the GiB of memory of "
-            "this machine."
+            f"--memory-limit is {memory_limit:g}: it must be at most {most:.1f}, the GiB of memory of this machine."
         )
 
 
@@ -42,7 +41,6 @@ def find_batch(case: Case, memory_limit: float | None, granularity: int) -> Reco
     """
     limit = None if memory_limit is None else int(memory_limit * 2**30)
     tries: dict[int, int | None] = {}
-
     with tqdm(desc=f"largest batch, {case.preset}", unit="try", disable=None) as bar:
 
         def fits(size: int) -> bool:

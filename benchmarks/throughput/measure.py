@@ -2,56 +2,44 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import statistics
 
-import numpy as np
 import torch
 
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
 from benchmarks.core.device import choose_device
 from benchmarks.core.memory import STATUS, peak_memory
 from benchmarks.core.record import Record, describe_data, start_record
-from benchmarks.core.steps import Case, count_flops, release, repeat_to_epoch
-from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, tf32_setting
+from benchmarks.core.steps import Case, count_flops, input_step, release, repeat_to_epoch, start_trainer
+from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, spread, tf32_setting, time_steps
 from benchmarks.throughput.largest_batch import check_memory, find_batch
 from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.roofline import bound, trace
-from benchmarks.throughput.timing import NOTEBOOK_WARMUP, Timing, plan, time_input, time_interleaved
+from benchmarks.throughput.timing import NOTEBOOK_WARMUP, Timing, plan, time_interleaved
 from colornet.config import PRESETS
 from colornet.data import Dataset, load_dataset
 from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
 
 SPEEDS = ("images_per_second", "step_ms", "steps", "achieved_flops", "mfu")  # null in a row that was not measured
-NO_MEMORY = "Peak memory on a CPU is measured without --no-memory, on Linux."
 
 METHOD = {
-    "timing": "device events on CUDA, time.perf_counter on a CPU; a step of training is the next batch of DeviceLoader "
-    "and Trainer.train_step (objective.training_step, update_ema), one of inference is colorize_with on a uint8 batch "
-    "that is on the device; the first step and --warmup more are not among the timed ones",
+    "timing": "device events on CUDA, time.perf_counter on a CPU, after the first step and --warmup more; training: "
+    "the next batch of DeviceLoader and Trainer.train_step; inference: colorize_with on a uint8 batch on the device",
     "spread": "p10 and p90 are percentiles of the timed steps; images_per_second is batch_size over the median step",
-    "compile_seconds": "duration of the first step where the networks are compiled; Inductor's cache is empty at first",
-    "flops_per_image": "torch.utils.flop_counter over one real step of the uncompiled networks in fp32: convolutions "
-    "and matrix products, forward and backward, a multiply-add counted as two, attention as plain matrix products",
-    "mfu": "achieved_flops over the peak of the row's data type, which is the fastest of some products of large square "
-    "matrices and of some 3×3 convolutions of 256 channels at the start of this run; tf32 where the convolutions of an "
-    "fp32 row may use it",
-    "peak_memory_bytes": "torch.cuda.max_memory_allocated since before the networks were built, less what was "
-    "allocated then; on a CPU the peak resident memory, VmHWM, of a fresh process that makes two such steps on random "
-    "images, Python and libraries included",
-    "largest_batches": "training steps at powers of two, then by bisection; what does not fit raises "
-    "torch.OutOfMemoryError on CUDA, and on a CPU occupies more than --memory-limit in a fresh process",
-    "rooflines": "roofline.py says what is counted; measured are the rows of training, the input side is "
-    "timed by itself: the next batch of DeviceLoader and ColorSpace.encode",
+    "compile_seconds": "first step of compiled networks, with an empty Inductor cache",
+    "flops_per_image": "torch.utils.flop_counter over one uncompiled fp32 step, a multiply-add as two; attention as "
+    "plain matrix products",
+    "mfu": "achieved_flops over the peak of the row's data type; tf32 where convolutions of an fp32 row may use it",
+    "peak_memory_bytes": "growth of torch.cuda.max_memory_allocated; on a CPU VmHWM of a fresh process, Python and "
+    "libraries included, that makes two such steps on random images",
+    "largest_batches": "training steps at powers of two, then by bisection",
+    "rooflines": "see benchmarks/throughput/roofline.py; input: DeviceLoader and ColorSpace.encode alone",
     "parameters": "of the generator",
-    "notebook_pipeline": "a segment of its steps is timed before the first row and after every row, each after "
-    f"{NOTEBOOK_WARMUP} steps that are not; segments holds images/s of each, from its median step",
-    "freed_memory": "on a CPU, what keep_freed_memory says holds for the whole process, as in training, and so "
-    "for the notebook pipeline, too",
-    "ratio_to_notebook": "images_per_second over notebook_images_per_second, which comes from the median step of the "
-    "two segments right before and right after the row; the notebook pipeline trains, in rows of inference too",
+    "notebook_pipeline": f"{NOTEBOOK_WARMUP} untimed steps, then a timed segment, before the first row and after each",
+    "freed_memory": "on a CPU keep_freed_memory holds for the whole process, the notebook pipeline included",
+    "ratio_to_notebook": "images_per_second over that of the median training step of the two segments around the row",
 }
 
 
@@ -79,21 +67,21 @@ def measure(options: ThroughputOptions) -> Record:
 
     outcomes, segments = time_interleaved(cases, dataset, notebook, options)
     if device.type == "cpu" and options.memory and STATUS.exists():
-        outcomes = [add_memory(case, outcome) for case, outcome in zip(cases, outcomes, strict=True)]
+        for case, outcome in zip(cases, outcomes, strict=True):
+            if isinstance(outcome, Timing):
+                outcome.peak_memory = peak_memory(case)
     rows = [
         describe_row(case, outcome, options, flops[case.preset, case.mode], peaks, before + after)
         for case, outcome, (before, after) in zip(cases, outcomes, itertools.pairwise(segments), strict=True)
     ]
     training = [(case, row) for case, row in zip(cases, rows, strict=True) if case.mode == "train"]
-    rooflines = None
+    rooflines = largest_batches = None
     if bandwidth is not None:
         rooflines = [describe_roofline(case, row, dataset, options, peaks, bandwidth) for case, row in training]
-    largest_batches = None
     if options.find_batch:
         searched = {(c.preset, c.config.mixed_precision, c.config.compile): c for c, _ in training}
-        largest_batches = [
-            find_batch(case, options.memory_limit, options.batch_granularity) for case in searched.values()
-        ]
+        limits = options.memory_limit, options.batch_granularity
+        largest_batches = [find_batch(case, *limits) for case in searched.values()]
     return {
         **start_record("throughput", device, options),
         "data": describe_data(loaded, repeated_to=len(dataset.train)),
@@ -105,11 +93,6 @@ def measure(options: ThroughputOptions) -> Record:
         "rooflines": rooflines,
         "largest_batches": largest_batches,
     }
-
-
-def add_memory(case: Case, outcome: Timing | str) -> Timing | str:
-    """Measure the peak memory of a case that was timed on a CPU."""
-    return dataclasses.replace(outcome, peak_memory=peak_memory(case)) if isinstance(outcome, Timing) else outcome
 
 
 def describe_row(
@@ -126,13 +109,14 @@ def describe_row(
     """
     config = case.config
     notebook_speed = NOTEBOOK_BATCH_SIZE / statistics.median(around) if around else None
+    measured: Record = dict.fromkeys((*SPEEDS, "compile_seconds", "peak_memory_bytes"))
     if isinstance(outcome, Timing):
         peak = peaks[peak_name(config.mixed_precision, case.device)]
-        measured = speeds(outcome.steps, config.batch_size, flops, peak)
-        compile_seconds = outcome.first_step if config.compile == "on" else None
-        memory, reason = outcome.peak_memory, NO_MEMORY if outcome.peak_memory is None else None
-    else:
-        measured, compile_seconds, memory, reason = dict.fromkeys(SPEEDS), None, None, outcome
+        measured |= speeds(outcome.steps, config.batch_size, flops, peak)
+        measured["compile_seconds"] = outcome.first_step if config.compile == "on" else None
+        measured["peak_memory_bytes"] = outcome.peak_memory
+        no_memory = "Peak memory on a CPU is measured without --no-memory, on Linux."
+        outcome = no_memory if outcome.peak_memory is None else ""
     speed = measured["images_per_second"]
     with torch.device("meta"):
         parameters = count_parameters(build_generator(config))
@@ -148,12 +132,10 @@ def describe_row(
         "parameters": parameters,
         "flops_per_image": flops,
         **measured,
-        "compile_seconds": compile_seconds,
-        "peak_memory_bytes": memory,
         "notebook_images_per_second": notebook_speed,
         "ratio_to_notebook": speed / notebook_speed if speed and notebook_speed else None,
         "tf32": tf32_setting(config.mixed_precision, case.device),
-        "reason": reason,
+        "reason": outcome or None,
     }
 
 
@@ -161,11 +143,13 @@ def describe_roofline(
     case: Case, row: Record, dataset: Dataset, options: ThroughputOptions, peaks: dict[str, float], rate: float
 ) -> Record:
     """Describe the least time of a training step and its share of the measured step; `rate` is that of copies."""
-    precision, size = case.config.mixed_precision, case.config.batch_size
+    precision, size, measured = case.config.mixed_precision, case.config.batch_size, row["images_per_second"]
     peak = peaks[peak_name(precision, case.device)]
     limits = bound(trace(case, dataset), size, precision, peak, rate)
-    measured = row["images_per_second"]
-    seconds = statistics.median(time_input(case, dataset, options)) if measured else None
+    seconds = None
+    if measured:
+        step = input_step(start_trainer(case.config, dataset))
+        seconds = statistics.median(time_steps(step, options.steps, case.device, warmup=1 + options.warmup))
     release()
     return {
         **{key: row[key] for key in ("preset", "batch_size", "precision", "compile", "width", "blocks")},
@@ -181,7 +165,7 @@ def describe_roofline(
 def describe_notebook(notebook: NotebookPipeline, segments: list[list[float]], peaks: dict[str, float]) -> Record:
     """Describe the notebook pipeline: the numbers of all its timed steps, and images/s of each segment."""
     flops = flops_of(notebook.step) // NOTEBOOK_BATCH_SIZE
-    steps = list(itertools.chain.from_iterable(segments))
+    steps = [*itertools.chain.from_iterable(segments)]
     return {
         "batch_size": NOTEBOOK_BATCH_SIZE,
         "precision": "no",
@@ -197,8 +181,7 @@ def describe_notebook(notebook: NotebookPipeline, segments: list[list[float]], p
 
 def speeds(steps: list[float], batch_size: int, flops: int, peak: float) -> Record:
     """Convert seconds per step to the numbers of a row; `flops` are those of an image, `peak` is in FLOP/s."""
-    p10, median, p90 = (1000 * float(value) for value in np.quantile(steps, (0.1, 0.5, 0.9)))
-    images_per_second = batch_size / (median / 1000)
+    step = spread([1000 * seconds for seconds in steps])
+    images_per_second = batch_size / (step["median"] / 1000)
     achieved = images_per_second * flops
-    values = images_per_second, {"median": median, "p10": p10, "p90": p90}, len(steps), achieved, achieved / peak
-    return dict(zip(SPEEDS, values, strict=True))
+    return dict(zip(SPEEDS, (images_per_second, step, len(steps), achieved, achieved / peak), strict=True))

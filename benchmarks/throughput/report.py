@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Details, Note, Section, listed, measured_on
 from benchmarks.core.tables import (
-    DASH,
     Cell,
+    Column,
     Line,
     Table,
     decimals_for,
@@ -18,7 +19,7 @@ from benchmarks.core.tables import (
     format_percent,
     format_precision,
     format_spread,
-    headings,
+    table_of,
 )
 
 REQUIRED = {
@@ -35,13 +36,27 @@ REQUIRED = {
 }  # fmt: skip
 
 _MIB = 2**20
-_TIPS = {
-    "step ms": "Median, and in brackets the 10th and the 90th percentile.",
-    "MFU": "Share of the device's measured peak of matrix products and convolutions.",
-    "compile s": "The first step of a compiled network, compilation included.",
-    "× notebook": "Images a second relative to the original notebooks' pipeline, measured in the same run.",
-}
-_BATCH_READING = "The largest batch with which a step of training fits into memory."
+_NOTEBOOK = "notebook pipeline"
+_format_share = partial(format_percent, decimals=1)
+_PRESET = Column("preset", "preset")
+_COMPILE = Column("compile", lambda row: "on" if row.get("compile") else "off", words=True)
+_LAYERS = (
+    Column("layer", "layer"),
+    Column("kind", "kind", words=True),
+    Column("GFLOP", "flops", format_digits, 1e9),
+    Column("GB", "bytes", format_digits, 1e9),
+    Column("ms", "seconds", format_digits, 1e-3),
+    Column("share", "share", _format_share),
+)
+_LARGEST = (
+    _PRESET,
+    Column("precision", "precision", format_precision, words=True),
+    _COMPILE,
+    Column("largest batch", "largest", missing="not even the smallest"),
+    Column("steps of", "granularity", 0),
+    Column("memory MiB", "peak_memory_bytes", format_digits, _MIB),
+    Column("limit MiB", "memory_limit_bytes", format_digits, _MIB, missing="the device's"),
+)
 
 
 def section(result: Result, colors: Colors) -> Section:
@@ -64,7 +79,7 @@ def summarize(record: Record) -> str:
 
 
 def tables(record: Record) -> list[Block]:
-    """Lay out all tables of a record, each below what there is to say of it."""
+    """Lay out all tables of a record, each below its explanation."""
     return [*_main_blocks(record), *_layer_tables(record)]
 
 
@@ -75,11 +90,12 @@ def _main_blocks(record: Record) -> list[Block]:
         reading = (
             "Least time of a step of training, by kind of layer: each pass of a layer takes the longer of its "
             f"arithmetic at the measured peak and its bytes at the {bandwidth} GB/s of copies, and passes follow one "
-            "another. Set apart: the step as it was measured."
+            "another. Set apart: the measured step."
         )
         blocks += [Note(reading), roofline_table(record["rooflines"])]
     if record.get("largest_batches"):
-        blocks += [Note(_BATCH_READING), largest_table(record["largest_batches"])]
+        reading = "The largest batch with which a step of training fits into memory."
+        blocks += [Note(reading), largest_table(record["largest_batches"])]
     return blocks
 
 
@@ -104,44 +120,35 @@ def _flops_unit(record: Record) -> tuple[str, float]:
 
 def images_table(record: Record) -> Table:
     """Lay out the rows below the notebook pipeline that they are compared with."""
-    reasons = list(dict.fromkeys(row["reason"] for row in record["rows"] if row.get("reason")))
     unit, flops = _flops_unit(record)
-    lines = [_images_line(row, reasons, flops) for row in record["rows"]]
+    columns = (
+        _PRESET,
+        Column("mode", "mode", words=True),
+        Column("batch", "batch_size", 0),
+        Column("precision", _precision, words=True),
+        _COMPILE,
+        Column("images/s", "images_per_second", format_digits),
+        Column("× notebook", "ratio_to_notebook", 2,
+               tip="Images a second relative to the original notebooks' pipeline, measured in the same run."),
+        Column("step ms", "step_ms", lambda step: format_spread(step, decimals_for(step["median"])),
+               tip="Median, and in brackets the 10th and the 90th percentile."),
+        Column(unit, "achieved_flops", 1, flops),
+        Column("MFU", "mfu", _format_share,
+               tip="Share of the device's measured peak of matrix products and convolutions."),
+        Column("memory MiB", "peak_memory_bytes", format_digits, _MIB, note="reason"),
+        Column("compile s", "compile_seconds", 1, tip="The first step of a compiled network, compilation included."),
+        Column("width", "width", 0),
+        Column("parameters, M", "parameters", format_digits, 1e6),
+    )  # fmt: skip
+    rows = record["rows"]
     if notebook := record.get("notebook_pipeline"):
-        first = {**notebook, "preset": "notebook pipeline", "mode": "train", "ratio_to_notebook": 1.0}
-        lines.insert(0, _images_line(first, reasons, flops, ranked=False))
-    titles = ("preset", "mode", "batch", "precision", "compile", "images/s", "× notebook", "step ms", unit, "MFU",
-              "memory MiB", "compile s", "width", "parameters, M")  # fmt: skip
-    words = frozenset({"mode", "precision", "compile"})
-    return Table("Images a second", headings(titles, _TIPS), lines, reasons, words)
+        rows = [{**notebook, "preset": _NOTEBOOK, "mode": "train", "ratio_to_notebook": 1.0}, *rows]
+    return table_of("Images a second", columns, rows, ranked=lambda row: row["preset"] != _NOTEBOOK)
 
 
-def _images_line(row: Record, reasons: list[str], flops: float, ranked: bool = True) -> Line:
-    step, tf32 = row.get("step_ms"), row.get("tf32")
-    note = reasons.index(row["reason"]) + 1 if row.get("reason") else None
-    cells = [
-        Cell(row["mode"]),
-        Cell(format_number(row.get("batch_size"), 0)),
-        Cell(format_precision(row.get("precision")) + (f", TF32 {tf32}" if tf32 else "")),
-        Cell(_on(row.get("compile"))),
-        Cell(format_digits(row.get("images_per_second"))),
-        Cell(format_number(row.get("ratio_to_notebook"), 2)),
-        Cell(format_spread(step, decimals_for(step["median"])) if step else DASH),
-        Cell(format_number(row.get("achieved_flops"), 1, flops)),
-        Cell(format_percent(row.get("mfu"), 1)),
-        Cell(format_digits(row.get("peak_memory_bytes"), unit=_MIB), note=note),
-        Cell(format_number(row.get("compile_seconds"), 1)),
-        Cell(format_number(row.get("width"), 0)),
-        Cell(format_digits(row.get("parameters"), unit=1e6)),
-    ]
-    return Line(Cell(row["preset"]), cells, ranked)
-
-
-def _on(value: bool | None) -> str:
-    return "on" if value else "off"
-
-
-# Rooflines
+def _precision(row: Record) -> str:
+    tf32 = row.get("tf32")
+    return format_precision(row.get("precision")) + (f", TF32 {tf32}" if tf32 else "")
 
 
 def roofline_table(rooflines: Sequence[Record]) -> Table:
@@ -152,7 +159,7 @@ def roofline_table(rooflines: Sequence[Record]) -> Table:
 
     speeds = [row["measured_images_per_second"] for row in rooflines]
     steps = [row["batch_size"] / speed if speed else None for row, speed in zip(rooflines, speeds, strict=True)]
-    shares = [Cell(format_percent(row["share_of_bound"], 1)) for row in rooflines]
+    shares = [Cell(_format_share(row["share_of_bound"])) for row in rooflines]
     groups = dict.fromkeys(group for row in rooflines for group in row["groups"])
     lines = [
         *(line(group, [row["groups"][group]["seconds"] for row in rooflines]) for group in groups),
@@ -161,7 +168,7 @@ def roofline_table(rooflines: Sequence[Record]) -> Table:
         Line(Cell("least time ÷ measured step"), shares, ranked=False),
         line("input side by itself", [row["input_seconds"] for row in rooflines], ranked=False),
     ]
-    return Table("Least time of a step", headings(["ms", *map(_case, rooflines)]), lines)
+    return Table("Least time of a step", [Cell("ms"), *(Cell(_case(row)) for row in rooflines)], lines)
 
 
 def _case(row: Record) -> str:
@@ -171,48 +178,23 @@ def _case(row: Record) -> str:
 
 def _layer_tables(record: Record) -> list[Table]:
     """Lay out the layers, and in bold their groups, of the first step with the largest batch of each preset."""
-    rooflines = record.get("rooflines") or []
     largest: dict[str, Record] = {}
-    for row in rooflines:
+    for row in record.get("rooflines") or []:
         if row["preset"] not in largest or row["batch_size"] > largest[row["preset"]]["batch_size"]:
             largest[row["preset"]] = row
-    return [_layers_table(row) for row in largest.values()]
-
-
-def _layers_table(row: Record) -> Table:
-    def line(name: str, kind: str, counts: Record, *, bold: bool = False) -> Line:
-        texts = [
-            kind,
-            format_digits(counts["flops"], unit=1e9),
-            format_digits(counts["bytes"], unit=1e9),
-            format_digits(counts["seconds"], unit=1e-3),
-            format_percent(counts["seconds"] / row["seconds"], 1),
-        ]
-        return Line(Cell(name, bold), [Cell(text, bold) for text in texts])
-
-    lines = [line(layer["layer"], layer["kind"], layer) for layer in row["layers"]]
-    lines += [line(name, "together", group, bold=True) for name, group in row["groups"].items()]
-    title = f"Layers of a step, forward and backward: {_case(row)}"
-    return Table(title, headings(("layer", "kind", "GFLOP", "GB", "ms", "share")), lines, words=frozenset({"kind"}))
-
-
-# Largest batches
+    tables = []
+    for row in largest.values():
+        groups = [{"layer": name, "kind": "together", **group} for name, group in row["groups"].items()]
+        rows = [{**layer, "share": layer["seconds"] / row["seconds"]} for layer in (*row["layers"], *groups)]
+        title = f"Layers of a step, forward and backward: {_case(row)}"
+        tables.append(table_of(title, _LAYERS, rows, bold=lambda layer: layer["kind"] == "together"))
+    return tables
 
 
 def largest_table(found: Sequence[Record]) -> Table:
     """Lay out the largest batches that were found, or that none was."""
-    lines = []
-    for row in found:
-        size, limit = row["batch_size"], row["memory_limit_bytes"]
-        more = " or more" if row["capped"] else ""
-        texts = [
-            format_precision(row["precision"]),
-            _on(row["compile"]),
-            "not even the smallest" if size is None else f"{format_number(size, 0)}{more}",
-            format_number(row["granularity"], 0),
-            format_digits(row["peak_memory_bytes"], unit=_MIB),
-            "the device's" if limit is None else format_digits(limit, unit=_MIB),
-        ]
-        lines.append(Line(Cell(row["preset"]), [Cell(text) for text in texts]))
-    titles = ("preset", "precision", "compile", "largest batch", "steps of", "memory MiB", "limit MiB")
-    return Table("Largest batches", headings(titles), lines, words=frozenset({"precision", "compile"}))
+    sizes = (row["batch_size"] and format_number(row["batch_size"], 0) for row in found)
+    rows = [
+        {**row, "largest": f"{size} or more" if row["capped"] else size} for row, size in zip(found, sizes, strict=True)
+    ]
+    return table_of("Largest batches", _LARGEST, rows)

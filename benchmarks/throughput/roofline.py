@@ -7,7 +7,7 @@ is made and read once by each operation that needs it:
   for the gradient of the input; input and gradients for that of the weights; each only where autograd computes it
 - normalization with the activation after it, as one: input and output; backwards, the input and both gradients
 - max-pooling, rearranging, enlarging, concatenating skips, adding residuals: inputs and outputs, likewise backwards,
-  where the gradients of what two layers read are added; a concatenation's gradient is looked at in place
+  where the gradients of what two layers read are added; a concatenation's gradient is read in place
 - optimizer: weight, gradient and both moments read, all but the gradient written; the gradient read once more for its
   norm; moving average of the generator: read, weight read, written; float32 all of it
 
@@ -23,7 +23,7 @@ import functools
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from einops.layers.torch import Rearrange
 from torch import Tensor, nn
@@ -35,9 +35,7 @@ from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminato
 from colornet.models.unet import Attention, ResnetBlock, UNet, count_parameters
 
 Group = Literal["convolutions", "normalization and activation", "pooling and skips", "optimizer and EMA"]
-GROUPS: tuple[Group, ...] = (
-    "convolutions", "normalization and activation", "pooling and skips", "optimizer and EMA",
-)  # fmt: skip
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 _MOVING: dict[type[nn.Module], str] = {nn.MaxPool2d: "max-pooling", nn.Upsample: "enlarging", Rearrange: "rearranging"}
 _COUNTED: tuple[type[nn.Module], ...] = (
@@ -87,10 +85,10 @@ def trace(case: Case, dataset: Dataset) -> list[Pass]:
                     level.register_forward_pre_hook(functools.partial(tracer.note_joining, f"{path}.join.{index}"))
     trainer.train_step(next(trainer.loader.epoch(0)))
     for name, network in trainer.objective.networks.items():
-        count = count_parameters(network)
-        tracer.passes.append(Pass(name, "optimizer", "optimizer and EMA", state=_OPTIMIZER * count))
-    count = count_parameters(trainer.generator)
-    return [*tracer.passes, Pass("generator", "moving average", "optimizer and EMA", state=_AVERAGE * count)]
+        moved = _OPTIMIZER * count_parameters(network)
+        tracer.passes.append(Pass(name, "optimizer", "optimizer and EMA", state=moved))
+    average = _AVERAGE * count_parameters(trainer.generator)
+    return [*tracer.passes, Pass("generator", "moving average", "optimizer and EMA", state=average)]
 
 
 class Tracer:
@@ -107,47 +105,35 @@ class Tracer:
             self.note_convolution(path, module, x, output)
         elif isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
             self.normalized = output
-            self.note_pointwise(path, "normalization", x)
+            self.move(path, "normalization", x, 2 * size_in, 3 * size_in, "normalization and activation")
         elif isinstance(module, (nn.SiLU, nn.LeakyReLU)):
             if x is not self.normalized:
-                self.note_pointwise(path, "activation", x)
+                self.move(path, "activation", x, 2 * size_in, 3 * size_in, "normalization and activation")
         elif kind := _MOVING.get(type(module)):
-            self.move(path, kind, size_in + size_out)
-            if x.requires_grad:
-                indices = size_out if isinstance(module, nn.MaxPool2d) else 0  # which pixel was the largest
-                self.move(path, kind, size_out + indices + size_in)
+            indices = size_out if isinstance(module, nn.MaxPool2d) else 0  # which pixel was the largest
+            self.move(path, kind, x, size_in + size_out, size_out + indices + size_in)
         elif isinstance(module, (ResnetBlock, Attention)):
             if isinstance(module, Attention):
                 self.note_attention(path, module, x)
-            self.move(path, "residual", 3 * size_out)
-            if x.requires_grad:
-                self.move(path, "residual", 3 * size_in)
+            self.move(path, "residual", x, 3 * size_out, 3 * size_in)
         elif isinstance(module, (PatchDiscriminator, DCGANDiscriminator)):
-            self.move(path, "concatenation", 2 * sum(tensor.numel() for tensor in inputs))
+            numbers = 2 * sum(tensor.numel() for tensor in inputs)
+            self.passes.append(Pass(path, "concatenation", "pooling and skips", activations=numbers))
 
     def note_convolution(self, path: str, module: nn.Conv2d | nn.ConvTranspose2d, x: Tensor, y: Tensor) -> None:
         """Note the forward pass, the gradient of the input and that of the weights, which count the same."""
         # Every number of the input of a transposed convolution, and of the output of any other, meets a whole kernel.
-        weight = module.weight
-        pixels = (x if isinstance(module, nn.ConvTranspose2d) else y).numel()
+        transposed, weight = isinstance(module, nn.ConvTranspose2d), module.weight
         per_pixel = weight.numel() // weight.shape[0]  # (C_out, C_in, …), (C_in, C_out, …) if transposed
-        numbers = x.numel() + y.numel()
-        kind = "transposed convolution" if isinstance(module, nn.ConvTranspose2d) else "convolution"
+        flops = 2 * (x if transposed else y).numel() * per_pixel
+        kind = "transposed convolution" if transposed else "convolution"
         times = 1 + (y.requires_grad and x.requires_grad) + (y.requires_grad and weight.requires_grad)
-        self.passes += [Pass(path, kind, "convolutions", 2 * pixels * per_pixel, numbers, weight.numel())] * times
-
-    def note_pointwise(self, path: str, kind: str, x: Tensor) -> None:
-        """Note a normalization or activation, whose output has the size of its input."""
-        group: Group = "normalization and activation"
-        self.passes.append(Pass(path, kind, group, activations=2 * x.numel()))
-        if x.requires_grad:
-            self.passes.append(Pass(path, kind, group, activations=3 * x.numel()))
+        self.passes += [Pass(path, kind, "convolutions", flops, x.numel() + y.numel(), weight.numel())] * times
 
     def note_attention(self, path: str, module: Attention, x: Tensor) -> None:
         """Note query by key and attention by value: two products, twice as many backwards; scores stay on the chip."""
         positions = math.prod(x.shape[-2:])
-        inner = module.to_out.in_channels
-        numbers = x.shape[0] * positions * inner  # of query, key, value and result each
+        numbers = x.shape[0] * positions * module.to_out.in_channels  # of query, key, value and result each
         flops = 2 * 2 * numbers * positions
         self.passes.append(Pass(path, "attention", "convolutions", flops, 4 * numbers))
         if x.requires_grad:
@@ -156,13 +142,15 @@ class Tracer:
     def note_joining(self, path: str, _: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         """Note the concatenation before a level of the decoder: upsampled half, skip half."""
         (x,) = inputs
-        self.move(path, "concatenation", 2 * x.numel())
-        if x.requires_grad:  # the skip was read by two layers: their gradients are added
-            self.move(path, "concatenation", 3 * x.numel() // 2)
+        # Backwards, the gradients of the skip, which two layers read, are added.
+        self.move(path, "concatenation", x, 2 * x.numel(), 3 * x.numel() // 2)
 
-    def move(self, path: str, kind: str, activations: int) -> None:
-        """Note a pass that only moves numbers."""
-        self.passes.append(Pass(path, kind, "pooling and skips", activations=activations))
+    def move(
+        self, path: str, kind: str, x: Tensor, forward: int, backward: int, group: Group = "pooling and skips"
+    ) -> None:
+        """Note passes that only move numbers: forward and, where the input `x` needs a gradient, backward."""
+        for activations in (forward, backward) if x.requires_grad else (forward,):
+            self.passes.append(Pass(path, kind, group, activations=activations))
 
 
 def bound(passes: Iterable[Pass], images: int, precision: str, flops_per_second: float, bandwidth: float) -> Record:
@@ -171,16 +159,10 @@ def bound(passes: Iterable[Pass], images: int, precision: str, flops_per_second:
     groups: dict[str, Record] = {group: {**nothing} for group in GROUPS}
     layers: dict[tuple[str, str], Record] = {}
     for one in passes:
-        cost = one.cost(images, precision, flops_per_second, bandwidth)
         described = {"layer": one.layer, "kind": one.kind, "group": one.group, **nothing}
         layer = layers.setdefault((one.layer, one.kind), described)
-        for total in (groups[one.group], layer):
-            for name, value in cost.items():
-                total[name] += value
+        for name, value in one.cost(images, precision, flops_per_second, bandwidth).items():
+            groups[one.group][name] += value
+            layer[name] += value
     seconds = sum(group["seconds"] for group in groups.values())
-    return {
-        "seconds": seconds,
-        "images_per_second": images / seconds,
-        "groups": groups,
-        "layers": list(layers.values()),
-    }
+    return {"seconds": seconds, "images_per_second": images / seconds, "groups": groups, "layers": [*layers.values()]}

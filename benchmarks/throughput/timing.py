@@ -15,20 +15,18 @@ from tqdm import tqdm
 from benchmarks.baselines.notebook_pipeline import NotebookPipeline
 from benchmarks.core.device import settle
 from benchmarks.core.presets import sized_preset
-from benchmarks.core.steps import Case, build_step, endless_batches, release
+from benchmarks.core.steps import Case, build_step, release
 from benchmarks.core.timing import time_steps
 from benchmarks.throughput.options import ThroughputOptions
-from colornet.color import to_float
-from colornet.data import Dataset, DeviceLoader
+from colornet.data import Dataset
 from colornet.errors import InputError
-from colornet.models.build import color_space
 
 NOTEBOOK_WARMUP = 2  # steps of the notebook pipeline that are not timed, in each segment
 
 
-@dataclass(frozen=True)
+@dataclass
 class Timing:
-    """Seconds of the first step and of each timed step; bytes of memory at the peak, None on a CPU."""
+    """Seconds of the first step and of each timed step; bytes of memory at the peak, None where unknown."""
 
     first_step: float
     steps: list[float]
@@ -47,29 +45,6 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
         config = settle(sized_preset(options, preset, **values), device)
         cases += [Case(preset, "train", config), Case(preset, "inference", config)]
     return list(dict.fromkeys(cases))
-
-
-def time_input(case: Case, dataset: Dataset, options: ThroughputOptions) -> list[float]:
-    """Time the input side of a step by itself, seconds per step: shuffle, gather, augmentation, color conversion."""
-    config = case.config
-    loader = DeviceLoader(
-        dataset.train,
-        batch_size=config.batch_size,
-        device=case.device,
-        seed=config.seed,
-        flip=config.flip,
-        shift=config.shift,
-    )
-    space = color_space(config)
-    batches = endless_batches(loader)
-
-    def step() -> None:
-        for images in next(batches):
-            space.encode(to_float(images))
-
-    for _ in range(1 + options.warmup):
-        step()
-    return time_steps(step, options.steps, case.device)
 
 
 def time_interleaved(
@@ -96,9 +71,7 @@ def time_notebook(notebook: NotebookPipeline | None, steps: int) -> list[float]:
     if notebook is None:
         return []
     torch.backends.cudnn.benchmark = False  # torch's default, which the notebooks do not touch
-    for _ in range(NOTEBOOK_WARMUP):
-        notebook.step()
-    return time_steps(notebook.step, steps, notebook.device)
+    return time_steps(notebook.step, steps, notebook.device, warmup=NOTEBOOK_WARMUP)
 
 
 def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timing | str:
@@ -113,9 +86,7 @@ def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timin
     try:
         step = build_step(case, dataset)
         (first,) = time_steps(step, 1, case.device)
-        for _ in range(options.warmup):
-            step()
-        steps = time_steps(step, options.steps, case.device)
+        steps = time_steps(step, options.steps, case.device, warmup=options.warmup)
     except torch.OutOfMemoryError as error:
         return f"Does not fit in memory: {str(error).splitlines()[0]}"
     return Timing(first, steps, torch.cuda.max_memory_allocated() - allocated if on_gpu else None)
@@ -125,10 +96,10 @@ def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timin
 def _empty_code_cache() -> Iterator[None]:
     """Compile into an empty cache, so that code of an earlier run does not shorten a first step."""
     name = "TORCHINDUCTOR_CACHE_DIR"
-    before = os.environ.get(name)
+    before = os.environ.pop(name, None)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        os.environ[name] = folder
         try:
+            os.environ[name] = folder
             yield
         finally:
             del os.environ[name]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,23 +39,3 @@ def test_ours_is_the_preset_with_the_options_given() -> None:
 )
 def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert words in refused(capsys, "speedrun", *options)
-
-
-def test_existing_file_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.json").write_text("mine")
-    said = refused(capsys, "speedrun", "--data", "sample", "--out", str(tmp_path / "a.json"))
-    assert "exists already: choose another name" in said
-    assert (tmp_path / "a.json").read_text() == "mine"
-
-
-def test_options_are_answered_without_torch() -> None:
-    code = (
-        "import sys, benchmarks.__main__ as command\n"
-        "try:\n"
-        "    command.main(['speedrun', '--help'])\n"
-        "finally:\n"
-        "    assert 'torch' not in sys.modules\n"
-    )
-    root = Path(__file__).parents[3]
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
-    assert "--notebook-epochs" in result.stdout

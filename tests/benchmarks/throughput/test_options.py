@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from tests.benchmarks.commands import refused
@@ -40,17 +36,6 @@ def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixtu
     assert words in refused(capsys, "throughput", *options)
 
 
-def test_existing_file_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "a.json").write_text("mine")
-    assert "exists already: choose another name" in refused(capsys, "throughput", "--out", str(tmp_path / "a.json"))
-    assert (tmp_path / "a.json").read_text() == "mine"
-
-
 def test_one_process_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert "2 processes were launched" in refused(capsys, "throughput")
-
-
-def test_options_are_answered_without_torch() -> None:
-    code = "import sys, benchmarks.throughput.options; sys.exit('torch' in sys.modules)"
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])

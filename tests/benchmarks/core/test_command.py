@@ -1,0 +1,34 @@
+"""What all commands have in common: they answer before torch is imported and keep what is there."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.benchmarks.commands import refused
+
+
+def test_options_are_answered_without_torch() -> None:
+    code = (
+        "import sys\n"
+        "from benchmarks.__main__ import COMMANDS, main\n"
+        "for name in COMMANDS:\n"
+        "    try:\n"
+        "        main([name, '--help'])\n"
+        "    except SystemExit:\n"
+        "        assert 'torch' not in sys.modules, name\n"
+    )
+    root = Path(__file__).parents[3]
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert "--notebook-epochs" in result.stdout
+
+
+@pytest.mark.parametrize("command", ["throughput", "speedrun", "growth", "scaling"])
+def test_existing_file_is_not_overwritten(command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "a.json").write_text("mine")
+    said = refused(capsys, command, "--data", "sample", "--out", str(tmp_path / "a.json"))
+    assert "exists already: choose another name" in said
+    assert (tmp_path / "a.json").read_text() == "mine"
