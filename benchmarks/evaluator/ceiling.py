@@ -28,7 +28,7 @@ class ColorfulnessRegressor(nn.Module):
     Args:
         widths: channels of the three groups of convolutions of its `Cifar10Classifier`.
         images: what the first layer whitens, uint8 (M, 3, H, W).
-        mean, std: of the training images' colorfulness, in whose terms the network learns.
+        mean, std: of the training images' colorfulness, by which the network normalizes it.
     """
 
     def __init__(self, widths: tuple[int, int, int], images: Tensor, mean: float, std: float) -> None:

@@ -44,18 +44,22 @@ _CEILING_COLUMNS = (
 )
 
 
+@mpl.rc_context(STYLE)
 def section(result: Result, colors: Colors) -> Section:
     """Show a record of `validate` or `ceiling`."""
     record, blocks, title = result.record, tables(result.record), "What gray tells of colorfulness"
     if record["kind"] != "ceiling":
-        title = "Validation of the evaluators"
-        figures = [Figure(sweep, [_sweep_svg(record, sweep, f"{sweep} in {result.path}")]) for sweep in _sweeps(record)]
+        title, figures = "Validation of the evaluators", []
+        for sweep in _sweeps(record):
+            drawing, axes = blank(530, 260)
+            _draw_sweep(axes, record, sweep)
+            figures.append(Figure(sweep, [svg(drawing, f"{sweep} in {result.path}")]))
         blocks.append(PageOnly([Note(_SHARES), Legend(_colors(record)), Figures(figures, "wide")]))
     return Section(title, summarize(record), result.path, blocks)
 
 
 def summarize(record: Record) -> str:
-    """Say what was measured, and where."""
+    """Describe what was measured, and where."""
     data, measured = record["data"], measured_on(record)
     if record["kind"] == "ceiling":
         return (
@@ -125,13 +129,6 @@ def draw(record: Record, path: Path) -> Path | None:
     with replacing(path) as temporary:
         drawing.savefig(temporary, format="png", dpi=120)
     return path
-
-
-@mpl.rc_context(STYLE)
-def _sweep_svg(record: Record, sweep: str, label: str) -> str:
-    drawing, axes = blank(530, 260)
-    _draw_sweep(axes, record, sweep)
-    return svg(drawing, label)
 
 
 def _draw_sweep(axes: Axes, record: Record, sweep: str) -> None:

@@ -25,7 +25,7 @@ from colornet.metrics.evaluator import SHIPPED, evaluator_card, load_evaluator
 from colornet.models.build import color_space
 from colornet.runs.run import load_run
 
-# What is changed, and how far; each begins with the images as they are.
+# Amounts of each change; the first leaves the images unchanged.
 SWEEPS: dict[str, tuple[float, ...]] = {
     "less chroma": (1, 0.9, 0.75, 0.5, 0.25, 0),
     "more chroma": (1, 1.1, 1.25, 1.5, 2),
@@ -111,7 +111,7 @@ def is_increasing(values: list[float]) -> bool:
 
 
 def _findings(distances: dict[str, float]) -> dict[str, Any]:
-    """Say of an evaluator how far its distances grow with each sweep, and how it ranks the rows."""
+    """Describe how an evaluator's distances grow with each sweep, and how it ranks the rows."""
     rows, sweeps = dict(distances), {}
     for sweep, amounts in SWEEPS.items():
         values = [rows.pop(f"{sweep} {amount:g}") for amount in amounts]

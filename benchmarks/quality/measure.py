@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import functools
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.baselines.reference_rows import Kind, reference_rows
@@ -24,7 +25,6 @@ from benchmarks.quality.pictures import choose_pictures, write_pictures
 from benchmarks.quality.scorer import OTHER_GRAYS, Scorer, part_of
 from benchmarks.quality.summary import ScoredRow, summarize_result
 from colornet.color import lightness_input, to_gray
-from colornet.config import TrainConfig
 from colornet.data import load_dataset
 from colornet.evaluation.loop import connected
 from colornet.models.build import color_space
@@ -97,23 +97,22 @@ def _summarize(scorer: Scorer, results: Sequence[ScoredRow]) -> Record:
 
 def _measure_rows(scorer: Scorer, groups: Sequence[Group]) -> list[ScoredRow]:
     """Measure the rows that need no model, then those of other programs' images, then the models."""
+    truth, training = (images.to(scorer.accelerator.device) for images in (scorer.images, scorer.dataset.train))
+    made: list[tuple[str, Kind, str, Callable[[], Tensor]]] = [
+        (row.name, row.kind, row.about, functools.partial(row.make, truth, training)) for row in reference_rows()
+    ]
+    for folder in scorer.options.images:
+        about = f"Images that another program made of the gray inputs, from the folder {folder.name}."
+        read = functools.partial(read_images, folder, scorer.images, scorer.classes, scorer.names)
+        made.append((folder.resolve().name, "model", about, read))
     results: list[ScoredRow] = []
-    device, training = scorer.accelerator.device, scorer.dataset.train
-    references, folders = reference_rows(), scorer.options.images
-    count = len(references) + len(folders) + sum(len(group.members) for group in groups)
+    count = len(made) + sum(len(group.members) for group in groups)
     hidden = None if scorer.accelerator.is_main_process else True  # None: shown on a terminal
     with tqdm(total=count, desc="Rows", unit="row", disable=hidden) as bar:
-        for row in references:
-            bar.set_postfix_str(row.name)
-            pixels = row.make(scorer.images.to(device), training.to(device)).cpu()
-            results.append(ScoredRow(row.name, row.kind, row.about, [scorer(pixels)], pixels, {}))
-            bar.update()
-        for folder in folders:
-            bar.set_postfix_str(folder.name)
-            pixels = read_images(folder, scorer.images, scorer.classes, scorer.names)
-            about = f"Images that another program made of the gray inputs, from the folder {folder.name}."
-            name = _unused(folder.resolve().name, results)
-            results.append(ScoredRow(name, "model", about, [scorer(pixels)], pixels, {}))
+        for name, kind, about, make in made:
+            bar.set_postfix_str(name)
+            pixels = make().cpu()
+            results.append(ScoredRow(_unused(name, results), kind, about, [scorer(pixels)], pixels, {}))
             bar.update()
         for group in groups:
             name = _unused(group.name, results)
@@ -128,10 +127,10 @@ def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqd
     ranked = kind == "model"
     scores, diverse = [], []
     runs: dict[str, dict[str, Any]] = {}
-    for path in group.members:
+    for folder in group.members:
         if bar is not None:
-            bar.set_postfix_str(path.name)
-        run = Run(path)
+            bar.set_postfix_str(folder.name)
+        run = Run(folder)
         space, generator = color_space(run.config), run.load_generator().to(scorer.accelerator.device)
         colorize = functools.partial(scorer.colorize, generator, space)
         pixels = colorize(lightness_input) if ranked else colorize(lambda rgb: rgb)
@@ -143,8 +142,10 @@ def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqd
             diverse.append(measure_diversity(scorer, generator, space, pixels))
         if not runs:
             first_pixels = pixels
-        runs[str(path) if path.resolve().name in runs else path.resolve().name] = {
-            "config": _without_paths(run.config),
+        paths = ((key, getattr(run.config, key)) for key in ("data", "objective", "init_from"))
+        names = {key: Path(path).name for key, path in paths if path}  # without folders of this machine
+        runs[str(folder) if folder.resolve().name in runs else folder.resolve().name] = {
+            "config": dataclasses.asdict(run.config) | names,
             "parameters": count_parameters(generator.requires_grad_(True)),
             "images_seen": run.images_seen,
             "validation": run.validation_curve,
@@ -153,12 +154,6 @@ def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqd
         if bar is not None:
             bar.update()
     return ScoredRow(name, kind, _about(runs, ranked), scores, first_pixels, runs, summarize_diversity(diverse))
-
-
-def _without_paths(config: TrainConfig) -> dict[str, Any]:
-    """Return a configuration without paths of this machine."""
-    names = {name: Path(value).name for name in ("data", "objective", "init_from") if (value := getattr(config, name))}
-    return {**dataclasses.asdict(config), **names}
 
 
 def _about(runs: dict[str, dict[str, Any]], ranked: bool) -> str:

@@ -35,7 +35,7 @@ _TIMEOUT = 30  # seconds without a byte, after which a download has failed
 
 
 class WeightsUnavailable(Exception):  # noqa: N818 – a reason why a column of a table stays empty, not a failure
-    """Published weights cannot be had here; the message says why, in words fit for a footnote."""
+    """Published weights are not available; the message is the reason for a footnote."""
 
 
 def load_weights(path: Path | None, cache_dir: Path, *, url: str, sha256: str) -> dict[str, Tensor]:
@@ -88,12 +88,12 @@ def load_inception(
     kind. Source: Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", with the weights of
     2015-12-05 that Heusel et al. 2017 used.
     """
-    # The extractor unpickles whatever file it is given, so it gets one that was written here.
+    # The extractor unpickles any file that it is given: it gets one that was written here.
     checked = io.BytesIO()
     torch.save(load_weights(weights, cache_dir, url=INCEPTION_URL, sha256=sha256), checked)
     checked.seek(0)
     network = FeatureExtractorInceptionV3(_INCEPTION, [_LAYER], feature_extractor_weights_path=checked).to(device)
-    if device.type == "cuda":  # on CPUs it is faster, too, but rounds otherwise than torch-fidelity does
+    if device.type == "cuda":  # also faster on CPUs, but rounded differently from torch-fidelity
         network = network.to(memory_format=torch.channels_last)
 
     @torch.no_grad()

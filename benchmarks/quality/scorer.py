@@ -39,7 +39,7 @@ Network = Callable[[Tensor], Tensor]
 """From a batch of uint8 images (n, C, H, W) to what it computes of each, (n, …)."""
 
 Values = dict[str, float | None]
-"""A value for each column; None where it cannot be had."""
+"""A value for each column; None where it is unknown."""
 
 
 @dataclass(frozen=True)

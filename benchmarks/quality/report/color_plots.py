@@ -56,7 +56,7 @@ def chroma_limit(histograms: Sequence[Array]) -> float:
 def chroma_map(counts: Array, truth: Array | None, limit: float, label: str) -> str:
     """Draw a histogram (b*, a*) in the colors that it counts: the more opaque, the more pixels, logarithmically.
 
-    The scale is that of the real images, in whose absence it is the histogram's own; the line encloses 90 % of them.
+    The scale is that of the real images or, without them, the histogram's own; the line encloses 90 % of them.
     """
     figure, axes = _small_figure(236)  # square axes
     reference = counts if truth is None else truth

@@ -1,12 +1,14 @@
-"""The tables of a quality result: its rows by kind, its columns by what they look at, the best models bold."""
+"""The tables of a quality result: rows by kind, columns by family, sepia colors, several colorings of an image."""
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Literal
 
 from benchmarks.core.record import KINDS, Record
-from benchmarks.core.tables import Cell, Line, Table, format_mean, format_number
+from benchmarks.core.sections import Block, Heading, Note, Verdicts, listed
+from benchmarks.core.tables import Cell, Column, Line, Table, format_mean, format_number, table_of
 
 Part = Literal["values", "distinct"]  # of a row: over all images, or without those that have a near-duplicate
 
@@ -25,6 +27,25 @@ _KIND_NAMES = {
     "unranked": "unranked, since they start from another gray image",
     "model": "models",
 }
+_PALE = 0.75  # share of the truth's mean C* below which a model is called pale, and of which above 1 / it strong
+_SEPIA = 10.0  # points of sepia among colored pixels by which it has to differ from the truth
+_SEPIA_COLUMNS = ("chroma", "colored", "sepia_of_colored", "sepia", "mean_a", "mean_b")
+_SEEN = 1.0  # ΔE00, about the least difference that is seen
+_MEAN = functools.partial(format_mean, decimals=2)
+_DIVERSITY_COLUMNS = (
+    Column("", "name"),
+    Column("pairwise ΔE00", "pairwise", _MEAN, tip="CIEDE2000 between two colorings of an image, mean over all pairs."),
+    Column("ΔE00", "ciede2000", _MEAN, tip="CIEDE2000 of a coloring to the truth, mean over the colorings."),
+    Column("best ΔE00", "best_ciede2000", _MEAN,
+           tip="CIEDE2000 of the coloring nearest to the truth: an oracle's choice."),
+    Column("PSNR", "psnr", _MEAN, tip="PSNR of a coloring in dB, mean over the colorings."),
+    Column("best PSNR", "best_psnr", _MEAN, tip="PSNR in dB of the coloring with the highest: an oracle's choice."),
+)  # fmt: skip
+_DIVERSITY_READING = (
+    "{samples} colorings of each of {images:,} images, evenly spaced over the set, by models that see noise beside "
+    "the gray image. Unranked: the best is chosen by an oracle that knows the truth, and any scatter at all makes the "
+    "best of several better than one. The distances in the tables above are of one coloring an image, the first."
+)
 
 
 def ordered_rows(record: Record) -> list[Record]:
@@ -92,3 +113,60 @@ def mean_of(row: Record, column: str, part: Part = "values") -> float | None:
     """Return the value of a row, the mean of its runs, if it has one."""
     value = (row.get(part) or {}).get(column)
     return value["mean"] if value else None
+
+
+def sepia_blocks(record: Record) -> list[Block]:
+    """Lay out how strong and how sepia the colors of the models are, below the truth's; empty if unknown."""
+    truth, rows = rows_with_hues(record)
+    if truth is None:
+        return []
+    rule = f"Pale: C* below {100 * _PALE:g} % of the truth's. More sepia: of the colored pixels {_SEPIA:g} points more."
+    columns = [Column("", "name"), Column("compared with the truth", "verdict", tip=rule, words=True)]
+    for name in _SEPIA_COLUMNS:
+        column = record["columns"][name]
+        mean = functools.partial(format_mean, decimals=column["decimals"])
+        columns.append(Column(column["label"], name, mean, tip=column["about"]))
+    lines = [
+        {"name": row["name"], "verdict": "" if row is truth else _verdict(row, truth), **row["values"]} for row in rows
+    ]
+    table = table_of("Strength and hue of the colors", columns, lines, ranked=lambda line: bool(line["verdict"]))
+    return [Heading("Sepia, or merely pale?"), table]
+
+
+def _verdict(row: Record, truth: Record) -> str:
+    """Compare the strength and the hue of a row's colors with the truth's, in a few words."""
+    chroma, sepia = mean_of(row, "chroma"), mean_of(row, "sepia_of_colored")
+    true_chroma, true_sepia = mean_of(truth, "chroma"), mean_of(truth, "sepia_of_colored")
+    if sepia is None or chroma is None or not true_chroma:
+        return "no color"
+    strength, more = chroma / true_chroma, sepia - (true_sepia or 0.0)
+    words = [
+        "pale" if strength < _PALE else "too strong" if strength > 1 / _PALE else "",
+        "more sepia" if more > _SEPIA else "less sepia" if more < -_SEPIA else "",
+    ]
+    return " and ".join(filter(None, words)) or "like the truth"
+
+
+def rows_with_hues(record: Record) -> tuple[Record | None, list[Record]]:
+    """Return the truth, and it and the models with counted hues; None where there is nothing to compare."""
+    rows = [row for row in ordered_rows(record) if row["kind"] in ("truth", "model") and row.get("hues")]
+    truth = next((row for row in rows if row["kind"] == "truth"), None)
+    return (truth if len(rows) > 1 and "sepia" in record["columns"] else None), rows
+
+
+def diversity_blocks(record: Record) -> list[Block]:
+    """Lay out what was measured of several colorings, if it was, and name the models that ignore their noise."""
+    measured = [row for row in ordered_rows(record) if row.get("diversity")]
+    if not measured:
+        return []
+    rows = [{"name": row["name"], **row["diversity"]["values"]} for row in measured]
+    blocks: list[Block] = [
+        Heading("Several colorizations of an image"),
+        Note(_DIVERSITY_READING.format(**measured[0]["diversity"])),
+    ]
+    ignoring = [row["name"] for row in rows if row["pairwise"]["mean"] < _SEEN]
+    if ignoring:
+        text = f"{listed(ignoring)}: two colorings differ by less than a ΔE00 of {_SEEN:g}, about the least that is "
+        text += f"seen. The model{'s ignore their' if len(ignoring) > 1 else ' ignores its'} noise, or nearly."
+        blocks.append(Verdicts([text]))
+    return [*blocks, table_of("Several colorizations of an image, unranked", _DIVERSITY_COLUMNS, rows)]
