@@ -15,9 +15,7 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.evaluator.train import (
-    accuracy,
-)
+from benchmarks.evaluator.train import accuracy
 from colornet.color import lab_to_rgb, rgb_to_lab, to_float, to_uint8
 from colornet.metrics import evaluator as shipped
 from colornet.metrics.distribution import frechet_distance
