@@ -47,7 +47,7 @@ _NOTES = (
 
 
 def measure(options: AblationOptions) -> Record:
-    """Train those of the wanted variants that are not finished; return what the finished runs measured and cost."""
+    """Train the wanted variants that are not finished; return the scores and the cost of the finished runs."""
     study = plan_study(options)
     logs = options.out / "logs"
     waiting = [training for training in study.trainings if not _finished(training) and training.variant in study.wanted]

@@ -1,4 +1,4 @@
-"""What `ablation` shows: the variants of every question beside each other, in a table and drawn by e."""
+"""What `ablation` shows: the variants of every question, in a table and drawn by e."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ REQUIRED: Mapping[str, Any] = {
 _WIDTH = 350  # of plots that the page shows three in a row
 _READING = (
     "e of each variant, lower is better: 0 is real, 1 is gray. A dot is a run, a line the mean of the runs. Gray: a "
-    "baseline, to which the variants below it compare, and a band from its lowest to its highest seed, or a dashed "
-    "line where it has one seed. A difference that is no larger than the spread of seeds says nothing."
+    "baseline for the variants below it, and a band from its lowest to its highest seed, or a dashed line if it has "
+    "one seed. A difference within the spread of seeds is not significant."
 )
 
 
@@ -97,7 +97,7 @@ def tables(record: Record) -> list[Block]:
 def _tried(record: Record) -> dict[str, list[str]]:
     """Return the questions that can be answered with the variants that were tried: trained, or failed.
 
-    A question is left out if nothing of it was tried but baselines that it shares with others, unless it is about them.
+    A question of which only shared baselines were tried is left out, unless it compares only these.
     """
     first = Counter(names[0] for names in record["questions"].values())  # a question names its own baseline first
     shared = {name for name, questions in first.items() if questions > 1}

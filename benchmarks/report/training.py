@@ -18,8 +18,8 @@ from colornet.runs.run import Run
 _READING = "One line is one run; runs that differ in their seed share a color. Dashed: the real images."
 _EPOCHS = 20  # of the original notebooks' trainings
 _EPOCHS_READING = (
-    "Validation images after each epoch, counting the epochs of a warm start. Where the learning rate falls until the "
-    "end of a run, its twentieth epoch is not the end of a run of twenty: compare runs of different lengths, too."
+    "Validation images after each epoch, counting the epochs of a warm start. If the learning rate decays over the "
+    "whole run, epoch 20 of a longer run differs from the end of a run of 20: also compare runs of different lengths."
 )
 
 
