@@ -174,7 +174,7 @@ def _floors(options: AblationOptions, accelerator: Accelerator) -> tuple[dict[st
             batch: Tensor = next(made).to(accelerator.device)
             return batch
 
-        floors[row.name] = score(colorize, images)
+        floors[row.name] = score(colorize)
     return floors, {
         "name": dataset.name,
         "split": "validation",
