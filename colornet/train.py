@@ -111,20 +111,18 @@ def check(config: TrainConfig) -> None:
         parent = next(folder for folder in run_dir.absolute().parents if folder.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
             raise InputError(f"--run-dir {run_dir} cannot be made in {parent}: choose a folder that you may write to.")
-        return
-    if not run_dir.is_dir():
+    elif not run_dir.is_dir():
         raise InputError(f"--run-dir {run_dir} is a file: choose a folder.")
-    if not any(run_dir.iterdir()):
-        return
-    if config.resume == "never":
-        raise InputError(
-            f"--run-dir {run_dir} is not empty: resume its run with --resume auto, or choose another folder."
-        )
-    if changed := differences(load_config(run_dir, resuming=True), config):
-        raise InputError(
-            f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "
-            "use its values to resume it, or choose another --run-dir."
-        )
+    elif any(run_dir.iterdir()):
+        if config.resume == "never":
+            raise InputError(
+                f"--run-dir {run_dir} is not empty: resume its run with --resume auto, or choose another folder."
+            )
+        if changed := differences(load_config(run_dir, resuming=True), config):
+            raise InputError(
+                f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "
+                "use its values to resume it, or choose another --run-dir."
+            )
 
 
 if __name__ == "__main__":

@@ -168,7 +168,7 @@ def _floors(options: AblationOptions, accelerator: Accelerator) -> tuple[dict[st
         def colorize(_: Tensor, made: Iterator[Tensor] = made) -> Tensor:
             return next(made).to(accelerator.device)
 
-        floors[row.name] = score(colorize, images)
+        floors[row.name] = score(colorize)
     return floors, {
         "name": dataset.name,
         "split": "validation",

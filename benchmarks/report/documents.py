@@ -15,7 +15,7 @@ from benchmarks.report.read import SECTIONS
 from benchmarks.report.tables_options import ROOT, TablesOptions
 from colornet.errors import InputError
 from colornet.evaluation.compare import COLUMNS
-from colornet.files import replacing
+from colornet.files import write_text
 
 _BEGIN = "<!-- table: "
 _MARKED = re.compile(rf"({_BEGIN}(.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
@@ -33,8 +33,7 @@ def write(options: TablesOptions) -> None:
         if new != text:
             changed.append(str(page))
             if not options.check:
-                with replacing(page) as temporary:
-                    temporary.write_text(new, encoding="utf-8")
+                write_text(page, new)
     if changed and options.check:
         print(f"Outdated tables, to be written by `python -m benchmarks tables`: {', '.join(changed)}")
         raise SystemExit(1)

@@ -18,7 +18,7 @@ from benchmarks.report.options import OUTPUTS, ReportOptions
 from benchmarks.report.read import SECTIONS, Results, group_of, read_results
 from benchmarks.report.speed_quality import speed_quality_section
 from benchmarks.report.training import training_section
-from colornet.files import replacing
+from colornet.files import write_text
 from colornet.runs.run import Run
 
 
@@ -27,8 +27,7 @@ def write(options: ReportOptions) -> None:
     results, runs = read_results(options.inputs)
     title, sections = page_title(results), make_sections(results, runs)
     for name, text in zip(OUTPUTS, (page_html(title, sections), page_markdown(title, sections)), strict=True):
-        with replacing(options.out / name) as path:
-            path.write_text(text, encoding="utf-8")
+        write_text(options.out / name, text)
     print(f"Written to {options.out}: {', '.join(OUTPUTS)}")
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from colornet.data import load_dataset
 from colornet.evaluation.loop import Colorize, colorize_with, gray_floor, score
-from colornet.files import finite_or_none, replacing, write_json
+from colornet.files import finite_or_none, replacing, write_json, write_text
 from colornet.metrics.image import summarize
 from colornet.models.build import color_space
 from colornet.runs.provenance import provenance
@@ -88,8 +88,7 @@ def compare(
 def _write(out: Path, picture: Image.Image, table: str, record: dict[str, Any]) -> None:
     with replacing(out / "comparison.png") as path:
         picture.save(path)
-    with replacing(out / "comparison.txt") as path:
-        path.write_text(table + "\n", encoding="utf-8")
+    write_text(out / "comparison.txt", table + "\n")
     write_json(out / "comparison.json", record)
     print(f"\nWritten to {out}: comparison.txt, comparison.json, comparison.png")
 

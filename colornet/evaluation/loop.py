@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -94,7 +94,7 @@ def shard(
             bar.update(len(batch) * world)
 
 
-def gather(parts: list[Mapping[str, Tensor]], count: int, accelerator: Accelerator) -> dict[str, Tensor]:
+def gather(parts: Sequence[Mapping[str, Tensor]], count: int, accelerator: Accelerator) -> dict[str, Tensor]:
     """Join the results that the ranks computed from the batches of their `shard` to (count, …), on the CPU."""
     gathered = {name: accelerator.gather(torch.cat([part[name] for part in parts])) for name in parts[0]}
     return {name: values[:count].cpu() for name, values in gathered.items()}  # without those of the padding

@@ -175,11 +175,10 @@ class UNet(nn.Module):
             level: _Part = functools.partial(_residual_level, blocks=blocks, norm=make_norm)
             down: _Part = Downsample
             up: _Part = Upsample
-            self.stem: nn.Module = nn.Conv2d(inputs, first, 3, padding=1)
         else:
             level, down = ConvBlock, lambda _: nn.MaxPool2d(2)
             up = functools.partial(nn.ConvTranspose2d, kernel_size=3, stride=2, padding=1, output_padding=1)
-            self.stem = nn.Identity()
+        self.stem = nn.Conv2d(inputs, first, 3, padding=1) if residual else nn.Identity()
         self.encoder = nn.ModuleList(level(i, o) for i, o in [(first if residual else inputs, first), *pairs])
         self.down = nn.ModuleList(map(down, dims[:-1]))
         self.up = nn.ModuleList(up(lower, upper) for upper, lower in reversed(pairs))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from colornet.files import replacing
+from colornet.files import write_text
 from colornet.runs.run import Run
 
 # The scores of the last evaluation on the validation images that the card lists.
@@ -62,8 +62,7 @@ Images held out from training; the model is the moving average of the weights.
 def write_model_card(run_dir: Path) -> None:
     """Write the card of a run from what its folder holds: configuration, origin, last validation."""
     run = Run(run_dir)
-    with replacing(run_dir / "README.md") as path:
-        path.write_text(model_card(run, run.validations), encoding="utf-8")
+    write_text(run_dir / "README.md", model_card(run, run.validations))
 
 
 def model_card(

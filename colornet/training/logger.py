@@ -16,7 +16,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 
 from colornet.config import TrainConfig
-from colornet.files import finite_or_none, replacing
+from colornet.files import finite_or_none, replacing, write_text
 from colornet.metrics.histograms import BIN, draw_planes
 from colornet.objectives import Charts
 from colornet.runs.run import Run
@@ -115,8 +115,7 @@ class RunLog:
     def _drop_records_after(self, step: int) -> None:
         kept = [record for record in Run(self.folder).records if record["step"] <= step]
         self.tags = {tag for record in kept for tag in record} - {"step"}
-        with replacing(self.folder / "metrics.jsonl") as path:
-            path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def _layout(charts: Charts, tags: set[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:

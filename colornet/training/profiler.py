@@ -46,7 +46,7 @@ class StepProfiler:
             tqdm.write(f"{_table(unit, operations)}\n  {trace} opens in ui.perfetto.dev")
 
     def close(self) -> None:
-        """Stop, also where the run was too short for a trace."""
+        """Stop, and say so if the run was too short for a trace."""
         self.profile.stop()
         if self.seen < _WAIT + _WARMUP + _STEPS:
             tqdm.write(f"no profile: {_WAIT + _WARMUP + _STEPS} steps are needed and {self.seen} were made")

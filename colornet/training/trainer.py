@@ -240,16 +240,16 @@ class Trainer:
     def evaluate(self, log: RunLog | None) -> None:
         """Score the moving average on the validation images and log samples of the same few of them every time."""
         logger.info("Evaluation after step %d.", self.step)
-        images = self.dataset.validation
         with self.metrics.paused():  # evaluation is no training time
             if self.accelerator.num_processes > 1:
                 for buffer in self.ema.buffers():  # batch statistics differ between ranks
                     broadcast(buffer)
             colorize = colorize_with(self.ema, self.space, self.accelerator)
             colors = ColorCounts(self.accelerator.device)
-            summary = self.score(colorize, images, colors.add)
+            summary = self.score(colorize, colors.add)
             planes, chroma = (self.accelerator.reduce(part, "sum").cpu() for part in (colors.plane, colors.chroma))
             if log is not None:
+                images = self.dataset.validation
                 chosen = torch.linspace(0, len(images) - 1, SAMPLES).long()  # some of them twice if there are fewer
                 shown = images[chosen].to(self.accelerator.device)
                 grid = sample_grid([gray_floor(shown), colorize(shown), shown])
@@ -303,10 +303,8 @@ class Trainer:
 
     def check_finite(self) -> None:
         """Stop every rank if a loss or gradient of any rank was not finite; this waits for the device."""
-        first_bad = self.metrics.first_bad()
-        if first_bad is None:
-            return
-        raise DivergedError(
-            f"The loss or its gradient is not finite since step {first_bad}; {self.run_dir.last_good()}. "
-            "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
-        )
+        if (first_bad := self.metrics.first_bad()) is not None:
+            raise DivergedError(
+                f"The loss or its gradient is not finite since step {first_bad}; {self.run_dir.last_good()}. "
+                "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
+            )

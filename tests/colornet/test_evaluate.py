@@ -75,7 +75,7 @@ def test_comparison_of_runs(runs: dict[str, Path], tmp_path: Path, capsys: pytes
         assert picture.width > 16 * 16 * 3
 
 
-def test_model_that_was_passed_on_without_its_origin(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_model_that_was_shared_without_its_origin(runs: dict[str, Path], tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((runs["ae"] / name).read_bytes())
     evaluate.main([str(tmp_path), "--out", str(tmp_path / "out"), "--cpu"])

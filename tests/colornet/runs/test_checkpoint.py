@@ -38,7 +38,7 @@ def test_an_empty_folder_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest", "manifest is text", "no state"])
-def test_damaged_checkpoint_is_passed_over(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_checkpoint_is_skipped(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     good = save_checkpoint(tmp_path, 1, state(1.0), keep=3)
     bad = save_checkpoint(tmp_path, 2, state(2.0), keep=3)
     file, manifest = bad / "state.pt", bad / "manifest.json"

@@ -178,7 +178,7 @@ def test_every_pixel_counts_once_whatever_the_batches_and_processes(batch_size: 
 def test_score_shows_every_image_once(batch_size: int, folder: Path, tmp_path: Path) -> None:
     trainer = compose_trainer(small("ae", folder, tmp_path / "run", eval_batch_size=batch_size))
     colors = ColorCounts(torch.device("cpu"))
-    trainer.score(gray_floor, trainer.dataset.validation, colors.add)
+    trainer.score(gray_floor, colors.add)
     assert torch.equal(colors.plane, counts(trainer.dataset.validation, batch_size=1).plane)
 
 
