@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.quality.color_stats import color_scores
-from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES
+from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES, fd_column
 from benchmarks.quality.near_duplicates import near_duplicates
 from benchmarks.quality.options import QualityOptions
 from benchmarks.quality.pretrained_networks import INCEPTION_SHA256, WeightsUnavailable, load_inception, load_lpips
@@ -114,7 +114,7 @@ class Scorer:
                 values |= _distances(found, references, suffix)
                 if enough:
                     kept, true = found[self.distinct], references["paired"][self.distinct]
-                    distinct[_fd(suffix)] = frechet_distance(kept.double(), true.double())
+                    distinct[fd_column(suffix)] = frechet_distance(kept.double(), true.double())
         return Scores(values, per_image, {name: distinct[name] for name in DISTINCT if name in distinct})
 
     def colorize(
@@ -214,12 +214,7 @@ def _distances(features: Tensor, references: Mapping[str, Tensor], suffix: str) 
     found: Values = {}
     for name, end in (("paired", ""), ("train", "_train")):
         reference = references[name].double()
-        found[f"{_fd(suffix)}{end}"] = frechet_distance(features.double(), reference)
+        found[f"{fd_column(suffix)}{end}"] = frechet_distance(features.double(), reference)
         found[f"kid{suffix}{end}"] = kernel_distance(features.double(), reference)[0]
     precision, recall = precision_recall(features, references["paired"])
     return found | {f"precision{suffix}": precision, f"recall{suffix}": recall}
-
-
-def _fd(suffix: str) -> str:
-    """Name the Fréchet distance on the features that a suffix stands for: "" is Inception's."""
-    return f"fd{suffix}" if suffix else "fid"
