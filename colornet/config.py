@@ -63,7 +63,7 @@ class TrainConfig:
 
     # Run
     run_dir: str = "runs/ae"  # folder of the run
-    resume: Literal["never", "auto"] = "never"  # auto: go on with the run in --run-dir, or start it
+    resume: Literal["never", "auto"] = "never"  # auto: resume the run in --run-dir, or start it
     seed: int = 0  # seed of the weights, the order of the images and their augmentation
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # auto: bf16 where the device computes it natively
     compile: Literal["auto", "on", "off"] = "auto"  # torch.compile the networks; auto: on GPUs
@@ -101,57 +101,6 @@ def levels_for(image_size: int) -> tuple[int, ...]:
 def check_config(config: TrainConfig, world_size: int = 1) -> None:
     """Raise `InputError` for a value that no run could use, naming the option and what it must be."""
     check_values(config)
-    _check_processes(config, world_size)
-
-
-def check_values(config: TrainConfig) -> None:
-    """Raise `InputError` for a value that makes no sense on any machine; saved configurations must pass this, too."""
-    for name in ("image_size", "width", "blocks", "discriminator_width", "epochs", "batch_size", "accumulation_steps",
-                 "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
-        _require(getattr(config, name) >= 1, config, name, "at least 1")
-    for name in ("shift", "warmup_steps", "save_every", "seed", "noise_channels"):
-        _require(getattr(config, name) >= 0, config, name, "at least 0")
-    for name, most in _MOST.items():
-        _require(getattr(config, name) <= most, config, name, f"at most {most:,}")
-    _require(0 <= config.hang_timeout < math.inf, config, "hang_timeout", "a number of at least 0")
-    for name in ("lr", "discriminator_lr", "lr_decay"):
-        _require(0 < getattr(config, name) < math.inf, config, name, "a positive number")
-    for name in ("beta1", "beta2", "ema_decay"):
-        _require(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
-    for name in ("reconstruction_weight", "r1_weight"):
-        _require(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
-    _require(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
-    budget = config.device_budget
-    _require(budget is None or 0 <= budget < math.inf, config, "device_budget", "a number of GiB of at least 0")
-    _require(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
-    _require(config.shift < config.image_size, config, "shift", "below --image-size")
-    levels = config.multipliers
-    _require(1 <= len(levels) <= 12, config, "multipliers", "one to twelve numbers")
-    _require(min(levels) >= 1, config, "multipliers", "numbers of at least 1")
-    _require(max(levels) <= _MOST["width"], config, "multipliers", f"numbers of at most {_MOST['width']:,}")
-    _check_image_size(config)
-    _check_objective(config)
-
-
-def _check_image_size(config: TrainConfig) -> None:
-    factor = 2 ** (len(config.multipliers) - 1)
-    _require(
-        config.image_size % factor == 0, config, "image_size", f"a multiple of {factor}, as --multipliers has "
-        f"{len(config.multipliers)} levels",
-    )  # fmt: skip
-    _require(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
-
-
-def _check_objective(config: TrainConfig) -> None:
-    checks = {preset.config.objective: preset.check for preset in PRESETS.values()}
-    file, _, name = config.objective.rpartition(":")
-    known = file.endswith(".py") and name.isidentifier() if file else name in checks
-    _require(known, config, "objective", f"one of {', '.join(checks)}, or your own FILE.py:CLASS")
-    if not file:  # the class of a user's own objective checks its options when it is built
-        checks[name](config)
-
-
-def _check_processes(config: TrainConfig, world_size: int) -> None:
     if config.num_processes is not None and config.num_processes != world_size:
         raise InputError(
             f"--num-processes {config.num_processes} was asked for but {world_size} "
@@ -166,17 +115,57 @@ def _check_processes(config: TrainConfig, world_size: int) -> None:
         )
 
 
+def check_values(config: TrainConfig) -> None:
+    """Raise `InputError` for a value that makes no sense on any machine; saved configurations must pass this, too."""
+    for name in ("image_size", "width", "blocks", "discriminator_width", "epochs", "batch_size", "accumulation_steps",
+                 "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
+        _require(getattr(config, name) >= 1, config, name, "at least 1")
+    for name in ("shift", "warmup_steps", "save_every", "seed", "noise_channels"):
+        _require(getattr(config, name) >= 0, config, name, "at least 0")
+    for name, most in _MOST.items():
+        _require(getattr(config, name) <= most, config, name, f"at most {most:,}")
+    for name in ("lr", "discriminator_lr", "lr_decay"):
+        _require(0 < getattr(config, name) < math.inf, config, name, "a positive number")
+    for name in ("beta1", "beta2", "ema_decay"):
+        _require(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
+    for name in ("hang_timeout", "reconstruction_weight", "r1_weight"):
+        _require(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
+    _require(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
+    budget = config.device_budget
+    _require(budget is None or 0 <= budget < math.inf, config, "device_budget", "a number of GiB of at least 0")
+    _require(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
+    _require(config.shift < config.image_size, config, "shift", "below --image-size")
+    levels = config.multipliers
+    _require(1 <= len(levels) <= 12, config, "multipliers", "one to twelve numbers")
+    _require(min(levels) >= 1, config, "multipliers", "numbers of at least 1")
+    _require(max(levels) <= _MOST["width"], config, "multipliers", f"numbers of at most {_MOST['width']:,}")
+    factor = 2 ** (len(levels) - 1)
+    wanted = f"a multiple of {factor}, as --multipliers has {len(levels)} levels"
+    _require(config.image_size % factor == 0, config, "image_size", wanted)
+    _require(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
+    _check_objective(config)
+
+
+def _check_objective(config: TrainConfig) -> None:
+    checks = {preset.config.objective: preset.check for preset in PRESETS.values()}
+    file, _, name = config.objective.rpartition(":")
+    known = file.endswith(".py") and name.isidentifier() if file else name in checks
+    _require(known, config, "objective", f"one of {', '.join(checks)}, or your own FILE.py:CLASS")
+    if not file:  # the class of a user's own objective checks its options when it is built
+        checks[name](config)
+
+
 def _require(ok: bool, config: TrainConfig, name: str, wanted: str) -> None:
     if not ok:
         shown = reprlib.repr(getattr(config, name))
         raise InputError(f"--{name.replace('_', '-')} is {shown}: it must be {wanted}.")
 
 
-def _check_without_discriminator(config: TrainConfig) -> None:
+def _check_reconstruction(config: TrainConfig) -> None:
     _require(not config.r1_weight, config, "r1_weight", "0 without a discriminator")
 
 
-def _check_discriminator(config: TrainConfig) -> None:
+def _check_adversarial(config: TrainConfig) -> None:
     # Batch statistics enter the logits of the other discriminator: no gradient belongs to one image alone.
     patch = config.discriminator == "patch"
     _require(patch or not config.r1_weight, config, "r1_weight", "0 unless --discriminator patch")
@@ -216,9 +205,7 @@ _NOTEBOOK = TrainConfig(
 )
 
 PRESETS: dict[str, Preset] = {
-    "ae": Preset(
-        "Our autoencoder: residual U-Net, from L* to a*b*, L1 loss.", TrainConfig(), _check_without_discriminator
-    ),
+    "ae": Preset("Our autoencoder: residual U-Net, from L* to a*b*, L1 loss.", TrainConfig(), _check_reconstruction),
     "cgan": Preset(
         "Our conditional GAN: the same U-Net against a spectral-norm patch discriminator, cross-entropy and L1.",
         TrainConfig(
@@ -230,12 +217,10 @@ PRESETS: dict[str, Preset] = {
             max_grad_norm=None,
             run_dir="runs/cgan",
         ),
-        _check_discriminator,
+        _check_adversarial,
     ),
     "notebook-ae": Preset(
-        "The original notebooks' autoencoder: plain U-Net, from gray to RGB, MSE.",
-        _NOTEBOOK,
-        _check_without_discriminator,
+        "The original notebooks' autoencoder: plain U-Net, from gray to RGB, MSE.", _NOTEBOOK, _check_reconstruction
     ),
     "notebook-cgan": Preset(
         "The original notebooks' conditional GAN: the same U-Net against a DCGAN discriminator, BCE and L1.",
@@ -251,6 +236,6 @@ PRESETS: dict[str, Preset] = {
             lr_schedule="constant",
             run_dir="runs/notebook-cgan",
         ),
-        _check_discriminator,
+        _check_adversarial,
     ),
 }

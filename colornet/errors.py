@@ -19,14 +19,14 @@ class DivergedError(Exception):
 
 
 class LostProcessError(Exception):
-    """Another process of the run has ended, so this one cannot go on; the message says from where a restart would.
+    """Another process of the run has ended, so this one cannot continue; the message says where a restart resumes.
 
     Every remaining process prints it, since the lost one may have been the first, and exits with code 1.
     """
 
 
 class PreemptedError(Exception):
-    """A signal asked the run to stop; it wrote a checkpoint and can go on later. Command lines exit with code 75."""
+    """A signal asked the run to stop; it wrote a checkpoint and can be resumed. Command lines exit with code 75."""
 
 
 def out_of_memory(error: Exception) -> bool:

@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def train(config: TrainConfig) -> None:
     """Train as the configuration says, on all processes that were launched."""
     # Imported late: --help and mistakes do not wait the seconds that importing torch takes.
+    from torch.distributed import DistError
+
     from colornet.training.build import compose_trainer
 
     trainer = None
@@ -47,29 +49,22 @@ def train(config: TrainConfig) -> None:
         trainer = compose_trainer(config)
         trainer.fit()
     except RuntimeError as error:
-        if not _is_lost_connection(error):
+        if not isinstance(error, DistError) and "gloo/transport" not in str(error):  # gloo raises plain ones
             raise
         where = f"at step {trainer.step}" if trainer is not None else "before its first step"
         raise LostProcessError(
             f"Process {os.environ.get('RANK', '0')} stops {where}, because another one has ended or cannot be reached; "
-            "--resume auto goes on from the last checkpoint."
+            "--resume auto continues from the last checkpoint."
         ) from error
     # Delete DDP before its process group. Otherwise DDP's destructor destroys the group, and holds Python's lock while
     # it waits for a gloo thread that may need the lock (a deadlock at exit, seen with torch 2.11).
     accelerator = trainer.accelerator
-    preempted = f"Stopped by a signal after step {trainer.step}; --resume auto goes on." if trainer.preempted else None
+    stopped = trainer.step if trainer.preempted else None
     del trainer
     accelerator.free_memory()
     accelerator.end_training()
-    if preempted:
-        raise PreemptedError(preempted)
-
-
-def _is_lost_connection(error: RuntimeError) -> bool:
-    """Return whether an error comes from the connection of the processes; those of gloo have no type of their own."""
-    from torch.distributed import DistError
-
-    return isinstance(error, DistError) or "gloo/transport" in str(error)
+    if stopped is not None:
+        raise PreemptedError(f"Stopped by a signal after step {stopped}; continue with --resume auto.")
 
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
@@ -82,24 +77,20 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
     config: TrainConfig = tyro.extras.overridable_config_cli(
         presets, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
     )
-    if not config.multipliers:
-        run = Path(config.run_dir)
+    run, levels = Path(config.run_dir), config.multipliers
+    if not levels:
         resuming = config.resume == "auto" and (run / "config.json").is_file()
         levels = load_config(run).multipliers if resuming else levels_for(config.image_size)
-        config = dataclasses.replace(config, multipliers=levels)
-    return _with_absolute_paths(config)
-
-
-def _with_absolute_paths(config: TrainConfig) -> TrainConfig:
-    """Complete the paths that `config.json` keeps: a run may be resumed from another folder."""
 
     def absolute(path: str) -> str:
         return str(Path(path).expanduser().absolute())
 
+    # The paths that `config.json` keeps are complete: a run may be resumed from another folder.
     file, _, name = config.objective.rpartition(":")
     is_folder = config.data not in KNOWN_DATASETS and Path(config.data).expanduser().is_dir()
     return dataclasses.replace(
         config,
+        multipliers=levels,
         data=absolute(config.data) if is_folder else config.data,
         objective=f"{absolute(file)}:{name}" if file else config.objective,
         init_from=config.init_from and absolute(config.init_from),
@@ -120,20 +111,18 @@ def check(config: TrainConfig) -> None:
         parent = next(folder for folder in run_dir.absolute().parents if folder.exists())
         if not (parent.is_dir() and os.access(parent, os.W_OK)):
             raise InputError(f"--run-dir {run_dir} cannot be made in {parent}: choose a folder that you may write to.")
-        return
-    if not run_dir.is_dir():
+    elif not run_dir.is_dir():
         raise InputError(f"--run-dir {run_dir} is a file: choose a folder.")
-    if not any(run_dir.iterdir()):
-        return
-    if config.resume == "never":
-        raise InputError(
-            f"--run-dir {run_dir} is not empty: --resume auto goes on with its run; or choose another folder."
-        )
-    if changed := differences(load_config(run_dir, resuming=True), config):
-        raise InputError(
-            f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "
-            "use its values to go on with it, or choose another --run-dir."
-        )
+    elif any(run_dir.iterdir()):
+        if config.resume == "never":
+            raise InputError(
+                f"--run-dir {run_dir} is not empty: resume its run with --resume auto, or choose another folder."
+            )
+        if changed := differences(load_config(run_dir, resuming=True), config):
+            raise InputError(
+                f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "
+                "use its values to resume it, or choose another --run-dir."
+            )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 # Sourced by the scripts in this folder, from the root of the project. Sets `python` to an interpreter that has colornet
-# and, if an extra is named as argument, that extra. COLORNET_PYTHON=/path/to/python selects an interpreter as it is.
-# Nothing is installed into it.
+# and, if an extra is named as argument, that extra. With COLORNET_PYTHON=/path/to/python, that interpreter is used and
+# nothing is installed.
 
 if [ -n "${COLORNET_PYTHON:-}" ]; then
     python=$COLORNET_PYTHON

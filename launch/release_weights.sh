@@ -29,7 +29,7 @@ if [ ! -e "$work/quality/quality.json" ]; then
 fi
 for name in ae cgan; do
     if [ -e "$work/weights/$name" ]; then
-        echo "$work/weights/$name is there already: remove it to make it anew."
+        echo "$work/weights/$name exists already: remove it to create it again."
     else
         "$python" -m benchmarks release "$work/$name" --name "$name" --data "$data" \
             --quality "$work/quality/quality.json" --out "$work/weights/$name"

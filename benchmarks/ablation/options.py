@@ -1,8 +1,8 @@
 """Ablate the recipe: `python -m benchmarks ablation --data FOLDER --epochs 2 --out DIR`.
 
-Trains the variants of a plan (`ablation.json`), each in a process of its own, and compares what their trainings
-measured on the validation images, and their cost. Finished runs are read, others are resumed: the same command can be
-repeated, also with more seeds or variants.
+Trains the variants of a plan (`ablation.json`), each in its own process, and compares their scores on the validation
+images and their cost. Finished runs are read, others are resumed: the same command can be repeated, also with more
+seeds or variants.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from benchmarks.core.checks import check_alone, check_least, check_out_folder, option
+from benchmarks.core.presets import shared_values
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
@@ -30,10 +31,10 @@ class AblationOptions:
     plan: Path = PLAN  # JSON file of variants and questions (default: ablation.json of benchmarks/ablation)
     only: tuple[str, ...] = ()  # train these variants (default: all); the table has whatever is finished
     seeds: tuple[int, ...] = (0,)  # one run of every variant for each
-    jobs: int = 1  # trainings side by side, of one CPU thread each
-    train: bool = True  # no: read the runs that are finished, train nothing
+    jobs: int = 1  # trainings at the same time, with one CPU thread each
+    train: bool = True  # no: read the finished runs, train nothing
 
-    # What all variants share; a variant's own options come on top
+    # What all variants share; a variant's own options take precedence
     data: str = "cifar10"  # cifar10, or a folder with a copy of it
     image_size: int = 32  # side of the square images, pixels
     epochs: int | None = None  # passes over the training images, those of a warm start included
@@ -48,37 +49,37 @@ class AblationOptions:
     compile: Literal["auto", "on", "off"] | None = None  # torch.compile; auto: on GPUs
     eval_every: int | None = None  # epochs between evaluations (default: one, at the end)
     cpu: bool = False  # work on the CPU even where there is a GPU
-    cache_dir: str | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
 
 
-class Run(NamedTuple):
+class Training(NamedTuple):
     """A training of the plan: its variant, the arguments of `colornet.train` and the configuration they stand for."""
 
     name: str
     variant: str
     arguments: list[str]
     config: TrainConfig
-    origin: str | None  # the name of the run that it starts from
+    origin: str | None  # the name of the training whose model it starts from
 
 
 class Study(NamedTuple):
-    """The plan, its runs that are possible (origins first), the variants to train, and why others are impossible."""
+    """The plan, its possible trainings (origins first), the variants to train, and why others are impossible."""
 
     plan: dict[str, Any]
-    runs: list[Run]
+    trainings: list[Training]
     wanted: set[str]
     impossible: dict[str, InputError]
 
 
 def check(options: AblationOptions) -> None:
-    """Raise `InputError` for whatever would stop the ablation; name on stderr what it has to leave out."""
+    """Raise `InputError` for whatever would stop the ablation; name the variants on stderr that it leaves out."""
     study = plan_study(options)
     if options.train and (missing := sorted(study.wanted & study.impossible.keys())):
         print(f"Not trained: {', '.join(missing)}. {study.impossible[missing[0]]}", file=sys.stderr)
 
 
 def plan_study(options: AblationOptions) -> Study:
-    """Check the options and work out the runs. Raises `InputError` where none is possible, or one that `only` names."""
+    """Check the options and plan the trainings. Raises `InputError` if none, or one in `only`, is possible."""
     check_alone("an ablation starts its own")
     check_least(options, jobs=1)
     if not options.seeds or len(set(options.seeds)) < len(options.seeds):
@@ -88,34 +89,34 @@ def plan_study(options: AblationOptions) -> Study:
     plan = read_plan(options.plan)
     variants = plan["variants"]
     if unknown := [name for name in options.only if name not in variants]:
-        raise InputError(f"--only {unknown[0]} is no variant of {options.plan}, which has: {', '.join(variants)}.")
+        raise InputError(f"--only {unknown[0]} is not a variant of {options.plan}, which has: {', '.join(variants)}.")
     wanted = set(options.only or (name for names in plan["questions"].values() for name in names))
     wanted |= {origin for name in wanted if (origin := variants[name].get("init_from"))}
     origins_first = sorted(variants, key=lambda name: "init_from" in variants[name])  # else in the order of the plan
     # Seed by seed: a table of one seed is there before the second begins.
-    runs: list[Run] = []
+    trainings: list[Training] = []
     impossible: dict[str, InputError] = {}
     for seed in options.seeds:
         for name in origins_first:
             try:
-                run = _run(options, name, variants[name], seed)
-                check_config(run.config)
+                training = _plan_training(options, name, variants[name], seed)
+                check_config(training.config)
             except InputError as error:  # half of one epoch, for example
                 if options.train and options.only and name in wanted:
                     raise
                 impossible[name] = error
             else:
-                runs.append(run)
-    if not runs:
+                trainings.append(training)
+    if not trainings:
         raise next(iter(impossible.values()))
-    return Study(plan, runs, wanted, impossible)
+    return Study(plan, trainings, wanted, impossible)
 
 
 def read_plan(path: Path) -> dict[str, Any]:
     """Read a plan: `variants`, by name, and `questions`, each a list of their names.
 
     A variant has a `preset` and may have `options` of the trainer, `factors` by which numeric options are multiplied,
-    and `init_from`, the name of another variant: it starts from that variant's run of the same seed. Raises
+    and `init_from`, the name of another variant: it starts from that variant's training with the same seed. Raises
     `InputError` for a file that is not a plan.
     """
     try:
@@ -127,44 +128,38 @@ def read_plan(path: Path) -> dict[str, Any]:
             if variant["preset"] not in PRESETS:
                 raise ValueError(f"{name} has no preset of the trainer")
             if unknown := (variant.get("options", {}).keys() | variant.get("factors", {}).keys()) - known:
-                raise ValueError(f"{name} has {min(unknown)!r}, which is no option of the trainer")
+                raise ValueError(f"{name} has {min(unknown)!r}, which is not an option of the trainer")
             origin = variant.get("init_from")
             if origin is not None and "init_from" in variants[origin]:
                 raise ValueError(f"{name} starts from {origin}, which starts from another")
         for names in plan["questions"].values():
             if unknown := set(names) - variants.keys():
-                raise ValueError(f"{min(unknown)!r} is no variant")
+                raise ValueError(f"{min(unknown)!r} is not a variant")
     except OSError as error:
         raise InputError(f"--plan {path} cannot be read: {error.strerror}.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"--plan {path} is no plan: {error}; compare it with ablation.json.") from error
+        raise InputError(f"--plan {path} is not a plan: {error}; compare it with ablation.json.") from error
     return plan
 
 
-def _run(options: AblationOptions, name: str, variant: dict[str, Any], seed: int) -> Run:
-    preset = PRESETS[variant["preset"]][1]
-    shared = {field.name for field in fields(AblationOptions)} & {field.name for field in fields(TrainConfig)}
-    values = {field: value for field in sorted(shared) if (value := getattr(options, field)) is not None}
-    values |= variant.get("options", {})
+def _plan_training(options: AblationOptions, name: str, variant: dict[str, Any], seed: int) -> Training:
+    preset = PRESETS[variant["preset"]].config
+    values = shared_values(options) | variant.get("options", {})
     for field, factor in variant.get("factors", {}).items():
         base = values.get(field, getattr(preset, field))
         value = base * factor
         if isinstance(base, int) and value != int(value):
-            raise InputError(f"{name}: {factor} × {option(field)} {base} is no whole number: choose another.")
+            raise InputError(f"{name}: {factor} × {option(field)} {base} is not a whole number: choose another.")
         values[field] = int(value) if isinstance(base, int) else value
     values.setdefault("eval_every", values.get("epochs", preset.epochs))
-    run, origin = f"{name}-{seed}", None
-    values |= {"seed": seed, "run_dir": str(options.out / "runs" / run), "keep_checkpoints": 1}
-    if "init_from" in variant:
-        origin = f"{variant['init_from']}-{seed}"
-        values["init_from"] = str(options.out / "runs" / origin)
+    runs, origin = options.out / "runs", f"{variant['init_from']}-{seed}" if "init_from" in variant else None
+    values |= {"seed": seed, "run_dir": runs / f"{name}-{seed}", "keep_checkpoints": 1}
+    values |= {"init_from": runs / origin} if origin else {}
+    values |= {"cache_dir": options.cache_dir} if options.cache_dir else {}
     arguments = [variant["preset"], "--resume", "auto"]
     for field, value in values.items():
-        arguments += _arguments(field, value)
-    return Run(run, name, arguments, parse(arguments), origin)
-
-
-def _arguments(field: str, value: Any) -> list[str]:
-    if isinstance(value, bool):
-        return [option(field if value else f"no_{field}")]
-    return [option(field), *map(str, value if isinstance(value, (list, tuple)) else [value])]
+        if isinstance(value, bool):
+            arguments.append(option(field if value else f"no_{field}"))
+        else:
+            arguments += [option(field), *map(str, value if isinstance(value, (list, tuple)) else [value])]
+    return Training(f"{name}-{seed}", name, arguments, parse(arguments), origin)

@@ -1,63 +1,63 @@
-"""What `ablation` shows: the variants of every question beside each other, in a table and drawn by e."""
+"""What `ablation` shows: the variants of every question, in a table and drawn by e."""
 
 from __future__ import annotations
 
+import operator
 import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import matplotlib as mpl
-from matplotlib.figure import Figure as Canvas
+from matplotlib.axes import Axes
 
 from benchmarks.core.colors import Colors
-from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg
+from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg, write_panels
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, measured_on
-from benchmarks.core.tables import DASH, Line, Table, format_number, format_values, headings, line_of
-from colornet.files import replacing
+from benchmarks.core.tables import Column, format_number, format_values, table_of
 
 REQUIRED: Mapping[str, Any] = {
     "ablation": (("data", "questions", "floors", "variants", "runs", "failures", "commit", "date", "device"), {})
 }
 
 _WIDTH = 350  # of plots that the page shows three in a row
-_COLUMNS = 3  # of panels in the PNG
-_LOSS = "loss/reconstruction"
 _READING = (
     "e of each variant, lower is better: 0 is real, 1 is gray. A dot is a run, a line the mean of the runs. Gray: a "
-    "baseline, to which the variants below it compare, and a band from its lowest to its highest seed, or a dashed "
-    "line where it has one seed. A difference that is no larger than the spread of seeds says nothing."
+    "baseline for the variants below it, and a band from its lowest to its highest seed, or a dashed line if it has "
+    "one seed. A difference within the spread of seeds is not significant."
 )
 
 
-class _Value(NamedTuple):
-    heading: str
-    key: str
-    unit: float
-    decimals: int
+def _score(heading: str, key: str, decimals: int, unit: float = 1.0, tip: str = "") -> Column:
+    """Return a column of a score over the seeds of a variant; a dash where one of them lacks it."""
+
+    def values(row: Record) -> list[float] | None:
+        found = [scores.get(key) for scores in row["scores"]]
+        return [value / unit for value in found] if found and None not in found else None
+
+    return Column(heading, values, partial(format_values, decimals=decimals), tip=tip)
 
 
-_VALUES = (
-    _Value("e", "e", 1, 3),
-    _Value("FD dev", "fd_cifar10_dev", 1, 3),
-    _Value("Acc. %", "accuracy_cifar10_dev", 0.01, 1),
-    _Value("CF", "cf", 1, 1),
-    _Value("ΔCF", "delta_cf", 1, 1),
-    _Value("|ΔCF|", "delta_cf_image", 1, 1),
-    _Value("PSNR", "psnr", 1, 2),
-    _Value("ΔE00", "ciede2000", 1, 2),
+_COLUMNS = (
+    Column("variant", "name"),
+    _score("e", "e", 3, tip="fd_cifar10_dev as a share of the gray images'."),
+    _score("FD dev", "fd_cifar10_dev", 3),
+    _score("Acc. %", "accuracy_cifar10_dev", 1, 0.01),
+    _score("CF", "cf", 1),
+    _score("ΔCF", "delta_cf", 1),
+    _score("|ΔCF|", "delta_cf_image", 1),
+    _score("PSNR", "psnr", 2),
+    _score("ΔE00", "ciede2000", 2),
+    Column("images, k", "images", 1, 1e3, "Training images seen, thousands, those of a warm start included."),
+    Column("G params, M", "generator", 2, 1e6, "Parameters of the generator, millions."),
+    Column("D params, M", "discriminator", 2, 1e6, "Parameters of the discriminator, millions."),
+    Column("MFLOP/image", "flops", 0, 1e6),
+    Column("train s", "seconds", 0, tip="Seconds of training steps."),
 )
-_COSTS = ("images, k", "G, M", "D, M", "MFLOP/image", "s")
-_TIPS = {
-    "e": "fd_cifar10_dev as a share of the gray images'.",
-    "images, k": "Training images seen, thousands, those of a warm start included.",
-    "G, M": "Parameters of the generator, millions.",
-    "D, M": "Parameters of the discriminator, millions.",
-    "s": "Seconds of training steps.",
-}
 
 
 def section(result: Result, colors: Colors) -> Section:
@@ -87,17 +87,17 @@ def summarize(record: Record) -> str:
 
 def tables(record: Record) -> list[Block]:
     """Lay out the rows that need no model, then the variants of every question."""
-    titles = ["variant", *(value.heading for value in _VALUES), *_COSTS]
-    lines = [_line(record, name, "no model") for name in record["floors"]]
-    lines += [_line(record, name, question) for question, names in _tried(record).items() for name in names]
-    table = Table("", headings(titles, _TIPS), lines, groups="question")
+    rows = [_row(record, name, "no model") for name in record["floors"]]
+    rows += [_row(record, name, question) for question, names in _tried(record).items() for name in names]
+    ranked, group = (operator.itemgetter(key) for key in ("ranked", "question"))
+    table = table_of("", _COLUMNS, rows, groups="question", ranked=ranked, group=group)
     return [Note(record["notes"]), table] if record.get("notes") else [table]
 
 
 def _tried(record: Record) -> dict[str, list[str]]:
     """Return the questions that can be answered with the variants that were tried: trained, or failed.
 
-    A question is left out if nothing of it was tried but baselines that it shares with others, unless it is about them.
+    A question of which only shared baselines were tried is left out, unless it compares only these.
     """
     first = Counter(names[0] for names in record["questions"].values())  # a question names its own baseline first
     shared = {name for name, questions in first.items() if questions > 1}
@@ -116,37 +116,19 @@ def answered(record: Record) -> dict[str, list[str]]:
     return {question: names for question, names in trained.items() if len(names) > 1}
 
 
-def _line(record: Record, name: str, question: str) -> Line:
-    """Lay out a variant or a row that needs no model; a failed variant has no numbers."""
+def _row(record: Record, name: str, question: str) -> Record:
+    """Collect what the table shows of a variant or of a row that needs no model; a failed variant has no numbers."""
+    row: Record = {"name": name, "question": question, "ranked": name in record["variants"], "scores": []}
     if name in record["floors"]:
-        texts = [*_scores([record["floors"][name]]), *[DASH] * len(_COSTS)]
-    elif name in record["variants"]:
-        variant = record["variants"][name]
-        runs = [record["runs"][run] for run in variant["runs"]]
-        texts = [*_scores([run["values"] for run in runs]), *_costs(variant["parameters"], runs)]
-    else:
-        name, texts = f"{name} (failed)", [DASH] * (len(_VALUES) + len(_COSTS))
-    return line_of(name, *texts, ranked=name in record["variants"], group=question)
-
-
-def _scores(members: Sequence[Record]) -> list[str]:
-    """Format each value of the seeds of a variant; a dash where one of them lacks it."""
-    return [
-        format_values([member[key] / unit for member in members], decimals)
-        if all(member.get(key) is not None for member in members)
-        else DASH
-        for _, key, unit, decimals in _VALUES
-    ]
-
-
-def _costs(parameters: Record, runs: Sequence[Record]) -> list[str]:
+        return row | {"scores": [record["floors"][name]]}
+    if name not in record["variants"]:
+        return row | {"name": f"{name} (failed)"}
+    variant = record["variants"][name]
+    runs = [record["runs"][run] for run in variant["runs"]]
     images = runs[0]["images_seen"]
-    return [
-        format_number(images, 1, 1e3),
-        *(format_number(parameters.get(network), 2, 1e6) for network in ("generator", "discriminator")),
-        format_number(runs[0]["training_flops"] / images, 0, 1e6),
-        format_number(statistics.mean(run["training_seconds"] for run in runs), 0),
-    ]
+    costs = {"images": images, "flops": runs[0]["training_flops"] / images, **variant["parameters"]}
+    costs["seconds"] = statistics.mean(run["training_seconds"] for run in runs)
+    return row | costs | {"scores": [run["values"] for run in runs]}
 
 
 # Plots
@@ -189,26 +171,19 @@ def draw(record: Record, path: Path) -> Path:
     A panel is a question, a color a variant and a line a run: the seeds of one variant show how far apart two curves
     can be without a reason. Where the trained variants answer no question, all of them share a panel.
     """
-    questions = answered(record) or {"All variants": list(record["variants"])}
-    columns = min(len(questions), _COLUMNS)
-    rows = -(-len(questions) // columns)
-    figure = Canvas(figsize=(1 + 4 * columns, 0.6 + 2.9 * rows), layout="constrained")
-    panels = figure.subplots(rows, columns, squeeze=False).flat
-    for (question, names), axes in zip(questions.items(), panels, strict=False):
-        for number, name in enumerate(names):
-            for index, run in enumerate(record["variants"][name]["runs"]):
-                curve = record["runs"][run]["curve"]
-                thousands = [images / 1e3 for images in curve["images"]]
-                label = name if index == 0 else "_"  # which a legend leaves out
-                axes.plot(thousands, curve[_LOSS], color=f"C{number % 10}", linewidth=1, alpha=0.8, label=label)
-        axes.set_title(question, fontsize="medium")
-        axes.legend(fontsize="x-small")
-        axes.grid(color="0.9", linewidth=0.5)
-    for axes in panels:  # those left over
-        axes.set_axis_off()
-    figure.supxlabel("thousand images", fontsize="medium")
-    figure.supylabel("reconstruction loss, mean since the last point", fontsize="medium")
-    path = path.with_name("curves.png")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=110)
-    return path
+    questions = answered(record) or {"All variants": [*record["variants"]]}
+    panels = {question: partial(_draw_curves, record, names) for question, names in questions.items()}
+    return write_panels(panels, path.with_name("curves.png"), min(len(panels), 3))
+
+
+def _draw_curves(record: Record, names: Sequence[str], axes: Axes) -> None:
+    for number, name in enumerate(names):
+        for index, run in enumerate(record["variants"][name]["runs"]):
+            curve = record["runs"][run]["curve"]
+            thousands = [images / 1e3 for images in curve["images"]]
+            label = name if index == 0 else "_"  # which a legend leaves out
+            color = PALETTE[number % len(PALETTE)]
+            axes.plot(thousands, curve["loss/reconstruction"], color=color, linewidth=1, alpha=0.8, label=label)
+    axes.legend(fontsize="small")
+    axes.grid()
+    axes.set(xlabel="thousand images", ylabel="reconstruction loss, mean since the last point")

@@ -15,7 +15,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from colornet.color import Gray, lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_gray, to_uint8
-from colornet.evaluation.loop import gray_floor
 
 GRADIENT = 23.0
 """b* at the bottom of the fixed gradient, −b* at its top: gives the validation images of `cifar10-jpeg` the mean
@@ -24,6 +23,7 @@ colorfulness of the true ones, with the same colors for every image."""
 _BATCH = 500
 
 Kind = Literal["truth", "floor", "oracle", "sanity_check", "model", "unranked"]
+Make = Callable[[Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -33,96 +33,78 @@ class Row:
     name: str
     kind: Kind
     about: str
-    make: Callable[[Tensor, Tensor], Tensor]
+    make: Make
 
 
 def reference_rows() -> list[Row]:
     """List the rows that every table carries beside its models."""
+    notebook_gray = "The mean of R, G and B: the original notebooks' gray."
     return [
         Row("real", "truth", "The true images.", lambda images, _: images),
-        Row("gray", "floor", "L* of the image, a* = b* = 0.", _gray),
-        Row(
-            "gray, channel mean", "unranked", "The mean of R, G and B: the original notebooks' gray.", _gray_as("mean")
-        ),
+        Row("gray", "floor", "L* of the image, a* = b* = 0.", _gray_as("lightness")),
+        Row("gray, channel mean", "unranked", notebook_gray, _gray_as("mean")),
         Row("gray, Rec. 601", "unranked", "The luma of Rec. 601: what most programs call gray.", _gray_as("rec601")),
-        Row("oracle, true ab", "oracle", "8-bit L* and the true a*b*: what the rounding of L* costs.", _true_ab),
-        Row("oracle, ab at 16×16", "oracle", "L* and the true a*b*, one value for 2 × 2 pixels.", _half_resolution),
-        Row("oracle, mean ab", "oracle", "L* and the image's own mean a*b*, constant over the image.", _own_mean),
+        Row("oracle, true ab", "oracle", "8-bit L* and the true a*b*: what the rounding of L* costs.", _colored(_ab)),
+        Row("oracle, ab at 16×16", "oracle", "L* and the true a*b*, one value for 2 × 2 pixels.", _colored(_half)),
+        Row("oracle, mean ab", "oracle", "L* and the image's own mean a*b*, constant over the image.", _colored(_mean)),
         Row("data set's mean ab", "floor", "L* and one a*b*, the mean over the training images.", _global_mean),
-        *(
-            Row(f"sanity check, {name}", "sanity_check", about, make)
-            for name, about, make in (
-                ("another's ab", "L* and the a*b* of another image, drawn at random.", _anothers_ab),
-                ("gradient", "L* and the same gradient from blue to yellow for every image.", _gradient),
-                ("nearest ab", "L* and the a*b* of the training image nearest in L*.", _nearest_ab),
-            )
-        ),
-    ]
+        Row("sanity check, another's ab", "sanity_check", "L* and the a*b* of another image, drawn at random.",
+            swap_colors),
+        Row("sanity check, gradient", "sanity_check", "L* and the same gradient from blue to yellow for every image.",
+            _colored(_gradient)),
+        Row("sanity check, nearest ab", "sanity_check", "L* and the a*b* of the training image nearest in L*.",
+            _nearest_ab),
+    ]  # fmt: skip
 
 
-def _recolor(images: Tensor, color: Callable[[Tensor], Tensor], donors: Tensor | None = None) -> Tensor:
-    """Join the 8-bit L* of images (N, 3, H, W) with `color` of Lab values (n, 3, H, W): a function to a*b*.
-
-    The Lab values are those of the images themselves, or of `donors`, in pairs.
-    """
-    pairs = zip(images.split(_BATCH), (images if donors is None else donors).split(_BATCH), strict=True)
-    return torch.cat([_joined(batch, color(rgb_to_lab(to_float(others)))) for batch, others in pairs])
-
-
-def _joined(images: Tensor, ab: Tensor) -> Tensor:
-    """Join the 8-bit L* of images (n, 3, H, W) with a*b* (n, 2, H, W)."""
-    lightness = rgb_to_lab(lightness_input(to_float(images)))[:, :1]  # (n, 1, H, W)
-    return to_uint8(lab_to_rgb(torch.cat((lightness, ab), dim=1)))
-
-
-def _ab(lab: Tensor) -> Tensor:
-    return lab[:, 1:]
-
-
-def _gray(images: Tensor, _: Tensor) -> Tensor:
-    return torch.cat([gray_floor(batch) for batch in images.split(_BATCH)])
-
-
-def _gray_as(kind: Gray) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda images, _: to_uint8(to_gray(to_float(images), kind))
-
-
-def _true_ab(images: Tensor, _: Tensor) -> Tensor:
-    return _recolor(images, _ab)
-
-
-def _half_resolution(images: Tensor, _: Tensor) -> Tensor:
-    def color(lab: Tensor) -> Tensor:
-        half = F.interpolate(lab[:, 1:], scale_factor=0.5, mode="area")  # (n, 2, H / 2, W / 2)
-        return F.interpolate(half, size=lab.shape[-2:], mode="nearest")
-
-    return _recolor(images, color)
-
-
-def _own_mean(images: Tensor, _: Tensor) -> Tensor:
-    return _recolor(images, lambda lab: lab[:, 1:].mean((2, 3), keepdim=True).expand_as(lab[:, 1:]))
-
-
-def _global_mean(images: Tensor, training: Tensor) -> Tensor:
-    sums = [rgb_to_lab(to_float(batch))[:, 1:].mean((2, 3)).sum(0) for batch in training.split(_BATCH)]
-    mean = (torch.stack(sums).sum(0) / len(training))[:, None, None]  # (2, 1, 1)
-    return _recolor(images, lambda lab: mean.expand_as(lab[:, 1:]))
-
-
-def _anothers_ab(images: Tensor, _: Tensor) -> Tensor:
-    # A random cycle through all images: no image keeps its own colors, whatever the seed.
+def swap_colors(images: Tensor, _: Tensor) -> Tensor:
+    """Give each of uint8 images (N, 3, H, W) the a*b* of another, along a random cycle: none keeps its own colors."""
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
     donor = torch.empty_like(order)
     donor[order] = order.roll(1)
     return _recolor(images, _ab, images[donor])
 
 
-def _gradient(images: Tensor, _: Tensor) -> Tensor:
-    def color(lab: Tensor) -> Tensor:
-        b = torch.linspace(-GRADIENT, GRADIENT, lab.shape[2], device=lab.device)  # (H,)
-        return torch.stack((torch.zeros_like(b), b))[None, :, :, None].expand_as(lab[:, 1:])
+def _colored(color: Callable[[Tensor], Tensor]) -> Make:
+    return lambda images, _: _recolor(images, color)
 
-    return _recolor(images, color)
+
+def _gray_as(kind: Gray) -> Make:
+    return lambda images, _: torch.cat([to_uint8(to_gray(to_float(part), kind)) for part in images.split(_BATCH)])
+
+
+def _recolor(images: Tensor, color: Callable[[Tensor], Tensor], donors: Tensor | None = None) -> Tensor:
+    """Join the 8-bit L* of images (N, 3, H, W) with the a*b* that `color` makes of their Lab or that of `donors`."""
+    batches = []
+    for batch, others in zip(images.split(_BATCH), (images if donors is None else donors).split(_BATCH), strict=True):
+        lightness = rgb_to_lab(lightness_input(to_float(batch)))[:, :1]  # (n, 1, H, W)
+        ab = color(rgb_to_lab(to_float(others)))  # (n, 2, H, W)
+        batches.append(to_uint8(lab_to_rgb(torch.cat((lightness, ab), dim=1))))
+    return torch.cat(batches)
+
+
+def _ab(lab: Tensor) -> Tensor:
+    return lab[:, 1:]
+
+
+def _half(lab: Tensor) -> Tensor:
+    half = F.interpolate(lab[:, 1:], scale_factor=0.5, mode="area")  # (n, 2, H / 2, W / 2)
+    return F.interpolate(half, size=lab.shape[-2:], mode="nearest")
+
+
+def _mean(lab: Tensor) -> Tensor:
+    return lab[:, 1:].mean((2, 3), keepdim=True).expand_as(lab[:, 1:])
+
+
+def _gradient(lab: Tensor) -> Tensor:
+    b = torch.linspace(-GRADIENT, GRADIENT, lab.shape[2], device=lab.device)  # (H,)
+    return torch.stack((torch.zeros_like(b), b))[None, :, :, None].expand_as(lab[:, 1:])
+
+
+def _global_mean(images: Tensor, training: Tensor) -> Tensor:
+    sums = [rgb_to_lab(to_float(batch))[:, 1:].mean((2, 3)).sum(0) for batch in training.split(_BATCH)]
+    mean = (torch.stack(sums).sum(0) / len(training))[:, None, None]  # (2, 1, 1)
+    return _recolor(images, lambda lab: mean.expand_as(lab[:, 1:]))
 
 
 def _nearest_ab(images: Tensor, training: Tensor) -> Tensor:

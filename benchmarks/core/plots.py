@@ -160,11 +160,14 @@ def panel_figure(caption: str, panel: Panel, source: Path, *, wide: bool = False
 @mpl.rc_context(STYLE | {"grid.color": "0.9"})
 def write_panels(panels: Mapping[str, Panel], path: Path, columns: int = 1) -> Path:
     """Draw panels below their titles, `columns` in a row, to a PNG file; return `path`."""
-    rows = len(panels) // columns
+    rows = -(-len(panels) // columns)
     figure = Figure(figsize=(_WIDE * columns / 72, 340 * rows / 72), layout="constrained")
-    for axes, (title, panel) in zip(figure.subplots(rows, columns, squeeze=False).flat, panels.items(), strict=True):
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes, (title, panel) in zip(places, panels.items(), strict=False):
         panel(axes)
         axes.set_title(title)
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=2 * 72)
     return path

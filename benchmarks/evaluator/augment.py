@@ -16,16 +16,14 @@ ERROR_UNIT = 10.0  # of the errors of color that the network learns, in units of
 def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Tensor:
     """Keep the L* of uint8 images (N, 3, H, W) and make their a*b* wrong, in one of four ways drawn for each image.
 
-    The a*b* of one of the `others`; hues rotated by 60° to 300°; chroma times 0 (a quarter of these) to 0.6; chroma
-    times 1.5 to 2.5.
+    The a*b* of one of the `others`; hues rotated by 60° to 300°; chroma × 0 (for a quarter) to 0.6, or × 1.5 to 2.5.
     """
     count = len(images)
     lab = rgb_to_lab(to_float(images))  # (N, 3, H, W)
     kind = rng.integers(4, size=count)
     angle = np.where(kind == 1, rng.uniform(np.pi / 3, 5 * np.pi / 3, count), 0)
-    gain = np.choose(
-        kind, (np.ones(count), np.ones(count), rng.uniform(-0.2, 0.6, count).clip(0), rng.uniform(1.5, 2.5, count))
-    )
+    same = np.ones(count)
+    gain = np.choose(kind, (same, same, rng.uniform(-0.2, 0.6, count).clip(0), rng.uniform(1.5, 2.5, count)))
     donors = others[torch.from_numpy(rng.integers(len(others), size=count)).to(images.device)]
     swap = torch.from_numpy(kind == 0).to(images.device)[:, None, None, None]
     ab = torch.where(swap, rgb_to_lab(to_float(donors))[:, 1:], lab[:, 1:])  # (N, 2, H, W)
@@ -35,16 +33,14 @@ def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Te
 def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Degrade a quarter of uint8 images (N, 3, H, W) invisibly at their size: half the chroma resolution, noise.
 
-    Chroma stays as it is, or is halved and enlarged to blocks or smoothly, in a third of them each; the noise of R, G
-    and B has a standard deviation of 0 to 2 levels. Without this, such traces outweigh the colors themselves.
+    A third each keep their chroma or have it reduced and enlarged by nearest neighbor or bilinearly; the noise of RGB
+    has a standard deviation of 0 to 2 levels. Without this, such traces outweigh the colors themselves.
     """
     chosen = torch.from_numpy(rng.random(len(images)) < DEGRADED).to(images.device)
     lab = rgb_to_lab(to_float(images[chosen]))  # (n, 3, H, W)
     half = F.interpolate(lab[:, 1:], scale_factor=0.5, mode="area")  # (n, 2, H / 2, W / 2)
-    size = images.shape[-2:]
-    versions = torch.stack(
-        (lab[:, 1:], F.interpolate(half, size=size, mode="nearest"), F.interpolate(half, size=size, mode="bilinear"))
-    )  # (3, n, 2, H, W)
+    enlarged = [F.interpolate(half, images.shape[-2:], mode=mode) for mode in ("nearest", "bilinear")]
+    versions = torch.stack((lab[:, 1:], *enlarged))  # (3, n, 2, H, W)
     which = torch.from_numpy(rng.integers(3, size=len(lab))).to(images.device)
     ab = versions[which, torch.arange(len(lab), device=images.device)]  # (n, 2, H, W)
     levels = rng.uniform(0, 2, (len(lab), 1, 1, 1)) * rng.standard_normal(tuple(lab.shape))
@@ -66,9 +62,9 @@ def color_error(altered: Tensor, images: Tensor) -> Tensor:
 
 
 def cut_out(images: Tensor, side: int, rng: np.random.Generator) -> Tensor:
-    """Gray out a square of `side` pixels at a random place of each uint8 image (N, 3, H, W): DeVries and Taylor 2017.
+    """Gray out a square at a random place, which may reach over the edge, of each of uint8 images (N, 3, H, W).
 
-    The square may reach over the edge.
+    Source: DeVries and Taylor 2017, "Improved regularization of convolutional neural networks with cutout".
     """
     rows, columns = (
         torch.from_numpy(np.arange(length) - rng.integers(1 - side, length, (len(images), 1))).to(images.device)

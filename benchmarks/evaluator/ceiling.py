@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -10,23 +11,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from benchmarks.core.device import choose_device, settle
 from benchmarks.core.record import Record
 from benchmarks.evaluator.ceiling_options import CeilingOptions
 from benchmarks.evaluator.options import EvaluatorOptions
-from benchmarks.evaluator.recipe import fit_statistics, labeled_cifar10, optimize
-from colornet.config import TrainConfig
+from benchmarks.evaluator.recipe import BATCH, fit_statistics, optimize, prepare
 from colornet.evaluation.loop import gray_floor
 from colornet.metrics.evaluator import Cifar10Classifier
 from colornet.metrics.image import colorfulness
 from colornet.models.unet import count_parameters
 from colornet.runs.provenance import provenance
-
-BATCH = 500  # images in a step without gradients
-NOTES = (
-    "delta_cf_image: mean |ΔCF|, of the network and of the training images' median for all; accuracy: of the classes "
-    "that it names. Logits and colorfulness are means of those of an image and its mirror image."
-)
 
 
 class ColorfulnessRegressor(nn.Module):
@@ -35,7 +28,7 @@ class ColorfulnessRegressor(nn.Module):
     Args:
         widths: channels of the three groups of convolutions of its `Cifar10Classifier`.
         images: what the first layer whitens, uint8 (M, 3, H, W).
-        mean, std: of the training images' colorfulness, in whose terms the network learns.
+        mean, std: of the training images' colorfulness, by which the network normalizes it.
     """
 
     def __init__(self, widths: tuple[int, int, int], images: Tensor, mean: float, std: float) -> None:
@@ -53,14 +46,16 @@ class ColorfulnessRegressor(nn.Module):
 
 def measure(options: CeilingOptions) -> Record:
     """Train on the training images, predict for the others, and return the record of the errors."""
-    device = choose_device(options.cpu)
-    precision = settle(TrainConfig(mixed_precision=options.mixed_precision, cpu=options.cpu), device).mixed_precision
-    dataset, labels = labeled_cifar10(options.data, options.cache_dir)
+    device, precision, dataset, labels = prepare(options)
+    images = dataset.train.to(device)
     true = torch.cat([colorfulness(batch) for batch in dataset.train.split(BATCH)])  # float64 (N,)
-    torch.manual_seed(options.seed)
     network = ColorfulnessRegressor(options.widths, dataset.train[::9], true.mean().item(), true.std().item())
     network.to(device).to(memory_format=torch.channels_last)
-    _train(network, options, dataset.train.to(device), labels.train.to(device), bf16=precision == "bf16")
+    shared = {name: getattr(options, name) for name in ("out", "epochs", "batch_size", "lr", "seed")}
+    recipe = EvaluatorOptions(**shared)
+    loss_of = functools.partial(_loss, network, recipe.label_smoothing, precision == "bf16")
+    optimize(network, recipe, images, labels.train.to(device), loss_of)
+    fit_statistics(network, images)
     values = {key: value for key, value in dataclasses.asdict(options).items() if not isinstance(value, Path)}
     return {
         "kind": "ceiling",
@@ -73,40 +68,28 @@ def measure(options: CeilingOptions) -> Record:
             part: _errors(network, getattr(dataset, part).to(device), getattr(labels, part).to(device), true.median())
             for part in ("validation", "test")
         },
-        "notes": NOTES,
+        "notes": "delta_cf_image: mean |ΔCF|, of the network and of the training images' median for all; accuracy: of "
+        "the classes that it names. Logits and colorfulness are means of those of an image and its mirror image.",
     }
 
 
-def _train(
-    network: ColorfulnessRegressor, options: CeilingOptions, images: Tensor, labels: Tensor, *, bf16: bool
-) -> None:
-    recipe = EvaluatorOptions(
-        out=options.out, epochs=options.epochs, batch_size=options.batch_size, lr=options.lr, seed=options.seed
-    )
-
-    def loss_of(batch: Tensor, classes: Tensor, _: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
-        with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
-            logits, predicted = network(batch)
-        off = (predicted - colorfulness(batch).float()).abs().mean()  # its minimum is the median, that of |ΔCF|
-        loss = F.cross_entropy(logits.float(), classes, label_smoothing=recipe.label_smoothing) + off / network.std
-        return loss, {"classes": (logits.argmax(1) == classes).float().mean(), "off": off}
-
-    optimize(network, recipe, images, labels, loss_of)
-    fit_statistics(network, images)
-    network.eval()
+def _loss(
+    network: ColorfulnessRegressor, smoothing: float, bf16: bool, batch: Tensor, classes: Tensor, _: np.random.Generator
+) -> tuple[Tensor, dict[str, Tensor]]:
+    with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
+        logits, predicted = network(batch)
+    off = (predicted - colorfulness(batch).float()).abs().mean()  # its minimum is the median, that of |ΔCF|
+    loss = F.cross_entropy(logits.float(), classes, label_smoothing=smoothing) + off / network.std
+    return loss, {"classes": (logits.argmax(1) == classes).float().mean(), "off": off}
 
 
 @torch.no_grad()
 def _errors(network: ColorfulnessRegressor, images: Tensor, labels: Tensor, median: Tensor) -> dict[str, float]:
-    right, off, off_median = [], [], []
+    parts = []
     for batch, classes in zip(images.split(BATCH), labels.split(BATCH), strict=True):
         (logits, predicted), (mirrored, of_mirrored) = network(batch), network(batch.flip(3))
-        true = colorfulness(batch)
-        right.append(((logits + mirrored).argmax(1) == classes).double())
-        off.append(((predicted + of_mirrored) / 2 - true).abs())
-        off_median.append((median.to(true) - true).abs())
-    return {
-        "delta_cf_image": torch.cat(off).mean().item(),
-        "delta_cf_image_median": torch.cat(off_median).mean().item(),
-        "accuracy": torch.cat(right).mean().item(),
-    }
+        true = colorfulness(batch)  # float64 (n,)
+        off, off_median = (predicted + of_mirrored) / 2 - true, median.to(true) - true
+        parts.append(torch.stack((off.abs(), off_median.abs(), (logits + mirrored).argmax(1) == classes)))  # (3, n)
+    means = [values.mean().item() for values in torch.cat(parts, dim=1)]
+    return dict(zip(("delta_cf_image", "delta_cf_image_median", "accuracy"), means, strict=True))

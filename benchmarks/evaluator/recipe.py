@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,13 +11,17 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from tqdm import tqdm
 
-from benchmarks.evaluator.options import EvaluatorOptions
+from benchmarks.core.device import choose_device, settle
+from benchmarks.evaluator.ceiling_options import CeilingOptions
+from benchmarks.evaluator.options import SIZE, EvaluatorOptions
+from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.data.loader import random_flip, random_shift
 from colornet.data.splits import Labels
 from colornet.errors import InputError
 from colornet.metrics.evaluator import CIFAR10_CLASSES
 
+BATCH = 500  # images in a step without gradients
 SHIFT_LR = 64  # learning rate of normalization's shifts, relative to the weights'
 AVERAGE_EVERY = 5  # steps
 
@@ -26,27 +29,29 @@ LossOf = Callable[[Tensor, Tensor, np.random.Generator], tuple[Tensor, dict[str,
 """From uint8 images (B, 3, H, W), their classes (B,) and a generator to the loss, and numbers for the progress bar."""
 
 
-def labeled_cifar10(data: str, cache_dir: Path | None) -> tuple[Dataset, Labels]:
-    """Load the images of `--data` with their classes; raise `InputError` unless those are the ten of CIFAR-10."""
-    dataset = load_dataset(data, image_size=32, cache_dir=cache_dir, progress=True)
+def prepare(options: EvaluatorOptions | CeilingOptions) -> tuple[torch.device, str, Dataset, Labels]:
+    """Choose device and precision, load the images with their classes, and seed torch.
+
+    Raises `InputError` unless the classes are the ten of CIFAR-10.
+    """
+    device = choose_device(options.cpu)
+    precision = settle(TrainConfig(mixed_precision=options.mixed_precision, cpu=options.cpu), device).mixed_precision
+    dataset = load_dataset(options.data, image_size=SIZE, cache_dir=options.cache_dir, progress=True)
     if dataset.labels is None or dataset.labels.classes != CIFAR10_CLASSES:
-        raise InputError(f"--data {data} is not sorted into the ten classes of CIFAR-10: give a copy of it.")
-    return dataset, dataset.labels
+        raise InputError(f"--data {options.data} is not sorted into the ten classes of CIFAR-10: give a copy of it.")
+    torch.manual_seed(options.seed)
+    return device, precision, dataset, dataset.labels
 
 
 def optimize(network: nn.Module, options: EvaluatorOptions, images: Tensor, labels: Tensor, loss_of: LossOf) -> None:
     """Train a network by the evaluator's recipe on uint8 images (N, 3, H, W) and their classes (N,)."""
     steps = math.ceil(options.epochs * len(images) / options.batch_size)
-    shifts: list[Tensor] = []
-    others: list[Tensor] = []
-    for name, parameter in network.named_parameters():
-        if parameter.requires_grad:
-            (shifts if "norm" in name else others).append(parameter)
-    groups = [
-        {"params": others, "weight_decay": options.weight_decay, "peak": options.lr},
+    groups = []
+    for is_shift, relative_lr in ((False, 1), (True, SHIFT_LR)):
+        parameters = [p for name, p in network.named_parameters() if p.requires_grad and ("norm" in name) is is_shift]
         # Shifts learn much faster, and decay as slowly as the rest.
-        {"params": shifts, "weight_decay": options.weight_decay / SHIFT_LR, "peak": options.lr * SHIFT_LR},
-    ]
+        decay = options.weight_decay / relative_lr
+        groups.append({"params": parameters, "weight_decay": decay, "peak": options.lr * relative_lr})
     optimizer = SGD(groups, lr=options.lr, momentum=0.85, nesterov=True)
     average = {name: value.clone() for name, value in network.state_dict().items() if value.is_floating_point()}
     rng = np.random.default_rng(options.seed)
@@ -77,25 +82,23 @@ def _look_ahead(network: nn.Module, average: dict[str, Tensor], decay: float) ->
 
 
 @torch.no_grad()
-def fit_statistics(network: nn.Module, images: Tensor, batch_size: int = 500) -> None:
-    """Set normalization's statistics to those of uint8 images (N, 3, H, W) as they are, unaltered."""
+def fit_statistics(network: nn.Module, images: Tensor) -> None:
+    """Set normalization's statistics to those of unaltered uint8 images (N, 3, H, W), and end the training."""
     for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
     network.train()
-    for batch in images.split(batch_size):
+    for batch in images.split(BATCH):
         network(batch)
+    network.eval()
 
 
 def _batches(
     images: Tensor, labels: Tensor, options: EvaluatorOptions, rng: np.random.Generator, steps: int
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield shuffled, flipped and shifted images (B, 3, H, W) with their classes (B,), epoch after epoch.
-
-    An image is mirrored in every other epoch, which learns faster than chance (Jordan 2024).
-    """
+    """Yield shuffled and shifted images (B, 3, H, W) with their classes (B,), mirrored in every other epoch."""
     size = options.batch_size
-    mirrored = rng.random(len(images)) < 0.5
+    mirrored = rng.random(len(images)) < 0.5  # alternating learns faster than a new draw every epoch (Jordan 2024)
     order, flags = np.empty(0, dtype=np.int64), np.empty(0, dtype=bool)
     for _ in range(steps):
         while len(order) < size:

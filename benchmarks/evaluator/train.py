@@ -13,11 +13,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmarks.core.device import choose_device, settle
 from benchmarks.evaluator.augment import ERROR_UNIT, color_error, cut_out, degrade, wrong_colors
 from benchmarks.evaluator.options import EvaluatorOptions
-from benchmarks.evaluator.recipe import fit_statistics, labeled_cifar10, optimize
-from colornet.config import TrainConfig
+from benchmarks.evaluator.recipe import BATCH, LossOf, fit_statistics, optimize, prepare
 from colornet.files import replacing, write_json
 from colornet.metrics.evaluator import Cifar10Classifier
 from colornet.runs.provenance import provenance
@@ -25,28 +23,24 @@ from colornet.runs.provenance import provenance
 
 def train_evaluator(options: EvaluatorOptions) -> None:
     """Train on the training images and write the network, its accuracy and its origin to `options.out`."""
-    device = choose_device(options.cpu)
-    precision = settle(TrainConfig(mixed_precision=options.mixed_precision, cpu=options.cpu), device).mixed_precision
-    dataset, labels = labeled_cifar10(options.data, options.cache_dir)
-    torch.manual_seed(options.seed)
+    device, precision, dataset, labels = prepare(options)
+    images = dataset.train.to(device)
     network = Cifar10Classifier(options.widths)
     network.fit_whitening(dataset.train[::9])
     network.to(device).to(memory_format=torch.channels_last)
     started = time.perf_counter()
-    _train(network, options, dataset.train.to(device), labels.train.to(device), bf16=precision == "bf16")
+    optimize(network, options, images, labels.train.to(device), _loss_of(network, options, bf16=precision == "bf16"))
     seconds = time.perf_counter() - started
-    fit_statistics(network, dataset.train.to(device))
-    network.eval()
-    network.fit_scales(dataset.train.to(device))
+    fit_statistics(network, images)
+    network.fit_scales(images)
     scores = {
         part: accuracy(network, getattr(dataset, part).to(device), getattr(labels, part).to(device))
         for part in ("validation", "test")
     }
     print(", ".join(f"{part}: {value:.2%}" for part, value in scores.items()))
-    weights = {name: value.cpu().contiguous() for name, value in network.state_dict().items()}
     file = options.out / f"cifar10-{options.name}.safetensors"
     with replacing(file) as path:
-        save_file(weights, path)
+        save_file({name: value.cpu().contiguous() for name, value in network.state_dict().items()}, path)
     record = {
         "name": f"cifar10-{options.name}",
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
@@ -60,29 +54,25 @@ def train_evaluator(options: EvaluatorOptions) -> None:
     write_json(file.with_suffix(".json"), record)
 
 
-def _train(
-    network: Cifar10Classifier, options: EvaluatorOptions, images: Tensor, labels: Tensor, *, bf16: bool
-) -> None:
+def _loss_of(network: Cifar10Classifier, options: EvaluatorOptions, *, bf16: bool) -> LossOf:
     wrong = round(options.wrong * options.batch_size)
 
     def loss_of(batch: Tensor, classes: Tensor, rng: np.random.Generator) -> tuple[Tensor, dict[str, Tensor]]:
         shown = torch.cat((wrong_colors(batch[:wrong], batch[wrong:], rng), batch[wrong:]))
         errors = color_error(shown, batch)
         with torch.autocast(batch.device.type, torch.bfloat16, enabled=bf16):
-            class_logits, estimates = network(cut_out(degrade(shown, rng), options.cutout, rng))
-        loss = F.cross_entropy(class_logits[wrong:].float(), classes[wrong:], label_smoothing=options.label_smoothing)
-        loss = loss + F.smooth_l1_loss(estimates.float(), errors, beta=0.3)
-        right = (class_logits[wrong:].argmax(1) == classes[wrong:]).float().mean()
-        return loss, {"classes": right, "off": (estimates.float() - errors).abs().mean() * ERROR_UNIT}
+            logits, estimates = network(cut_out(degrade(shown, rng), options.cutout, rng))
+        logits, estimates, classes = logits[wrong:].float(), estimates.float(), classes[wrong:]
+        loss = F.cross_entropy(logits, classes, label_smoothing=options.label_smoothing)
+        loss = loss + F.smooth_l1_loss(estimates, errors, beta=0.3)
+        right = (logits.argmax(1) == classes).float().mean()
+        return loss, {"classes": right, "off": (estimates - errors).abs().mean() * ERROR_UNIT}
 
-    optimize(network, options, images, labels, loss_of)
+    return loss_of
 
 
 @torch.no_grad()
-def accuracy(network: Cifar10Classifier, images: Tensor, labels: Tensor, batch_size: int = 500) -> float:
+def accuracy(network: Cifar10Classifier, images: Tensor, labels: Tensor, batch_size: int = BATCH) -> float:
     """Return the share of uint8 images (N, 3, H, W) whose class (N,) the network predicts, by its measured logits."""
-    right = [
-        (network.measure(batch)[1].argmax(1) == classes).sum().item()
-        for batch, classes in zip(images.split(batch_size), labels.split(batch_size), strict=True)
-    ]
-    return sum(right) / len(images)
+    predicted = torch.cat([network.measure(batch)[1].argmax(1) for batch in images.split(batch_size)])
+    return (predicted == labels).sum().item() / len(images)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.baselines.reference_rows import reference_rows
+from benchmarks.baselines.reference_rows import reference_rows, swap_colors
 from benchmarks.core.record import Record, start_record
 from benchmarks.evaluator.augment import adjust_chroma
 from benchmarks.evaluator.validate_options import ValidateOptions
@@ -22,11 +21,11 @@ from colornet.color import lab_to_rgb, lightness_input, rgb_to_lab, to_float, to
 from colornet.data import Dataset, load_dataset
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
 from colornet.metrics.distribution import frechet_distance
-from colornet.metrics.evaluator import SHIPPED, Cifar10Classifier, evaluator_card, load_evaluator
+from colornet.metrics.evaluator import SHIPPED, evaluator_card, load_evaluator
 from colornet.models.build import color_space
 from colornet.runs.run import load_run
 
-# What is changed, and how far; each begins with the images as they are.
+# Amounts of each change; the first leaves the images unchanged.
 SWEEPS: dict[str, tuple[float, ...]] = {
     "less chroma": (1, 0.9, 0.75, 0.5, 0.25, 0),
     "more chroma": (1, 1.1, 1.25, 1.5, 2),
@@ -42,63 +41,32 @@ def measure(options: ValidateOptions) -> Record:
     images = dataset.validation
     if options.images is not None:
         images = images[torch.linspace(0, len(images) - 1, min(options.images, len(images))).long()]
-    cards, evaluators = _load_evaluators(options.evaluators, accelerator.device)
+    files: dict[str, tuple[Any, ...]] = {name: (name,) for name in SHIPPED}  # what an evaluator is loaded by
+    for path in options.evaluators:
+        stem = path.stem.removeprefix("cifar10-")
+        files[f"{stem}, seed {evaluator_card(stem, path.parent)['config']['seed']}"] = stem, path.parent
+    networks = {name: load_evaluator(*file).to(accelerator.device) for name, file in files.items()}
 
     def features(pixels: Tensor) -> dict[str, Tensor]:
         def extract(batch: Tensor) -> dict[str, Tensor]:
-            return {name: network.features(batch) for name, network in evaluators.items()}
+            return {name: network.features(batch) for name, network in networks.items()}
 
-        return map_images(extract, pixels, accelerator, batch_size=options.batch_size)
+        found = map_images(extract, pixels, accelerator, batch_size=options.batch_size)
+        return {name: values.double() for name, values in found.items()}
 
     truth = features(images)
-    distances: dict[str, dict[str, float]] = {name: {} for name in evaluators}
-    for name, make in tqdm(list(_sets(options, images, dataset, accelerator)), unit="set", disable=None):
-        found = features(make())
-        for evaluator in evaluators:
-            distances[evaluator][name] = frechet_distance(found[evaluator].double(), truth[evaluator].double())
+    distances: dict[str, dict[str, float]] = {name: {} for name in networks}
+    for name, make in tqdm([*_sets(options, images, dataset, accelerator)], unit="set", disable=None):
+        for evaluator, found in features(make()).items():
+            distances[evaluator][name] = frechet_distance(found, truth[evaluator])
     data = {"name": dataset.name, "split": "validation", "images": len(images), "fingerprint": dataset.fingerprint}
     return {
         **start_record("evaluator-validation", accelerator.device, options),
         "data": data,
-        "evaluators": {name: {"card": card, **_findings(distances[name])} for name, card in cards.items()},
+        "evaluators": {
+            name: {"card": evaluator_card(*file), **_findings(distances[name])} for name, file in files.items()
+        },
     }
-
-
-def alter_colors(images: Tensor, sweep: str, amount: float) -> Tensor:
-    """Return uint8 images (N, 3, H, W) with their colors changed: a point of one of the `SWEEPS`."""
-    if sweep == "swapped":
-        # The images that get another's colors come first in a fixed random order: a larger share contains a smaller.
-        chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))[: round(amount * len(images))]
-        swap = next(row for row in reference_rows() if row.name == "sanity check, another's ab").make
-        result = images.clone()
-        result[chosen] = swap(images, images)[chosen]
-        return result
-    gain, angle = (1.0, np.radians(amount)) if sweep == "hue" else (amount, 0.0)
-    batches = []
-    for batch in images.split(500):
-        lab = rgb_to_lab(to_float(batch))  # (n, 3, H, W)
-        ab = adjust_chroma(lab[:, 1:], np.full(len(batch), gain), np.full(len(batch), angle))
-        batches.append(to_uint8(lab_to_rgb(torch.cat((lab[:, :1], ab), dim=1))))
-    return torch.cat(batches)
-
-
-def is_increasing(values: list[float]) -> bool:
-    """Tell whether each value is above the one before it."""
-    return all(before < after for before, after in itertools.pairwise(values))
-
-
-def _load_evaluators(
-    others: Sequence[Path], device: torch.device
-) -> tuple[dict[str, dict[str, Any]], dict[str, Cifar10Classifier]]:
-    """Load the shipped evaluators and the others: what is known of them, and their networks."""
-    cards = {name: evaluator_card(name) for name in SHIPPED}
-    networks = {name: load_evaluator(name).to(device) for name in SHIPPED}
-    for path in others:
-        stem = path.stem.removeprefix("cifar10-")
-        card = evaluator_card(stem, path.parent)
-        name = f"{stem}, seed {card['config']['seed']}"
-        cards[name], networks[name] = card, load_evaluator(stem, path.parent).to(device)
-    return cards, networks
 
 
 def _sets(
@@ -111,18 +79,39 @@ def _sets(
     for row in reference_rows():
         if row.kind != "truth":
             yield row.name, functools.partial(row.make, images, dataset.train)
-    for run in options.runs:
-        yield run.resolve().name, functools.partial(_colored, run, images, accelerator, options.batch_size)
+    for path in options.runs:
+        config, generator = load_run(path)
+        color = colorize_with(generator.to(accelerator.device), color_space(config), accelerator, gray=lightness_input)
+        yield (
+            path.resolve().name,
+            functools.partial(colorize_all, color, images, accelerator, batch_size=options.batch_size),
+        )
 
 
-def _colored(run: Path, images: Tensor, accelerator: Accelerator, batch_size: int) -> Tensor:
-    config, generator = load_run(run)
-    colorize = colorize_with(generator.to(accelerator.device), color_space(config), accelerator, gray=lightness_input)
-    return colorize_all(colorize, images, accelerator, batch_size=batch_size)
+def alter_colors(images: Tensor, sweep: str, amount: float) -> Tensor:
+    """Return uint8 images (N, 3, H, W) with their colors changed: a point of one of the `SWEEPS`."""
+    if sweep == "swapped":
+        # The images that get another's colors come first in a fixed random order: a larger share contains a smaller.
+        chosen = torch.randperm(len(images), generator=torch.Generator().manual_seed(1))[: round(amount * len(images))]
+        result = images.clone()
+        result[chosen] = swap_colors(images, images)[chosen]
+        return result
+    gain, angle = (1.0, np.radians(amount)) if sweep == "hue" else (amount, 0.0)
+    batches = []
+    for batch in images.split(500):
+        lightness, ab = rgb_to_lab(to_float(batch)).split((1, 2), dim=1)  # (n, 1, H, W), (n, 2, H, W)
+        ab = adjust_chroma(ab, np.full(len(batch), gain), np.full(len(batch), angle))
+        batches.append(to_uint8(lab_to_rgb(torch.cat((lightness, ab), dim=1))))
+    return torch.cat(batches)
+
+
+def is_increasing(values: list[float]) -> bool:
+    """Tell whether each value is above the one before it."""
+    return all(before < after for before, after in itertools.pairwise(values))
 
 
 def _findings(distances: dict[str, float]) -> dict[str, Any]:
-    """Say of an evaluator how far its distances grow with each sweep, and how it ranks the rows."""
+    """Describe how an evaluator's distances grow with each sweep, and how it ranks the rows."""
     rows, sweeps = dict(distances), {}
     for sweep, amounts in SWEEPS.items():
         values = [rows.pop(f"{sweep} {amount:g}") for amount in amounts]

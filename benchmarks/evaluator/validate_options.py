@@ -32,7 +32,7 @@ class ValidateOptions:
 
 
 def check(options: ValidateOptions) -> None:
-    """Raise `InputError` for whatever would stop the validation."""
+    """Raise `InputError` for any mistake that would stop the validation."""
     check_alone("evaluators are validated in one")
     check_least(options, batch_size=2, images=2)
     check_dataset(options.data)

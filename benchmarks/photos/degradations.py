@@ -6,13 +6,12 @@ import io
 import math
 from collections.abc import Callable
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 from torchvision.transforms.functional import gaussian_blur, pil_to_tensor
 
-from colornet.color import to_float
+from colornet.color import to_float, to_uint8
 
 Defect = Callable[[Tensor], Tensor]
 """From gray images (N, 1, H, W), sRGB in [0, 1], to gray (N, 1, H, W) or toned ones (N, 3, H, W), not yet clipped."""
@@ -23,19 +22,11 @@ _INK = (0.24, 0.16, 0.10)  # of brown ink: of black
 
 def degrade(gray: Tensor, defect: Defect) -> Tensor:
     """Degrade gray images (N, 1, H, W), sRGB in [0, 1], and save them at 8 bits: sRGB (N, 3, H, W) in [0, 1]."""
-    return defect(gray).clamp(0, 1).mul(255).round().div(255).expand(-1, 3, -1, -1)
-
-
-def _gamma(exponent: float) -> Defect:
-    return lambda gray: gray**exponent
+    return to_float(to_uint8(defect(gray))).expand(-1, 3, -1, -1)
 
 
 def _fade(gray: Tensor) -> Tensor:
     return 0.3 + 0.45 * gray
-
-
-def _s_curve(gray: Tensor) -> Tensor:
-    return gray * gray * (3 - 2 * gray)
 
 
 def _noise(sigma: float) -> Defect:
@@ -44,8 +35,8 @@ def _noise(sigma: float) -> Defect:
 
 def _grain(gray: Tensor) -> Tensor:
     """Add clumps of some two pixels, strongest in the midtones, with a standard deviation of 20/255 there."""
-    clumps = gaussian_blur(_normal(gray), [5, 5], [0.8, 0.8])
-    clumps = clumps * (2 * math.sqrt(math.pi) * 0.8)  # white noise blurred with sigma s keeps 1 / (2 sqrt(pi) s) of it
+    # White noise blurred with sigma s keeps 1 / (2 sqrt(pi) s) of it.
+    clumps = gaussian_blur(_normal(gray), [5, 5], [0.8, 0.8]) * (2 * math.sqrt(math.pi) * 0.8)
     return gray + 20 / 255 * clumps * 2 * (gray * (1 - gray)).clamp(min=0).sqrt()
 
 
@@ -56,17 +47,15 @@ def _blur(sigma: float) -> Defect:
 
 def _jpeg(quality: int) -> Defect:
     def compress(gray: Tensor) -> Tensor:
-        return to_float(torch.stack([_through_jpeg(image, quality) for image in gray]))
+        scans = []
+        for pixels in to_uint8(gray):  # (1, H, W) each
+            file = io.BytesIO()
+            Image.fromarray(pixels[0].numpy()).save(file, "JPEG", quality=quality)
+            with Image.open(file) as image:
+                scans.append(pil_to_tensor(image))  # (1, H, W)
+        return to_float(torch.stack(scans))
 
     return compress
-
-
-def _through_jpeg(gray: Tensor, quality: int) -> Tensor:
-    pixels = gray[0].mul(255).round().clamp(0, 255).numpy().astype(np.uint8)
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "JPEG", quality=quality)
-    with Image.open(file) as image:
-        return pil_to_tensor(image)  # (1, H, W)
 
 
 def _sepia(gray: Tensor) -> Tensor:
@@ -95,13 +84,13 @@ def _normal(like: Tensor) -> Tensor:
 
 DEFECTS: dict[str, tuple[str, Defect]] = {
     "clean": ("The gray image at 8 bits.", lambda gray: gray),
-    "gamma 0.6": ("Too light: sRGB values to the power of 0.6.", _gamma(0.6)),
-    "gamma 0.8": ("A little too light: to the power of 0.8.", _gamma(0.8)),
-    "gamma 1.3": ("A little too dark: to the power of 1.3.", _gamma(1.3)),
-    "gamma 1.8": ("Too dark: to the power of 1.8.", _gamma(1.8)),
+    "gamma 0.6": ("Too light: sRGB values to the power of 0.6.", lambda gray: gray**0.6),
+    "gamma 0.8": ("A little too light: to the power of 0.8.", lambda gray: gray**0.8),
+    "gamma 1.3": ("A little too dark: to the power of 1.3.", lambda gray: gray**1.3),
+    "gamma 1.8": ("Too dark: to the power of 1.8.", lambda gray: gray**1.8),
     "faded": ("Low contrast: 0.3 + 0.45 g.", _fade),
     "faded, stretched": ("The same, levels stretched: 1st and 99th percentile to 0 and 1.", _stretched(_fade)),
-    "S-curve": ("High contrast: g² (3 − 2 g).", _s_curve),
+    "S-curve": ("High contrast: g² (3 − 2 g).", lambda gray: gray * gray * (3 - 2 * gray)),
     "noise σ 5": ("Gaussian noise, standard deviation 5 of 255.", _noise(5)),
     "noise σ 10": ("Gaussian noise, standard deviation 10 of 255.", _noise(10)),
     "noise σ 25": ("Gaussian noise, standard deviation 25 of 255.", _noise(25)),

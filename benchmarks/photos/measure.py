@@ -28,9 +28,6 @@ from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import evaluator_card, load_evaluator
 from colornet.metrics.image import ciede2000, colorfulness
 
-Measured = dict[str, dict[str, float]]
-"""By row, by the name of a measure."""
-
 # What a fresh process runs to color a photograph and tell its peak memory. It may inherit no peak: a child's resource
 # usage begins with that of its parent.
 _MEMORY = """
@@ -50,6 +47,13 @@ def measure(options: PhotosOptions) -> Record:
     colorizers = {name: Colorizer.load(folder, accelerator.device) for name, folder in models.items()}
     photos = sample_photos()
     images = dataset.test[torch.linspace(0, len(dataset.test) - 1, min(options.images, len(dataset.test))).long()]
+    enlarging = {}
+    for size in tqdm((*options.sizes, None), desc="Enlarging", unit="size", disable=None):
+        found = [measure_enlarging(photo(image, size), options.scales, colorizers) for image in photos.values()]
+        enlarging["full" if size is None else str(size)] = {
+            row: {key: statistics.mean(one[row][key] for one in found) for key in found[0][row]} for row in found[0]
+        }
+    full = [photo(image, None) for image in photos.values()]
     return {
         **start_record("photos", accelerator.device, options),
         "data": {
@@ -61,33 +65,20 @@ def measure(options: PhotosOptions) -> Record:
         },
         "models": {name: (folder / "model.safetensors").stat().st_size for name, folder in models.items()},
         "evaluator": evaluator_card("v1")["sha256"],
-        "enlarging": _enlarging(options, photos, colorizers),
+        "enlarging": enlarging,
         "defects": {name: about for name, (about, _) in DEFECTS.items()},
-        "scans": _scans(images, photos, colorizers, accelerator, options.batch_size),
+        "scans": _scans(images, full, colorizers, accelerator, options.batch_size),
         "memory": [_memory(size, next(iter(models.values()))) for size in options.megapixels],
     }
 
 
-def _enlarging(
-    options: PhotosOptions, photos: dict[str, Image.Image], colorizers: dict[str, Colorizer]
-) -> dict[str, Measured]:
-    """Measure every method of enlarging at every size: size, row and measure, each a mean over the photographs."""
-    found = {}
-    for size in tqdm((*options.sizes, None), desc="Enlarging", unit="size", disable=None):
-        rows = [measure_enlarging(photo(image, size), options.scales, colorizers) for image in photos.values()]
-        found["full" if size is None else str(size)] = {
-            row: {key: statistics.mean(one[row][key] for one in rows) for key in rows[0][row]} for row in rows[0]
-        }
-    return found
-
-
 def _scans(
     images: Tensor,
-    photos: dict[str, Image.Image],
+    photos: list[Tensor],
     colorizers: dict[str, Colorizer],
     accelerator: Accelerator,
     batch_size: int,
-) -> dict[str, Measured]:
+) -> dict[str, dict[str, dict[str, float]]]:
     """Color the degraded images and photographs with every model: model, defect, measure."""
     evaluator = load_evaluator("v1").to(accelerator.device)
 
@@ -99,15 +90,14 @@ def _scans(
 
     truth = features(images)
     floor = frechet_distance(features(gray_floor(images)), truth)
-    full = [photo(image, None) for image in photos.values()]
-    found: dict[str, Measured] = {}
+    found: dict[str, dict[str, dict[str, float]]] = {}
     for model, colorizer in colorizers.items():
         found[model] = {}
-        clean, clean_photos = images, full  # of the model: set by the first defect, which is none
         for name, (_, defect) in tqdm(DEFECTS.items(), desc=f"Scans, {model}", unit="defect", disable=None):
-            saved = torch.cat([_color(colorizer, batch, defect) for batch in images.split(batch_size)])
-            on_photos = [_color_photo(colorizer, rgb, defect) for rgb in full]
-            if name == "clean":
+            batches = (to_float(batch) for batch in images.split(batch_size))
+            saved = torch.cat([_color(colorizer, rgb, defect, images.shape[-1]) for rgb in batches])
+            on_photos = [_color(colorizer, rgb, defect, colorizer.image_size) for rgb in photos]
+            if name == "clean":  # the first
                 clean, clean_photos = saved, on_photos
             found[model][name] = {
                 "e": frechet_distance(features(saved), truth) / floor,
@@ -119,18 +109,11 @@ def _scans(
     return found
 
 
-def _color(colorizer: Colorizer, images: Tensor, defect: Defect) -> Tensor:
-    """Color degraded images of the size of training, then give them their own L* of 8 bits: uint8 (n, 3, H, W)."""
-    clean = lightness_input(to_float(images))
-    lightness = rgb_to_lab(clean)[:, :1]
-    return join(lightness, predict(colorizer, degrade(clean[:, :1], defect)))
-
-
-def _color_photo(colorizer: Colorizer, rgb: Tensor, defect: Defect) -> Tensor:
-    """Color a degraded photograph, sRGB (1, 3, H, W), as `colornet colorize` does, then give it its own L*."""
+def _color(colorizer: Colorizer, rgb: Tensor, defect: Defect, shorter_side: int) -> Tensor:
+    """Color degraded images, sRGB (n, 3, H, W), at a scale, then give them their own L* of 8 bits."""
     clean = lightness_input(rgb)
     degraded = degrade(clean[:, :1], defect)
-    small = reduce(degraded, colorizer.image_size, colorizer.multiple)
+    small = reduce(degraded, shorter_side, colorizer.multiple)
     guides = rgb_to_lab(small)[:, :1], rgb_to_lab(degraded)[:, :1]
     return join(rgb_to_lab(clean)[:, :1], enlarge("guided", predict(colorizer, small), *guides))
 

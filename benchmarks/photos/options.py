@@ -37,7 +37,7 @@ class PhotosOptions:
 
 
 def check(options: PhotosOptions) -> None:
-    """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
+    """Raise `InputError` for any mistake that would stop the measurement, without importing torch."""
     check_alone("photographs are measured in one")
     # The smallest photograph has 300 pixels on its shorter side.
     check_range(options, scales=(8, 256), **({"sizes": (16, 300)} if options.sizes else {}))

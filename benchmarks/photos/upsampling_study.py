@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Literal
 
 import torch
@@ -72,9 +71,22 @@ def measure_enlarging(
     """
     lab = rgb_to_lab(rgb)
     lightness, truth = lab.split((1, 2), dim=1)
+    sources = {}  # L* and a*b* of low resolution
+    for scale in scales:
+        if scale < min(rgb.shape[-2:]):
+            small = rgb_to_lab(reduce(rgb, scale, 1))
+            sources[f"true colors at {scale} px"] = small[:, :1], small[:, 1:]
+    for name, colorizer in colorizers.items():
+        small = reduce(rgb, colorizer.image_size, colorizer.multiple)
+        sources[name] = rgb_to_lab(small)[:, :1], predict(colorizer, small)
+    colorings = {"gray": torch.zeros_like(truth)}
+    for name, (small_lightness, color) in sources.items():
+        for method in METHODS:
+            colorings[f"{name}, {method}"] = enlarge(method, color, small_lightness, lightness)
+
     edges, gray_edges = find_edges(lab)
     found = {}
-    for name, color in _colorings(rgb, lab, scales, colorizers):
+    for name, color in colorings.items():
         saved = join(lightness, color)
         off = (color - truth).norm(dim=1)  # (1, H, W)
         found[name] = {
@@ -86,38 +98,17 @@ def measure_enlarging(
     return found
 
 
-def _colorings(
-    rgb: Tensor, lab: Tensor, scales: tuple[int, ...], colorizers: dict[str, Colorizer]
-) -> Iterator[tuple[str, Tensor]]:
-    yield "gray", torch.zeros_like(lab[:, 1:])
-    for scale in scales:
-        if scale < min(rgb.shape[-2:]):
-            small = rgb_to_lab(reduce(rgb, scale, 1))
-            for method in METHODS:
-                yield f"true colors at {scale} px, {method}", enlarge(method, small[:, 1:], small[:, :1], lab[:, :1])
-    for name, colorizer in colorizers.items():
-        small = reduce(rgb, colorizer.image_size, colorizer.multiple)
-        color = predict(colorizer, small)
-        for method in METHODS:
-            yield f"{name}, {method}", enlarge(method, color, rgb_to_lab(small)[:, :1], lab[:, :1])
-
-
 def find_edges(lab: Tensor) -> tuple[Tensor, Tensor]:
     """Find where CIELAB (1, 3, H, W) has edges of color, and edges of lightness alone: two masks (1, H, W).
 
     The first are the tenth of the pixels with the steepest a*b*, the second those with the steepest L* outside of the
     steepest third of a*b*.
     """
-    steepness = [_steepness(part) for part in lab.split((1, 2), dim=1)]  # of L*, of a*b*: (1, H, W)
-    light, color = steepness
+    padded = F.pad(lab, (1, 1, 1, 1), mode="replicate")
+    along_x = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]  # central differences, (1, 3, H, W)
+    along_y = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
+    squares = (along_x.square() + along_y.square()).split((1, 2), dim=1)
+    light, color = (part.sum(1).sqrt() for part in squares)  # (1, H, W) each
     of_color = color >= color.quantile(1 - _STEEPEST)
     of_lightness = (light >= light.quantile(1 - _STEEPEST)) & (color <= color.quantile(2 / 3))
     return of_color, of_lightness & ~of_color
-
-
-def _steepness(maps: Tensor) -> Tensor:
-    """Measure how steeply maps (1, C, H, W) change, by central differences: (1, H, W)."""
-    padded = F.pad(maps, (1, 1, 1, 1), mode="replicate")
-    along_x = padded[..., 1:-1, 2:] - padded[..., 1:-1, :-2]
-    along_y = padded[..., 2:, 1:-1] - padded[..., :-2, 1:-1]
-    return (along_x.square() + along_y.square()).sum(1).sqrt()

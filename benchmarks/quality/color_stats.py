@@ -1,7 +1,6 @@
-"""The colors of images: how strong, how sepia, how far from the hues of the true ones, and histograms.
+"""Statistics of colors in CIELAB, and histograms of them.
 
-All of it is CIELAB: chroma C* is the distance from gray in the a*b* plane, hue the angle in it; 0° is pink, 90° yellow,
-180° green, 270° blue.
+Chroma C* is the distance from gray in the a*b* plane, hue the angle in it: 0° pink, 90° yellow, 180° green, 270° blue.
 """
 
 from __future__ import annotations

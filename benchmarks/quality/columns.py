@@ -16,22 +16,26 @@ class Column:
     about: str
 
 
+def fd_column(suffix: str) -> str:
+    """Name the column of the Fréchet distance on the features that a suffix stands for: "" is Inception's."""
+    return f"fd{suffix}" if suffix else "fid"
+
+
 def _distances(network: str, suffix: str, label: str) -> dict[str, Column]:
     """List the columns on the features of one network: to the true images themselves, then to the training images."""
-    fd, kd = ("fid", "kid") if network == "Inception" else (f"fd{suffix}", f"kid{suffix}")
-    decimals = 2 if network == "Inception" else 3
+    fd, decimals = (f"FD{label}", 3) if suffix else ("FID", 2)
     return {
-        fd: Column(f"F{'I' if fd == 'fid' else ''}D{label}", decimals, "lower",
+        fd_column(suffix): Column(fd, decimals, "lower",
                    f"Fréchet distance of {network} features to the true images of the same set."),
-        kd: Column(f"KID{label}", 4, "lower",
+        f"kid{suffix}": Column(f"KID{label}", 4, "lower",
                    f"Kernel distance (unbiased MMD², cubic kernel) of {network} features to the same true images."),
         f"precision{suffix}": Column(f"Prec.{label}", 3, "higher",
                    f"Share of the images within the 3-nearest-neighbor manifold of the true, {network} features."),
         f"recall{suffix}": Column(f"Recall{label}", 3, "higher",
                    f"Share of the true images within the 3-nearest-neighbor manifold of these, {network} features."),
-        f"{fd}_train": Column(f"F{'I' if fd == 'fid' else ''}D{label} train", decimals, "lower",
+        f"{fd_column(suffix)}_train": Column(f"{fd} train", decimals, "lower",
                    f"Fréchet distance of {network} features to the training images."),
-        f"{kd}_train": Column(f"KID{label} train", 4, "lower",
+        f"kid{suffix}_train": Column(f"KID{label} train", 4, "lower",
                    f"Kernel distance of {network} features to the training images."),
     }  # fmt: skip
 

@@ -10,14 +10,12 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from benchmarks.quality.options import QualityOptions
+from benchmarks.quality.scorer import Scorer
 from benchmarks.quality.summary import describe_members
-from colornet.color import ColorSpace, lightness_input, rgb_to_lab
-from colornet.evaluation.loop import colorize_all, colorize_with, map_images
+from colornet.color import ColorSpace, rgb_to_lab
+from colornet.evaluation.loop import map_images
 from colornet.metrics.image import ciede2000
 from colornet.models.unet import UNet, fixed_noise
-
-_PSNR_CAP = 100.0  # dB that an image equal to the truth counts, as in the column PSNR
 
 
 def evenly_spaced(count: int, wanted: int) -> Tensor:
@@ -31,19 +29,17 @@ def diversity_scores(
 ) -> dict[str, float]:
     """Compare several colorings of the same images with each other and with the truth, all uint8 (N, 3, H, W).
 
-    Returns means over the images: `pairwise`, the mean ΔE00 between two colorings, over all pairs; `ciede2000` and
-    `psnr`, the mean over the colorings; `best_ciede2000` and `best_psnr`, those of the coloring that is nearest to
-    the truth by the same measure, which only an oracle can choose.
+    Returns means over the images: `pairwise`, the mean pairwise ΔE00 of the colorings; `ciede2000` and `psnr`, the mean
+    over the colorings; `best_ciede2000` and `best_psnr`, those of the coloring nearest to the truth by the same metric.
     """
-    count = len(samples)
 
     def compare(stack: Tensor) -> dict[str, Tensor]:
-        *outputs, true = (stack.double() / 255).chunk(count + 1, dim=1)  # (n, 3, H, W) each
+        *outputs, true = (stack.double() / 255).split(3, dim=1)  # (n, 3, H, W) each
         labs, true_lab = [rgb_to_lab(output) for output in outputs], rgb_to_lab(true)
         pairs = [ciede2000(x, y).mean((1, 2)) for x, y in itertools.combinations(labs, 2)]
         errors = torch.stack([ciede2000(lab, true_lab).mean((1, 2)) for lab in labs])  # (samples, n)
         mse = torch.stack([(output - true).square().mean((1, 2, 3)) for output in outputs])  # (samples, n)
-        psnr = (-10 * mse.log10()).clamp(max=_PSNR_CAP)
+        psnr = (-10 * mse.log10()).clamp(max=100)  # as in the column PSNR
         return {
             "pairwise": torch.stack(pairs).mean(0),
             "ciede2000": errors.mean(0),
@@ -56,31 +52,23 @@ def diversity_scores(
     return {name: values.mean().item() for name, values in found.items()}
 
 
-def measure_diversity(
-    network: UNet,
-    space: ColorSpace,
-    images: Tensor,
-    ranked: Tensor,
-    accelerator: Accelerator,
-    options: QualityOptions,
-) -> dict[str, Any]:
-    """Color evenly spaced ones of uint8 images (N, 3, H, W) several times, each time with other noise, and compare.
+def measure_diversity(scorer: Scorer, network: UNet, space: ColorSpace, ranked: Tensor) -> dict[str, Any]:
+    """Color evenly spaced images several times, each time with other noise, and compare.
 
     `ranked` (N, 3, H, W) are the colorings that the ranking sees: those of sample 0, the noise that a network makes
     itself where none is given.
     """
-    batch_size = options.batch_size
-    positions = evenly_spaced(len(images), options.sample_images)
-    some, colored = images[positions], [ranked[positions]]
+    options = scorer.options
+    positions = evenly_spaced(len(scorer.images), options.sample_images)
+    some, colored = scorer.images[positions], [ranked[positions]]
     for sample in range(1, options.samples):
 
         def color(condition: Tensor, sample: int = sample) -> Tensor:
             predicted: Tensor = network(condition, fixed_noise(condition, network.noise_channels, sample))
             return predicted
 
-        colorize = colorize_with(color, space, accelerator, gray=lightness_input)
-        colored.append(colorize_all(colorize, some, accelerator, batch_size=batch_size))
-    values = diversity_scores(colored, some, accelerator, batch_size=batch_size)
+        colored.append(scorer.colorize(color, space, images=some))
+    values = diversity_scores(colored, some, scorer.accelerator, batch_size=options.batch_size)
     return {"samples": options.samples, "images": len(some), "values": values}
 
 
@@ -88,6 +76,5 @@ def summarize_diversity(members: Sequence[dict[str, Any]]) -> dict[str, Any] | N
     """Reduce what was measured of the members of a row to mean and standard deviation (n − 1), if anything was."""
     if not members:
         return None
-    first = members[0]
-    values = {name: describe_members([member["values"][name] for member in members]) for name in first["values"]}
-    return {**first, "values": values}
+    values = {name: describe_members([one["values"][name] for one in members]) for name in members[0]["values"]}
+    return {**members[0], "values": values}

@@ -58,12 +58,12 @@ def worst_images(scores: Mapping[str, Tensor]) -> dict[str, list[int]]:
 
 
 def describe_failures(
-    scores: Mapping[str, Tensor], truth: Mapping[str, Tensor], labels: Tensor | None, classes: Sequence[str]
+    scores: Mapping[str, Tensor], truth: Mapping[str, Tensor], labels: Tensor | None
 ) -> dict[str, Any]:
     """Describe the worst images, and count the categories among the `COUNTED` worst and among all.
 
-    `scores` and `truth` are the per-image values of the model and of the true images; `labels` (N,) are positions in
-    `classes`, None where they are not CIFAR-10's: then what the classifier sees is left out.
+    `scores` and `truth` are the per-image values of the model and of the true images; `labels` (N,) are classes of
+    CIFAR-10, or None: then what the classifier sees is left out.
     """
     kinds, names = categorize(scores), [*CATEGORIES]
     order = scores["ciede2000"].argsort(descending=True, stable=True)
@@ -73,11 +73,8 @@ def describe_failures(
 
     def describe(position: int) -> dict[str, Any]:
         values = {name: scores[name][position].item() for name in ("ciede2000", "cf", "cf_truth", "hue_error")}
-        known = {} if labels is None else {
-            "class": classes[int(labels[position])],
-            "seen_as": classes[int(scores["class"][position])],
-            "truth_seen_as": classes[int(truth["class"][position])],
-        }  # fmt: skip
+        seen = {} if labels is None else {"class": labels, "seen_as": scores["class"], "truth_seen_as": truth["class"]}
+        known = {name: CIFAR10_CLASSES[int(classes[position])] for name, classes in seen.items()}
         return {"position": position, **known, **values, "category": names[int(kinds[position])]}
 
     return {
@@ -95,7 +92,7 @@ def failures_of(results: Sequence[ScoredRow], labels: Tensor | None) -> dict[str
     """
     truth = next(result.scores[0].per_image for result in results if result.name == "real")
     return {
-        result.name: describe_failures(result.scores[0].per_image, truth, labels, CIFAR10_CLASSES)
+        result.name: describe_failures(result.scores[0].per_image, truth, labels)
         for result in results
         if result.kind == "model" and all(run["config"]["color_space"] == "lab" for run in result.runs.values())
     }

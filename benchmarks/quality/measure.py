@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
 from torch import Tensor
 from tqdm import tqdm
 
@@ -22,26 +22,16 @@ from benchmarks.quality.exchange import gray_images, read_images, write_images
 from benchmarks.quality.failures import CATEGORIES, failures_of
 from benchmarks.quality.options import Group, QualityOptions, find_groups
 from benchmarks.quality.pictures import choose_pictures, write_pictures
-from benchmarks.quality.scorer import FEWEST_IMAGES, Scorer
+from benchmarks.quality.scorer import OTHER_GRAYS, Scorer, part_of
 from benchmarks.quality.summary import ScoredRow, summarize_result
 from colornet.color import lightness_input, to_gray
-from colornet.config import TrainConfig
-from colornet.data import Dataset, load_dataset
-from colornet.errors import InputError
-from colornet.evaluation.loop import colorize_all, colorize_with, connected
+from colornet.data import load_dataset
+from colornet.evaluation.loop import connected
 from colornet.models.build import color_space
-from colornet.models.unet import UNet, count_parameters
+from colornet.models.unet import count_parameters
 from colornet.runs.run import Run
 
 PROTOCOL = "candidate v0"
-
-Gray = Callable[[Tensor], Tensor]
-"""From sRGB images in [0, 1] to gray ones."""
-
-OTHER_GRAYS: dict[str, Gray] = {
-    "fd_cifar10_v1_mean": functools.partial(to_gray, kind="mean"),
-    "fd_cifar10_v1_rec601": functools.partial(to_gray, kind="rec601"),
-}
 
 
 def measure(options: QualityOptions) -> Record | None:
@@ -59,7 +49,10 @@ def measure(options: QualityOptions) -> Record | None:
                 progress=accelerator.is_local_main_process,
             )
         if options.write_inputs is None:
-            return Study(options, accelerator, dataset).compare(groups)
+            torch.backends.cudnn.benchmark = True  # the shapes never change
+            scorer = Scorer(options, accelerator, dataset)
+            results = _measure_rows(scorer, groups)
+            return _summarize(scorer, results) if accelerator.is_main_process else None
         if accelerator.is_main_process:
             images, classes, names = part_of(dataset, options.split)
             write_images(options.write_inputs, gray_images(images), classes, names)
@@ -68,168 +61,113 @@ def measure(options: QualityOptions) -> Record | None:
         return None
 
 
-def part_of(dataset: Dataset, split: str) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
-    """Return the images of a part (N, 3, H, W), their classes (N,) if they have any, and the names of the classes."""
-    labels = dataset.labels
-    return (getattr(dataset, split), *((getattr(labels, split), labels.classes) if labels else (None, ())))
-
-
-class Study:
-    """A comparison on the images of one part of a data set.
-
-    Args:
-        options: of the command.
-        accelerator: of the processes that take part.
-        dataset: the part `options.split` of which is colored; its training images serve baselines and distances.
-    """
-
-    def __init__(self, options: QualityOptions, accelerator: Accelerator, dataset: Dataset) -> None:
-        torch.backends.cudnn.benchmark = True  # the shapes never change
-        self.options = options
-        self.accelerator = accelerator
-        self.dataset = dataset
-        self.images, self.classes, self.names = part_of(dataset, options.split)
-        if len(self.images) < FEWEST_IMAGES:
-            raise InputError(
-                f"{dataset.name} has {len(self.images)} {options.split} images: at least {FEWEST_IMAGES} are needed."
-            )
-        self.scorer = Scorer(options, accelerator, self.images, self.classes, dataset)
-
-    def compare(self, groups: Sequence[Group]) -> Record | None:
-        """Measure all rows; return the record on the first process, None on others."""
-        options, dataset, images = self.options, self.dataset, self.images
-        results = self.measure_rows(groups)
-        if not self.accelerator.is_main_process:
-            return None
-        rule, pictured = choose_pictures(results, self.classes, self.names)
-        failures = failures_of(results, self.scorer.classes)
-        rows, planes = [], {}
-        for result in results:
-            planes[result.name], hues = color_histograms(result.pixels)
-            row = summarize_result(result, results)
-            rows.append({**row, "hues": hues.tolist(), "failures": failures.get(result.name)})
-        if options.out is not None:
-            write_pictures(options.out, results, [*pictured.values()], planes, failures)
-        reasons = self.scorer.reasons
-        return {
-            **start_record("quality", self.accelerator.device, options),
-            "protocol": PROTOCOL,
-            "data": {
-                "name": dataset.name,
-                "split": options.split,
-                "images": len(images),
-                "near_duplicates": len(images) - int(self.scorer.distinct.sum()),
-                "training_images": len(dataset.train),
-                "image_size": images.shape[-1],
-                "fingerprint": dataset.fingerprint,
-            },
-            "evaluators": self.scorer.evaluators,
-            "columns": {
-                name: {**dataclasses.asdict(column), "reason": reasons.get(name)} for name, column in COLUMNS.items()
-            },
-            "rows": rows,
-            "failure_categories": CATEGORIES,
-            "pictures": {"file": "quality.safetensors", "rule": rule, "labels": [*pictured]},
-        }
-
-    def measure_rows(self, groups: Sequence[Group]) -> list[ScoredRow]:
-        """Measure the rows that need no model, then those of other programs' images, then the models."""
-        results: list[ScoredRow] = []
-        device, training = self.accelerator.device, self.dataset.train
-        references, folders = reference_rows(), self.options.images
-        count = len(references) + len(folders) + sum(len(group.members) for group in groups)
-        hidden = None if self.accelerator.is_main_process else True  # None: shown on a terminal
-        with tqdm(total=count, desc="Rows", unit="row", disable=hidden) as bar:
-            for row in references:
-                bar.set_postfix_str(row.name)
-                pixels = row.make(self.images.to(device), training.to(device)).cpu()
-                results.append(ScoredRow(row.name, row.kind, row.about, [self.scorer(pixels)], pixels, {}))
-                bar.update()
-            for folder in folders:
-                bar.set_postfix_str(folder.name)
-                pixels = read_images(folder, self.images, self.classes, self.names)
-                about = f"Images that another program made of the gray inputs, from the folder {folder.name}."
-                name = _unused(folder.resolve().name, results)
-                results.append(ScoredRow(name, "model", about, [self.scorer(pixels)], pixels, {}))
-                bar.update()
-            for group in groups:
-                name = _unused(group.name, results)
-                results.append(self.measure_group(name, "model", group, lightness_input, bar))
-                if group.config.color_space == "rgb":
-                    own = f"{name}, own gray"
-                    results.append(self.measure_group(own, "unranked", group, _images_themselves, None))
-        return results
-
-    def measure_group(self, name: str, kind: Kind, group: Group, gray: Gray, bar: tqdm[None] | None) -> ScoredRow:
-        """Measure the runs of a group on a gray input: the protocol's one, or for an unranked row their own."""
-        options, accelerator = self.options, self.accelerator
-        scores, kept, runs, diverse = [], torch.empty(0), {}, []
-        for index, run in enumerate(group.members):
-            if bar is not None:
-                bar.set_postfix_str(run.name)
-            trained = Run(run)
-            config, generator = trained.config, trained.load_generator().to(accelerator.device)
-            pixels = self.colorize(config, generator, gray)
-            scores.append(self.scorer(pixels))
-            if options.robustness and kind == "model":
-                scores[-1].values.update(
-                    {
-                        column: self.scorer.frechet(self.colorize(config, generator, other))
-                        for column, other in OTHER_GRAYS.items()
-                    }
-                )
-            if config.noise_channels and kind == "model":
-                diverse.append(
-                    measure_diversity(generator, color_space(config), self.images, pixels, accelerator, options)
-                )
-            kept = kept if index else pixels
-            runs[str(run) if run.resolve().name in runs else run.resolve().name] = describe_run(trained, generator)
-            if bar is not None:
-                bar.update()
-        return ScoredRow(name, kind, _about(runs, kind), scores, kept, runs, summarize_diversity(diverse))
-
-    def colorize(self, config: TrainConfig, network: UNet, gray: Gray) -> Tensor:
-        """Color all images: uint8 (N, 3, H, W)."""
-        colorize = colorize_with(network, color_space(config), self.accelerator, gray=gray)
-        return colorize_all(colorize, self.images, self.accelerator, batch_size=self.options.batch_size)
-
-
-def describe_run(run: Run, generator: UNet) -> dict[str, Any]:
-    """Say how a run was trained, without paths of this machine."""
-    config = run.config
+def _summarize(scorer: Scorer, results: Sequence[ScoredRow]) -> Record:
+    """Write the pictures and return the record."""
+    options, dataset, images = scorer.options, scorer.dataset, scorer.images
+    rule, pictured = choose_pictures(results, scorer.classes, scorer.names)
+    failures = failures_of(results, scorer.cifar10_classes)
+    rows, planes = [], {}
+    for result in results:
+        planes[result.name], hues = color_histograms(result.pixels)
+        row = summarize_result(result, results)
+        rows.append({**row, "hues": hues.tolist(), "failures": failures.get(result.name)})
+    if options.out is not None:
+        write_pictures(options.out, results, [*pictured.values()], planes, failures)
     return {
-        "config": {
-            **dataclasses.asdict(config),
-            "data": Path(config.data).name,
-            "objective": Path(config.objective).name,
-            "init_from": config.init_from and Path(config.init_from).name,
+        **start_record("quality", scorer.accelerator.device, options),
+        "protocol": PROTOCOL,
+        "data": {
+            "name": dataset.name,
+            "split": options.split,
+            "images": len(images),
+            "near_duplicates": len(images) - int(scorer.distinct.sum()),
+            "training_images": len(dataset.train),
+            "image_size": images.shape[-1],
+            "fingerprint": dataset.fingerprint,
         },
-        "parameters": count_parameters(generator.requires_grad_(True)),
-        "images_seen": run.images_seen,
-        "validation": run.validation_curve,
-        "training": run.starts,
+        "evaluators": scorer.evaluators,
+        "columns": {
+            name: {**dataclasses.asdict(column), "reason": scorer.reasons.get(name)} for name, column in COLUMNS.items()
+        },
+        "rows": rows,
+        "failure_categories": CATEGORIES,
+        "pictures": {"file": "quality.safetensors", "rule": rule, "labels": [*pictured]},
     }
 
 
-def _unused(name: str, results: Sequence[ScoredRow]) -> str:
-    """Return a name for a row, with a number after it where another row has that name already."""
-    taken = {result.name for result in results}
-    unused, number = name, 1
-    while unused in taken:
-        number += 1
-        unused = f"{name} ({number})"
-    return unused
+def _measure_rows(scorer: Scorer, groups: Sequence[Group]) -> list[ScoredRow]:
+    """Measure the rows that need no model, then those of other programs' images, then the models."""
+    truth, training = (images.to(scorer.accelerator.device) for images in (scorer.images, scorer.dataset.train))
+    made: list[tuple[str, Kind, str, Callable[[], Tensor]]] = [
+        (row.name, row.kind, row.about, functools.partial(row.make, truth, training)) for row in reference_rows()
+    ]
+    for folder in scorer.options.images:
+        about = f"Images that another program made of the gray inputs, from the folder {folder.name}."
+        read = functools.partial(read_images, folder, scorer.images, scorer.classes, scorer.names)
+        made.append((folder.resolve().name, "model", about, read))
+    results: list[ScoredRow] = []
+    count = len(made) + sum(len(group.members) for group in groups)
+    hidden = None if scorer.accelerator.is_main_process else True  # None: shown on a terminal
+    with tqdm(total=count, desc="Rows", unit="row", disable=hidden) as bar:
+        for name, kind, about, make in made:
+            bar.set_postfix_str(name)
+            pixels = make().cpu()
+            results.append(ScoredRow(_unused(name, results), kind, about, [scorer(pixels)], pixels, {}))
+            bar.update()
+        for group in groups:
+            name = _unused(group.name, results)
+            results.append(_measure_group(scorer, name, "model", group, bar))
+            if group.config.color_space == "rgb":
+                results.append(_measure_group(scorer, f"{name}, own gray", "unranked", group, None))
+    return results
 
 
-def _images_themselves(rgb: Tensor) -> Tensor:
-    return rgb
+def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqdm[None] | None) -> ScoredRow:
+    """Measure the runs of a group on a gray input: the protocol's one, or for an unranked row their own."""
+    ranked = kind == "model"
+    scores, diverse = [], []
+    runs: dict[str, dict[str, Any]] = {}
+    for folder in group.members:
+        if bar is not None:
+            bar.set_postfix_str(folder.name)
+        run = Run(folder)
+        space, generator = color_space(run.config), run.load_generator().to(scorer.accelerator.device)
+        colorize = functools.partial(scorer.colorize, generator, space)
+        pixels = colorize(lightness_input) if ranked else colorize(lambda rgb: rgb)
+        scores.append(scorer(pixels))
+        if scorer.options.robustness and ranked:
+            for column, gray in OTHER_GRAYS.items():
+                scores[-1].values[column] = scorer.frechet(colorize(functools.partial(to_gray, kind=gray)))
+        if run.config.noise_channels and ranked:
+            diverse.append(measure_diversity(scorer, generator, space, pixels))
+        if not runs:
+            first_pixels = pixels
+        paths = ((key, getattr(run.config, key)) for key in ("data", "objective", "init_from"))
+        names = {key: Path(path).name for key, path in paths if path}  # without folders of this machine
+        runs[str(folder) if folder.resolve().name in runs else folder.resolve().name] = {
+            "config": dataclasses.asdict(run.config) | names,
+            "parameters": count_parameters(generator.requires_grad_(True)),
+            "images_seen": run.images_seen,
+            "validation": run.validation_curve,
+            "training": run.starts,
+        }
+        if bar is not None:
+            bar.update()
+    return ScoredRow(name, kind, _about(runs, ranked), scores, first_pixels, runs, summarize_diversity(diverse))
 
 
-def _about(runs: dict[str, dict[str, Any]], kind: Kind) -> str:
+def _about(runs: dict[str, dict[str, Any]], ranked: bool) -> str:
     first = next(iter(runs.values()))
     config = first["config"]
     return (
         f"{config['objective']}, width {config['width']}, {first['parameters']:,} parameters, "
         f"{first['images_seen']:,} training images seen, {len(runs)} seed(s)"
-        + ("." if kind == "model" else "; on the mean of the channels, which it was trained on, not on L*.")
+        + ("." if ranked else "; on the mean of the channels, which it was trained on, not on L*.")
     )
+
+
+def _unused(name: str, results: Sequence[ScoredRow]) -> str:
+    """Return a name for a row, with a number after it where another row has that name already."""
+    taken = {result.name for result in results}
+    numbered = (f"{name} ({number})" for number in itertools.count(2))
+    return next(unused for unused in itertools.chain([name], numbered) if unused not in taken)

@@ -59,7 +59,7 @@ class Group:
 
 
 def check(options: QualityOptions) -> None:
-    """Raise `InputError` for whatever would stop the comparison, without importing torch or touching a file."""
+    """Raise `InputError` for any mistake that would stop the comparison, without importing torch."""
     check_least(options, batch_size=1, features_batch=1, samples=2, sample_images=1)
     if options.write_inputs is None and not options.runs and not options.images:
         raise InputError("Nothing is named to compare: give the folder of at least one run, or --images.")

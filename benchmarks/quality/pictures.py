@@ -22,20 +22,16 @@ def choose_pictures(
 
     `classes` (N,) are positions in `names`, None where the images have none. Returns the rule, and positions by label.
     """
-    chosen: dict[str, int] = {}
-    if classes is not None:
-        for index, name in enumerate(names):
-            chosen |= {f"{name}, first": position for position in (classes == index).nonzero()[:1, 0].tolist()}
-        rule = "The first image of each class"
+    if classes is None:
+        count, rule = len(results[0].pixels), "Images evenly spaced over the set"
+        chosen = {f"image {index}": index for index in range(0, count, max(1, count // 10))}
     else:
-        count = len(results[0].pixels)
-        chosen |= {f"image {i}": i for i in range(0, count, max(1, count // 10))}
-        rule = "Images evenly spaced over the set"
+        found, rule = classes.tolist(), "The first image of each class"
+        chosen = {f"{name}, first": found.index(number) for number, name in enumerate(names) if number in found}
     for result in results:
         if result.kind == "model":
-            difference = result.scores[0].per_image["ciede2000"]
-            chosen[f"best of {result.name}"] = int(difference.argmin())
-            chosen[f"worst of {result.name}"] = int(difference.argmax())
+            errors = result.scores[0].per_image["ciede2000"]
+            chosen |= {f"best of {result.name}": int(errors.argmin()), f"worst of {result.name}": int(errors.argmax())}
     return f"{rule}, then the best and the worst of each model by the mean ΔE00 of its first seed.", chosen
 
 
@@ -51,14 +47,11 @@ def write_pictures(
     `planes` are the rows' histograms in the a*b* plane, `failures` describes a model's worst images, list by list: they
     are kept as gray, output and truth.
     """
-    tensors: dict[str, Tensor] = {f"ab/{name}": plane for name, plane in planes.items()}
-    pictured: dict[str, Tensor] = {}
     pixels = {result.name: result.pixels for result in results}
-    for result in results:
-        if result.kind == "model" or result.name in ("gray", "real"):
-            pictured[result.name] = result.pixels[positions]
-        tensors[f"cf/{result.name}"] = result.scores[0].per_image["cf"].float()
-    pictured["real"] = pictured.pop("real")  # the last row
+    models = [result.name for result in results if result.kind == "model"]
+    pictured = {name: pixels[name][positions] for name in ("gray", *models, "real")}
+    tensors = {f"ab/{name}": plane for name, plane in planes.items()}
+    tensors |= {f"cf/{result.name}": result.scores[0].per_image["cf"].float() for result in results}
     tensors |= {f"pictures/{name}": shown.contiguous() for name, shown in pictured.items()}
     for name, found in failures.items():
         lists = torch.tensor([[image["position"] for image in images] for images in found["lists"].values()])

@@ -1,8 +1,4 @@
-"""Published networks, Inception and LPIPS, and their weights, checked by sha256 before they are read.
-
-Weights are found or downloaded once; none come with colornet but its own. Reading a file of weights runs no code. The
-networks compute in full float32, whatever autocast and TF32 say.
-"""
+"""Published networks, Inception and LPIPS, in full float32, and their weights, which are downloaded once."""
 
 from __future__ import annotations
 
@@ -34,39 +30,30 @@ ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 ALEXNET_SHA256 = "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"  # of 244,408,911 bytes
 
 _INCEPTION, _LAYER = "inception-v3-compat", "2048"  # torch-fidelity's names of the network and of its last pooling
-_LPIPS_SIZE = 64  # pixels; AlexNet needs 63
+_SIZE = (64, 64)  # pixels of the images of LPIPS; AlexNet needs 63
 _TIMEOUT = 30  # seconds without a byte, after which a download has failed
 
 
 class WeightsUnavailable(Exception):  # noqa: N818 – a reason why a column of a table stays empty, not a failure
-    """Published weights cannot be had here; the message says why, in words fit for a footnote."""
+    """Published weights are not available; the message is the reason for a footnote."""
 
 
-def find_weights(path: Path | None, cache_dir: Path, *, url: str, sha256: str) -> Path:
-    """Return a file of published weights: `path` if given, else the copy in `cache_dir`, downloaded if need be.
+def load_weights(path: Path | None, cache_dir: Path, *, url: str, sha256: str) -> dict[str, Tensor]:
+    """Read published weights, a state dict, from `path` if given, else from `cache_dir`, downloaded if need be.
 
-    Among several processes, let one call it before the others do. Only a download is checked against `sha256` here, and
-    kept if it agrees; `load_weights` checks every file. Raises InputError if there is no file at `path`, and
-    `WeightsUnavailable` if the download fails.
+    Nothing is loaded, and no code that may be in the file is run, before its sha256 is known to be the right one. Among
+    several processes, let one call it before the others do. Raises InputError for a file that is missing, unreadable
+    or another one, `WeightsUnavailable` if the download fails, and pickle.UnpicklingError for a file that holds more
+    than tensors and plain values.
     """
-    if path is not None:
+    if path is None:
+        path = cache_dir / "weights" / Path(url).name
         if not path.is_file():
-            raise InputError(f"There is no file '{path}': give the path of {Path(url).name}.")
-        return path
-    cached = cache_dir / "weights" / Path(url).name
-    if not cached.is_file():
-        _download(url, cached, sha256)
-    return cached
-
-
-def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
-    """Read a state dict, on the CPU, from a file whose sha256 is known, without running any code that may be in it.
-
-    Raises InputError if the file cannot be read or has another sha256, and pickle.UnpicklingError if it holds more than
-    tensors and plain values.
-    """
+            _download(url, path, sha256)
     try:
         content = path.read_bytes()  # once: the bytes that are checked are those that are loaded
+    except FileNotFoundError as error:
+        raise InputError(f"There is no file '{path}': give the path of {Path(url).name}.") from error
     except OSError as error:
         raise InputError(f"'{path}' cannot be read ({error}): check the file.") from error
     found = hashlib.sha256(content).hexdigest()
@@ -92,21 +79,21 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 
 def load_inception(
-    weights: Path, device: torch.device, *, sha256: str = INCEPTION_SHA256
+    weights: Path | None, cache_dir: Path, device: torch.device, *, sha256: str = INCEPTION_SHA256
 ) -> Callable[[Tensor], Tensor]:
     """Load the network behind FID: from uint8 sRGB images (n, 3, H, W) on `device` to float32 features (n, 2048) there.
 
-    It is torch-fidelity's `inception-v3-compat`, to the last bit, which resizes to 299 × 299 as TensorFlow 1 did.
-    Raises InputError for a file that is not the published one; the features raise ValueError for images of another
-    kind. Source: Szegedy et al. 2016, "Rethinking the Inception architecture for
-    computer vision", with the weights of 2015-12-05 that Heusel et al. 2017 used.
+    It is torch-fidelity's `inception-v3-compat`, to the last bit, which resizes to 299 × 299 as TensorFlow 1 did. Its
+    weights are found, and errors raised, as by `load_weights`; the features raise ValueError for images of another
+    kind. Source: Szegedy et al. 2016, "Rethinking the Inception architecture for computer vision", with the weights of
+    2015-12-05 that Heusel et al. 2017 used.
     """
-    # The extractor unpickles whatever file it is given, so it gets one that was written here.
+    # The extractor unpickles any file that it is given: it gets one that was written here.
     checked = io.BytesIO()
-    torch.save(load_weights(weights, sha256), checked)
+    torch.save(load_weights(weights, cache_dir, url=INCEPTION_URL, sha256=sha256), checked)
     checked.seek(0)
     network = FeatureExtractorInceptionV3(_INCEPTION, [_LAYER], feature_extractor_weights_path=checked).to(device)
-    if device.type == "cuda":  # on CPUs it is faster, too, but rounds otherwise than torch-fidelity does
+    if device.type == "cuda":  # also faster on CPUs, but rounded differently from torch-fidelity
         network = network.to(memory_format=torch.channels_last)
 
     @torch.no_grad()
@@ -123,18 +110,17 @@ def load_lpips(
     """Load LPIPS: from two batches of uint8 sRGB images (n, 3, H, W) on `device` to float32 distances (n,) there.
 
     0 for equal images; symmetric. Images are resized to 64 × 64 first, as the protocol has it (bilinear, antialiased
-    where that makes them smaller). The linear layers come with torchmetrics; `trunk` is torchvision's
-    AlexNet, looked for and downloaded as `find_weights` does. Raises `WeightsUnavailable` if it cannot be had or
-    torchmetrics is not installed, and InputError for a file that is not the published one; the distance raises
-    ValueError for other images. Formula: Zhang et al. 2018, "The unreasonable effectiveness of deep features as a
-    perceptual metric", version 0.1.
+    where that makes them smaller). The linear layers come with torchmetrics, without which `WeightsUnavailable` is
+    raised; `trunk` is torchvision's AlexNet, found as by `load_weights`. The distance raises ValueError for other
+    images. Formula: Zhang et al. 2018, "The unreasonable effectiveness of deep features as a perceptual metric",
+    version 0.1.
     """
     try:
         # Its public functions download the trunk, unpickle it and check neither; the network behind them need not.
         from torchmetrics.functional.image.lpips import _NoTrainLpips
     except ModuleNotFoundError as error:
         raise WeightsUnavailable("torchmetrics is not installed: pip install colornet[benchmarks]") from error
-    weights = load_weights(find_weights(trunk, cache_dir, url=ALEXNET_URL, sha256=sha256), sha256)
+    weights = load_weights(trunk, cache_dir, url=ALEXNET_URL, sha256=sha256)
     network = _NoTrainLpips(net="alex", pnet_rand=True)
     # It keeps AlexNet's features in five slices: slice2.3.weight is torchvision's features.3.weight.
     names = network.net.state_dict()
@@ -147,14 +133,10 @@ def load_lpips(
             kinds = f"{images.dtype} {tuple(images.shape)} and {others.dtype} {tuple(others.shape)}"
             raise ValueError(f"expected two equal batches of uint8 images (n, 3, H, W), not {kinds}")
         with full_precision(device):
-            return network(_resized(images), _resized(others), normalize=True).flatten()  # (n,)
+            resized = [F.interpolate(to_float(x), _SIZE, mode="bilinear", antialias=True) for x in (images, others)]
+            return network(*resized, normalize=True).flatten()  # (n,), of (n, 3, 64, 64) each
 
     return distance
-
-
-def _resized(images: Tensor) -> Tensor:
-    """Turn uint8 images (n, 3, H, W) into float32 (n, 3, 64, 64) in [0, 1]."""
-    return F.interpolate(to_float(images), size=(_LPIPS_SIZE, _LPIPS_SIZE), mode="bilinear", antialias=True)
 
 
 def _download(url: str, path: Path, sha256: str) -> None:

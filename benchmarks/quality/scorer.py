@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,20 +16,14 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.quality.color_stats import color_scores
-from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES
+from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES, fd_column
 from benchmarks.quality.near_duplicates import near_duplicates
 from benchmarks.quality.options import QualityOptions
-from benchmarks.quality.pretrained_networks import (
-    INCEPTION_SHA256,
-    INCEPTION_URL,
-    WeightsUnavailable,
-    find_weights,
-    load_inception,
-    load_lpips,
-)
+from benchmarks.quality.pretrained_networks import INCEPTION_SHA256, WeightsUnavailable, load_inception, load_lpips
+from colornet.color import ColorSpace, Gray, lightness_input
 from colornet.data import Dataset, default_cache_dir
 from colornet.errors import InputError
-from colornet.evaluation.loop import map_images
+from colornet.evaluation.loop import colorize_all, colorize_with, map_images
 from colornet.files import replacing
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
 from colornet.metrics.evaluator import CIFAR10_CLASSES, evaluator_card, load_evaluator
@@ -37,15 +32,14 @@ from colornet.metrics.image import image_metrics, summarize
 T = TypeVar("T")
 
 FEWEST_IMAGES = 4  # or else precision and recall have no third neighbor
-_ROBUSTNESS = ("fd_cifar10_v1_mean", "fd_cifar10_v1_rec601")
+OTHER_GRAYS: dict[str, Gray] = {"fd_cifar10_v1_mean": "mean", "fd_cifar10_v1_rec601": "rec601"}
 _INCEPTION = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
-_SUMMARIZED = ("cf", "delta_cf", "delta_cf_image", "psnr", "psnr_pooled", "ssim", "l1", "ciede2000", "lightness")
 
 Network = Callable[[Tensor], Tensor]
 """From a batch of uint8 images (n, C, H, W) to what it computes of each, (n, …)."""
 
 Values = dict[str, float | None]
-"""A value for each column; None where it cannot be had."""
+"""A value for each column; None where it is unknown."""
 
 
 @dataclass(frozen=True)
@@ -61,68 +55,56 @@ class Scores:
 
 
 class Scorer:
-    """Scores sets of images against one set of true ones, whose features are computed once and kept in the cache.
+    """Scores sets of images against the true ones, the part `options.split` of a data set.
 
-    `reasons` says why columns are empty. Every rank works on its shard; distances are computed by rank 0, and only its
-    scores hold them.
+    The features of the true and of the training images are computed once and kept in the cache. `reasons` says why
+    columns are empty. Every rank works on its shard; distances are computed by rank 0, and only its scores hold them.
+    Raises `InputError` for a part with fewer images than `FEWEST_IMAGES`.
     """
 
-    def __init__(
-        self,
-        options: QualityOptions,
-        accelerator: Accelerator,
-        images: Tensor,
-        classes: Tensor | None,
-        dataset: Dataset,
-    ) -> None:
+    def __init__(self, options: QualityOptions, accelerator: Accelerator, dataset: Dataset) -> None:
+        self.options = options
         self.accelerator = accelerator
-        self.truth = images
-        self.classes = classes if dataset.labels and dataset.labels.classes == CIFAR10_CLASSES else None
-        self.batch_size = options.batch_size
-        self.features_batch = options.features_batch
+        self.dataset = dataset
         self.cache_dir = options.cache_dir or default_cache_dir()
+        self.images, self.classes, self.names = part_of(dataset, options.split)
+        if len(self.images) < FEWEST_IMAGES:
+            raise InputError(
+                f"{dataset.name} has {len(self.images)} {options.split} images: at least {FEWEST_IMAGES} are needed."
+            )
+        self.cifar10_classes = self.classes if self.names == CIFAR10_CLASSES else None
         device = accelerator.device
-        self.distinct = ~near_duplicates(images.to(device), dataset.train.to(device)).cpu()  # (N,)
+        self.distinct = ~near_duplicates(self.images.to(device), dataset.train.to(device)).cpu()  # (N,)
         self.reasons: dict[str, str] = {}
-        if self.classes is None:
+        if self.cifar10_classes is None:
             self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
         if not options.robustness:
-            self.reasons |= dict.fromkeys(_ROBUSTNESS, "Not asked for: --robustness.")
-
+            self.reasons |= dict.fromkeys(OTHER_GRAYS, "Not asked for: --robustness.")
         card = evaluator_card("v1")
         self.evaluator = load_evaluator("v1").to(device)
         self.evaluators: dict[str, Any] = {"cifar10_v1": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}
-        self.references = {
-            "_cifar10_v1": self._references(self.evaluator.features, card["sha256"], self.batch_size, dataset.train)
-        }
+        features = self.evaluator.features
+        self.references = {"_cifar10_v1": self._references(features, card["sha256"], options.batch_size)}
 
-        def inception() -> Network:
-            path = options.inception_weights
-            return load_inception(
-                find_weights(path, self.cache_dir, url=INCEPTION_URL, sha256=INCEPTION_SHA256), device
-            )
-
-        self.inception = self._load("inception", options, _INCEPTION, inception)
+        self.inception = self._load("inception", _INCEPTION, load_inception)
         if self.inception is not None:
             self.evaluators["inception"] = {"sha256": INCEPTION_SHA256}
-            self.references[""] = self._references(self.inception, INCEPTION_SHA256, self.features_batch, dataset.train)
-        self.lpips = self._load(
-            "lpips", options, ["lpips"], lambda: load_lpips(options.lpips_weights, self.cache_dir, device)
-        )
+            self.references[""] = self._references(self.inception, INCEPTION_SHA256, options.features_batch)
+        self.lpips = self._load("lpips", ["lpips"], load_lpips)
 
     def __call__(self, pixels: Tensor) -> Scores:
         """Score images (N, 3, H, W), uint8 and in the order of the true ones."""
-        pairs = torch.cat((pixels, self.truth), dim=1)  # (N, 6, H, W), so that both take the same path
-        per_image = map_images(self._score_pairs, pairs, self.accelerator, batch_size=self.batch_size)
-        if self.classes is not None:
-            per_image["right"] = (per_image["class"] == self.classes).double()
+        pairs = torch.cat((pixels, self.images), dim=1)  # (N, 6, H, W), so that both take the same path
+        batch_size, features_batch = self.options.batch_size, self.options.features_batch
+        per_image = map_images(self._score_pairs, pairs, self.accelerator, batch_size=batch_size)
+        if self.cifar10_classes is not None:
+            per_image["right"] = (per_image["class"] == self.cifar10_classes).double()
         features = {"_cifar10_v1": per_image.pop("features")}
         if self.inception is not None:
-            features[""] = self._map(self.inception, pixels, self.features_batch)
+            features[""] = self._map(self.inception, pixels, features_batch)
         if (lpips := self.lpips) is not None:
-            per_image["lpips"] = self._map(
-                lambda batch: lpips(*batch.chunk(2, dim=1)), pairs, self.features_batch
-            ).double()
+            distances = self._map(lambda batch: lpips(*batch.chunk(2, dim=1)), pairs, features_batch)
+            per_image["lpips"] = distances.double()
         values = _column_values(per_image)
         enough = self.distinct.sum() >= FEWEST_IMAGES
         distinct = _column_values({name: v[self.distinct] for name, v in per_image.items()}) if enough else {}
@@ -132,12 +114,20 @@ class Scorer:
                 values |= _distances(found, references, suffix)
                 if enough:
                     kept, true = found[self.distinct], references["paired"][self.distinct]
-                    distinct[_fd(suffix)] = frechet_distance(kept.double(), true.double())
+                    distinct[fd_column(suffix)] = frechet_distance(kept.double(), true.double())
         return Scores(values, per_image, {name: distinct[name] for name in DISTINCT if name in distinct})
+
+    def colorize(
+        self, network: Network, space: ColorSpace, gray: Network = lightness_input, images: Tensor | None = None
+    ) -> Tensor:
+        """Color uint8 images (N, 3, H, W), by default the true ones, from the protocol's gray or another: uint8."""
+        colorize = colorize_with(network, space, self.accelerator, gray=gray)
+        images = self.images if images is None else images
+        return colorize_all(colorize, images, self.accelerator, batch_size=self.options.batch_size)
 
     def frechet(self, pixels: Tensor) -> float | None:
         """Measure the one headline distance of images (N, 3, H, W), uint8 and in the order of the true ones."""
-        features = self._map(self.evaluator.features, pixels, self.batch_size)
+        features = self._map(self.evaluator.features, pixels, self.options.batch_size)
         if not self.accelerator.is_main_process:
             return None
         return frechet_distance(features.double(), self.references["_cifar10_v1"]["paired"].double())
@@ -156,14 +146,16 @@ class Scorer:
         described = {**image_metrics(output, truth), **color_scores(output, truth)}
         return {**described, "features": features, "class": logits.argmax(1)}
 
-    def _references(self, network: Network, sha256: str, batch_size: int, training: Tensor) -> dict[str, Tensor]:
+    def _references(self, network: Network, sha256: str, batch_size: int) -> dict[str, Tensor]:
         """Return the features of the true images and of the training images, from the cache where they are there."""
         found = {}
-        for name, images in (("paired", self.truth), ("train", training)):
+        for name, images in (("paired", self.images), ("train", self.dataset.train)):
             key = hashlib.sha256(f"{sha256} {tuple(images.shape)}\n".encode())
             key.update(images.contiguous().numpy().data)
             path = self.cache_dir / "features" / f"{key.hexdigest()}.safetensors"
-            features = _cached(path)
+            features = None
+            with suppress(SafetensorError, OSError, KeyError):  # missing or damaged: computed and written
+                features = load_file(path)["features"]
             self.accelerator.wait_for_everyone()  # or one rank finds what another is about to write
             if features is None:
                 features = self._map(network, images, batch_size, progress=f"features, {name}")
@@ -173,55 +165,48 @@ class Scorer:
             found[name] = features
         return found
 
-    def _load(self, name: str, options: QualityOptions, columns: Iterable[str], load: Callable[[], T]) -> T | None:
+    def _load(
+        self, name: str, columns: Iterable[str], load: Callable[[Path | None, Path, torch.device], T]
+    ) -> T | None:
         """Load a published network, or note why its columns stay empty.
 
         The first process of a machine downloads its weights, the others find them in the cache.
         """
-        # No exception may leave this block: it ends in a barrier.
-        with self.accelerator.local_main_process_first():
-            try:
-                self._check_wanted(name, getattr(options, name), getattr(options, f"{name}_weights"))
-                return load()
-            except (WeightsUnavailable, InputError) as error:
-                failure = error
+        choice, weights = getattr(self.options, name), getattr(self.options, f"{name}_weights")
+        device = self.accelerator.device
+        failure: Exception
+        if choice == "off":
+            failure = WeightsUnavailable(f"Left out by --{name} off")
+        elif choice == "auto" and weights is None and device.type == "cpu":
+            failure = WeightsUnavailable(f"Left out on a CPU, where it takes long: --{name} on")
+        else:
+            # No exception may leave this block: it ends in a barrier.
+            with self.accelerator.local_main_process_first():
+                try:
+                    return load(weights, self.cache_dir, device)
+                except (WeightsUnavailable, InputError) as error:
+                    failure = error
         if isinstance(failure, InputError):
             raise failure
         self.reasons |= dict.fromkeys(columns, f"{failure}.")
         return None
 
-    def _check_wanted(self, option: str, choice: str, weights: Path | None) -> None:
-        """Raise `WeightsUnavailable` for a network that was not asked for."""
-        if choice == "off":
-            raise WeightsUnavailable(f"Left out by --{option} off")
-        if choice == "auto" and weights is None and self.accelerator.device.type == "cpu":
-            raise WeightsUnavailable(f"Left out on a CPU, where it takes long: --{option} on")
 
-
-def _cached(path: Path) -> Tensor | None:
-    try:
-        return load_file(path)["features"] if path.exists() else None
-    except (SafetensorError, OSError, KeyError):
-        return None  # damaged: computed and written again
+def part_of(dataset: Dataset, split: str) -> tuple[Tensor, Tensor | None, tuple[str, ...]]:
+    """Return the images of a part (N, 3, H, W), their classes (N,) if they have any, and the names of the classes."""
+    labels = dataset.labels
+    return (getattr(dataset, split), *((getattr(labels, split), labels.classes) if labels else (None, ())))
 
 
 def _column_values(per_image: Mapping[str, Tensor]) -> Values:
     """Reduce per-image values (N,) to the columns that follow from them; the other columns are None."""
-    summary = summarize(per_image)
-    return {
-        **dict.fromkeys(COLUMNS),
-        **{name: summary[name] for name in _SUMMARIZED},
-        "accuracy": 100 * per_image["right"].mean().item() if "right" in per_image else None,
-        "lpips": per_image["lpips"].mean().item() if "lpips" in per_image else None,
-        **{name: per_image[name].mean().item() for name in ("mean_a", "mean_b", "chroma")},
-        **{name: 100 * per_image[name].mean().item() for name in SHARES},
-        "sepia_of_colored": _ratio(per_image["sepia"], per_image["colored"]),
-    }
-
-
-def _ratio(part: Tensor, whole: Tensor) -> float | None:
-    """Return a share of a share over all images, per cent; None where there is no whole."""
-    return 100 * (part.sum() / whole.sum()).item() if whole.any() else None
+    found = {name: values.mean().item() for name, values in per_image.items() if values.is_floating_point()}
+    found |= summarize(per_image) | {name: 100 * found[name] for name in SHARES}
+    if "right" in found:
+        found["accuracy"] = 100 * found["right"]
+    if per_image["colored"].any():
+        found["sepia_of_colored"] = 100 * (per_image["sepia"].sum() / per_image["colored"].sum()).item()
+    return {name: found.get(name) for name in COLUMNS}
 
 
 def _distances(features: Tensor, references: Mapping[str, Tensor], suffix: str) -> Values:
@@ -229,12 +214,7 @@ def _distances(features: Tensor, references: Mapping[str, Tensor], suffix: str) 
     found: Values = {}
     for name, end in (("paired", ""), ("train", "_train")):
         reference = references[name].double()
-        found[f"{_fd(suffix)}{end}"] = frechet_distance(features.double(), reference)
+        found[f"{fd_column(suffix)}{end}"] = frechet_distance(features.double(), reference)
         found[f"kid{suffix}{end}"] = kernel_distance(features.double(), reference)[0]
     precision, recall = precision_recall(features, references["paired"])
     return found | {f"precision{suffix}": precision, f"recall{suffix}": recall}
-
-
-def _fd(suffix: str) -> str:
-    """Name the Fréchet distance on the features that a suffix stands for: "" is Inception's."""
-    return f"fd{suffix}" if suffix else "fid"

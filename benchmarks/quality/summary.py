@@ -16,9 +16,7 @@ from benchmarks.quality.columns import BOOTSTRAPPED, COLUMNS, DISTINCT, SHARES
 from benchmarks.quality.scorer import Scores, Values
 from colornet.files import finite_or_none
 
-_RESAMPLED = (
-    "psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "mean_a", "mean_b", "chroma", "right", "lpips", *SHARES,
-)  # fmt: skip
+_QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)  # of a box plot
 _RESAMPLES = 1000
 
 
@@ -38,13 +36,15 @@ class ScoredRow:
 def summarize_result(result: ScoredRow, results: Sequence[ScoredRow]) -> dict[str, Any]:
     """Reduce the members of a row to mean, standard deviation (n − 1) and 95 % interval of every column."""
     real, gray = (next(other.scores[0] for other in results if other.name == name) for name in ("real", "gray"))
-    intervals = bootstrap([score.per_image for score in result.scores])
     scores = result.scores
     values = _over_members([_normalized(one.values, real.values, gray.values) for one in scores], COLUMNS)
     distinct = _over_members([_normalized(one.distinct, real.distinct, gray.distinct) for one in scores], DISTINCT)
+    intervals = bootstrap([one.per_image for one in scores])
     for name, value in values.items():
         if value is not None:
-            value["interval"] = intervals.get(name) if name in BOOTSTRAPPED else None
+            value["interval"] = intervals.get(name)
+    colorfulness = scores[0].per_image["cf"].double()
+    quantiles = colorfulness.quantile(torch.tensor(_QUANTILES, dtype=torch.float64)).tolist()
     return {
         "name": result.name,
         "kind": result.kind,
@@ -52,25 +52,18 @@ def summarize_result(result: ScoredRow, results: Sequence[ScoredRow]) -> dict[st
         "members": list(result.runs),
         "values": values,
         "distinct": distinct,
-        "cf_quantiles": _quantiles(result.scores[0].per_image["cf"]),
+        "cf_quantiles": {f"{share:.0%}": value for share, value in zip(_QUANTILES, quantiles, strict=True)},
         "diversity": result.diversity,
         "runs": result.runs,
     }
 
 
-def _quantiles(values: Tensor) -> dict[str, float]:
-    """Return what a box plot shows of per-image values (N,): the 5, 25, 50, 75 and 95 % quantiles."""
-    shares = (0.05, 0.25, 0.5, 0.75, 0.95)
-    found = values.double().quantile(torch.tensor(shares, dtype=torch.float64)).tolist()
-    return {f"{share:.0%}": value for share, value in zip(shares, found, strict=True)}
-
-
-def _over_members(members: Sequence[dict[str, float | None]], columns: Iterable[str]) -> dict[str, Any]:
-    """Reduce the values of each column over the members of a row; a column that cannot be had is None."""
+def _over_members(members: Sequence[Values], columns: Iterable[str]) -> dict[str, Any]:
+    """Reduce the values of each column over the members of a row; None where a member lacks one."""
     values: dict[str, Any] = {}
     for name in columns:
         known = [value for member in members if (value := member.get(name)) is not None]
-        values[name] = None if len(known) < len(members) else describe_members(known)
+        values[name] = describe_members(known) if len(known) == len(members) else None
     return values
 
 
@@ -85,10 +78,8 @@ def _normalized(values: Values, real: Values, gray: Values) -> Values:
     found = {name: None if value is None else finite_or_none(value) for name, value in values.items()}
     for end in ("", "_train"):
         fd, low, high = (one.get(f"fd_cifar10_v1{end}") for one in (values, real, gray))
-        if fd is None or low is None or high is None:
-            found[f"e_cifar10_v1{end}"] = None
-        else:
-            found[f"e_cifar10_v1{end}"] = (fd - low) / (high - low)
+        known = None if fd is None or low is None or high is None else (fd - low) / (high - low)
+        found[f"e_cifar10_v1{end}"] = known
     return found
 
 
@@ -98,26 +89,23 @@ def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float,
     The values of several members (seeds) are averaged image by image: the interval tells what other test images would
     change, the standard deviation over the members what other seeds would.
     """
-    capped = [{**member, "psnr": member["psnr"].clamp(max=100)} for member in members]
-    joint = {name: torch.stack([member[name].double() for member in capped]).mean(0) for name in _RESAMPLED
-             if all(name in member for member in capped)}  # fmt: skip
-    delta = [member["cf"] - member["cf_truth"] for member in members]
-    joint["delta_cf"] = torch.stack(delta).mean(0)
-    joint["delta_cf_image"] = torch.stack(delta).abs().mean(0)
-    count = len(joint["cf"])
+    per_image = {
+        name: torch.stack([member[name].double() for member in members]) for name in members[0]
+    }  # (members, N)
+    delta = per_image["cf"] - per_image["cf_truth"]
+    per_image |= {"psnr": per_image["psnr"].clamp(max=100), "delta_cf": delta, "delta_cf_image": delta.abs()}
+    if "right" in per_image:
+        per_image["accuracy"] = per_image["right"]
+    count = delta.shape[1]
     drawn = torch.randint(count, (_RESAMPLES, count), generator=torch.Generator().manual_seed(0))
     weights = torch.zeros(_RESAMPLES, count).scatter_add_(1, drawn, torch.ones(_RESAMPLES, count)).double() / count
-    means = {name: weights @ values for name, values in joint.items()}  # (_RESAMPLES,) each
-    mse = torch.stack([member["mse"].double() for member in members])  # (members, N), each of which has its own dB
-    means["psnr_pooled"] = -10 * (weights @ mse.T).log10().mean(1)
-    for name in ("right", *SHARES):
-        if name in means:
-            means[name] = means[name] * 100
-    if "right" in means:
-        means["accuracy"] = means.pop("right")
+    resampled = {name: weights @ per_image[name].mean(0) for name in BOOTSTRAPPED if name in per_image}  # (_RESAMPLES,)
+    # The pooled PSNR is a mean of the members' dB, each of its own mean squared error.
+    resampled["psnr_pooled"] = -10 * (weights @ per_image["mse"].T).log10().mean(1)
+    ends = torch.tensor((0.025, 0.975), dtype=torch.float64)
     intervals = {}
-    for name, resampled in means.items():
-        low, high = resampled.quantile(torch.tensor((0.025, 0.975), dtype=torch.float64)).tolist()
+    for name, values in resampled.items():
+        low, high = (100 * values if name in ("accuracy", *SHARES) else values).quantile(ends).tolist()
         if math.isfinite(low) and math.isfinite(high):
             intervals[name] = (low, high)
     return intervals

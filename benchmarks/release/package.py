@@ -57,17 +57,17 @@ def release(options: ReleaseOptions) -> None:
     a network whose colors half precision changes by more than `TOLERANCE`.
     """
     run = Run(options.run)
-    trained = run.config
-    dataset = load_dataset(options.data or trained.data, image_size=trained.image_size, cache_dir=options.cache_dir)
+    trained, data = run.config, options.data or run.config.data
+    dataset = load_dataset(data, image_size=trained.image_size, cache_dir=options.cache_dir)
     starts = run.starts or []
     if not starts or starts[-1]["data"] != dataset.fingerprint:
-        raise InputError(
-            f"The images of {options.data or trained.data} are not those that {run.path} saw: give --data."
-        )
-    step = _check_finished(run, trained, dataset)
-    seen = run.images_seen
+        raise InputError(f"The images of {data} are not those that {run.path} saw: give --data.")
+    step, last = run.step or 0, trained.epochs * (len(dataset.train) // trained.batch_size)
+    last = min(last, trained.max_steps or last)
+    if step < last:
+        raise InputError(f"{run.path} is at step {step:,} of {last:,}: finish it first, with --resume auto.")
     starts = [start for start in starts if start["step"] < step]  # later ones did nothing
-    measured = None if options.quality is None else _measured(options.quality, run.path, starts, seen)
+    measured = None if options.quality is None else _measured(options.quality, run, starts)
     network = run.load_generator()
     images = dataset.validation[torch.linspace(0, len(dataset.validation) - 1, _COMPARED).long()]
 
@@ -80,13 +80,18 @@ def release(options: ReleaseOptions) -> None:
         init_from=trained.init_from and Path(trained.init_from).name,
     )
     starts = [{**start, "command": _without_folders(start["command"])} for start in starts]
-    weights = _halved(network, step)
+    state = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()  # counters stay integers
+        for name, value in network.state_dict().items()
+    }
+    # Of several metadata, safetensors writes each time another order, and the sha256 would tell nothing.
+    weights = save(state, metadata={"step": str(step)})
     made = provenance(torch.device("cpu"))
     record: dict[str, Any] = {
         "name": options.name,
         "sha256": hashlib.sha256(weights).hexdigest(),
         "bytes": len(weights),
-        "images_seen": seen,
+        "images_seen": run.images_seen,
         "test": measured,
         **made,
         "command": _without_folders(made["command"]),
@@ -105,29 +110,16 @@ def release(options: ReleaseOptions) -> None:
                 f"(allowed: {TOLERANCE}): train it anew, as such weights are too large."
             )
         write_json(folder / "release.json", record)
-        card = _card(run, public, starts, dataset, record)
+        card = _card(Run(folder), run.validations, dataset, record)
         (folder / "README.md").write_text(card, encoding="utf-8")
         folder.rename(options.out)
-    print(
-        printable(
-            f"{options.out} is written: {record['bytes'] / 1e6:.1f} MB, sha256 {record['sha256']}. Its colors differ "
-            f"from the run's by at most {record['levels']} of 255 levels."
-        )
-    )
+    size = f"{record['bytes'] / 1e6:.1f} MB, sha256 {record['sha256']}"
+    changed = f"Its colors differ from the run's by at most {record['levels']} of 255 levels."
+    print(printable(f"{options.out} is written: {size}. {changed}"))
 
 
-def _check_finished(run: Run, trained: TrainConfig, dataset: Dataset) -> int:
-    """Return the step of the model; it must be the last of the run's."""
-    step = run.step or 0
-    last = trained.epochs * (len(dataset.train) // trained.batch_size)
-    last = min(last, trained.max_steps or last)
-    if step < last:
-        raise InputError(f"{run.path} is at step {step:,} of {last:,}: finish it first, with --resume auto.")
-    return step
-
-
-def _measured(quality: Path, run: Path, starts: list[dict[str, Any]], seen: int) -> dict[str, Any]:
-    """Find the run's own results in a quality.json: by its origin and the images it had seen, whatever its name was."""
+def _measured(quality: Path, run: Run, starts: list[dict[str, Any]]) -> dict[str, Any]:
+    """Find the run's own results in a quality.json: by its origin and the images seen, not by its name."""
     try:
         record = read_json(quality)
         (truth,) = (row for row in record["rows"] if row["kind"] == "truth")
@@ -135,11 +127,11 @@ def _measured(quality: Path, run: Path, starts: list[dict[str, Any]], seen: int)
             (row["values"], index)
             for row in record["rows"]
             if row["kind"] == "model"
-            for index, member in enumerate(row["runs"].values())
-            if member["images_seen"] == seen and (member["training"] or [])[:1] == modernized(starts[:1])
+            for index, one in enumerate(row["runs"].values())
+            if one["images_seen"] == run.images_seen and (one["training"] or [])[:1] == modernized(starts[:1])
         ]
         if not found:
-            raise InputError(f"--quality {quality} has no results of {run} as it is now: measure it anew.")
+            raise InputError(f"--quality {quality} has no results of {run.path} as it is now: measure it anew.")
         values, index = found[0]
         results = {name: values[name]["members"][index] for name in _MEASURES if values.get(name) is not None}
         data = {name: record["data"][name] for name in ("name", "split", "images")}
@@ -148,16 +140,6 @@ def _measured(quality: Path, run: Path, starts: list[dict[str, Any]], seen: int)
         raise InputError(
             f"--quality {quality} is no quality.json of `python -m benchmarks quality`: name one."
         ) from error
-
-
-def _halved(network: UNet, step: int) -> bytes:
-    """Return the weights in float16 as the content of a file; counters stay integers."""
-    state: dict[str, Tensor] = {
-        name: (value.half() if value.is_floating_point() else value).contiguous()
-        for name, value in network.state_dict().items()
-    }
-    # Of several metadata, safetensors writes each time another order, and the sha256 would tell nothing.
-    return save(state, metadata={"step": str(step)})
 
 
 @torch.no_grad()
@@ -174,58 +156,40 @@ def _without_folders(command: str) -> str:
     return re.sub(r"(?<![^\s='\"])/(?:[^\s'\"]*/)?", "", command)
 
 
-def _card(run: Run, config: TrainConfig, starts: list[dict[str, Any]], dataset: Dataset, record: dict[str, Any]) -> str:
+def _card(published: Run, validations: list[dict[str, Any]], dataset: Dataset, record: dict[str, Any]) -> str:
+    """Return the model card, with results on test images, limits, and the file of weights."""
+    config, starts = published.config, published.starts or []
     origin = next((start["init_from"] for start in starts if "init_from" in start), None)
     warm = f", {origin['images']:,} of them as `{origin['run']}`, with whose weights it began" if origin else ""
-    about = (
-        f"{_ABOUT.get(dataset.name, '')} {len(dataset.train):,} images; the network was shown "
-        f"{record['images_seen']:,}, counting repetitions{warm}."
-    ).strip()
-    return model_card(
-        config.run_dir,
-        run,
-        config,
-        starts,
-        load=config.run_dir,
-        about_data=about,
-        more="\n\n".join((*_results(record["test"]), _limits(config, dataset, starts), _file(record))),
-    )
+    seen = f"the network was shown {record['images_seen']:,}, counting repetitions{warm}"
+    about = f"{_ABOUT.get(dataset.name, '')} {len(dataset.train):,} images; {seen}.".strip()
+    results = ""
+    if test := record["test"]:
+        measures = _MEASURES | {"cf_truth": ("CF of the truth", 1)}
+        lines = [line_of(label, format_number(test[n], digits)) for n, (label, digits) in measures.items() if n in test]
+        table = Table("", headings(["measure", "value"]), lines).to_markdown()
+        results = f"""## Results
 
+{test["images"]:,} {test["split"]} images of `{test["name"]}`, at full precision, by `python -m benchmarks quality`.
 
-def _results(test: dict[str, Any] | None) -> list[str]:
-    if test is None:
-        return []
-    measures = [*_MEASURES.items(), ("cf_truth", ("CF of the truth", 1))]
-    lines = [
-        line_of(label, format_number(test[name], digits))
-        for name, (label, digits) in measures
-        if test.get(name) is not None
-    ]
-    table = Table("", headings(["measure", "value"]), lines).to_markdown()
-    return [
-        f"## Results\n\n{test['images']:,} {test['split']} images of `{test['name']}`, at full precision, by "
-        f"`python -m benchmarks quality`.\n\n{table}"
-    ]
+{table}
 
-
-def _limits(config: TrainConfig, dataset: Dataset, starts: list[dict[str, Any]]) -> str:
-    labels = dataset.labels
+"""
+    labels, side = dataset.labels, config.image_size
     classes = f"Pictures of {len(labels.classes)} classes only" if labels else "Only what the images show"
     devices = " and ".join(dict.fromkeys(start["device"] for start in starts))
-    side = config.image_size
-    return f"""## Limits
+    more = f"""{results}## Limits
 
 - {classes}, at {side}×{side} pixels: of anything larger the network sees a version of that size, and its colors are as
   coarse.
 - A small network (width {config.width}), trained on {devices}: a demonstration, not the best of which this recipe is
   capable.
-- Its colors are guesses, not evidence. It knows nothing of history or text, and never says that it is unsure."""
+- Its colors are guesses, not evidence. It knows nothing of history or text, and never says that it is unsure.
 
-
-def _file(record: dict[str, Any]) -> str:
-    return f"""## File
+## File
 
 `model.safetensors` holds the moving average of the weights in float16: {record["bytes"]:,} bytes, sha256
 `{record["sha256"]}`.
 The colors of {_COMPARED} validation images differ from those at full precision by at most {record["levels"]} of 255
 levels."""
+    return model_card(published, validations, load=config.run_dir, about_data=about, more=more)

@@ -1,7 +1,7 @@
-"""The measurement of `kills`: trainings that are killed at random moments, and one that is not.
+"""The measurement of `kills`: kill and resume trainings, and compare them with an uninterrupted one.
 
-Each training is that of `python -m colornet.train` on several processes over gloo. To spare the seconds that importing
-torch takes, its processes are forked from this one, which never trains itself.
+Each is a training by `python -m colornet.train` on several processes over gloo. Its processes are forked from this one,
+which itself does not train, so that torch is imported once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch._dynamo  # noqa: F401 – optimizers import it, which takes a second: here once, before the forks
+import torch._dynamo  # noqa: F401 – imported by optimizers, which takes a second: here once, before the forks
 from PIL import Image
 
 from benchmarks.core.record import Record, start_record
@@ -42,9 +42,9 @@ def measure(options: KillsOptions) -> Record:
     with tempfile.TemporaryDirectory(prefix="colornet-kills-") as folder:
         root = Path(folder)
         os.environ |= {"COLORNET_DATA": str(root / "cache"), "CUDA_VISIBLE_DEVICES": ""}
-        draw_images(root / "images")
+        _draw_images(root / "images")
         rows = {
-            str(world): kill_and_resume(options, world, count, root)
+            str(world): _kill_and_resume(options, world, count, root)
             for world, count in zip(options.processes, kills, strict=True)
         }
     record = start_record("reliability", torch.device("cpu"), options)
@@ -52,7 +52,7 @@ def measure(options: KillsOptions) -> Record:
 
 
 def start(world: int, arguments: Sequence[str], prepare: Callable[[], None] = lambda: None) -> list[int]:
-    """Fork the processes of `python -m colornet.train ARGUMENTS`, in a process group of their own: their ids by rank.
+    """Fork the processes of `python -m colornet.train ARGUMENTS` into a new process group; return their ids by rank.
 
     `prepare` runs in each of them first.
     """
@@ -90,18 +90,17 @@ def finish(children: Sequence[int]) -> list[int]:
     return [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
 
 
-def draw_images(folder: Path) -> None:
+def _draw_images(folder: Path) -> None:
     """Write 60 training and 12 test images of 16×16 pixels: patches of random colors."""
     rng = np.random.default_rng(0)
     for part, count in (("train", 60), ("test", 12)):
+        (folder / part).mkdir(parents=True)
         for index in range(count):
-            pixels = np.kron(rng.uniform(0, 255, (4, 4, 3)), np.ones((4, 4, 1))).astype(np.uint8)
-            path = folder / part / f"{index:03d}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(pixels).save(path)
+            pixels = np.kron(rng.uniform(0, 255, (4, 4, 3)), np.ones((4, 4, 1))).astype(np.uint8)  # (16, 16, 3)
+            Image.fromarray(pixels).save(folder / part / f"{index:03d}.png")
 
 
-def note_phases(path: Path) -> Callable[[], None]:
+def _note_phases(path: Path) -> Callable[[], None]:
     """Return a `prepare` that makes the first process write its current phase to `path`."""
 
     def noting(method: Callable[..., None], phase: str) -> Callable[..., None]:
@@ -113,30 +112,26 @@ def note_phases(path: Path) -> Callable[[], None]:
         return wrapper
 
     def prepare() -> None:
-        if os.environ.get("RANK", "0") != "0":
-            return
-        for method, phase in (("train_step", "step"), ("evaluate", "evaluation"), ("write", "checkpoint")):
-            setattr(Trainer, method, noting(getattr(Trainer, method), phase))
+        if os.environ.get("RANK", "0") == "0":
+            for method, phase in (("train_step", "step"), ("evaluate", "evaluation"), ("save", "checkpoint")):
+                setattr(Trainer, method, noting(getattr(Trainer, method), phase))
 
     return prepare
 
 
-def kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) -> dict[str, Any]:
+def _kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) -> dict[str, Any]:
     """Train once without interruption, then with kills until there were enough; compare the final states."""
     rng = random.Random(options.seed + world)
-    phase = root / "phase"
-    images = ["--data", str(root / "images")]
+    phase, whole = root / "phase", root / f"{world}-whole"
 
     def launch(run_dir: Path) -> list[int]:
         phase.unlink(missing_ok=True)
-        children = start(
-            world, [options.preset, *SMALL.split(), *images, "--run-dir", str(run_dir)], note_phases(phase)
-        )
+        arguments = [options.preset, *SMALL.split(), "--data", str(root / "images"), "--run-dir", str(run_dir)]
+        children = start(world, arguments, _note_phases(phase))
         while not phase.exists() and os.waitid(os.P_PGID, children[0], os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(0.001)
         return children
 
-    whole = root / f"{world}-whole"
     children = launch(whole)
     began = time.monotonic()
     assert finish(children) == [0] * world
@@ -147,16 +142,17 @@ def kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) -
     runs = equal = 0
     while phases.total() < kills:
         run_dir = root / f"{world}-killed-{runs}"
-        while True:
+        codes: set[int] = set()
+        while codes != {0}:
             children = launch(run_dir)
             if phases.total() < kills:
                 time.sleep(rng.uniform(0, duration / 2))
                 os.killpg(children[0], signal.SIGKILL)
-            codes = finish(children)
-            if set(codes) == {0}:
-                break
-            assert set(codes) <= {0, -signal.SIGKILL}, codes
-            phases[phase.read_text() or "between"] += 1  # empty: killed while it wrote this
+            codes = {*finish(children)}
+            assert codes <= {0, -signal.SIGKILL}, codes
+            if codes != {0}:
+                # Missing: killed when nothing was left to train; empty: killed while it wrote this.
+                phases[(phase.exists() and phase.read_text()) or "between"] += 1
         runs, equal = runs + 1, equal + same(final_state(run_dir), expected)
         left = [path.name for path in run_dir.rglob(".*")]
         assert not left, f"{run_dir} holds {left}"

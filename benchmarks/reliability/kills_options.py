@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.core.checks import check_alone, check_least, check_out
-from colornet.config import PRESETS
+from benchmarks.core.presets import check_presets
 from colornet.errors import InputError
 
 
@@ -34,6 +34,5 @@ def check(options: KillsOptions) -> None:
         raise InputError(
             f"--kills has {len(options.kills)} numbers for {len(options.processes)} --processes: give one, or as many."
         )
-    if options.preset not in PRESETS:
-        raise InputError(f"--preset is {options.preset!r}: it must be one of {', '.join(PRESETS)}.")
+    check_presets(options, "preset")
     check_out(options.out)

@@ -1,16 +1,14 @@
-"""The measurement of `machines`: trainings on network namespaces, and what happens to them."""
+"""The measurement of `machines`: train on network namespaces, disturb the trainings, compare their results."""
 
 from __future__ import annotations
 
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,53 +34,38 @@ PORT = "29500"
 def measure(options: MachinesOptions) -> Record:
     """Train on the machines with every launcher and event; return how each training ended."""
     torch.set_num_threads(1)
-    with _working_folder() as folder:
-        os.environ |= {"COLORNET_DATA": "cache", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
-        os.environ["TMPDIR"] = str(folder)  # of the launchers
-        with network(options.machines, options.tcp_retries, Path()) as machines:
-            rows = observe(options, machines, Path())
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # remove the machines, as on Ctrl-C
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory(prefix="colornet-machines-") as folder:
+        os.environ |= {"COLORNET_DATA": "cache", "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "TMPDIR": folder}
+        os.chdir(folder)  # so that the commands in the results name runs by relative paths
+        try:
+            with network(options.machines, options.tcp_retries) as machines:
+                rows = observe(options, machines)
+        finally:
+            os.chdir(before)
     record = start_record("machines", torch.device("cpu"), options)
     record |= {"data": "sample", "preset": options.preset, "options": SMALL}
     kept = ("machines", "processes", "tcp_retries", "pause", "steps")
     return record | {name: getattr(options, name) for name in kept} | {"runs": rows}
 
 
-@contextmanager
-def _working_folder() -> Iterator[Path]:
-    """Work in a temporary folder, so that the commands in the results name runs by relative paths.
-
-    SIGTERM ends the work as Ctrl-C does, so that the machines are removed.
-    """
-    before, handler = Path.cwd(), signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with tempfile.TemporaryDirectory(prefix="colornet-machines-") as folder:
-        os.chdir(folder)
-        try:
-            yield Path(folder)
-        finally:
-            os.chdir(before)
-            signal.signal(signal.SIGTERM, handler)
-
-
 class Training:
     """A run on several machines (or one), and how each of its starts ended."""
 
-    def __init__(
-        self, options: MachinesOptions, machines: Sequence[Machine], launcher: Launcher, run_dir: Path
-    ) -> None:
-        self.options, self.machines, self.launcher, self.run_dir = options, machines, launcher, run_dir
-        self.world = options.machines * options.processes
-        self.jobs: list[subprocess.Popen[bytes]] = []
+    def __init__(self, options: MachinesOptions, machines: Sequence[Machine], launcher: Launcher, name: str) -> None:
+        self.options, self.machines, self.launcher, self.run_dir = options, machines, launcher, Path(name)
         self.starts: list[dict[str, Any]] = []
 
     def command(self, rank: int, steps: int, restarts: int) -> list[str]:
         """Return the command that is typed on a machine."""
-        count = len(self.machines)
+        count, world = len(self.machines), self.options.machines * self.options.processes
         if self.launcher == "torchrun":
-            launcher = ["torch.distributed.run", "--nnodes", str(count), "--nproc-per-node", str(self.world // count)]
+            launcher = ["torch.distributed.run", "--nnodes", str(count), "--nproc-per-node", str(world // count)]
             launcher += ["--rdzv-backend", "c10d", "--rdzv-endpoint", f"{self.machines[0].address}:{PORT}"]
             launcher += ["--rdzv-id", self.run_dir.name, "--max-restarts", str(restarts)]
         else:
-            launcher = ["accelerate.commands.launch", "--config_file", CONFIG, "--num_processes", str(self.world)]
+            launcher = ["accelerate.commands.launch", "--config_file", CONFIG, "--num_processes", str(world)]
             launcher += ["--num_machines", str(count), "--machine_rank", str(rank)]
             launcher += ["--main_process_ip", self.machines[0].address, "--main_process_port", PORT]
         program = ["-m", "colornet.train", self.options.preset, *SMALL.split(), "--max-steps", str(steps)]
@@ -97,8 +80,8 @@ class Training:
             for rank, (machine, log) in enumerate(zip(self.machines, self.logs, strict=True))
         ]
 
-    def finish(self) -> list[int | None]:
-        """Wait for the launchers; record and return their exit codes, None for one that had to be ended."""
+    def finish(self) -> None:
+        """Wait for the launchers; record their exit codes, seconds and errors, None for one that had to be killed."""
         seconds: list[float | None] = [None] * len(self.jobs)
         deadline = time.monotonic() + self.options.patience
         while None in seconds and time.monotonic() < deadline:
@@ -106,12 +89,10 @@ class Training:
             for rank, job in enumerate(self.jobs):
                 if seconds[rank] is None and job.poll() is not None:
                     seconds[rank] = round(time.monotonic() - self.began, 1)
-        codes = [None if end is None else job.returncode for end, job in zip(seconds, self.jobs, strict=True)]
         for machine in self.machines:
             machine.kill()
-        said = [[line for line in log.read_text().splitlines() if line.startswith("error: ")] for log in self.logs]
-        self.starts.append({"codes": codes, "seconds": seconds, "errors": said})
-        return codes
+        errors = [[line for line in log.read_text().splitlines() if line.startswith("error: ")] for log in self.logs]
+        self.starts.append({"codes": [job.returncode for job in self.jobs], "seconds": seconds, "errors": errors})
 
     def wait_for_checkpoint(self) -> None:
         """Wait until training has written its first checkpoint."""
@@ -130,7 +111,7 @@ class Training:
         self.start(self.options.steps, restarts=3 if event == "restart" else 0)
         if event not in ("none", "stop"):
             self.wait_for_checkpoint()
-            self.began = time.monotonic()  # the time that counts begins with the event
+            self.began = time.monotonic()  # seconds are counted from the event
             worker = int(Path(f"/proc/{last.pid}/task/{last.pid}/children").read_text(encoding="utf-8").split()[0])
         if event in ("kill", "restart"):
             os.kill(worker, signal.SIGKILL)
@@ -150,9 +131,9 @@ class Training:
             self.finish()
 
 
-def observe(options: MachinesOptions, machines: Sequence[Machine], root: Path) -> dict[str, Any]:
-    """Train with every launcher and event; return how each training ended, beside one on a single machine."""
-    alone = Training(options, machines[:1], "accelerate", root / "alone")
+def observe(options: MachinesOptions, machines: Sequence[Machine]) -> dict[str, Any]:
+    """Train with every launcher and event; compare each training with one on a single machine."""
+    alone = Training(options, machines[:1], "accelerate", "alone")
     alone.train("none")
     assert alone.starts[-1]["codes"] == [0], alone.logs[0].read_text()
     expected = final_state(alone.run_dir)
@@ -160,7 +141,7 @@ def observe(options: MachinesOptions, machines: Sequence[Machine], root: Path) -
     pairs = [(launcher, event) for launcher in options.launchers for event in options.events]
     pairs = [pair for pair in pairs if pair != ("accelerate", "restart")]  # its launch file asks for no restarts
     for launcher, event in tqdm(pairs, unit="training", disable=None):
-        training = Training(options, machines, launcher, root / f"{launcher}-{event}")
+        training = Training(options, machines, launcher, f"{launcher}-{event}")
         training.train(event)
         row: dict[str, Any] = {"launcher": launcher, "event": event, "starts": training.starts}
         done = set(training.starts[-1]["codes"]) == {0}

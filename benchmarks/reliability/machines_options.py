@@ -1,7 +1,7 @@
 """Train on several machines that are network namespaces of this one: `python -m benchmarks machines`.
 
-Each machine has a network interface, an address and a name of its own, and a virtual cable to the others and to nothing
-else; the run folder is shared. The launcher is started on each of them with the command that a user would type there.
+Each machine has its own network interface, address and name, and a virtual cable to the other machines only. The run
+folder is shared. The launcher is started on each of them with the command that a user would type there.
 Trainings are stopped, slowed and disconnected from each other, and their results are compared, bit by bit, with those
 of as many processes on one machine; a difference is exit code 1. Needs root and iproute2; the network of the host is
 not touched.
@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.core.checks import check_alone, check_least, check_out
-from colornet.config import PRESETS
-from colornet.errors import InputError
+from benchmarks.core.presets import check_presets
 
 Launcher = Literal["accelerate", "torchrun"]
 Event = Literal["none", "stop", "slow", "flap", "cut", "kill", "restart"]
@@ -27,13 +26,13 @@ class MachinesOptions:
 
     out: Path | None = None  # JSON file of the results; must not exist yet
     machines: int = 2  # network namespaces
-    processes: int = 1  # on each of them
+    processes: int = 1  # on each machine
     launchers: tuple[Launcher, ...] = ("accelerate", "torchrun")  # what starts the processes
-    # stop: --max-steps; cut: the cable, for good; kill: a process; restart: the same, and torchrun starts it again
+    # stop: --max-steps; cut: the cable, permanently; kill: a process; restart: the same, and torchrun restarts it
     events: tuple[Event, ...] = ("none", "stop", "slow", "flap", "cut", "kill", "restart")
     pause: float = 10  # seconds for which slow stops a process and flap cuts the cable
     tcp_retries: int = 15  # net.ipv4.tcp_retries2 of the machines: when a silent connection is given up
-    patience: float = 1300  # seconds after which a training is ended that neither ends nor fails
+    patience: float = 1300  # seconds after which a training that neither ends nor fails is killed
     preset: str = "cgan"  # what is trained
     steps: int = 40  # of each training
 
@@ -42,6 +41,5 @@ def check(options: MachinesOptions) -> None:
     """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
     check_alone("machines starts its own")
     check_least(options, machines=1, processes=1, pause=0, tcp_retries=1, patience=0, steps=1)
-    if options.preset not in PRESETS:
-        raise InputError(f"--preset is {options.preset!r}: it must be one of {', '.join(PRESETS)}.")
+    check_presets(options, "preset")
     check_out(options.out)

@@ -12,9 +12,10 @@ from pathlib import Path
 
 from colornet.errors import InputError
 
-# Sets the name of the machine and the names of all machines, then becomes the command. Only the command and its
-# children see them, since `ip netns exec` gives a process mounts of its own.
+# Sets the machine's name and hosts file, then becomes the command. Only the command and its children see both, since
+# `ip netns exec` gives a process its own mounts.
 BECOME = 'hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"'
+HOSTS = "hosts"  # file in the current folder
 
 
 @dataclass
@@ -25,15 +26,14 @@ class Machine:
     switch: str
     name: str
     address: str
-    hosts: Path
-    pid: int = 0  # of what was started last
+    pid: int = 0  # of the command that was started last
 
     def start(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
         """Start a command on this machine, with its output in a file."""
         inside = ["ip", "netns", "exec", self.namespace, "unshare", "--uts", "sh", "-c", BECOME, self.name]
         with log.open("wb") as output:
             job = subprocess.Popen(
-                [*inside, str(self.hosts), *command],
+                [*inside, HOSTS, *command],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self.pid = job.pid
@@ -52,15 +52,13 @@ class Machine:
 
 
 @contextmanager
-def network(count: int, tcp_retries: int, folder: Path) -> Iterator[list[Machine]]:
+def network(count: int, tcp_retries: int) -> Iterator[list[Machine]]:
     """Create machines that reach each other and nothing else; remove them and their processes afterwards."""
     prefix = f"colornet-{os.getpid()}"
-    switch, hosts = f"{prefix}-switch", folder / "hosts"
-    machines = [
-        Machine(f"{prefix}-{rank}", switch, f"machine-{rank}", f"10.0.0.{rank + 1}", hosts) for rank in range(count)
-    ]
-    lines = ["127.0.0.1 localhost", *(f"{machine.address} {machine.name}" for machine in machines)]
-    hosts.write_text("".join(f"{line}\n" for line in lines))
+    switch = f"{prefix}-switch"
+    machines = [Machine(f"{prefix}-{rank}", switch, f"machine-{rank}", f"10.0.0.{rank + 1}") for rank in range(count)]
+    names = [f"{machine.address} {machine.name}\n" for machine in machines]
+    Path(HOSTS).write_text("".join(["127.0.0.1 localhost\n", *names]), encoding="utf-8")
     try:
         _ip("netns", "add", switch)
         _ip("-n", switch, "link", "add", "bridge", "type", "bridge")

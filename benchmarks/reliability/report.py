@@ -1,26 +1,55 @@
-"""What `kills` and `machines` show: how disturbed trainings ended, beside one that was not disturbed."""
+"""What `kills` and `machines` show: how disturbed trainings ended, compared with an undisturbed one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, get_args
 
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Section, Verdicts, listed, measured_on
-from benchmarks.core.tables import DASH, Table, format_number, headings, line_of
+from benchmarks.core.tables import DASH, Column, table_of
+from benchmarks.reliability.machines_options import Event
 
 _ORIGIN = ("preset", "runs", "commit", "date", "device")
 REQUIRED: Mapping[str, Any] = {
     "reliability": (_ORIGIN, {}),
     "machines": ((*_ORIGIN, "machines", "processes", "tcp_retries", "steps"), {}),
 }
-_PHASES = {
-    "step": "during a step",
-    "evaluation": "an evaluation",
-    "checkpoint": "a checkpoint",
-    "between": "in between",
-}
+
+
+def _seconds(run: Record) -> float | None:
+    seconds = run["starts"][0]["seconds"]
+    return None if None in seconds else max(seconds)
+
+
+def _exit_codes(run: Record) -> str:
+    return ", ".join(DASH if code is None else str(code) for code in run["starts"][0]["codes"])
+
+
+_EQUAL = {True: "equal", False: "different"}
+_NO_KILLS = dict.fromkeys(("step", "evaluation", "checkpoint", "between"), 0)
+_KILLS = (
+    Column("processes", "processes"),
+    Column("kills", "kills", 0),
+    Column("in a step", "step", 0),
+    Column("in an evaluation", "evaluation", 0),
+    Column("in a checkpoint", "checkpoint", 0),
+    Column("in between", "between", 0),
+    Column("trainings", "runs", 0),
+    Column("identical", "bit_identical", 0),
+)
+_MACHINES = (
+    Column("launcher", "launcher"),
+    Column("event", "event", words=True),
+    Column("machines", "machines", 0),
+    Column("tcp_retries2", "tcp_retries", 0),
+    Column("seconds", _seconds, 0),
+    Column("exit codes", _exit_codes, words=True),
+    Column("starts", lambda run: len(run["starts"]), 0),
+    Column("weights", "bit_identical", _EQUAL.__getitem__, words=True),
+    Column("scores", "same_scores", _EQUAL.__getitem__, words=True),
+)
 
 
 def section(result: Result, colors: Colors) -> Section:
@@ -56,39 +85,12 @@ def passed(record: Record) -> bool:
 
 def tables(record: Record) -> list[Block]:
     """Lay out a row for each number of processes, or for each launcher and event, with the errors that users saw."""
+    runs = record["runs"].values()
     if record["kind"] == "reliability":
-        return [_kills_table(record)]
-    starts = [start for run in record["runs"].values() for start in run["starts"]]
-    errors = dict.fromkeys(line for start in starts for lines in start["errors"] for line in lines)
-    return [_machines_table(record), *([Verdicts([*errors])] if errors else [])]
-
-
-def _kills_table(record: Record) -> Table:
-    lines = []
-    for run in record["runs"].values():
-        phases = (run["killed_during"].get(phase, 0) for phase in _PHASES)
-        counts = (run["kills"], *phases, run["runs"], run["bit_identical"])
-        lines.append(line_of(str(run["processes"]), *(format_number(count, 0) for count in counts)))
-    titles = ("processes", "kills", *_PHASES.values(), "trainings", "identical")
-    return Table("", headings(titles), lines)
-
-
-def _machines_table(record: Record) -> Table:
-    lines = []
-    for run in record["runs"].values():
-        first = run["starts"][0]
-        seconds = None if None in first["seconds"] else max(first["seconds"])
-        scores = {True: "equal", False: "different", None: DASH}[run.get("same_scores")]
-        texts = (
-            run["event"],
-            format_number(record["machines"], 0),
-            format_number(record["tcp_retries"], 0),
-            format_number(seconds, 0),
-            ", ".join(DASH if code is None else str(code) for code in first["codes"]),
-            format_number(len(run["starts"]), 0),
-            "equal" if run["bit_identical"] else "different",
-            scores,
-        )
-        lines.append(line_of(run["launcher"], *texts))
-    titles = ("launcher", "event", "machines", "tcp_retries2", "seconds", "exit codes", "starts", "weights", "scores")
-    return Table("", headings(titles), lines, words=frozenset({"event", "exit codes", "weights", "scores"}))
+        return [table_of("", _KILLS, [_NO_KILLS | run["killed_during"] | run for run in runs])]
+    errors = dict.fromkeys(
+        line for run in runs for start in run["starts"] for lines in start["errors"] for line in lines
+    )
+    rows = sorted(runs, key=lambda run: (run["launcher"], get_args(Event).index(run["event"])))
+    table = table_of("", _MACHINES, [record | run for run in rows])
+    return [table, Verdicts([*errors])] if errors else [table]

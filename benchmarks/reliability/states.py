@@ -12,23 +12,15 @@ from torch import Tensor
 from colornet.runs.checkpoint import find_checkpoint, load_checkpoint
 
 
-def final_state(run_dir: Path) -> dict[str, Tensor]:
-    """Flatten a run's model and newest checkpoint to tensors by name: networks, moving average, optimizers."""
-    flat: dict[str, Tensor] = load_file(run_dir / "model.safetensors")
-
-    def visit(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, child in value.items():
-                visit(f"{prefix}/{key}", child)
-        else:
-            flat[prefix] = value if isinstance(value, Tensor) else torch.tensor([hash(value)])
-
+def final_state(run_dir: Path) -> dict[str, Any]:
+    """Load a run's model and its newest checkpoint: networks, moving average, optimizers."""
     path = find_checkpoint(run_dir / "checkpoints")
     assert path is not None, f"{run_dir} has no checkpoint"
-    visit("", load_checkpoint(path))
-    return flat
+    return {"model": load_file(run_dir / "model.safetensors"), "checkpoint": load_checkpoint(path)}
 
 
-def same(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+def same(first: Any, second: Any) -> bool:
     """Tell whether two states are equal to the last bit."""
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    if isinstance(first, dict):
+        return first.keys() == second.keys() and all(same(first[name], second[name]) for name in first)
+    return torch.equal(first, second) if isinstance(first, Tensor) else bool(first == second)

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from benchmarks.core.record import Record, read_json, without_seed
-from benchmarks.core.tables import DASH, Cell, Line, Table, format_number, format_values, headings, line_of
+from benchmarks.core.tables import Cell, Column, Table, format_number, format_values, table_of
 from benchmarks.report.read import SECTIONS
 from benchmarks.report.tables_options import ROOT, TablesOptions
 from colornet.errors import InputError
 from colornet.evaluation.compare import COLUMNS
-from colornet.files import replacing
+from colornet.files import write_text
 
 _BEGIN = "<!-- table: "
-_MARKED = re.compile(rf"(?P<begin>{_BEGIN}(?P<request>.*?)-->\n)(?P<table>.*?)(?P<end><!-- end -->)", re.DOTALL)
+_MARKED = re.compile(rf"({_BEGIN}(.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 def write(options: TablesOptions) -> None:
@@ -32,8 +33,7 @@ def write(options: TablesOptions) -> None:
         if new != text:
             changed.append(str(page))
             if not options.check:
-                with replacing(page) as temporary:
-                    temporary.write_text(new, encoding="utf-8")
+                write_text(page, new)
     if changed and options.check:
         print(f"Outdated tables, to be written by `python -m benchmarks tables`: {', '.join(changed)}")
         raise SystemExit(1)
@@ -44,86 +44,59 @@ def regenerated(text: str, results: Path) -> str:
     """Return the text of a document with its tables generated anew."""
     if text.count(_BEGIN) != len(_MARKED.findall(text)):
         raise InputError("a table has no end: put <!-- end --> after it.")
-    return _MARKED.sub(lambda m: f"{m['begin']}{_table(_parse(m['request']), results).to_markdown()}\n{m['end']}", text)
+    return _MARKED.sub(lambda found: f"{found[1]}{_table(found[2], results).to_markdown()}\n{found[3]}", text)
 
 
-# What a comment asks for
-
-
-@dataclass(frozen=True)
-class _Request:
-    """The results by the name of their file, `*` for any text in it, and which table, columns and rows of them."""
-
-    results: str
-    title: str = ""
-    columns: tuple[str, ...] = ()
-    rows: tuple[str, ...] = ()
-
-
-def _parse(text: str) -> _Request:
-    results, *lines = filter(None, map(str.strip, text.splitlines()))
-    values = {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
-    if unknown := values.keys() - {field.name for field in fields(_Request)}:
-        raise InputError(
-            f"the table of {results} has the unknown key {min(unknown)!r}: it may have title, columns, rows."
-        )
-    lists = {name: tuple(map(str.strip, values[name].split(";"))) for name in ("columns", "rows") if name in values}
-    return _Request(results, values.get("title", ""), **lists)
-
-
-def _table(request: _Request, results: Path) -> Table:
+def _table(request: str, results: Path) -> Table:
     """Make the table that a comment asks for."""
-    paths = sorted(results.glob(f"{request.results}.json"))
-    if not paths:
-        raise InputError(f"there is no result {request.results} in {results}.")
+    name, *lines = filter(None, map(str.strip, request.splitlines()))
+    values = {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    if unknown := values.keys() - {"title", "columns", "rows"}:
+        raise InputError(f"the table of {name} has the unknown key {min(unknown)!r}: it may have title, columns, rows.")
+    title = values.get("title", "")
+    columns, rows = ([*filter(None, map(str.strip, values.get(k, "").split(";")))] for k in ("columns", "rows"))
     notes: list[str] = []
-    parts = [_select(request, _tables(read_json(path)), notes) for path in paths]
+    parts = []
+    for path in sorted(results.glob(f"{name}.json"), key=lambda path: path.stem):
+        tables = [table for table in _tables(read_json(path)) if title in ("", table.title)]
+        if not tables or (len(tables) > 1 and not columns):
+            raise InputError(f"{name} has {len(tables)} tables titled {title!r}: name one, or columns.")
+        parts.append(_select(name, tables, columns, rows, notes))
+    if not parts:
+        raise InputError(f"there is no result {name} in {results}.")
     if len({tuple(heading.text for heading in part.headings) for part in parts}) > 1:
-        raise InputError(f"the results {request.results} have tables of different columns: name the columns.")
-    lines = [line for part in parts for line in part.lines]
-    if missing := set(request.rows) - {line.name.text for line in lines}:
-        raise InputError(f"{request.results} has no row {min(missing)!r} in this table.")
-    return replace(parts[0], lines=lines, notes=notes)
+        raise InputError(f"the results {name} have tables of different columns: name the columns.")
+    joined = replace(parts[0], lines=[line for part in parts for line in part.lines], notes=notes)
+    if missing := set(rows) - {line.name.text for line in joined.lines}:
+        raise InputError(f"{name} has no row {min(missing)!r} in this table.")
+    return joined
 
 
-def _select(request: _Request, tables: Iterable[Table], notes: list[str]) -> Table:
-    """Take columns, side by side where several tables have them, and rows; gather the footnotes that they need."""
-    tables = [table for table in tables if request.title in ("", table.title)]
-    if not tables or (len(tables) > 1 and not request.columns):
-        raise InputError(f"{request.results} has {len(tables)} tables titled {request.title!r}: name one, or columns.")
-    columns = [_find(column, tables, request) for column in request.columns]
-    first = columns[0][0] if columns else tables[0]
-    columns = columns or [(first, index) for index in range(1, len(first.headings))]
+def _select(name: str, tables: Sequence[Table], columns: list[str], rows: list[str], notes: list[str]) -> Table:
+    """Take rows, and columns from whichever table has them, side by side; gather the footnotes that they need."""
+    places = {h.text: (table, index) for table in reversed(tables) for index, h in enumerate(table.headings[1:])}
+    if missing := [column for column in columns if column not in places]:
+        raise InputError(f"{name} has no column {missing[0]!r} in this table.")
+    chosen = [places[column] for column in columns or [heading.text for heading in tables[0].headings[1:]]]
+    first = chosen[0][0]
+    by_name = {table.title: {line.name.text: line for line in table.lines} for table, _ in chosen}
 
     def taken(cell: Cell, table: Table) -> Cell:
-        cell = replace(cell, bold=cell.bold and not request.rows)  # the best of all rows, which may be left out
+        cell = replace(cell, bold=cell.bold and not rows)  # the best of all rows, which may be left out
         if cell.note is None:
             return cell
-        text = table.notes[cell.note - 1]
-        if text not in notes:
+        if (text := table.notes[cell.note - 1]) not in notes:
             notes.append(text)
         return replace(cell, note=notes.index(text) + 1)
 
     lines = []
     for line in first.lines:
-        if not request.rows or line.name.text in request.rows:
-            found = [(_same(line, first, table).cells[index - 1], table) for table, index in columns]
-            lines.append(replace(line, name=taken(line.name, first), cells=[taken(*pair) for pair in found]))
-    heads = [taken(table.headings[index], table) for table, index in columns]
+        if not rows or line.name.text in rows:
+            same = [line if table is first else by_name[table.title][line.name.text] for table, _ in chosen]
+            cells = [taken(other.cells[index], table) for other, (table, index) in zip(same, chosen, strict=True)]
+            lines.append(replace(line, name=taken(line.name, first), cells=cells))
+    heads = [taken(table.headings[index + 1], table) for table, index in chosen]
     return replace(first, headings=[first.headings[0], *heads], lines=lines)
-
-
-def _find(column: str, tables: Sequence[Table], request: _Request) -> tuple[Table, int]:
-    for table in tables:
-        for index, heading in enumerate(table.headings):
-            if index and heading.text == column:
-                return table, index
-    raise InputError(f"{request.results} has no column {column!r} in this table.")
-
-
-def _same(line: Line, first: Table, table: Table) -> Line:
-    """Find the line of a table that stands for the same row as a line of the first table."""
-    return line if table is first else next(other for other in table.lines if other.name.text == line.name.text)
 
 
 # What there is to ask for
@@ -142,30 +115,30 @@ def _tables(record: Record) -> Iterator[Table]:
 
 def _comparison(record: Record) -> Table:
     """Lay out a comparison by `colornet evaluate`, runs that differ in their seed as one row; the truth comes last."""
-    groups: dict[str, list[Record]] = {}
-    for name, row in record["rows"].items():
-        groups.setdefault(without_seed(name), []).append(row)
-    lines = [
-        line_of(name, *(format_values([row[key] for row in rows], decimals) for key, decimals in COLUMNS.values()))
-        for name, rows in groups.items()
-    ]
-    truth = format_number(record["rows"]["gray"]["cf_truth"], 1)
-    lines.append(line_of("truth", *(truth if heading == "CF" else DASH for heading in COLUMNS), ranked=False))
-    return Table("Comparison", headings(["", *COLUMNS]), lines)
+    rows: dict[str, Record] = {}  # values of the seeds by column
+    for name, scores in record["rows"].items():
+        row = rows.setdefault(without_seed(name), {"name": without_seed(name)})
+        for key, _ in COLUMNS.values():
+            row.setdefault(key, []).append(scores[key])
+    rows["truth"] = {"name": "truth", "cf": [record["rows"]["gray"]["cf_truth"]]}
+    columns = [Column(text, key, partial(format_values, decimals=n)) for text, (key, n) in COLUMNS.items()]
+    return table_of(
+        "Comparison", [Column("", "name"), *columns], rows.values(), ranked=lambda row: row["name"] != "truth"
+    )
 
 
 def _over_epochs(record: Record) -> Table:
     """Lay out the validation of the models of a quality record that were evaluated more than once, by epoch."""
     measures = {"FD dev": ("fd_cifar10_dev", 3), "CF": ("cf", 1), "PSNR": ("psnr", 2)}
-    models = {row["name"]: next(iter(row["runs"].values())) for row in record["rows"] if row["runs"]}
-    models = {name: run for name, run in models.items() if len(run.get("validation") or ()) > 1}
-    texts: dict[str, dict[str, str]] = {}  # by epoch and column
-    for name, run in models.items():
-        epochs = run["config"]["epochs"] / run["validation"][-1]["images"]  # an image
-        for point in run["validation"]:
-            for heading, (key, decimals) in measures.items():
-                line = texts.setdefault(format_number(point["images"] * epochs, 0), {})
-                line[f"{heading}, {name}"] = format_number(point[key], decimals)
-    columns = [f"{heading}, {name}" for name in models for heading in measures]
-    lines = [line_of(epoch, *(found.get(c, DASH) for c in columns)) for epoch, found in texts.items()]
-    return Table("Validation over epochs", headings(["epochs", *columns]), lines)
+    columns = [Column("epochs", "epochs")]
+    rows: dict[str, Record] = {}
+    for model in record["rows"]:
+        run: Record = next(iter(model["runs"].values()), {})
+        if len(points := run.get("validation") or []) < 2:
+            continue
+        keys = {key: f"{key}, {model['name']}" for key, _ in measures.values()}
+        columns += [Column(f"{text}, {model['name']}", keys[key], n) for text, (key, n) in measures.items()]
+        for point in points:
+            epochs = format_number(point["images"] * (run["config"]["epochs"] / points[-1]["images"]), 0)
+            rows.setdefault(epochs, {"epochs": epochs}).update({name: point[key] for key, name in keys.items()})
+    return table_of("Validation over epochs", columns, rows.values())

@@ -5,61 +5,76 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 
 import jinja2
 
 from benchmarks.core.colors import Colors
-from benchmarks.core.sections import Section, listed
+from benchmarks.core.sections import Block, Definitions, Heading, Section, listed
 from benchmarks.core.tables import escape_markdown
 from benchmarks.report.options import OUTPUTS, ReportOptions
-from benchmarks.report.provenance import provenance_section
-from benchmarks.report.read import SECTIONS, Results, read_results
+from benchmarks.report.read import SECTIONS, Results, group_of, read_results
 from benchmarks.report.speed_quality import speed_quality_section
 from benchmarks.report.training import training_section
-from colornet.files import replacing
+from colornet.files import write_text
+from colornet.runs.run import Run
 
 
 def write(options: ReportOptions) -> None:
     """Read the results and write the page, and its tables in Markdown, to the folder `options.out`."""
-    results = read_results(options.inputs)
-    title, sections = page_title(results), make_sections(results)
+    results, runs = read_results(options.inputs)
+    title, sections = page_title(results), make_sections(results, runs)
     for name, text in zip(OUTPUTS, (page_html(title, sections), page_markdown(title, sections)), strict=True):
-        with replacing(options.out / name) as path:
-            path.write_text(text, encoding="utf-8")
+        write_text(options.out / name, text)
     print(f"Written to {options.out}: {', '.join(OUTPUTS)}")
 
 
 def page_title(results: Results) -> str:
     """Name the models and the data sets that are compared."""
-    quality = [result.record for result in results.of("quality")]
+    quality = [result.record for result in results["quality"]]
     models = dict.fromkeys(row["name"] for record in quality for row in record["rows"] if row["kind"] == "model")
     data = dict.fromkeys(record["data"]["name"] for record in quality)
     return f"Coloring {listed([*data])}: {listed([*models])}" if models else "Results of colornet"
 
 
-def make_sections(results: Results) -> list[Section]:
+def make_sections(results: Results, runs: Sequence[Run]) -> list[Section]:
     """Make the sections in the order of the page; what has no data is left out."""
     colors = Colors(
-        (row for result in results.of("quality") for row in result.record["rows"] if row["kind"] == "model"),
-        [*(run.group for run in results.runs), *(r.record["ours"]["preset"] for r in results.of("speedrun"))],
+        (row for result in results["quality"] for row in result.record["rows"] if row["kind"] == "model"),
+        [*map(group_of, runs), *(r.record["ours"]["preset"] for r in results["speedrun"])],
     )
     found: list[Section | None] = []
-    for kind, module in SECTIONS.items():
-        found += [import_module(module).section(result, colors) for result in results.of(kind)]
-    found += [training_section(results, colors), speed_quality_section(results, colors), provenance_section(results)]
+    for kind, records in results.items():
+        found += [import_module(SECTIONS[kind]).section(result, colors) for result in records]
+    found += [training_section(runs, results["ablation"], colors), speed_quality_section(results, colors)]
+    found.append(_provenance(results, runs))
     return numbered([section for section in found if section is not None])
+
+
+def _provenance(results: Results, runs: Sequence[Run]) -> Section:
+    """List the origin of every file that the page shows, and the length of the runs whose curves it draws."""
+    keys = ("command", "commit", "date", "device", "machine", "versions", "data")
+    blocks: list[Block] = []
+    for result in itertools.chain.from_iterable(results.values()):
+        values = {key: value for key in keys if (value := result.record.get(key))}
+        texts = {
+            key: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
+            for key, value in values.items()
+        }
+        blocks += [Heading(str(result.path), 4), Definitions(texts, "origin")]
+    last = {str(run.path): max((record["step"] for record in run.records), default=0) for run in runs}
+    if last:
+        blocks += [Heading("Curves", 4), Definitions({path: f"{step:,} steps" for path, step in last.items()}, "runs")]
+    return Section("Provenance", blocks=blocks)
 
 
 def numbered(sections: Sequence[Section]) -> list[Section]:
     """Number the sections that share a title."""
     total = Counter(section.title for section in sections)
     numbers = {title: itertools.count(1) for title in total}
-    return [
-        Section(f"{s.title} ({next(numbers[s.title])})", s.summary, s.source, s.blocks) if total[s.title] > 1 else s
-        for s in sections
-    ]
+    return [replace(s, title=f"{s.title} ({next(numbers[s.title])})") if total[s.title] > 1 else s for s in sections]
 
 
 def page_html(title: str, sections: Sequence[Section]) -> str:

@@ -1,9 +1,8 @@
-"""What the report is made of: the results of the suite and the curves of runs, found and read, without torch."""
+"""Find and read what the report shows, without torch: the results of the suite and the curves of runs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from safetensors.numpy import load_file
 
 from benchmarks.core.record import KINDS, Record, Result, Tensors, modernized, read_json, without_seed
 from colornet.errors import InputError
-from colornet.runs.run import Run as TrainedRun
+from colornet.runs.run import Run
 
 # Kinds of records in the order of the page. The module of each has `section(result, colors)` and, in `REQUIRED` by
 # kind, the keys that it cannot do without: of the record, and of each entry of those of its lists that it has.
@@ -31,35 +30,16 @@ SECTIONS = {
     "machines": "benchmarks.reliability.report",
 }
 
-
-@dataclass(frozen=True)
-class Run:
-    """The folder of a training: its options and its curves, a record a point."""
-
-    path: Path
-    config: Record
-    records: list[Record]
-
-    @property
-    def group(self) -> str:
-        """The name that it shares with the runs that differ from it in their seed."""
-        return without_seed(self.path.resolve().name)
+Results = dict[str, list[Result]]  # by kind, a list for each of SECTIONS
 
 
-@dataclass(frozen=True)
-class Results:
-    """Everything that the report shows: results by kind, and runs."""
-
-    by_kind: dict[str, list[Result]]
-    runs: list[Run]
-
-    def of(self, kind: str) -> list[Result]:
-        """Return the results of a kind."""
-        return self.by_kind.get(kind, [])
+def group_of(run: Run) -> str:
+    """Return the name that a run shares with the runs that differ from it in their seed."""
+    return without_seed(run.path.resolve().name)
 
 
-def read_results(inputs: Sequence[Path]) -> Results:
-    """Read all results below the given folders, each once; JSON files of other kinds are passed over."""
+def read_results(inputs: Sequence[Path]) -> tuple[Results, list[Run]]:
+    """Read all results and runs below the given folders, each once; JSON files of other kinds are skipped."""
     results: dict[str, dict[Path, Result]] = {kind: {} for kind in SECTIONS}
     runs: dict[Path, Run] = {}
     for given in inputs:
@@ -73,12 +53,12 @@ def read_results(inputs: Sequence[Path]) -> Results:
                 found += 1
         for path in _files(given, "metrics.jsonl"):
             if (path.parent / "config.json").is_file():
-                runs[path.parent.resolve()] = _read_run(path.parent)
+                runs[path.parent.resolve()] = Run(path.parent)
                 found += 1
         if not found:
             kinds = f"{', '.join([*SECTIONS][:-1])} or {[*SECTIONS][-1]}"
             raise InputError(f"{given} holds no results: neither JSON of {kinds} nor a run with curves.")
-    return Results({kind: [*kept.values()] for kind, kept in results.items()}, [*runs.values()])
+    return {kind: [*kept.values()] for kind, kept in results.items()}, [*runs.values()]
 
 
 def _files(given: Path, ending: str) -> Iterator[Path]:
@@ -115,13 +95,3 @@ def _read_tensors(path: Path, record: Record) -> Tensors:
         if pictures and name.startswith("pictures/") and len(images) != len(pictures["labels"]):
             raise InputError(f"{beside} holds {len(images)} images as {name}, but {path} has another number of labels.")
     return tensors
-
-
-def _read_run(folder: Path) -> Run:
-    """Read a run; the last line of its curves may be half written, since it may be going on."""
-    config = read_json(folder / "config.json")
-    if not isinstance(config, dict) or "batch_size" not in config:
-        raise InputError(
-            f"{folder / 'config.json'} is incomplete, remove the run or leave it out: it lacks batch_size."
-        )
-    return Run(folder, config, TrainedRun(folder).records)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors, aliases
-from benchmarks.core.record import Record, Result
+from benchmarks.core.record import Record
 from benchmarks.core.sections import Figure, Figures, Note, Section
 from benchmarks.report.read import Results
 
@@ -17,28 +17,21 @@ _READING = "Each model at the fastest training row of its preset: further down a
 
 def speed_quality_section(results: Results, colors: Colors) -> Section | None:
     """Draw each quality result against the speeds measured on each device, where both are known."""
-    devices: dict[str, list[Result]] = {}
-    for result in results.of("throughput"):
-        devices.setdefault(result.record["device"], []).append(result)
+    devices: dict[str, dict[str, float]] = {}
+    for result in results["throughput"]:
+        speeds = devices.setdefault(result.record["device"], {})
+        for row in result.record["rows"]:
+            if row["mode"] == "train" and row["images_per_second"] is not None:
+                preset = row["preset"].casefold()
+                speeds[preset] = max(row["images_per_second"], speeds.get(preset, 0.0))
     figures = []
-    for result, (device, measured) in itertools.product(results.of("quality"), devices.items()):
-        points = list(_points(result.record, training_speeds(measured), colors))
-        if points:
+    for result, (device, speeds) in itertools.product(results["quality"], devices.items()):
+        if points := list(_points(result.record, speeds, colors)):
             label = result.record["columns"][_QUALITY]["label"]
             title = f"{label} on {result.record['data']['name']}, speed on {device}"
             drawing = plots.scatter(points, "images/s of training", label, f"{title}: {result.path}")
             figures.append(Figure(title, [drawing]))
     return Section("Speed against quality", blocks=[Note(_READING), Figures(figures, "wide")]) if figures else None
-
-
-def training_speeds(measured: Sequence[Result]) -> dict[str, float]:
-    """Find the images/s of the fastest training row of each preset."""
-    speeds: dict[str, float] = {}
-    for row in itertools.chain.from_iterable(result.record["rows"] for result in measured):
-        if row["mode"] == "train" and row["images_per_second"] is not None:
-            preset = row["preset"].casefold()
-            speeds[preset] = max(row["images_per_second"], speeds.get(preset, 0.0))
-    return speeds
 
 
 def _points(quality: Record, speeds: Mapping[str, float], colors: Colors) -> Iterator[plots.Point]:

@@ -1,14 +1,14 @@
 """Write the tables of the documents from the committed results: `python -m benchmarks tables`.
 
-A table of a document stands between two comments, of which the first names its results:
+A table of a document is between two comments, of which the first names its results:
 
     <!-- table: cifar10-jpeg-cpu-quality
     columns: e; CF; PSNR
     rows: real; gray; ae; cgan -->
     <!-- end -->
 
-`columns` and `rows` choose some of a table, `title` one of several tables; a `*` in the name joins the rows of several
-results.
+`columns` and `rows` select parts of a table, `title` selects one of several tables; a `*` in the name joins the rows of
+several results.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class TablesOptions:
-    """Which documents have their tables written anew, and from what."""
+    """Which documents to update, and from which results."""
 
     pages: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()  # Markdown files; if none, all of the project
     results: Path = ROOT / "benchmarks" / "results"  # folder of the JSON files

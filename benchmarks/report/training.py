@@ -2,64 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors
-from benchmarks.core.record import Result
+from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, PageOnly, Section
-from benchmarks.core.tables import Table, format_number, headings, line_of
-from benchmarks.report.read import Results, Run
-from colornet.runs.run import Run as TrainedRun
+from benchmarks.core.tables import Column, table_of
+from benchmarks.report.read import group_of
+from colornet.runs.run import Run
 
 _READING = "One line is one run; runs that differ in their seed share a color. Dashed: the real images."
 _EPOCHS = 20  # of the original notebooks' trainings
 _EPOCHS_READING = (
-    "Validation images after each epoch, counting the epochs of a warm start. Where the learning rate falls until the "
-    "end of a run, its twentieth epoch is not the end of a run of twenty: compare runs of different lengths, too."
+    "Validation images after each epoch, counting the epochs of a warm start. If the learning rate decays over the "
+    "whole run, epoch 20 of a longer run differs from the end of a run of 20: also compare runs of different lengths."
 )
 
 
-class _Measure(NamedTuple):
-    """A score that is drawn over epochs, in units that may depend on the data set and the size of its images."""
-
-    tag: str
-    title: str
-    decimals: int
-    units: Mapping[tuple[str, int], float] = {}
-
-    def values(self, run: Run) -> dict[int, float]:
-        """Return the scores of a run by step."""
-        unit = self.units.get(_data(run), 1.0)
-        return {r["step"]: r[self.tag] / unit for r in run.records if r.get(self.tag) is not None}
-
-
-class _Epochs(NamedTuple):
-    """How steps of a run become epochs: those that its weights had seen before the first step, and steps per epoch."""
-
-    before: float
-    length: float
-
-
-def training_section(results: Results, colors: Colors) -> Section | None:
+def training_section(runs: Sequence[Run], ablations: Sequence[Result], colors: Colors) -> Section | None:
     """Draw the validation scores of all runs over epochs, then all their curves over the images that they have seen."""
-    runs = results.runs
     known = dict.fromkeys(tag for run in runs for record in run.records for tag in record if record[tag] is not None)
     tags = [tag for tag in known if tag.startswith(("validation/", "loss/")) and not tag.endswith("_truth")]
     if not tags:
         return None
-    last = max(record["step"] * run.config["batch_size"] for run in runs for record in run.records)
+    last = max(record["step"] * run.config.batch_size for run in runs for record in run.records)
     unit, x_label = (1e6, "million images") if last >= 1e6 else (1e3, "thousand images")
     figures = []
     for tag in sorted(tags, key=lambda tag: tag.startswith("loss/")):  # scores first
-        lines = [line for run in runs for line in _curves(run, tag, colors, 0.0, unit / run.config["batch_size"])]
+        lines = [line for run in runs for line in _curves(run, tag, colors, 0.0, unit / run.config.batch_size)]
         figures.append(Figure(tag, [plots.curves(lines, x_label, f"Curves of {tag}")]))
-    legend = Legend({run.group: colors(run.group) for run in runs})
-    epochs = _over_epochs(results, colors)
+    legend = Legend({group: colors(group) for group in map(group_of, runs)})
+    epochs = _over_epochs(runs, ablations, colors)
     heading: list[Block] = [Heading("All curves")] if epochs else []
     return Section(
         "Training", blocks=[PageOnly([Note(_READING), legend]), *epochs, PageOnly([*heading, Figures(figures)])]
@@ -67,85 +44,60 @@ def training_section(results: Results, colors: Colors) -> Section | None:
 
 
 def steps_per_epoch(run: Run) -> float | None:
-    """Tell how many steps an epoch has by when the run was first evaluated; None where that does not say it."""
-    first = next((r["step"] for r in run.records if any(tag.startswith("validation/") for tag in r)), None)
-    config = run.config
-    if first is None or "eval_every" not in config or first == config.get("max_steps"):
+    """Return the steps of an epoch, which follow from the first evaluation; None where they do not."""
+    if not run.validations or run.validations[0]["step"] == run.config.max_steps:
         return None
-    return float(first / min(config["eval_every"], config["epochs"]))
+    return run.validations[0]["step"] / min(run.config.eval_every, run.config.epochs)
 
 
-def _over_epochs(results: Results, colors: Colors) -> list[Block]:
+def _over_epochs(runs: Sequence[Run], ablations: Sequence[Result], colors: Colors) -> list[Block]:
     """Draw and tabulate the scores over epochs; empty where no run says how long an epoch is."""
-    runs = [
-        (run, _Epochs(TrainedRun(run.path).images_before / (length * run.config["batch_size"]), length))
-        for run in results.runs
-        if (length := steps_per_epoch(run))
-    ]
-    measures = [
-        measure
-        for measure in _measures(results.of("ablation"), [run for run, _ in runs])
-        if any(measure.values(run) for run, _ in runs)
-    ]
-    if not measures:
-        return []
-    figures = []
-    for measure in measures:
-        lines = [
-            line
-            for run, (before, length) in runs
-            for line in _curves(run, measure.tag, colors, before, length, measure.units.get(_data(run), 1.0))
-        ]
-        reached = max((float(line.x.max()) for line in lines), default=0.0)
-        mark = (float(_EPOCHS), f"{_EPOCHS} epochs") if reached >= _EPOCHS else None
-        drawing = plots.curves(lines, "epochs", f"{measure.title} over epochs", mark)
-        figures.append(Figure(measure.title, [drawing]))
-    reading = PageOnly([Heading("Over epochs"), Note(_EPOCHS_READING), Figures(figures)])
-    return [reading, epochs_table(runs, measures)]
-
-
-def _measures(ablations: Sequence[Result], runs: Sequence[Run]) -> list[_Measure]:
-    """Choose what is drawn over epochs; e, where an ablation has scored the gray images of every run's data."""
+    timed = [(run, length) for run in runs if (length := steps_per_epoch(run))]
     grays = {
         (result.record["data"]["name"], result.record["data"]["image_size"]): gray
         for result in ablations
         if (gray := result.record["floors"].get("gray", {}).get("fd_cifar10_dev"))
     }
-    name, units = ("e (dev)", grays) if all(_data(run) in grays for run in runs) else ("FD dev", {})
-    return [
-        _Measure("validation/fd_cifar10_dev", f"{name}, lower is better", 3, units),
-        _Measure("validation/cf", "CF, nearer to the real images is better", 1),
-        _Measure("validation/psnr", "PSNR, higher is better", 2),
-    ]
+    distance = "e (dev)" if all(_data(run) in grays for run, _ in timed) else "FD dev"  # e where gray is known
+    rows: list[Record] = [{"run": run.path.resolve().name, "epochs": 0.0} for run, _ in timed]
+    columns = [Column("run", "run"), Column("epochs", "epochs", 0)]
+    figures = []
+    for tag, name, better, decimals in (
+        ("validation/fd_cifar10_dev", distance, "lower is better", 3),
+        ("validation/cf", "CF", "nearer to the real images is better", 1),
+        ("validation/psnr", "PSNR", "higher is better", 2),
+    ):
+        drawn: list[plots.Curve] = []
+        at, last = f"{name} at {_EPOCHS}", f"{name} last"
+        for row, (run, length) in zip(rows, timed, strict=True):
+            before = run.images_before / (length * run.config.batch_size)
+            found = [*_curves(run, tag, colors, before, length, grays[_data(run)] if name == "e (dev)" else 1.0)]
+            if found:
+                x, y = found[0].x.tolist(), found[0].y.tolist()
+                there = next((value for epoch, value in zip(x, y, strict=True) if abs(epoch - _EPOCHS) < 0.01), None)
+                row |= {"epochs": max(row["epochs"], *x), at: there, last: y[-1]}
+            drawn += found
+        if drawn:
+            mark = (float(_EPOCHS), f"{_EPOCHS} epochs") if max(line.x.max() for line in drawn) >= _EPOCHS else None
+            title = f"{name}, {better}"
+            figures.append(Figure(title, [plots.curves(drawn, "epochs", f"{title} over epochs", mark)]))
+            columns += [Column(at, at, decimals), Column(last, last, decimals)]
+    if not figures:
+        return []
+    page = PageOnly([Heading("Over epochs"), Note(_EPOCHS_READING), Figures(figures)])
+    return [page, table_of(f"After {_EPOCHS} epochs and at the end", columns, rows)]
 
 
 def _data(run: Run) -> tuple[str, int]:
-    return Path(str(run.config.get("data"))).name, int(run.config.get("image_size", 0))
-
-
-def epochs_table(runs: Sequence[tuple[Run, _Epochs]], measures: Sequence[_Measure]) -> Table:
-    """Lay out the scores of every run at the notebooks' number of epochs, where evaluated there, and its last."""
-    names = [measure.title.partition(",")[0] for measure in measures]
-    titles = ["run", "epochs", *(f"{name} {when}" for name in names for when in (f"at {_EPOCHS}", "last"))]
-    lines = []
-    for run, (before, length) in runs:
-        cells, epochs = [], 0.0
-        for measure in measures:
-            found = {before + step / length: value for step, value in measure.values(run).items()}
-            there = next((value for epoch, value in found.items() if abs(epoch - _EPOCHS) < 0.01), None)
-            epochs = max([epochs, *found])
-            last = next(reversed(found.values()), None)
-            cells += [format_number(value, measure.decimals) for value in (there, last)]
-        lines.append(line_of(run.path.resolve().name, format_number(epochs, 0), *cells))
-    return Table(f"After {_EPOCHS} epochs and in the end", headings(titles), lines)
+    return Path(run.config.data).name, run.config.image_size
 
 
 def _curves(
     run: Run, tag: str, colors: Colors, start: float, steps_per_unit: float, unit: float = 1.0
 ) -> Iterator[plots.Curve]:
-    """Draw a tag of a run, in units, over its steps in units of x after a start; dashed what the real images have."""
+    """Yield the curve of a tag over start + steps / steps_per_unit and, dashed, that of the real images."""
     for name in (tag, f"{tag}_truth"):
         points = [(record["step"], record[name]) for record in run.records if record.get(name) is not None]
         if points:
             steps, values = np.array(points, dtype=np.float64).T
-            yield plots.Curve(start + steps / steps_per_unit, values / unit, colors(run.group), dashed=name != tag)
+            yield plots.Curve(start + steps / steps_per_unit, values / unit, colors(group_of(run)), dashed=name != tag)

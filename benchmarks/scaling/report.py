@@ -35,7 +35,7 @@ _READING = (
 _POINTS = (
     Column("preset", "preset"),
     Column("processes", "processes"),
-    Column("images each", "images"),
+    Column("images per process", "images"),
     Column("bucket MiB", "bucket_mb", "{:g}".format),
     Column("images/s", "images_per_second", format_digits),
     Column("step ms", "step", 1, 1e-3),
@@ -48,7 +48,7 @@ _POINTS = (
     Column("strong", "strong_efficiency", format_percent,
            tip="Images/s over those of one process with as many images in all, over the processes."),
 )  # fmt: skip
-_HIDDEN = {"low": "nothing hidden", "high": "all hidden that can be", "here": "hidden as here"}
+_HIDDEN = {"low": "no overlap", "high": "maximum overlap", "here": "overlap as measured"}
 
 
 def section(result: Result, colors: Colors) -> Section:
@@ -94,7 +94,7 @@ def tables(record: Record) -> list[Block]:
             f"{format_number(model['gradient_bytes'], 1, 1e6)} MB of gradients."
         )
         kinds = [Column(_HIDDEN.get(kind, kind), kind, 0, missing="none") for kind in model["hidden_share"]]
-        title = f"{preset}: images a process from which 90 % efficiency is predicted"
+        title = f"{preset}: images per process for a predicted efficiency of 90 %"
         table = table_of(title, [Column("processes", "processes"), *kinds], model["images_for_90_percent"])
         blocks += [Note(reading), table]
     return blocks

@@ -129,7 +129,7 @@ def images_table(record: Record) -> Table:
         _COMPILE,
         Column("images/s", "images_per_second", format_digits),
         Column("× notebook", "ratio_to_notebook", 2,
-               tip="Images a second relative to the original notebooks' pipeline, measured in the same run."),
+               tip="Images per second relative to the original notebooks' pipeline, measured in the same run."),
         Column("step ms", "step_ms", lambda step: format_spread(step, decimals_for(step["median"])),
                tip="Median, and in brackets the 10th and the 90th percentile."),
         Column(unit, "achieved_flops", 1, flops),
@@ -143,7 +143,7 @@ def images_table(record: Record) -> Table:
     rows = record["rows"]
     if notebook := record.get("notebook_pipeline"):
         rows = [{**notebook, "preset": _NOTEBOOK, "mode": "train", "ratio_to_notebook": 1.0}, *rows]
-    return table_of("Images a second", columns, rows, ranked=lambda row: row["preset"] != _NOTEBOOK)
+    return table_of("Images per second", columns, rows, ranked=lambda row: row["preset"] != _NOTEBOOK)
 
 
 def _precision(row: Record) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import functools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
@@ -13,10 +14,9 @@ from einops import rearrange, repeat
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from colornet.color import Gray, to_float, to_gray, to_uint8
 from colornet.data import load_dataset
 from colornet.evaluation.loop import Colorize, colorize_with, gray_floor, score
-from colornet.files import finite_or_none, replacing, write_json
+from colornet.files import finite_or_none, replacing, write_json, write_text
 from colornet.metrics.image import summarize
 from colornet.models.build import color_space
 from colornet.runs.provenance import provenance
@@ -52,17 +52,15 @@ def compare(
     The runs share an image size. `all_grays` scores the other gray versions of the images, too.
     """
     runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
+    image_size = next(iter(runs.values())).config.image_size
     with accelerator.local_main_process_first():
-        dataset = load_dataset(
-            data,
-            image_size=next(iter(runs.values())).config.image_size,
-            cache_dir=cache_dir,
-            progress=accelerator.is_local_main_process,
-        )
+        progress = accelerator.is_local_main_process
+        dataset = load_dataset(data, image_size=image_size, cache_dir=cache_dir, progress=progress)
     images = dataset.test if split == "test" else dataset.validation
     candidates: dict[str, Colorize] = {"gray": gray_floor}
     if all_grays:
-        candidates |= {"gray, channel mean": _gray("mean"), "gray, Rec. 601": _gray("rec601")}
+        candidates["gray, channel mean"] = functools.partial(gray_floor, kind="mean")
+        candidates["gray, Rec. 601"] = functools.partial(gray_floor, kind="rec601")
     for name, run in runs.items():
         generator = run.load_generator().to(accelerator.device)
         candidates[name] = colorize_with(generator, color_space(run.config), accelerator)
@@ -75,23 +73,22 @@ def compare(
         return
     table = format_table(rows)
     print(f"{split} images of {dataset.name}: {len(images):,}\n\n{table}", flush=True)
-    if out is None:
-        return
+    if out is not None:
+        chosen = images[torch.linspace(0, len(images) - 1, min(PICTURED, len(images))).long()].to(accelerator.device)
+        picture = draw({name: colorize(chosen) for name, colorize in candidates.items()} | {"truth": chosen})
+        record = {
+            "data": {"name": dataset.name, "split": split, "images": len(images), "fingerprint": dataset.fingerprint},
+            "rows": {name: {key: finite_or_none(v) for key, v in row.items()} for name, row in rows.items()},
+            "runs": {n: {"config": dataclasses.asdict(run.config), "training": run.starts} for n, run in runs.items()},
+            **provenance(accelerator.device),
+        }
+        _write(out, picture, table, record)
 
-    chosen = images[torch.linspace(0, len(images) - 1, min(PICTURED, len(images))).long()].to(accelerator.device)
-    pictured = {name: colorize(chosen) for name, colorize in candidates.items()} | {"truth": chosen}
+
+def _write(out: Path, picture: Image.Image, table: str, record: dict[str, Any]) -> None:
     with replacing(out / "comparison.png") as path:
-        draw(pictured).save(path)
-    with replacing(out / "comparison.txt") as path:
-        path.write_text(table + "\n", encoding="utf-8")
-    record = {
-        "data": {"name": dataset.name, "split": split, "images": len(images), "fingerprint": dataset.fingerprint},
-        "rows": {row: {key: finite_or_none(value) for key, value in summary.items()} for row, summary in rows.items()},
-        "runs": {
-            name: {"config": dataclasses.asdict(run.config), "training": run.starts} for name, run in runs.items()
-        },
-        **provenance(accelerator.device),
-    }
+        picture.save(path)
+    write_text(out / "comparison.txt", table + "\n")
     write_json(out / "comparison.json", record)
     print(f"\nWritten to {out}: comparison.txt, comparison.json, comparison.png")
 
@@ -99,19 +96,19 @@ def compare(
 def format_table(rows: dict[str, dict[str, float]]) -> str:
     """Format the summaries as a Markdown table that is also readable as plain text; the last row is the truth."""
     width = max(len(name) for name in (*rows, "truth"))
+    widths = [max(6, len(heading)) for heading in COLUMNS]
+
+    def line(name: str, cells: Iterable[str]) -> str:
+        return " | ".join((f"| {name:{width}}", *map(str.rjust, cells, widths))) + " |"
+
+    truth = f"{rows['gray']['cf_truth']:.1f}"
     lines = [
-        [" " * width, *COLUMNS],
-        ["-" * width, *("-" * (len(heading) - 1) + ":" for heading in COLUMNS)],
-        *([name, *(f"{row[key]:.{decimals}f}" for key, decimals in COLUMNS.values())] for name, row in rows.items()),
-        ["truth", *(f"{rows['gray']['cf_truth']:.1f}" if heading == "CF" else "" for heading in COLUMNS)],
+        line("", COLUMNS),
+        line("-" * width, ("-" * (w - 1) + ":" for w in widths)),
+        *(line(name, (f"{row[key]:.{digits}f}" for key, digits in COLUMNS.values())) for name, row in rows.items()),
+        line("truth", (truth if heading == "CF" else "" for heading in COLUMNS)),
     ]
-    widths = [width, *(max(6, len(heading)) for heading in COLUMNS)]
-    texts = [
-        "| " + " | ".join(cell.ljust(w) if i == 0 else cell.rjust(w, "-" if cell.endswith("-:") else " ")
-                          for i, (cell, w) in enumerate(zip(line, widths, strict=True))) + " |"
-        for line in lines
-    ]  # fmt: skip
-    return "\n".join(texts)
+    return "\n".join(lines)
 
 
 def draw(rows: dict[str, Tensor]) -> Image.Image:
@@ -127,10 +124,6 @@ def draw(rows: dict[str, Tensor]) -> Image.Image:
     for index, name in enumerate(rows):
         pen.text((margin - 8, (index + 0.5) * height), name, fill="black", font=font, anchor="rm")
     return picture
-
-
-def _gray(kind: Gray) -> Colorize:
-    return lambda images: to_uint8(to_gray(to_float(images), kind))
 
 
 def _names(runs: Sequence[Path]) -> list[str]:

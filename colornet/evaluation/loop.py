@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -11,7 +11,7 @@ from einops import rearrange, repeat
 from torch import Tensor
 from tqdm import tqdm
 
-from colornet.color import ColorSpace, to_float, to_gray, to_uint8
+from colornet.color import ColorSpace, Gray, to_float, to_gray, to_uint8
 from colornet.metrics.image import image_metrics
 
 Colorize = Callable[[Tensor], Tensor]
@@ -54,9 +54,9 @@ def colorize_with(
     return colorize
 
 
-def gray_floor(images: Tensor) -> Tensor:
+def gray_floor(images: Tensor, kind: Gray = "lightness") -> Tensor:
     """Return the gray version of images: the floor that every colorizer must beat."""
-    return to_uint8(to_gray(to_float(images), "lightness"))
+    return to_uint8(to_gray(to_float(images), kind))
 
 
 def map_images(
@@ -94,7 +94,7 @@ def shard(
             bar.update(len(batch) * world)
 
 
-def gather(parts: list[Mapping[str, Tensor]], count: int, accelerator: Accelerator) -> dict[str, Tensor]:
+def gather(parts: Sequence[Mapping[str, Tensor]], count: int, accelerator: Accelerator) -> dict[str, Tensor]:
     """Join the results that the ranks computed from the batches of their `shard` to (count, …), on the CPU."""
     gathered = {name: accelerator.gather(torch.cat([part[name] for part in parts])) for name in parts[0]}
     return {name: values[:count].cpu() for name, values in gathered.items()}  # without those of the padding
@@ -102,11 +102,7 @@ def gather(parts: list[Mapping[str, Tensor]], count: int, accelerator: Accelerat
 
 def colorize_all(colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int) -> Tensor:
     """Colorize a set of uint8 images (N, 3, H, W) on all ranks, as `map_images` does: uint8 of the same shape."""
-
-    def color(batch: Tensor) -> dict[str, Tensor]:
-        return {"pixels": colorize(batch)}
-
-    return map_images(color, images, accelerator, batch_size=batch_size)["pixels"]
+    return map_images(lambda batch: {"color": colorize(batch)}, images, accelerator, batch_size=batch_size)["color"]
 
 
 def score(

@@ -2,58 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable
 
 from accelerate import Accelerator
 from torch import Tensor
 
 from colornet.data import Dataset
-from colornet.evaluation.loop import Colorize, gather, map_images, shard
+from colornet.evaluation.loop import Colorize, gather, shard
 from colornet.metrics.distribution import frechet_distance
-from colornet.metrics.evaluator import CIFAR10_CLASSES, Cifar10Classifier
+from colornet.metrics.evaluator import CIFAR10_CLASSES, load_evaluator
 from colornet.metrics.image import image_metrics, summarize
 
 
 class ValidationScore:
     """Scores colorings of the validation images; all ranks share the work and get all scores."""
 
-    def __init__(
-        self, evaluator: Cifar10Classifier, dataset: Dataset, accelerator: Accelerator, *, batch_size: int
-    ) -> None:
-        self.evaluator = evaluator
-        labels = dataset.labels
+    def __init__(self, dataset: Dataset, accelerator: Accelerator, *, batch_size: int) -> None:
+        self.evaluator = load_evaluator("dev").to(accelerator.device)
+        self.images, labels = dataset.validation, dataset.labels
         self.labels = labels.validation if labels is not None and labels.classes == CIFAR10_CLASSES else None
         self.accelerator = accelerator
         self.batch_size = batch_size
-        self.true_features: Tensor | None = None  # of the validation images, computed when first needed
+
+    @functools.cached_property
+    def true_features(self) -> Tensor:
+        """The features of the true images, float64 (N, D)."""
+        batches = shard(self.images, self.accelerator, batch_size=self.batch_size)
+        parts = [{"features": self.evaluator.features(batch)} for batch, _ in batches]
+        return gather(parts, len(self.images), self.accelerator)["features"].double()
 
     def __call__(
-        self, colorize: Colorize, images: Tensor, watch: Callable[[Tensor, Tensor], None] | None = None
+        self, colorize: Colorize, watch: Callable[[Tensor, Tensor], None] = lambda output, truth: None
     ) -> dict[str, float]:
-        """Score colorings of the validation images (N, 3, H, W).
-
-        `watch` is called with outputs and truths (n, 3, H, W): once for each image, over all ranks.
-        """
-        parts: list[Mapping[str, Tensor]] = []
-        for truth, own in shard(images, self.accelerator, batch_size=self.batch_size, progress="validation"):
+        """Return the scores; `watch` is called with outputs and truths (n, 3, H, W): once per image, over all ranks."""
+        parts = []
+        for truth, own in shard(self.images, self.accelerator, batch_size=self.batch_size, progress="validation"):
             output = colorize(truth)
             features, logits = self.evaluator.measure(output)
             parts.append({**image_metrics(output, truth), "features": features, "class": logits.argmax(1)})
-            if watch is not None:
-                watch(output[:own], truth[:own])
-        values = gather(parts, len(images), self.accelerator)
-
+            watch(output[:own], truth[:own])
+        values = gather(parts, len(self.images), self.accelerator)
         summary = summarize(values)
-        if len(images) > 1:
-            if self.true_features is None:
-                self.true_features = self._features(images)
-            summary["fd_cifar10_dev"] = frechet_distance(values["features"].double(), self.true_features.double())
+        if len(self.images) > 1:
+            summary["fd_cifar10_dev"] = frechet_distance(values["features"].double(), self.true_features)
         if self.labels is not None:
             summary["accuracy_cifar10_dev"] = (values["class"] == self.labels).double().mean().item()
         return summary
-
-    def _features(self, images: Tensor) -> Tensor:
-        def measure(truth: Tensor) -> dict[str, Tensor]:
-            return {"features": self.evaluator.features(truth)}
-
-        return map_images(measure, images, self.accelerator, batch_size=self.batch_size)["features"]

@@ -6,7 +6,7 @@ import functools
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -14,7 +14,6 @@ import torch.nn.functional as F
 from einops import rearrange
 from einops.layers.torch import Rearrange
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 
@@ -29,23 +28,21 @@ class GroupNorm(nn.GroupNorm):
     Autocast does this on GPUs, but not on CPUs, where the backward pass in bf16 is many times slower.
     """
 
+    def __init__(self, channels: int) -> None:
+        super().__init__(math.gcd(channels, 8), channels)
+
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(x.to(self.weight.dtype))
 
 
-def _group_norm(channels: int) -> GroupNorm:
-    return GroupNorm(math.gcd(channels, 8), channels)
-
-
 Norm = Callable[[int], nn.Module]
-
-_NORMS: dict[str, Norm] = {"group": _group_norm, "batch": nn.BatchNorm2d}
+_Part = Callable[..., nn.Module]  # called with numbers of channels
 
 
 class ResnetBlock(nn.Module):
     """Two pre-activated 3×3 convolutions beside an identity (or 1×1) path: (N, C_in, H, W) → (N, C_out, H, W)."""
 
-    def __init__(self, in_channels: int, out_channels: int, norm: Norm = _group_norm) -> None:
+    def __init__(self, in_channels: int, out_channels: int, norm: Norm = GroupNorm) -> None:
         super().__init__()
         self.block = nn.Sequential(
             norm(in_channels),
@@ -78,10 +75,10 @@ class ConvBlock(nn.Sequential):
 class Attention(nn.Module):
     """Self-attention over all positions, added to its input: (N, C, H, W) → (N, C, H, W)."""
 
-    def __init__(self, channels: int, head_channels: int = 32, norm: Norm = _group_norm) -> None:
+    def __init__(self, channels: int, norm: Norm = GroupNorm) -> None:
         super().__init__()
-        self.heads = max(1, channels // head_channels)
-        inner = self.heads * head_channels
+        self.heads = max(1, channels // 32)
+        inner = 32 * self.heads
         self.norm = norm(channels)
         self.to_qkv = nn.Conv2d(channels, 3 * inner, 1)
         self.to_out = nn.Conv2d(inner, channels, 1)
@@ -169,36 +166,31 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         self.noise_channels = noise_channels
-        in_channels += noise_channels
-        make_norm = _NORMS[norm] if residual else _group_norm
         self.activation_checkpointing = activation_checkpointing
+        make_norm = nn.BatchNorm2d if norm == "batch" and residual else GroupNorm
         dims = [width * multiplier for multiplier in multipliers]
         pairs = list(itertools.pairwise(dims))
+        inputs, first = in_channels + noise_channels, dims[0]
         if residual:
-            self.stem: nn.Module = nn.Conv2d(in_channels, dims[0], 3, padding=1)
-            self.encoder = nn.ModuleList(
-                _residual_level(i, o, blocks, make_norm) for i, o in [(dims[0], dims[0]), *pairs]
-            )
-            self.down = nn.ModuleList(Downsample(dim) for dim in dims[:-1])
-            self.up = nn.ModuleList(Upsample(lower, upper) for upper, lower in reversed(pairs))
-            self.decoder = nn.ModuleList(
-                _residual_level(2 * dim, dim, blocks, make_norm) for dim in reversed(dims[:-1])
-            )
-            output = nn.Conv2d(dims[0], out_channels, 3, padding=1)
+            level: _Part = functools.partial(_residual_level, blocks=blocks, norm=make_norm)
+            down: _Part = Downsample
+            up: _Part = Upsample
+        else:
+            level, down = ConvBlock, lambda _: nn.MaxPool2d(2)
+            up = functools.partial(nn.ConvTranspose2d, kernel_size=3, stride=2, padding=1, output_padding=1)
+        self.stem = nn.Conv2d(inputs, first, 3, padding=1) if residual else nn.Identity()
+        self.encoder = nn.ModuleList(level(i, o) for i, o in [(first if residual else inputs, first), *pairs])
+        self.down = nn.ModuleList(map(down, dims[:-1]))
+        self.up = nn.ModuleList(up(lower, upper) for upper, lower in reversed(pairs))
+        self.decoder = nn.ModuleList(level(2 * dim, dim) for dim in reversed(dims[:-1]))
+        if residual:
+            output = nn.Conv2d(first, out_channels, 3, padding=1)
             for parameter in output.parameters():
                 nn.init.zeros_(parameter)
-            self.head: nn.Module = nn.Sequential(make_norm(dims[0]), nn.SiLU(), output)
+            self.head: nn.Module = nn.Sequential(make_norm(first), nn.SiLU(), output)
         else:
-            self.stem = nn.Identity()
-            self.encoder = nn.ModuleList(ConvBlock(i, o) for i, o in [(in_channels, dims[0]), *pairs])
-            self.down = nn.ModuleList(nn.MaxPool2d(2) for _ in pairs)
-            self.up = nn.ModuleList(
-                nn.ConvTranspose2d(lower, upper, 3, stride=2, padding=1, output_padding=1)
-                for upper, lower in reversed(pairs)
-            )
-            self.decoder = nn.ModuleList(ConvBlock(2 * dim, dim) for dim in reversed(dims[:-1]))
-            self.head = nn.Conv2d(dims[0], out_channels, 1)
-        self.middle = Attention(dims[-1], norm=make_norm) if attention else nn.Identity()
+            self.head = nn.Conv2d(first, out_channels, 1)
+        self.middle = Attention(dims[-1], make_norm) if attention else nn.Identity()
 
     def forward(self, gray: Tensor, noise: Tensor | None = None) -> Tensor:
         if self.noise_channels:
@@ -221,31 +213,22 @@ class UNet(nn.Module):
         """Apply the blocks of a level; their activations are kept for the backward pass, or recomputed in it."""
         if not (self.activation_checkpointing and torch.is_grad_enabled()):
             return blocks(x)
+        checkpointed = functools.partial(checkpoint, blocks, x, use_reentrant=False, preserve_rng_state=False)
         if torch.compiler.is_compiling():  # the compiler traces one forward pass, and updates statistics once
-            return checkpoint(blocks, x, use_reentrant=False, preserve_rng_state=False)
-        contexts = functools.partial(_checkpoint_contexts, blocks)
-        return checkpoint(blocks, x, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
-
-
-def _checkpoint_contexts(blocks: nn.Module) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-    return nullcontext(), _frozen_statistics(blocks)
+            return checkpointed()
+        return checkpointed(context_fn=lambda: (nullcontext(), _keeping_statistics(blocks)))
 
 
 @contextmanager
-def _frozen_statistics(blocks: nn.Module) -> Iterator[None]:
-    """Let BatchNorm normalize as it did, but not count the same batch again in its running statistics."""
-    norms = [module for module in blocks.modules() if isinstance(module, _BatchNorm)]
-    counters = [buffer for name, buffer in blocks.named_buffers() if name.endswith("num_batches_tracked")]
-    momenta, counts = [norm.momentum for norm in norms], [counter.clone() for counter in counters]
-    for norm in norms:
-        norm.momentum = 0.0
+def _keeping_statistics(blocks: nn.Module) -> Iterator[None]:
+    """Leave the running statistics of BatchNorm as they are: recomputed activations do not count again."""
+    before = [(buffer, buffer.clone()) for buffer in blocks.buffers()]
     try:
         yield
     finally:
-        for norm, momentum in zip(norms, momenta, strict=True):
-            norm.momentum = momentum
-        for counter, count in zip(counters, counts, strict=True):
-            counter.copy_(count)
+        with torch.no_grad():
+            for buffer, value in before:
+                buffer.copy_(value)
 
 
 def _residual_level(in_channels: int, out_channels: int, blocks: int, norm: Norm) -> nn.Sequential:

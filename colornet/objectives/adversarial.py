@@ -49,9 +49,8 @@ class Adversarial:
         self.optimizers = {"generator": generator_optimizer, "discriminator": discriminator_optimizer}
         self.space = color_space(config)
         self.distance = RECONSTRUCTION_LOSSES[config.reconstruction_loss]
-        self.distance_weight = config.reconstruction_weight
         self.adversarial = ADVERSARIAL_LOSSES[config.adversarial_loss]
-        self.r1_weight = config.r1_weight
+        self.config = config
         self.update = update
 
     def training_step(
@@ -80,17 +79,12 @@ class Adversarial:
     ) -> Iterator[Tensor]:
         """Yield the loss on real and fake images of each micro-batch, or the two one after the other."""
         for gray, color, z in samples:
-            if shared is None:
-                with torch.no_grad():
-                    fake = self.generator(gray, z)
-            else:
-                fake = shared.detach()
+            with torch.no_grad():
+                fake = self.generator(gray, z) if shared is None else shared.detach()
             if self.separate_batches:
                 # The batch statistics of real and fake images must not mix: two calls, each with its backward pass.
-                for side, image, criterion in (
-                    ("real", color, self.adversarial.real),
-                    ("fake", fake, self.adversarial.fake),
-                ):
+                real_and_fake = ("real", color, self.adversarial.real), ("fake", fake, self.adversarial.fake)
+                for side, image, criterion in real_and_fake:
                     logits = self.discriminator(gray, image)
                     loss = criterion(logits)
                     means.add("loss/discriminator", loss / 2)
@@ -103,12 +97,12 @@ class Adversarial:
                 means.add("loss/discriminator", loss)
                 means.add("logits/real", real_logits.mean())
                 means.add("logits/fake", fake_logits.mean())
-                if self.r1_weight:
+                if self.config.r1_weight:
                     # Lazy, and logged so that the mean over many steps is that of the penalty. As a part of this loss,
                     # its gradients are synchronized and accumulated with the others. Halved once more, as the loss is.
                     penalty = R1_INTERVAL * self.gradient_penalty(gray, color) if penalized else loss.new_zeros(())
                     means.add("loss/r1", penalty)
-                    loss = loss + self.r1_weight / 4 * penalty
+                    loss = loss + self.config.r1_weight / 4 * penalty
                 yield loss
 
     def gradient_penalty(self, gray: Tensor, color: Tensor) -> Tensor:
@@ -125,7 +119,7 @@ class Adversarial:
             fake = self.generator(gray, z) if shared is None else shared
             reconstruction = self.distance(fake, color)
             adversarial = self.adversarial.generator(self.discriminator(gray, fake))
-            loss = self.distance_weight * reconstruction + adversarial
+            loss = self.config.reconstruction_weight * reconstruction + adversarial
             means.add("loss/reconstruction", reconstruction)
             means.add("loss/adversarial", adversarial)
             means.add("loss/generator", loss)

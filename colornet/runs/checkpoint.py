@@ -11,7 +11,6 @@ import json
 import logging
 import pickle
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,12 +67,7 @@ def find_checkpoint(folder: Path) -> Path | None:
     """
     paths = list_checkpoints(folder)
     for path in paths:
-        if (format_ := _format(path)) > FORMAT:  # an older one would silently lose progress
-            raise InputError(
-                f"The checkpoint {path} was written by a newer colornet (format {format_}, this one reads {FORMAT}): "
-                "update colornet to go on with it."
-            )
-        problem = next(_problems(path), None)
+        problem = _problem(path)
         if problem is None:
             return path
         logger.warning("The checkpoint %s is damaged (%s); looking for an older one.", path, problem)
@@ -93,7 +87,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         state: dict[str, Any] = torch.load(path / _STATE, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         raise InputError(
-            f"The checkpoint {path} was not written by colornet or has been tampered with: remove it to go on from an "
+            f"The checkpoint {path} was not written by colornet or has been tampered with: remove it to resume from an "
             "older one."
         ) from error
     return state
@@ -111,30 +105,28 @@ def _write(state: dict[str, Any], path: Path) -> None:
     sync(path)
 
 
-def _format(path: Path) -> int:
-    """Return the number of a checkpoint's format, 0 where its manifest cannot be read."""
-    try:
-        return int(json.loads((path / "manifest.json").read_text())["format"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        return 0
-
-
-def _problems(path: Path) -> Iterator[str]:
-    """Name what is wrong with a checkpoint, comparing it with its manifest."""
+def _problem(path: Path) -> str | None:
+    """Name what is wrong with a checkpoint, comparing it with its manifest; None if nothing is."""
     try:
         manifest = json.loads((path / "manifest.json").read_text())
-        if manifest["format"] != FORMAT:
-            yield f"its format is {manifest['format']}, this version reads {FORMAT}"
-        if set(manifest["files"]) != {_STATE}:  # a path to elsewhere would be read there
-            yield f"its manifest does not list {_STATE} and nothing else"
-            return
-        for name, expected in manifest["files"].items():
-            if (path / name).stat().st_size != expected["bytes"]:
-                yield f"{name} has {(path / name).stat().st_size} of {expected['bytes']} bytes"
-            elif _sha256(path / name) != expected["sha256"]:
-                yield f"the sha256 of {name} is not that of the manifest"
+        version = int(manifest["format"])
+        if version > FORMAT:  # an older checkpoint would silently lose progress
+            raise InputError(
+                f"The checkpoint {path} was written by a newer colornet (format {version}, this one reads {FORMAT}): "
+                "update colornet to resume from it."
+            )
+        if version < FORMAT:
+            return f"its format is {version}, this version reads {FORMAT}"
+        if set(manifest["files"]) != {_STATE}:
+            return f"its manifest does not list {_STATE} and nothing else"
+        expected, size = manifest["files"][_STATE], (path / _STATE).stat().st_size
+        if size != expected["bytes"]:
+            return f"{_STATE} has {size} of {expected['bytes']} bytes"
+        if _sha256(path / _STATE) != expected["sha256"]:
+            return f"the sha256 of {_STATE} is not that of the manifest"
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        yield f"its manifest or a file cannot be read: {error}"
+        return f"its manifest or a file cannot be read: {error}"
+    return None
 
 
 def _step(path: Path) -> int:

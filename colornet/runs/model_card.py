@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from colornet.config import TrainConfig
-from colornet.files import replacing
+from colornet.files import write_text
 from colornet.runs.run import Run
 
 # The scores of the last evaluation on the validation images that the card lists.
@@ -21,45 +20,7 @@ MEASURES = {
 }
 
 
-def write_model_card(run_dir: Path) -> None:
-    """Write the card of a run from what its folder holds: configuration, origin, last validation."""
-    run = Run(run_dir)
-    card = model_card(run_dir.name, run, run.config, run.starts or [])
-    with replacing(run_dir / "README.md") as path:
-        path.write_text(card, encoding="utf-8")
-
-
-def model_card(
-    name: str,
-    run: Run,
-    config: TrainConfig,
-    starts: list[dict[str, Any]],
-    *,
-    load: str = "path/to/this/folder",
-    about_data: str = "",
-    more: str = "",
-) -> str:
-    """Return the text of a model's card, with a configuration and starts as they are published.
-
-    Args:
-        load: what `Colorizer.load` takes for the model.
-        about_data: sentences about the training data, beyond their name.
-        more: sections between the validation and the origin.
-    """
-    validation = (run.validations or [{}])[-1]
-    data = Path(config.data).name
-    side = config.image_size
-    rows = [
-        f"| {label} | {validation[f'validation/{key}']:.3f} |"
-        for key, label in MEASURES.items()
-        if validation.get(f"validation/{key}") is not None
-    ]
-    origin = [
-        f"- step {start['step']}: `{start['command']}`, commit {start['commit'] or 'unknown'}, {start['date']}, "
-        f"{start['device']}, torch {start['versions']['torch']}"
-        for start in starts
-    ]
-    return f"""---
+_CARD = """---
 library_name: colornet
 pipeline_tag: image-to-image
 tags:
@@ -68,7 +29,7 @@ tags:
 
 # {name}
 
-A U-Net that colors gray images, trained as {run.approach} on images of {side}×{side} pixels.
+A U-Net that colors gray images, trained as {approach} on images of {side}×{side} pixels.
 
 ```python
 from colornet import Colorizer
@@ -78,7 +39,7 @@ colored = Colorizer.load("{load}").colorize(image)
 
 ## Training data
 
-{chr(10).join(filter(None, (f"`{data}`, the training part.", about_data)))}
+`{data}`, the training part.{about_data}
 The colors it gives are guesses learned from these images: plausible for what they show, at {side} pixels, and wrong
 for much else. It must not be taken for evidence of what something looked like.
 
@@ -88,11 +49,54 @@ Images held out from training; the model is the moving average of the weights.
 
 | measure | value |
 | --- | ---: |
-{chr(10).join(rows)}
-{more and f"{chr(10)}{more}{chr(10)}"}
+{scores}
+{more}
 ## Origin
 
-{chr(10).join(origin)}
+{origin}
 
 `config.json` holds every option.
 """
+
+
+def write_model_card(run_dir: Path) -> None:
+    """Write the card of a run from what its folder holds: configuration, origin, last validation."""
+    run = Run(run_dir)
+    write_text(run_dir / "README.md", model_card(run, run.validations))
+
+
+def model_card(
+    run: Run,
+    validations: Sequence[Mapping[str, float]],
+    *,
+    load: str = "path/to/this/folder",
+    about_data: str = "",
+    more: str = "",
+) -> str:
+    """Return the text of a model's card.
+
+    Args:
+        run: the folder as it is published; its name is that of the model.
+        validations: the records of its evaluations, of which the last is shown.
+        load: what `Colorizer.load` takes for the model.
+        about_data: sentences about the training data, beyond their name.
+        more: sections between the validation and the origin.
+    """
+    last = validations[-1] if validations else {}
+    scores = {label: last.get(f"validation/{key}") for key, label in MEASURES.items()}
+    origin = (
+        f"- step {start['step']}: `{start['command']}`, commit {start['commit'] or 'unknown'}, {start['date']}, "
+        f"{start['device']}, torch {start['versions']['torch']}"
+        for start in run.starts or []
+    )
+    return _CARD.format(
+        name=run.path.name,
+        approach=run.approach,
+        side=run.config.image_size,
+        load=load,
+        data=Path(run.config.data).name,
+        about_data=about_data and f"\n{about_data}",
+        scores="\n".join(f"| {label} | {value:.3f} |" for label, value in scores.items() if value is not None),
+        more=more and f"\n{more}\n",
+        origin="\n".join(origin),
+    )

@@ -18,8 +18,10 @@ import torch
 def provenance(device: torch.device) -> dict[str, Any]:
     """Return which command, code, libraries and machine are used, for a file of results."""
     on_gpu = device.type == "cuda"
+    module = sys.modules["__main__"].__spec__  # None of a script
+    program = ["python", "-m", module.name.removesuffix(".__main__")] if module else [Path(sys.argv[0]).name]
     return {
-        "command": shlex.join([*_program(), *sys.argv[1:]]),
+        "command": shlex.join([*program, *sys.argv[1:]]),
         "commit": _commit(),
         "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "device": torch.cuda.get_device_name(device) if on_gpu else f"{device.type}, {torch.get_num_threads()} threads",
@@ -29,14 +31,6 @@ def provenance(device: torch.device) -> dict[str, Any]:
             **{name: version(name) for name in ("colornet", "torch", "torchvision", "accelerate")},
         },
     }
-
-
-def _program() -> list[str]:
-    """Name the program: a module that Python runs, or the file of a script."""
-    specification = sys.modules["__main__"].__spec__
-    if specification is None:
-        return [Path(sys.argv[0]).name]
-    return ["python", "-m", specification.name.removesuffix(".__main__")]
 
 
 def _commit() -> str | None:

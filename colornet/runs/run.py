@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """The folder of a training, or of a model that was passed on without its logs. Files are read when first needed."""
+    """The folder of a training, or of a model that was shared without its logs. Files are read when first needed."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -33,7 +33,7 @@ class Run:
 
     @cached_property
     def starts(self) -> list[dict[str, Any]] | None:
-        """The records of `provenance.json`, one for each start; None where only the model was passed on."""
+        """The records of `provenance.json`, one for each start; None if only the model was shared."""
         path = self.path / "provenance.json"
         return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
 

@@ -1,4 +1,4 @@
-"""The folder of a run, written: its description, its checkpoints and its model; its logs are written elsewhere."""
+"""Write a run folder: its description, checkpoints and model; the logs are written elsewhere."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from colornet.config import TrainConfig
 from colornet.errors import InputError
-from colornet.files import remove_leftovers, replacing, write_json
+from colornet.files import remove_leftovers, replacing, write_json, write_text
 from colornet.runs.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from colornet.runs.run import Run
 
@@ -51,8 +51,8 @@ class RunDir:
         except OSError:
             free = "the free space there is unknown"
         return (
-            f"{what} cannot be written to {self.path}: {error.strerror or error}, {free}. "
-            "Older checkpoints are intact: free some space or make the folder writable, and go on with --resume auto."
+            f"{what} cannot be written to {self.path}: {error.strerror or error}, {free}. Older checkpoints are "
+            "intact: free some space or make the folder writable, and continue with --resume auto."
         )
 
     def load(self, config: TrainConfig, fingerprint: str) -> dict[str, Any] | None:
@@ -75,5 +75,4 @@ class RunDir:
 
     def mark_preempted(self, step: int) -> None:
         """Write a file that tells a job script to start the run again; the next start removes it."""
-        with replacing(self.marker) as path:
-            path.write_text(f"{step}\n")
+        write_text(self.marker, f"{step}\n")

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Adam, Optimizer
 
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
-from colornet.models.build import build_generator, color_space
+from colornet.models.build import build_generator
 from colornet.objectives import Objective
 from colornet.objectives.find import find_objective
 from colornet.runs.checkpoint import list_checkpoints
@@ -31,14 +30,10 @@ from colornet.training.trainer import Trainer
 def compose_trainer(config: TrainConfig) -> Trainer:
     """Connect the processes, load the data and build everything that a run needs; `fit` of the result trains."""
     accelerator = start_accelerator(config)
+    cache_dir, progress = Path(config.cache_dir) if config.cache_dir else None, accelerator.is_local_main_process
     # The first process of a machine downloads or decodes, the others find what it cached.
     with accelerator.local_main_process_first():
-        dataset = load_dataset(
-            config.data,
-            image_size=config.image_size,
-            cache_dir=Path(config.cache_dir) if config.cache_dir else None,
-            progress=accelerator.is_local_main_process,
-        )
+        dataset = load_dataset(config.data, image_size=config.image_size, cache_dir=cache_dir, progress=progress)
     return build_trainer(config, accelerator, dataset)
 
 
@@ -54,7 +49,7 @@ def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Datase
     origin = None if config.init_from is None or resuming else warm_start(generator, config)
     ema = copy.deepcopy(generator).to(accelerator.device).eval().requires_grad_(False)
     objective = compose_objective(config, accelerator, generator)
-    return Trainer(config, accelerator, dataset, objective, ema, color_space(config), origin)
+    return Trainer(config, accelerator, dataset, objective, ema, origin)
 
 
 def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
@@ -87,21 +82,7 @@ def compose_objective(config: TrainConfig, accelerator: Accelerator, generator: 
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
         if config.compile == "on" or (config.compile == "auto" and on_cuda):
             network.compile()  # in place, inside DDP's wrapper: the keys of the weights stay as they are
-        prepared, optimizer = accelerator.prepare(network, adam(network.parameters(), lr=lr))
-        return prepared, optimizer
+        return accelerator.prepare(network, adam(network.parameters(), lr=lr))
 
     bound_update = functools.partial(update, accelerator, config.max_grad_norm)
     return find_objective(config.objective)(config, generator, prepare, bound_update)
-
-
-def trained_networks(config: TrainConfig) -> dict[str, nn.Module]:
-    """Return the networks that a configuration trains, by name, on torch's meta device: they take no memory."""
-
-    def prepare(network: nn.Module, lr: float) -> tuple[nn.Module, Optimizer]:
-        return network, Adam(network.parameters(), lr=lr)
-
-    def update(network: nn.Module, optimizer: Optimizer, losses: Iterator[Tensor], count: int) -> Tensor:
-        raise NotImplementedError("networks without weights cannot be trained")
-
-    with torch.device("meta"):
-        return find_objective(config.objective)(config, build_generator(config), prepare, update).networks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +16,14 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 
 from colornet.config import TrainConfig
-from colornet.files import finite_or_none, replacing
+from colornet.files import finite_or_none, replacing, write_text
 from colornet.metrics.histograms import BIN, draw_planes
 from colornet.objectives import Charts
 from colornet.runs.run import Run
 from colornet.runs.saved_config import FREE_ON_RESUME
 
 # TensorBoard shows the final values of these beside the hyperparameters.
-HEADLINES = (
-    "validation/fd_cifar10_dev",
-    "validation/cf",
-    "validation/delta_cf",
-    "validation/ciede2000",
-    "validation/psnr",
-)
+HEADLINES = [f"validation/{name}" for name in ("fd_cifar10_dev", "cf", "delta_cf", "ciede2000", "psnr")]
 
 # Charts that every run has. Those that two runs share must be the same to the letter: TensorBoard joins the layouts of
 # all runs and shows a chart that differs in anything as another one.
@@ -81,8 +75,7 @@ class RunLog:
         self.records.flush()
         if not values.keys() <= self.tags:
             self.tags |= values.keys()
-            layout = custom_scalars(_layout(self.charts, self.tags))
-            self._add(layout, step=step)  # TensorBoard uses the last one of a run
+            self._add(custom_scalars(_layout(self.charts, self.tags)), step=step)  # TensorBoard uses the last of a run
 
     def evaluation(self, step: int, summary: Mapping[str, float], grid: Tensor, planes: Tensor, chroma: Tensor) -> None:
         """Log an evaluation: its numbers, a uint8 picture (3, H, W) of samples, and the histograms of `ColorCounts`.
@@ -122,24 +115,18 @@ class RunLog:
     def _drop_records_after(self, step: int) -> None:
         kept = [record for record in Run(self.folder).records if record["step"] <= step]
         self.tags = {tag for record in kept for tag in record} - {"step"}
-        with replacing(self.folder / "metrics.jsonl") as path:
-            path.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
 
 
-def _layout(charts: Charts, tags: Collection[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:
-    """Choose the charts of which all curves exist, in the form that `custom_scalars` takes.
-
-    It takes regular expressions that match prefixes: `validation/cf` alone would match `validation/cf_truth`, too.
-    """
-    chosen = {
-        group: {
-            title: ("Multiline", [f"{re.escape(tag)}$" for tag in wanted])
-            for title, wanted in members.items()
-            if set(wanted) <= set(tags)
-        }
-        for group, members in charts.items()
-    }
-    return {group: members for group, members in chosen.items() if members}
+def _layout(charts: Charts, tags: set[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:
+    """Choose the charts of which all curves exist, in the form that `custom_scalars` takes: regular expressions."""
+    layout: dict[str, dict[str, tuple[str, list[str]]]] = {}
+    for group, members in charts.items():
+        for title, wanted in members.items():
+            if set(wanted) <= tags:
+                curves = [f"{re.escape(tag)}$" for tag in wanted]  # without $, `validation/cf` matches `…/cf_truth`
+                layout.setdefault(group, {})[title] = "Multiline", curves
+    return layout
 
 
 def _table(values: Mapping[str, Any]) -> str:

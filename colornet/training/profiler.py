@@ -24,9 +24,8 @@ class StepProfiler:
     entries of `about`. Profiling does not change the results.
     """
 
-    def __init__(self, folder: Path, about: dict[str, Any] | None = None) -> None:
-        self.folder = folder
-        self.about = about or {}
+    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
+        self.folder, self.about = folder, about
         self.seen = 0  # steps
         self.profile = profile(schedule=schedule(wait=_WAIT, warmup=_WARMUP, active=_STEPS, repeat=1))
         self.profile.start()
@@ -47,7 +46,7 @@ class StepProfiler:
             tqdm.write(f"{_table(unit, operations)}\n  {trace} opens in ui.perfetto.dev")
 
     def close(self) -> None:
-        """Stop, also where the run was too short for a trace."""
+        """Stop, and say so if the run was too short for a trace."""
         self.profile.stop()
         if self.seen < _WAIT + _WARMUP + _STEPS:
             tqdm.write(f"no profile: {_WAIT + _WARMUP + _STEPS} steps are needed and {self.seen} were made")

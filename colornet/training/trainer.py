@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 import logging
 import math
 from collections.abc import Callable
@@ -19,14 +20,13 @@ from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from colornet.color import ColorSpace
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
 from colornet.errors import DivergedError, InputError
 from colornet.evaluation.loop import colorize_with, gray_floor, sample_grid
 from colornet.evaluation.validation import ValidationScore
-from colornet.metrics.evaluator import load_evaluator
 from colornet.metrics.histograms import ColorCounts
+from colornet.models.build import color_space
 from colornet.models.unet import count_parameters
 from colornet.objectives import Objective
 from colornet.runs.model_card import write_model_card
@@ -43,6 +43,10 @@ from colornet.training.watchdog import process_log
 logger = logging.getLogger(__name__)
 
 SAMPLES = 12  # validation images shown at every evaluation, in rows of three
+SCORES = (
+    "step {step}: validation PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}, "
+    "colorfulness {cf:.1f} (truth {cf_truth:.1f}), fd_cifar10_dev {fd_cifar10_dev:.3f}"
+)
 
 
 class Trainer:
@@ -55,7 +59,6 @@ class Trainer:
         dataset: Dataset,
         objective: Objective,
         ema: nn.Module,
-        space: ColorSpace,
         origin: dict[str, Any] | None = None,
     ) -> None:
         self.config = config
@@ -64,13 +67,12 @@ class Trainer:
         self.dataset = dataset
         self.objective = objective
         self.ema = ema
-        self.space = space
+        self.space = color_space(config)
         self.run_dir = RunDir(Path(config.run_dir))
         rank, world_size = accelerator.process_index, accelerator.num_processes
         self.loader = DeviceLoader(dataset.train, config, accelerator.device, rank=rank, world_size=world_size)
         self.generator = accelerator.unwrap_model(objective.generator)
-        evaluator = load_evaluator("dev").to(accelerator.device)
-        self.score = ValidationScore(evaluator, dataset, accelerator, batch_size=config.eval_batch_size)
+        self.score = ValidationScore(dataset, accelerator, batch_size=config.eval_batch_size)
         self.base_lrs = {name: optimizer.param_groups[0]["lr"] for name, optimizer in objective.optimizers.items()}
         total_steps = config.epochs * len(self.loader)
         self.last_step = min(total_steps, config.max_steps or total_steps)
@@ -113,13 +115,11 @@ class Trainer:
 
     def train(self, vote: StopVote, heartbeat: Callable[[], None]) -> None:
         """Train from the current step until the last one or until a signal asks to stop."""
-        accelerator = self.accelerator
-        where = accelerator.process_index, accelerator.num_processes, accelerator.device
+        where = self.accelerator.process_index, self.accelerator.num_processes, self.accelerator.device
         logger.info("Process %d of %d on %s begins at step %d.", *where, self.step)
-        steps_per_epoch = len(self.loader)
-        charts = self.objective.charts
-        log = RunLog(self.run_dir.path, self.config, self.step, charts) if accelerator.is_main_process else None
-        profiler = self.start_profiler() if self.config.profile and log is not None else None
+        writes, charts, steps_per_epoch = self.accelerator.is_main_process, self.objective.charts, len(self.loader)
+        log = RunLog(self.run_dir.path, self.config, self.step, charts) if writes else None
+        profiler = self.start_profiler() if self.config.profile and writes else None
         bar = self.progress_bar()
         self.metrics.start_clock(self.step)
         try:
@@ -130,23 +130,10 @@ class Trainer:
                     bar.update(self.config.batch_size)
                     if profiler is not None:
                         profiler.step(self.step)
-
-                    # Maintenance, outside the step. Every rank takes part; rank 0 writes.
                     last = self.step == self.last_step
-                    stop = vote.passed() and not last
-                    if last or stop or self.step % self.config.log_every == 0:
-                        self.log_training(log, bar)
-                    if last or self.step % (self.config.eval_every * steps_per_epoch) == 0:
-                        self.evaluate(log)
-                        self.save()
-                    elif stop or (self.config.save_every and self.step % self.config.save_every == 0):
-                        self.save()
-                    if stop:
-                        self.preempted = True
-                        logger.info("Stopped by a signal after step %d.", self.step)
-                        if log is not None:
-                            self.run_dir.mark_preempted(self.step)
-                    if last or stop:
+                    self.preempted = vote.passed() and not last
+                    self.maintain(log, bar)
+                    if last or self.preempted:
                         return
                     vote.cast()
         finally:
@@ -155,6 +142,21 @@ class Trainer:
                 profiler.close()
             if log is not None:
                 log.close(finished=self.step == self.last_step)
+
+    def maintain(self, log: RunLog | None, bar: tqdm[None]) -> None:
+        """Log, evaluate and save if that is due after this step; every rank takes part, and rank 0 writes."""
+        config, final = self.config, self.preempted or self.step == self.last_step
+        if final or self.step % config.log_every == 0:
+            self.log_training(log, bar)
+        evaluates = self.step == self.last_step or self.step % (config.eval_every * len(self.loader)) == 0
+        if evaluates:
+            self.evaluate(log)
+        if evaluates or final or (config.save_every and self.step % config.save_every == 0):
+            self.save()
+        if self.preempted:
+            logger.info("Stopped by a signal after step %d.", self.step)
+            if log is not None:
+                self.run_dir.mark_preempted(self.step)
 
     def progress_bar(self) -> tqdm[None]:
         """Return a bar that counts images, shown by rank 0 on a terminal."""
@@ -180,31 +182,24 @@ class Trainer:
 
     def describe(self, verb: str) -> None:
         """Print what is about to run, and write it into the run folder."""
-        config, device = self.config, self.accelerator.device
-        networks = {name: self.accelerator.unwrap_model(n) for name, n in self.objective.networks.items()}
+        config, data, accelerator, networks = self.config, self.dataset, self.accelerator, self.objective.networks
         sizes = ", ".join(f"{name} {count_parameters(network):,}" for name, network in networks.items())
+        streamed = ", streamed to the device" if self.loader.streamed else ""
         print(
             f"{self.run_dir.path}: {verb} at step {self.step} of {self.last_step}\n"
-            f"  {self.accelerator.num_processes} process(es) on {device.type}, "
-            f"precision {self.accelerator.mixed_precision}, batch {config.batch_size}\n"
-            f"  data {self.dataset.name}: {len(self.dataset.train):,} training and {len(self.dataset.validation):,} "
-            f"validation images of {config.image_size}×{config.image_size} pixels"
-            f"{', streamed to the device' if self.loader.streamed else ''}\n"
+            f"  {accelerator.num_processes} process(es) on {accelerator.device.type}, "
+            f"precision {accelerator.mixed_precision}, batch {config.batch_size}\n"
+            f"  data {data.name}: {len(data.train):,} training and {len(data.validation):,} validation images of "
+            f"{config.image_size}×{config.image_size} pixels{streamed}\n"
             f"  parameters: {sizes}",
             flush=True,
         )
         batch_norm = any(isinstance(m, nn.BatchNorm2d) for network in networks.values() for m in network.modules())
-        if batch_norm and self.accelerator.num_processes > 1:
+        if batch_norm and accelerator.num_processes > 1:
             print("  BatchNorm sees the images of one process only here: results depend on the number of processes.")
-        start = {
-            "step": self.step,
-            "data": self.dataset.fingerprint,
-            "approach": self.objective.description,
-            **provenance(device),
-        }
-        if self.origin is not None:
-            start["init_from"] = self.origin
-        self.run_dir.begin(config, start)
+        start = {"step": self.step, "data": data.fingerprint, "approach": self.objective.description}
+        origin = {} if self.origin is None else {"init_from": self.origin}
+        self.run_dir.begin(config, start | provenance(accelerator.device) | origin)
 
     def train_step(self, microbatches: list[Tensor]) -> None:
         """Make one update of every network and of the moving average; nothing here waits for the device."""
@@ -234,37 +229,30 @@ class Trainer:
     def evaluate(self, log: RunLog | None) -> None:
         """Score the moving average on the validation images and log samples of the same few of them every time."""
         logger.info("Evaluation after step %d.", self.step)
-        images = self.dataset.validation
         with self.metrics.paused():  # evaluation is no training time
             if self.accelerator.num_processes > 1:
                 for buffer in self.ema.buffers():  # batch statistics differ between ranks
                     broadcast(buffer)
             colorize = colorize_with(self.ema, self.space, self.accelerator)
             colors = ColorCounts(self.accelerator.device)
-            summary = self.score(colorize, images, colors.add)
+            summary = self.score(colorize, colors.add)
             planes, chroma = (self.accelerator.reduce(part, "sum").cpu() for part in (colors.plane, colors.chroma))
             if log is not None:
+                images = self.dataset.validation
                 chosen = torch.linspace(0, len(images) - 1, SAMPLES).long()  # some of them twice if there are fewer
                 shown = images[chosen].to(self.accelerator.device)
                 grid = sample_grid([gray_floor(shown), colorize(shown), shown])
                 log.evaluation(self.step, summary, grid.cpu(), planes, chroma)
-                tqdm.write(
-                    f"step {self.step}: validation PSNR {summary['psnr']:.2f} dB, "
-                    f"CIEDE2000 {summary['ciede2000']:.2f}, "
-                    f"colorfulness {summary['cf']:.1f} (truth {summary['cf_truth']:.1f}), "
-                    f"fd_cifar10_dev {summary.get('fd_cifar10_dev', math.nan):.3f}"
-                )
+                tqdm.write(SCORES.format_map({"step": self.step, "fd_cifar10_dev": math.nan} | summary))
 
     def save(self) -> None:
         """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""
         self.check_finite()
-        self.on_main_process(f"The checkpoint of step {self.step}", self.write)
+        parts = training_state(self.accelerator, self.objective, self.ema)
+        state = {"step": self.step, "data": self.dataset.fingerprint, **parts}
+        write = functools.partial(self.run_dir.save, state, self.config.keep_checkpoints)
+        self.on_main_process(f"The checkpoint of step {self.step}", write)
         logger.info("The checkpoint of step %d is written.", self.step)
-
-    def write(self) -> None:
-        """Write the files of `save`; raise `OSError` where the disk is full."""
-        state = training_state(self.accelerator, self.objective, self.ema)
-        self.run_dir.save({"step": self.step, "data": self.dataset.fingerprint, **state}, self.config.keep_checkpoints)
 
     def on_main_process(self, what: str, write: Callable[[], None]) -> None:
         """Let the first process write something; where the disk refuses it, all processes raise the same error."""
@@ -283,7 +271,7 @@ class Trainer:
         steps = gather_object([self.step])
         if len(set(steps)) > 1:
             raise InputError(
-                f"The processes would go on from different steps ({', '.join(map(str, steps))}): "
+                f"The processes would resume from different steps ({', '.join(map(str, steps))}): "
                 f"--run-dir {self.run_dir.path} must be the same folder for all of them, on a disk that they share."
             )
 
@@ -298,16 +286,14 @@ class Trainer:
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
             raise InputError(
                 f"The newest checkpoint in {self.run_dir.checkpoints} does not fit the networks of "
-                f"{self.run_dir.path}: remove it to go on from an older one."
+                f"{self.run_dir.path}: remove it to resume from an older one."
             ) from error
         return True
 
     def check_finite(self) -> None:
         """Stop every rank if a loss or gradient of any rank was not finite; this waits for the device."""
-        first_bad = self.metrics.first_bad()
-        if first_bad is None:
-            return
-        raise DivergedError(
-            f"The loss or its gradient is not finite since step {first_bad}; {self.run_dir.last_good()}. "
-            "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
-        )
+        if (first_bad := self.metrics.first_bad()) is not None:
+            raise DivergedError(
+                f"The loss or its gradient is not finite since step {first_bad}; {self.run_dir.last_good()}. "
+                "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
+            )

@@ -74,13 +74,10 @@ class _Watchdog:
         # faulthandler needs no lock of Python's: the thread that hangs may hold it.
         faulthandler.dump_traceback_later(self.patience, repeat=True, file=self.handler.stream)
         if self.prints:
-            self.timer = threading.Timer(self.patience, self.report)
+            where = f"No step was finished for {self.patience:g} s: where each process stands is in {self.folder}."
+            self.timer = threading.Timer(self.patience, print, (where,), {"file": sys.stderr, "flush": True})
             self.timer.daemon = True
             self.timer.start()
-
-    def report(self) -> None:
-        where = f"No step was finished for {self.patience:g} s: where each process stands is in {self.folder}."
-        print(where, file=sys.stderr, flush=True)
 
     def stop(self) -> None:
         faulthandler.cancel_dump_traceback_later()

@@ -91,7 +91,7 @@ def test_depth_follows_the_size_unless_it_is_given(size: int, levels: int) -> No
     assert parse(["notebook-ae", "--image-size", str(size)]).multipliers == PRESETS["notebook-ae"].config.multipliers
 
 
-def test_a_run_that_goes_on_keeps_its_depth(tmp_path: Path) -> None:
+def test_a_resumed_run_keeps_its_depth(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(TrainConfig(image_size=64))))
     options = ["ae", "--image-size", "64", "--run-dir", str(tmp_path)]
     assert parse([*options, "--resume", "auto"]).multipliers == (1, 2, 4)
@@ -118,7 +118,7 @@ def test_a_data_set_is_the_same_wherever_it_lies() -> None:
     assert differences(old, TrainConfig(data="here/prints")) == ["--data was here/photos and is here/prints"]
 
 
-def test_a_run_may_go_on_with_activation_checkpointing() -> None:
+def test_a_run_may_be_resumed_with_activation_checkpointing() -> None:
     old = TrainConfig()
     assert differences(old, dataclasses.replace(old, activation_checkpointing=True)) == []
 

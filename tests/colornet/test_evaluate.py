@@ -9,13 +9,13 @@ import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
-from torch import Tensor
 
 from colornet import evaluate
 from colornet.evaluation.loop import gray_floor, sample_grid, score
 from colornet.metrics.image import image_metrics, summarize
 from colornet.training.build import compose_trainer
 from tests.conftest import small
+from tests.images import random_pixels
 
 
 @pytest.fixture(scope="module")
@@ -26,13 +26,9 @@ def runs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     return {preset: root / preset for preset in ("ae", "notebook-ae")}
 
 
-def images(count: int) -> Tensor:
-    return torch.randint(0, 256, (count, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-
 @pytest.mark.parametrize("batch_size", [1, 4, 7, 100])
 def test_score_does_not_depend_on_the_batch_size(batch_size: int) -> None:
-    truth = images(7)
+    truth = random_pixels(7, 16, 16)
     expected = image_metrics(gray_floor(truth), truth)
     scored = score(gray_floor, truth, Accelerator(cpu=True), batch_size=batch_size)
     for name, values in expected.items():
@@ -40,7 +36,7 @@ def test_score_does_not_depend_on_the_batch_size(batch_size: int) -> None:
 
 
 def test_gray_floor_is_gray_and_truth_scores_perfectly() -> None:
-    truth = images(5)
+    truth = random_pixels(5, 16, 16)
     floor = summarize(image_metrics(gray_floor(truth), truth))
     assert floor["cf"] < 1 < floor["cf_truth"]
     assert floor["delta_cf"] == pytest.approx(floor["cf"] - floor["cf_truth"])
@@ -79,7 +75,7 @@ def test_comparison_of_runs(runs: dict[str, Path], tmp_path: Path, capsys: pytes
         assert picture.width > 16 * 16 * 3
 
 
-def test_model_that_was_passed_on_without_its_origin(runs: dict[str, Path], tmp_path: Path) -> None:
+def test_model_that_was_shared_without_its_origin(runs: dict[str, Path], tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((runs["ae"] / name).read_bytes())
     evaluate.main([str(tmp_path), "--out", str(tmp_path / "out"), "--cpu"])

@@ -150,7 +150,7 @@ def test_signal_to_one_process_stops_all_and_the_run_goes_on(
     assert checkpoint.name == f"step-{stopped:08d}"
     assert 3 <= stopped < 48
     output = job.output.read_text()
-    assert output.count(f"Stopped by a signal after step {stopped}; --resume auto goes on.") == 1
+    assert output.count(f"Stopped by a signal after step {stopped}; continue with --resume auto.") == 1
     assert "Traceback" not in output
 
     assert jobs.start(2, run_dir).codes() == [0, 0]
@@ -305,7 +305,7 @@ def test_machines_that_share_no_folder_do_not_go_on(jobs: Jobs, tmp_path: Path) 
     shutil.rmtree(second / "checkpoints")
     codes, output = start("copy.txt")
     assert codes == [2, 2]
-    assert output.count("error: The processes would go on from different steps (3, 0): --run-dir run must be") == 2
+    assert output.count("error: The processes would resume from different steps (3, 0): --run-dir run must be") == 2
 
 
 def test_torchrun_goes_on_by_itself_after_the_loss_of_a_process(jobs: Jobs, whole: Path, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def assert_one_process_measures_the_same(run_dir: Path, weights: dict[str, Tenso
     assert trainer.dataset.labels is not None
     assert len(trainer.dataset.validation) == 31
     colorize = colorize_with(trainer.ema, trainer.space, trainer.accelerator)
-    expected = trainer.score(colorize, trainer.dataset.validation)
+    expected = trainer.score(colorize)
     logged = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
     assert {"fd_cifar10_dev", "accuracy_cifar10_dev", "cf", "psnr"} <= expected.keys()
     assert expected["fd_cifar10_dev"] > 0.01

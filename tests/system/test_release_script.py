@@ -39,7 +39,7 @@ def test_the_script_makes_anew_what_is_missing_and_leaves_alone_the_rest(folder:
     shutil.rmtree(models / "ae")
     result = script(tmp_path)
     assert result.returncode == 0, result.stderr
-    assert f"{models / 'cgan'} is there already: remove it to make it anew." in result.stdout
+    assert f"{models / 'cgan'} exists already: remove it to create it again." in result.stdout
     assert {path: path.read_bytes() for path in models.rglob("*.safetensors")} == before
     assert marked.read_text() == "mine"
     # Starts that found nothing to do are no part of the origin.

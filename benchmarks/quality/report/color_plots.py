@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -28,15 +27,6 @@ _AB_ENCLOSED = 0.9  # share of the truth's pixels within its outline
 
 _MEDIUM = 350  # width of plots that the page shows three in a row
 _HUE_CHROMA = 42.0  # C* in which bars of hues are drawn
-
-
-@dataclass(frozen=True)
-class Box:
-    """What a box plot shows of a row: its 5, 25, 50, 75 and 95 % quantiles."""
-
-    name: str
-    quantiles: list[float]
-    color: str
 
 
 @mpl.rc_context(STYLE)
@@ -66,7 +56,7 @@ def chroma_limit(histograms: Sequence[Array]) -> float:
 def chroma_map(counts: Array, truth: Array | None, limit: float, label: str) -> str:
     """Draw a histogram (b*, a*) in the colors that it counts: the more opaque, the more pixels, logarithmically.
 
-    The scale is that of the real images, in whose absence it is the histogram's own; the line encloses 90 % of them.
+    The scale is that of the real images or, without them, the histogram's own; the line encloses 90 % of them.
     """
     figure, axes = _small_figure(236)  # square axes
     reference = counts if truth is None else truth
@@ -89,16 +79,19 @@ def chroma_map(counts: Array, truth: Array | None, limit: float, label: str) -> 
 
 
 @mpl.rc_context(STYLE)
-def boxes(rows: Sequence[Box], label: str) -> str:
-    """Draw a horizontal box for every row, and the median of the first, the real images, as a line through all."""
+def boxes(rows: Mapping[str, tuple[Sequence[float], str]], label: str) -> str:
+    """Draw a horizontal box for every row, and the median of the first, the real images, as a line through all.
+
+    A row has its 5, 25, 50, 75 and 95 % quantiles and its color.
+    """
     figure, axes = blank(_MEDIUM, 52 + 26 * len(rows))
-    for place, row in enumerate(rows):
-        low, first, median, third, high = row.quantiles
-        axes.plot((low, high), (place, place), color=row.color, linewidth=1.2, solid_capstyle="butt")
-        axes.barh(place, third - first, left=first, height=0.56, color=row.color, alpha=0.45)
-        axes.plot((median, median), (place - 0.28, place + 0.28), color=row.color, linewidth=2.2, solid_capstyle="butt")
-    axes.axvline(rows[0].quantiles[2], color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
-    axes.set_yticks(range(len(rows)), [shortened(row.name) for row in rows])
+    for place, ((low, first, median, third, high), color) in enumerate(rows.values()):
+        axes.plot((low, high), (place, place), color=color, linewidth=1.2, solid_capstyle="butt")
+        axes.barh(place, third - first, left=first, height=0.56, color=color, alpha=0.45)
+        axes.plot((median, median), (place - 0.28, place + 0.28), color=color, linewidth=2.2, solid_capstyle="butt")
+        if place == 0:
+            axes.axvline(median, color=INK, linewidth=1, linestyle=(0, (4, 2)), zorder=0)
+    axes.set_yticks(range(len(rows)), [*map(shortened, rows)])
     axes.invert_yaxis()
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")

@@ -12,7 +12,6 @@ from benchmarks.core.sections import Block, Definitions, Details, Examples, Head
 from benchmarks.core.tables import Cell, Line, Table, format_number
 from benchmarks.quality.report.tables import mean_of, ordered_rows
 
-_E = "e_cifar10_v1"
 _READING = (
     "Gray, output and truth of the test images with the largest mean ΔE00, and of those whose colorfulness CF is most "
     "above the truth's, which stands in brackets; of a model with several runs, the first. An image is of the first "
@@ -31,14 +30,12 @@ def count_blocks(record: Record) -> list[Block]:
     for kind, rule in record["failure_categories"].items():
         cells = []
         for found in (row["failures"] for row in rows):
-            shares = [100 * counts[kind] / sum(counts.values()) for counts in (found["counts"], found["all"])]
+            shares = (100 * counts[kind] / sum(counts.values()) for counts in (found["counts"], found["all"]))
             cells.append(Cell("{} ({})".format(*(format_number(share, 1) for share in shares))))
         lines.append(Line(Cell(kind, tip=rule), cells))
-    return [
-        Heading("Where they fail"),
-        Note(_COUNTS_READING.format(counted=rows[0]["failures"]["counted"])),
-        Table("Kinds of failure, per cent", [Cell(""), *(Cell(row["name"]) for row in rows)], lines),
-    ]
+    note = Note(_COUNTS_READING.format(counted=rows[0]["failures"]["counted"]))
+    heads = [Cell(""), *(Cell(row["name"]) for row in rows)]
+    return [Heading("Where they fail"), note, Table("Kinds of failure, per cent", heads, lines)]
 
 
 def worst_blocks(record: Record, tensors: Tensors) -> list[Block]:
@@ -46,7 +43,7 @@ def worst_blocks(record: Record, tensors: Tensors) -> list[Block]:
     rows = _rows(record)
     if not rows:
         return []
-    best = min(rows, key=lambda row: np.inf if (e := mean_of(row, _E)) is None else e)
+    best = min(rows, key=lambda row: np.inf if (e := mean_of(row, "e_cifar10_v1")) is None else e)
     blocks: list[Block] = [Heading("The kinds, in order", 4), Definitions(record["failure_categories"]), Note(_READING)]
     for row in rows:
         pictures = tensors.get(f"failures/{row['name']}")  # (lists, n, versions, 3, H, W)
@@ -65,24 +62,10 @@ def _rows(record: Record) -> list[Record]:
 def _example(example: Record, versions: NDArray[np.uint8]) -> tuple[str, str, str, Sequence[str]]:
     """Show an image as gray, output and truth, (3, 3, H, W), above why it is among the worst."""
     name = example.get("class", f"image {example['position']}")
-    cf, cf_truth = (format_number(example[key], 0) for key in ("cf", "cf_truth"))
-    facts = (
-        f"ΔE00 {format_number(example['ciede2000'], 1)} · CF {cf} ({cf_truth}) · "
-        f"hue {format_number(example['hue_error'], 0)}° off"
-    )
-    side_by_side = np.concatenate([*versions], axis=2)  # (3, H, 3 W)
-    return (
-        image_uri(side_by_side),
-        f"{name}, test image {example['position']}",
-        f"{name}: {example['category']}",
-        [*filter(None, (facts, _seen(example)))],
-    )
-
-
-def _seen(example: Record) -> str:
-    """Say whether the colors change what the classifier sees."""
-    if "seen_as" not in example:
-        return ""
-    if example["seen_as"] == example["truth_seen_as"]:
-        return f"seen as {example['seen_as']}, as the truth is"
-    return f"seen as {example['seen_as']}, the truth as {example['truth_seen_as']}"
+    cf, cf_truth, hue = (format_number(example[key], 0) for key in ("cf", "cf_truth", "hue_error"))
+    facts = [f"ΔE00 {format_number(example['ciede2000'], 1)} · CF {cf} ({cf_truth}) · hue {hue}° off"]
+    if "seen_as" in example:  # whether the colors change what the classifier sees
+        seen, truth = example["seen_as"], example["truth_seen_as"]
+        facts.append(f"seen as {seen}, " + ("as the truth is" if seen == truth else f"the truth as {truth}"))
+    side_by_side = image_uri(np.concatenate([*versions], axis=2))  # (3, H, 3 W)
+    return side_by_side, f"{name}, test image {example['position']}", f"{name}: {example['category']}", facts

@@ -23,10 +23,14 @@ from benchmarks.core.sections import (
 )
 from benchmarks.core.tables import format_mean
 from benchmarks.quality.report import color_plots
-from benchmarks.quality.report.diversity import diversity_blocks
 from benchmarks.quality.report.failures import count_blocks, worst_blocks
-from benchmarks.quality.report.sepia import hue_figures, sepia_blocks
-from benchmarks.quality.report.tables import ordered_rows, quality_tables
+from benchmarks.quality.report.tables import (
+    diversity_blocks,
+    ordered_rows,
+    quality_tables,
+    rows_with_hues,
+    sepia_blocks,
+)
 
 REQUIRED = {
     "quality": (
@@ -51,10 +55,17 @@ _COLORS_READING = (
     "more pixels, on one logarithmic scale; the line encloses 90 % of the real pixels. Below: colorfulness CF of each "
     "image, 0 is gray; filled: the real images. Of a model with several runs, the first."
 )
+_HUES_READING = (
+    "First plot: colorfulness CF of the images; a box holds the middle half of them, its line is the median, whiskers "
+    "reach over 90 %; dashed: the median of the real images. The others: pixels with C* > 5 by hue, as shares of all "
+    "pixels; the outline is the real images', the gray band is sepia, hues from 40° to 90°. Where bars keep the shape "
+    "of the outline but are lower, colors are pale; where they gather in the band, they are sepia. Of a model with "
+    "several runs, the plots show the first."
+)
 
 
 def section(result: Result, colors: Colors) -> Section:
-    """Show a quality result: pictures, bars, tables and colors; what it has no data for is left out."""
+    """Show a quality result: pictures, bars, tables and colors, as far as it has data."""
     record, tensors, source = result.record, result.tensors, str(result.path)
     blocks: list[Block] = [
         *_pictures(record, tensors),
@@ -66,7 +77,7 @@ def section(result: Result, colors: Colors) -> Section:
         _definitions(record),
         *_color_figures(record, tensors, colors, source),
         *sepia_blocks(record),
-        *hue_figures(record, colors, source),
+        *_hue_figures(record, colors, source),
         *diversity_blocks(record),
         *count_blocks(record),
         *worst_blocks(record, tensors),
@@ -75,7 +86,7 @@ def section(result: Result, colors: Colors) -> Section:
 
 
 def summarize(record: Record) -> str:
-    """Say in a few sentences what a quality result compares, on what, and where it comes from."""
+    """Describe what a quality result compares, on which images, and its origin."""
     data, kinds = record["data"], [row["kind"] for row in record["rows"]]
     runs = {row["name"]: len(row.get("members") or ()) for row in record["rows"] if row["kind"] == "model"}
     models = [f"{name} ({count} runs)" if count > 1 else name for name, count in runs.items()]
@@ -114,20 +125,17 @@ def _pictures(record: Record, tensors: Tensors) -> list[Block]:
 
 def _bars(record: Record, colors: Colors, source: str) -> list[Block]:
     """Draw the headline columns that have values."""
-    figures = []
+    rows, figures = ordered_rows(record), []
     for name, column in record["columns"].items():
-        if name not in _BAR_COLUMNS:
-            continue
-        values = {row["name"]: row["values"].get(name) for row in ordered_rows(record)}
-        truth = next((values.pop(row["name"]) for row in record["rows"] if row["kind"] == "truth"), None)
-        decimals = column["decimals"]
+        values = {row["name"]: row["values"].get(name) for row in rows} if name in _BAR_COLUMNS else {}
+        truth = next((values.pop(row["name"], None) for row in rows if row["kind"] == "truth"), None)
         bars = [
-            plots.Bar(row, value["mean"], value.get("sd"), format_mean(value, decimals), colors(row))
+            plots.Bar(row, value["mean"], value.get("sd"), format_mean(value, column["decimals"]), colors(row))
             for row, value in values.items()
             if value
         ]
         if bars:
-            line = (truth["mean"], format_mean(truth, decimals)) if truth else None
+            line = (truth["mean"], format_mean(truth, column["decimals"])) if truth else None
             drawing = plots.bars(bars, line, f"{column['label']} of {source}")
             figures.append(Figure(f"{column['label']}{_DIRECTIONS.get(column['better'], '')}", [drawing]))
     return [PageOnly([Heading("At a glance"), Note(_BARS_READING), Figures(figures, "wide")])] if figures else []
@@ -135,15 +143,16 @@ def _bars(record: Record, colors: Colors, source: str) -> list[Block]:
 
 def _color_figures(record: Record, tensors: Tensors, colors: Colors, source: str) -> list[Block]:
     """Draw, for every row, its histogram in a*b* and the distribution of its colorfulness against the truth's."""
-    rows = ordered_rows(record)
-    maps = {row["name"]: tensors[f"ab/{row['name']}"] for row in rows if f"ab/{row['name']}" in tensors}
-    spreads = {row["name"]: tensors[f"cf/{row['name']}"] for row in rows if f"cf/{row['name']}" in tensors}
-    truth = next((row["name"] for row in rows if row["kind"] == "truth"), None)
+    kinds = {row["name"]: row["kind"] for row in ordered_rows(record)}
+    truth = next((name for name, kind in kinds.items() if kind == "truth"), None)
+    maps, spreads = (
+        {name: tensors[f"{part}/{name}"] for name in kinds if f"{part}/{name}" in tensors} for part in ("ab", "cf")
+    )
     ab_limit = color_plots.chroma_limit([*maps.values()]) if maps else 0.0
     cf_limit = max((float(np.quantile(values, 0.995)) for values in spreads.values()), default=0.0)
     figures = []
-    for row in rows:
-        name, drawings = row["name"], []
+    for name in kinds:
+        drawings = []
         if name in maps:
             label = f"Histogram in a*b* of {name} in {source}"
             drawings.append(color_plots.chroma_map(maps[name], maps.get(truth), ab_limit, label))
@@ -154,3 +163,23 @@ def _color_figures(record: Record, tensors: Tensors, colors: Colors, source: str
         if drawings:
             figures.append(Figure(name, drawings))
     return [PageOnly([Heading("Colors"), Note(_COLORS_READING), Figures(figures, "small")])] if figures else []
+
+
+def _hue_figures(record: Record, colors: Colors, source: str) -> list[Block]:
+    """Draw boxes of the images' colorfulness and the hues of truth and models."""
+    truth, rows = rows_with_hues(record)
+    if truth is None:
+        return []
+    boxes = {
+        row["name"]: ([*row["cf_quantiles"].values()], plots.INK if row is truth else colors(row["name"]))
+        for row in rows
+    }
+    size = record["data"]["images"] * record["data"]["image_size"] ** 2
+    shares = {row["name"]: [count / size for count in row["hues"]] for row in rows}
+    real = shares[truth["name"]]
+    # Gray has none, and a row that has far more than the truth is cut off: the truth has to be seen.
+    limit = min(max(map(max, shares.values())), 3 * max(real))
+    figures = [Figure("CF of the images", [color_plots.boxes(boxes, f"Boxes of colorfulness in {source}")])]
+    for name, share in shares.items():
+        figures.append(Figure(name, [color_plots.hue_profile(share, real, limit, f"Hues of {name} in {source}")]))
+    return [PageOnly([Note(_HUES_READING), Figures(figures)])]

@@ -1,12 +1,14 @@
-"""The tables of a quality result: its rows by kind, its columns by what they look at, the best models bold."""
+"""The tables of a quality result: rows by kind, columns by family, sepia colors, several colorings of an image."""
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import Literal
 
 from benchmarks.core.record import KINDS, Record
-from benchmarks.core.tables import DASH, Cell, Line, Table, format_mean, format_number
+from benchmarks.core.sections import Block, Heading, Note, Verdicts, listed
+from benchmarks.core.tables import Cell, Column, Line, Table, format_mean, format_number, table_of
 
 Part = Literal["values", "distinct"]  # of a row: over all images, or without those that have a near-duplicate
 
@@ -25,6 +27,25 @@ _KIND_NAMES = {
     "unranked": "unranked, since they start from another gray image",
     "model": "models",
 }
+_PALE = 0.75  # share of the truth's mean C* below which a model is called pale, and of which above 1 / it strong
+_SEPIA = 10.0  # points of sepia among colored pixels by which it has to differ from the truth
+_SEPIA_COLUMNS = ("chroma", "colored", "sepia_of_colored", "sepia", "mean_a", "mean_b")
+_SEEN = 1.0  # ΔE00, about the least difference that is seen
+_MEAN = functools.partial(format_mean, decimals=2)
+_DIVERSITY_COLUMNS = (
+    Column("", "name"),
+    Column("pairwise ΔE00", "pairwise", _MEAN, tip="CIEDE2000 between two colorings of an image, mean over all pairs."),
+    Column("ΔE00", "ciede2000", _MEAN, tip="CIEDE2000 of a coloring to the truth, mean over the colorings."),
+    Column("best ΔE00", "best_ciede2000", _MEAN,
+           tip="CIEDE2000 of the coloring nearest to the truth: an oracle's choice."),
+    Column("PSNR", "psnr", _MEAN, tip="PSNR of a coloring in dB, mean over the colorings."),
+    Column("best PSNR", "best_psnr", _MEAN, tip="PSNR in dB of the coloring with the highest: an oracle's choice."),
+)  # fmt: skip
+_DIVERSITY_READING = (
+    "{samples} colorings of each of {images:,} images, evenly spaced over the set, by models that see noise beside "
+    "the gray image. Unranked: the best is chosen by an oracle that knows the truth, and any scatter at all makes the "
+    "best of several better than one. The distances in the tables above are of one coloring an image, the first."
+)
 
 
 def ordered_rows(record: Record) -> list[Record]:
@@ -33,60 +54,59 @@ def ordered_rows(record: Record) -> list[Record]:
 
 
 def quality_tables(record: Record) -> list[Table]:
-    """Lay out the rows of a quality result, one table a family of columns; columns without values come last."""
-    families: dict[str, Record] = {title: {} for title in _FAMILIES}
-    for name, column in sorted(record["columns"].items(), key=lambda item: item[1]["reason"] is not None):
-        family = next(title for title, pattern in _FAMILIES.items() if pattern.match(name))
-        families[family][name] = column
+    """Lay out the rows by families of columns, then without near-duplicates; columns without values come last."""
     rows = ordered_rows(record)
+    ordered = dict(sorted(record["columns"].items(), key=lambda item: item[1]["reason"] is not None))
+    families: dict[str, Record] = {title: {} for title in _FAMILIES}
+    for name, column in ordered.items():
+        families[next(title for title, names in _FAMILIES.items() if names.match(name))][name] = column
     tables = [_quality_table(title, columns, rows) for title, columns in families.items() if columns]
-    return [*tables, *_distinct_table(record, rows)]
 
-
-def _distinct_table(record: Record, rows: list[Record]) -> list[Table]:
-    """Lay out what was measured once more without near-duplicates of training images, if it was."""
-    names = {name for row in rows for name in row.get("distinct") or ()}
-    columns = {name: column for name, column in record["columns"].items() if name in names}
-    columns = dict(sorted(columns.items(), key=lambda item: item[1]["reason"] is not None))
-    left_out = record["data"].get("near_duplicates")
-    images = "images" if left_out is None else f"{left_out:,} images"
-    title = f"Without the {images} that have a near-duplicate among the training images"
-    return [_quality_table(title, columns, rows, "distinct")] if columns else []
+    named = {name for row in rows for name in row.get("distinct") or ()}
+    if named:
+        left_out = record["data"].get("near_duplicates")
+        images = "images" if left_out is None else f"{left_out:,} images"
+        title = f"Without the {images} that have a near-duplicate among the training images"
+        distinct = {name: column for name, column in ordered.items() if name in named}
+        tables.append(_quality_table(title, distinct, rows, "distinct"))
+    return tables
 
 
 def _quality_table(title: str, columns: Record, rows: list[Record], part: Part = "values") -> Table:
     notes = list(dict.fromkeys(column["reason"] for column in columns.values() if column["reason"]))
     number = {name: notes.index(c["reason"]) + 1 if c["reason"] else None for name, c in columns.items()}
-    best = {name: best_rows(name, column, rows, part) for name, column in columns.items()}
+    best = {name: _best_models(name, column, rows, part) for name, column in columns.items()}
     headings = [Cell(""), *(Cell(c["label"], note=number[name], tip=c["about"]) for name, c in columns.items())]
     lines = []
     for row in rows:
-        cells = [
-            _value_cell((row.get(part) or {}).get(name), column, number[name], row["name"] in best[name])
-            for name, column in columns.items()
-        ]
-        name = Cell(row["name"], tip=row.get("about", ""))
-        lines.append(Line(name, cells, ranked=row["kind"] == "model", group=_KIND_NAMES[row["kind"]]))
+        cells = []
+        for name, column in columns.items():
+            value, decimals = (row.get(part) or {}).get(name), column["decimals"]
+            ends = [format_number(end, decimals) for end in (value or {}).get("interval") or ()]
+            tip = f"95 % interval over images: {' to '.join(ends)}" if ends else ""
+            note = number[name] if value is None else None
+            cells.append(Cell(format_mean(value, decimals), row["name"] in best[name], note, tip))
+        heading = Cell(row["name"], tip=row.get("about", ""))
+        lines.append(Line(heading, cells, ranked=row["kind"] == "model", group=_KIND_NAMES[row["kind"]]))
     return Table(title, headings, lines, notes)
 
 
-def best_rows(name: str, column: Record, rows: list[Record], part: Part) -> set[str]:
+def _best_models(name: str, column: Record, rows: list[Record], part: Part) -> set[str]:
     """Name the best models of a column: several where its decimals do not tell them apart, none without a rival."""
-    target = next((mean_of(row, name, part) for row in rows if row["kind"] == "truth"), None)
-    models = {
-        row["name"]: value for row in rows if row["kind"] == "model" and (value := mean_of(row, name, part)) is not None
-    }
-    better, decimals = column["better"], column["decimals"]
-    if len(models) < 2 or better is None or (better == "truth" and target is None):
+    means = [(row["kind"], row["name"], mean_of(row, name, part)) for row in rows]
+    target = next((mean for kind, _, mean in means if kind == "truth"), None)
+    models = {model: mean for kind, model, mean in means if kind == "model" and mean is not None}
+    if len(models) < 2:
         return set()
-
-    def badness(value: float) -> float:
-        if better == "truth" and target is not None:
-            value = abs(value - target)
-        return round(-value if better == "higher" else value, decimals)
-
-    least = min(map(badness, models.values()))
-    return {model for model, value in models.items() if badness(value) == least}
+    if column["better"] == "truth" and target is not None:
+        badness = {model: abs(mean - target) for model, mean in models.items()}
+    elif column["better"] in ("lower", "higher"):
+        sign = -1 if column["better"] == "higher" else 1
+        badness = {model: sign * mean for model, mean in models.items()}
+    else:
+        return set()
+    rounded = {model: round(value, column["decimals"]) for model, value in badness.items()}
+    return {model for model, value in rounded.items() if value == min(rounded.values())}
 
 
 def mean_of(row: Record, column: str, part: Part = "values") -> float | None:
@@ -95,9 +115,58 @@ def mean_of(row: Record, column: str, part: Part = "values") -> float | None:
     return value["mean"] if value else None
 
 
-def _value_cell(value: Record | None, column: Record, note: int | None, best: bool) -> Cell:
-    if value is None:
-        return Cell(DASH, note=note)
-    ends = [format_number(end, column["decimals"]) for end in value.get("interval") or ()]
-    tip = f"95 % interval over images: {' to '.join(ends)}" if ends else ""
-    return Cell(format_mean(value, column["decimals"]), best, tip=tip)
+def sepia_blocks(record: Record) -> list[Block]:
+    """Lay out how strong and how sepia the colors of the models are, below the truth's; empty if unknown."""
+    truth, rows = rows_with_hues(record)
+    if truth is None:
+        return []
+    rule = f"Pale: C* below {100 * _PALE:g} % of the truth's. More sepia: of the colored pixels {_SEPIA:g} points more."
+    columns = [Column("", "name"), Column("compared with the truth", "verdict", tip=rule, words=True)]
+    for name in _SEPIA_COLUMNS:
+        column = record["columns"][name]
+        mean = functools.partial(format_mean, decimals=column["decimals"])
+        columns.append(Column(column["label"], name, mean, tip=column["about"]))
+    lines = [
+        {"name": row["name"], "verdict": "" if row is truth else _verdict(row, truth), **row["values"]} for row in rows
+    ]
+    table = table_of("Strength and hue of the colors", columns, lines, ranked=lambda line: bool(line["verdict"]))
+    return [Heading("Sepia, or merely pale?"), table]
+
+
+def _verdict(row: Record, truth: Record) -> str:
+    """Compare the strength and the hue of a row's colors with the truth's, in a few words."""
+    chroma, sepia = mean_of(row, "chroma"), mean_of(row, "sepia_of_colored")
+    true_chroma, true_sepia = mean_of(truth, "chroma"), mean_of(truth, "sepia_of_colored")
+    if sepia is None or chroma is None or not true_chroma:
+        return "no color"
+    strength, more = chroma / true_chroma, sepia - (true_sepia or 0.0)
+    words = [
+        "pale" if strength < _PALE else "too strong" if strength > 1 / _PALE else "",
+        "more sepia" if more > _SEPIA else "less sepia" if more < -_SEPIA else "",
+    ]
+    return " and ".join(filter(None, words)) or "like the truth"
+
+
+def rows_with_hues(record: Record) -> tuple[Record | None, list[Record]]:
+    """Return the truth, and it and the models with counted hues; None where there is nothing to compare."""
+    rows = [row for row in ordered_rows(record) if row["kind"] in ("truth", "model") and row.get("hues")]
+    truth = next((row for row in rows if row["kind"] == "truth"), None)
+    return (truth if len(rows) > 1 and "sepia" in record["columns"] else None), rows
+
+
+def diversity_blocks(record: Record) -> list[Block]:
+    """Lay out what was measured of several colorings, if it was, and name the models that ignore their noise."""
+    measured = [row for row in ordered_rows(record) if row.get("diversity")]
+    if not measured:
+        return []
+    rows = [{"name": row["name"], **row["diversity"]["values"]} for row in measured]
+    blocks: list[Block] = [
+        Heading("Several colorizations of an image"),
+        Note(_DIVERSITY_READING.format(**measured[0]["diversity"])),
+    ]
+    ignoring = [row["name"] for row in rows if row["pairwise"]["mean"] < _SEEN]
+    if ignoring:
+        text = f"{listed(ignoring)}: two colorings differ by less than a ΔE00 of {_SEEN:g}, about the least that is "
+        text += f"seen. The model{'s ignore their' if len(ignoring) > 1 else ' ignores its'} noise, or nearly."
+        blocks.append(Verdicts([text]))
+    return [*blocks, table_of("Several colorizations of an image, unranked", _DIVERSITY_COLUMNS, rows)]

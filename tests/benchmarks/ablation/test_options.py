@@ -62,9 +62,9 @@ def test_plan_of_precisions_changes_nothing_else(folder: Path, tmp_path: Path) -
     [
         ({"jobs": 0}, "--jobs is 0"),
         ({"seeds": (1, 1)}, "--seeds needs numbers that are all different"),
-        ({"only": ("cgann",)}, "--only cgann is no variant of"),
-        ({"epochs": 3, "only": ("ae-half",)}, "ae-half: 0.5 × --epochs 3 is no whole number"),
-        ({"epochs": 3, "only": ("cgan-warm",)}, "ae-half: 0.5 × --epochs 3 is no whole number"),
+        ({"only": ("cgann",)}, "--only cgann is not a variant of"),
+        ({"epochs": 3, "only": ("ae-half",)}, "ae-half: 0.5 × --epochs 3 is not a whole number"),
+        ({"epochs": 3, "only": ("cgan-warm",)}, "ae-half: 0.5 × --epochs 3 is not a whole number"),
         ({"batch_size": 0}, "--batch-size is 0"),
         ({"data": "nowhere"}, "neither"),
         ({"plan": Path("nowhere.json")}, "--plan nowhere.json cannot be read"),
@@ -79,7 +79,7 @@ def test_mistakes(changes: dict[str, Any], words: str, folder: Path, tmp_path: P
 def test_variants_that_are_impossible_are_named_and_left_out(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    said = "Not trained: ae-half, cgan-hinge-warm, cgan-warm. ae-half: 0.5 × --epochs 1 is no whole number"
+    said = "Not trained: ae-half, cgan-hinge-warm, cgan-warm. ae-half: 0.5 × --epochs 1 is not a whole number"
     for changes, words in (({}, said), ({"only": ("ae", "cgan-bce")}, ""), ({"train": False}, "")):
         options = configured(folder, tmp_path, epochs=1, **changes)
         check(options)
@@ -97,8 +97,8 @@ def test_variants_that_are_impossible_are_named_and_left_out(
     [
         ({"preset": "aa"}, "has no preset"),
         ({"preset": "ae", "option": {}}, "unknown key 'option'"),
-        ({"preset": "ae", "options": {"wdth": 1}}, "'wdth', which is no option"),
-        ({"preset": "ae", "init_from": "b"}, "is no plan"),
+        ({"preset": "ae", "options": {"wdth": 1}}, "'wdth', which is not an option"),
+        ({"preset": "ae", "init_from": "b"}, "is not a plan"),
     ],
 )
 def test_plans_that_are_none(variant: dict[str, Any], words: str, tmp_path: Path) -> None:

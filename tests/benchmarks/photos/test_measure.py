@@ -47,5 +47,5 @@ def test_small_study_end_to_end(
     page, markdown = make(tmp_path, tmp_path / "page")
     shown = table_after(markdown, "#### Degraded scans")
     assert shown["sepia"]["tiny: e"] == f"{rows['sepia']['e']:.3f}"
-    assert table_after(markdown, "#### Enlarging colors")["gray"].keys() >= {"ΔE00, 40 px", "edges, full size"}
+    assert table_after(markdown, "#### Upsampling of colors")["gray"].keys() >= {"ΔE00, 40 px", "edges, full size"}
     assert "<h2>Photographs</h2>" in page

@@ -1,12 +1,9 @@
-"""Several colorings of an image: their differences, the best of them, and a model that ignores its noise."""
+"""Several colorizations of an image: their differences, the best of them, and a model that ignores its noise."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -14,10 +11,10 @@ from accelerate import Accelerator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmarks.__main__ import main
 from benchmarks.quality.diversity import diversity_scores, evenly_spaced, summarize_diversity
 from colornet.metrics.image import image_metrics
 from colornet.training.build import compose_trainer
+from tests.benchmarks.quality.comparison import compare, read_rows
 from tests.benchmarks.report.records import table_after
 from tests.conftest import small
 from tests.images import random_pixels
@@ -81,7 +78,9 @@ def test_a_model_with_noise_has_a_table_that_shows_whether_it_ignores_it(folder:
     first = next(name for name, value in weights.items() if value.ndim == 4 and value.shape[1] == 4)
     weights[first][:, 1:] = 0
     save_file(weights, silent / "model.safetensors", {"step": "6"})
-    rows = compared([tmp_path / name for name in ("plain", "noisy", "silent")], tmp_path / "out")
+    runs = [tmp_path / name for name in ("plain", "noisy", "silent")]
+    compare(*runs, "--out", tmp_path / "out", "--cpu", "--samples", 3, "--sample-images", 10)
+    rows = read_rows(tmp_path / "out")
     assert rows["plain"]["diversity"] is None
     assert rows["real"]["diversity"] is None
     noisy, ignoring = (rows[name]["diversity"] for name in ("noisy", "silent"))
@@ -91,12 +90,5 @@ def test_a_model_with_noise_has_a_table_that_shows_whether_it_ignores_it(folder:
     assert noisy["values"]["best_ciede2000"]["mean"] < noisy["values"]["ciede2000"]["mean"]
     markdown = (tmp_path / "out" / "quality.md").read_text()
     assert "3 colorings of each of 10 images" in markdown
-    assert [*table_after(markdown, "Several colorings of an image, unranked")] == ["noisy", "silent"]
+    assert [*table_after(markdown, "Several colorizations of an image, unranked")] == ["noisy", "silent"]
     assert "silent: two colorings differ by less than" in markdown
-
-
-def compared(runs: list[Path], out: Path) -> dict[str, Any]:
-    arguments = [*map(str, runs), "--out", str(out), "--cpu", "--samples", "3", "--sample-images", "10"]
-    with contextlib.redirect_stdout(io.StringIO()):
-        main(["quality", *arguments])
-    return {row["name"]: row for row in json.loads((out / "quality.json").read_text())["rows"]}

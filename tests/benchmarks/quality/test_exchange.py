@@ -34,9 +34,7 @@ def test_exported_grays_hold_the_lightness_at_8_bits() -> None:
     images = torch.cat((photos(), random_pixels(20)))
     grays = gray_images(images)
     assert (grays.int() - grays[:, :1].int()).abs().max() <= 1  # white is not exactly (1, 1, 1): one is written
-    levels = rgb_to_lab(torch.arange(256).double().view(1, 256, 1, 1).expand(3, 256, 1, 1).movedim(1, 0) / 255)[
-        :, 0, 0, 0
-    ]
+    levels = rgb_to_lab(torch.arange(256).double().view(256, 1, 1, 1).expand(256, 3, 1, 1) / 255)[:, 0, 0, 0]
     step = levels.diff().max().item()  # of 8-bit sRGB, in L*
     eight_bits = (rgb_to_lab(to_float(images).double())[:, 0] * 2.55).round() / 2.55
     error = (levels[grays[:, 0].long()] - eight_bits).abs()

@@ -21,13 +21,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
-from benchmarks.quality.pretrained_networks import (
-    WeightsUnavailable,
-    find_weights,
-    full_precision,
-    load_inception,
-    load_weights,
-)
+from benchmarks.quality.pretrained_networks import WeightsUnavailable, full_precision, load_inception, load_weights
 from colornet.errors import InputError
 from colornet.evaluation.loop import map_images
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
@@ -75,12 +69,13 @@ def draw_images() -> dict[str, Tensor]:
 
 def extract(weights: Path, sha256: str, images: dict[str, Tensor]) -> dict[str, Tensor]:
     """Extract the features of both sets, as many processes as there are."""
-    inception, accelerator = load_inception(weights, CPU, sha256=sha256), Accelerator(cpu=True)
+    inception, accelerator = load_inception(weights, weights.parent, CPU, sha256=sha256), Accelerator(cpu=True)
+
+    def features(batch: Tensor) -> dict[str, Tensor]:
+        return {"features": inception(batch)}
+
     return {
-        name: map_images(lambda batch: {"features": inception(batch)}, images, accelerator, batch_size=BATCH)[
-            "features"
-        ]
-        for name, images in images.items()
+        name: map_images(features, part, accelerator, batch_size=BATCH)["features"] for name, part in images.items()
     }
 
 
@@ -137,19 +132,14 @@ def test_distances_are_those_of_torch_fidelity(
     )
     assert features["generated"].dtype == torch.float32
     assert features["generated"].shape == (9, 2048)
-    names = [
-        "frechet_inception_distance",
-        "kernel_inception_distance_mean",
-        "kernel_inception_distance_std",
-        "precision",
-        "recall",
-    ]
+    kernel = ("kernel_inception_distance_mean", "kernel_inception_distance_std")
+    names = ["frechet_inception_distance", *kernel, "precision", "recall"]
     assert distances(features) == [expected[name] for name in names]
     assert expected["frechet_inception_distance"] > 0.1  # the random network does tell dark from bright
 
 
 def test_features_do_not_depend_on_autocast(weights: Path, sha256: str, images: dict[str, Tensor]) -> None:
-    inception = load_inception(weights, CPU, sha256=sha256)
+    inception = load_inception(weights, weights.parent, CPU, sha256=sha256)
     batch = images["real"][:1]
     with torch.autocast("cpu", torch.bfloat16):
         values = inception(batch)
@@ -192,9 +182,10 @@ class Payload:
         return Path.touch, (self.mark,)
 
 
-def file_url(path: Path, content: bytes) -> tuple[str, str]:
-    path.write_bytes(content)
-    return path.as_uri(), hashlib.sha256(content).hexdigest()
+def file_url(path: Path, value: float) -> tuple[str, str]:
+    """Write weights; return their URL and their sha256."""
+    torch.save({"weight": torch.tensor(value)}, path)
+    return path.as_uri(), hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def test_another_file_is_refused_before_it_is_read(weights: Path) -> None:
@@ -202,40 +193,39 @@ def test_another_file_is_refused_before_it_is_read(weights: Path) -> None:
     found = hashlib.sha256(weights.read_bytes()).hexdigest()
     message = re.escape(f"'{weights}' should have the sha256 {expected} but has {found}")
     with pytest.raises(InputError, match=message):
-        load_inception(weights, CPU, sha256=expected)
+        load_inception(weights, weights.parent, CPU, sha256=expected)
     with pytest.raises(InputError, match="6726825d"):  # the published one, unless told otherwise
-        load_inception(weights, CPU)
+        load_inception(weights, weights.parent, CPU)
 
 
 def test_weights_that_hold_code_do_not_run_it(tmp_path: Path) -> None:
     mark, path = tmp_path / "mark", tmp_path / "weights.pth"
     torch.save({"fc.weight": Payload(mark)}, path)
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    for load in (lambda: load_weights(path, sha256), lambda: load_inception(path, CPU, sha256=sha256)):
-        with pytest.raises(pickle.UnpicklingError):
-            load()
-        assert not mark.exists()
+    with pytest.raises(pickle.UnpicklingError):
+        load_inception(path, tmp_path, CPU, sha256=sha256)
+    assert not mark.exists()
     torch.load(path, weights_only=False)
     assert mark.exists()  # the file would have run it
 
 
 def test_a_given_file_is_used_as_it_is(tmp_path: Path) -> None:
-    given = tmp_path / "mine.pth"
-    with pytest.raises(InputError, match=r"no file '.*mine\.pth'"):
-        find_weights(given, tmp_path, url="file:///mine.pth", sha256="0" * 64)
-    given.touch()
-    assert find_weights(given, tmp_path, url="file:///mine.pth", sha256="0" * 64) == given
+    given, cache = tmp_path / "mine.pth", tmp_path / "cache"
+    with pytest.raises(InputError, match=r"no file '.*mine\.pth': give the path of published\.pth"):
+        load_weights(given, cache, url="file:///published.pth", sha256="0" * 64)
+    _, sha256 = file_url(given, 1.5)
+    assert load_weights(given, cache, url="file:///published.pth", sha256=sha256)["weight"] == 1.5
+    assert not cache.exists()
     with pytest.raises(InputError, match="cannot be read"):
-        load_weights(tmp_path, "0" * 64)
+        load_weights(tmp_path, cache, url="file:///published.pth", sha256="0" * 64)
 
 
 def test_weights_are_downloaded_once(tmp_path: Path) -> None:
-    url, sha256 = file_url(tmp_path / "published.pth", b"weights")
-    found = find_weights(None, tmp_path / "cache", url=url, sha256=sha256)
-    assert found.read_bytes() == b"weights"
+    url, sha256 = file_url(tmp_path / "published.pth", 2.5)
+    assert load_weights(None, tmp_path / "cache", url=url, sha256=sha256)["weight"] == 2.5
     (tmp_path / "published.pth").unlink()
-    assert find_weights(None, tmp_path / "cache", url=url, sha256=sha256) == found
-    assert [path.name for path in found.parent.iterdir()] == ["published.pth"]
+    assert load_weights(None, tmp_path / "cache", url=url, sha256=sha256)["weight"] == 2.5
+    assert [path.name for path in (tmp_path / "cache" / "weights").iterdir()] == ["published.pth"]
 
 
 @pytest.fixture
@@ -250,11 +240,11 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def test_a_download_that_fails_says_why(tmp_path: Path, no_server: str) -> None:
     cache = tmp_path / "cache"
     with pytest.raises(WeightsUnavailable, match=r"weights\.pth is not in '.*' and cannot be downloaded \(.*refused"):
-        find_weights(None, cache, url=no_server, sha256="0" * 64)
+        load_weights(None, cache, url=no_server, sha256="0" * 64)
     missing = (tmp_path / "missing.pth").as_uri()
     with pytest.raises(WeightsUnavailable, match=r"missing\.pth is not in .* cannot be downloaded \(.*No such file"):
-        find_weights(None, cache, url=missing, sha256="0" * 64)
-    url, sha256 = file_url(tmp_path / "published.pth", b"another version")
+        load_weights(None, cache, url=missing, sha256="0" * 64)
+    url, sha256 = file_url(tmp_path / "published.pth", 3.5)
     with pytest.raises(WeightsUnavailable, match=f"whose sha256 is {sha256}, not {'0' * 64}"):
-        find_weights(None, cache, url=url, sha256="0" * 64)
+        load_weights(None, cache, url=url, sha256="0" * 64)
     assert list((cache / "weights").iterdir()) == []

@@ -65,11 +65,9 @@ def test_near_duplicates_are_left_out_once_more(
     assert "Without the 3 images that have a near-duplicate" in (tmp_path / "out" / "quality.md").read_text()
 
 
-def compared(data: Path, out: Path, comparison: Comparison) -> dict[str, Any]:
-    arguments = [str(comparison.runs[0]), "--data", str(data), "--out", str(out), "--cpu"]
-    compare(*arguments, "--cache-dir", comparison.cache)
-    record: dict[str, Any] = json.loads((out / "quality.json").read_text())
-    return record
+def compared(data: Path, out: Path, comparison: Comparison) -> Any:
+    compare(comparison.runs[0], "--data", data, "--out", out, "--cpu", "--cache-dir", comparison.cache)
+    return json.loads((out / "quality.json").read_text())
 
 
 def test_seeds_are_one_row_with_the_deviation_of_its_members(comparison: Comparison) -> None:
@@ -93,10 +91,8 @@ def test_only_a_model_of_another_gray_has_a_row_for_it(comparison: Comparison) -
     kinds = {name: row["kind"] for name, row in comparison.rows.items()}
     assert [name for name in kinds if "own gray" in name] == ["notebook-ae-0, own gray"]
     assert (kinds["notebook-ae-0, own gray"], kinds["notebook-ae-0"], kinds["ae"]) == ("unranked", "model", "model")
-    ranked, own = (
-        comparison.rows[name]["values"]["l1"]["mean"] for name in ("notebook-ae-0", "notebook-ae-0, own gray")
-    )
-    assert ranked != own
+    ranked, own = (comparison.rows[name]["values"]["l1"] for name in ("notebook-ae-0", "notebook-ae-0, own gray"))
+    assert ranked["mean"] != own["mean"]
 
 
 def test_errors_are_normalized_between_real_and_gray(comparison: Comparison) -> None:
@@ -126,11 +122,9 @@ def test_what_cannot_be_had_is_null_and_says_why(comparison: Comparison) -> None
 
 def test_values_are_those_of_the_package(comparison: Comparison) -> None:
     saved = load_file(comparison.out / "quality.safetensors")
-    gray = comparison.rows["gray"]["values"]
+    gray, real = (comparison.rows[name]["values"] for name in ("gray", "real"))
     assert saved["cf/gray"].double().mean().item() == pytest.approx(gray["cf"]["mean"], rel=1e-5)
-    assert gray["delta_cf"]["mean"] == pytest.approx(
-        gray["cf"]["mean"] - comparison.rows["real"]["values"]["cf"]["mean"]
-    )
+    assert gray["delta_cf"]["mean"] == pytest.approx(gray["cf"]["mean"] - real["cf"]["mean"])
     mean = comparison.rows["gray, channel mean"]["values"]
     assert mean["cf"]["mean"] == 0
     assert mean["lightness"]["mean"] > 2 * gray["lightness"]["mean"]

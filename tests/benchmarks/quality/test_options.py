@@ -70,10 +70,7 @@ def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch:
     ("arguments", "words"),
     [
         ([], "Nothing is named to compare"),
-        (
-            ["notebook-cgan"],
-            "'notebook-cgan' is a preset without released weights: train it",
-        ),
+        (["notebook-cgan"], "'notebook-cgan' is a preset without released weights: train it"),
         (["nowhere"], "nowhere is no run"),
         (["--images", "nowhere"], "No data set is named: give --data."),
         (["--data", "sample", "--images", "nowhere"], "--images nowhere is no folder"),
@@ -139,9 +136,8 @@ def test_help_does_not_wait_for_torch() -> None:
         "    assert 'torch' not in sys.modules\n"
     )
     for arguments in (["--help"], ["quality", "--help"], ["evaluator", "--help"], ["quality", "nowhere"]):
-        result = subprocess.run(
-            [sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False, cwd=ROOT
-        )
+        command = [sys.executable, "-c", code, *arguments]
+        result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
         assert "AssertionError" not in result.stderr
         assert result.returncode == (0 if "--help" in arguments else 2)
         assert ("--write-inputs" in result.stdout) == (arguments == ["quality", "--help"])

@@ -34,9 +34,8 @@ def labeled() -> Dataset:
 
 
 def measured(dataset: Dataset, cache: Path, **changes: Any) -> Scorer:
-    config = dataclasses.replace(QualityOptions(data="photos", cpu=True, cache_dir=cache, batch_size=16), **changes)
-    classes = dataset.labels.test if dataset.labels else None
-    return Scorer(config, Accelerator(cpu=True), dataset.test, classes, dataset)
+    options = dataclasses.replace(QualityOptions(data="photos", cpu=True, cache_dir=cache, batch_size=16), **changes)
+    return Scorer(options, Accelerator(cpu=True), dataset)
 
 
 def test_semantic_accuracy_is_of_cifar10_only(labeled: Dataset, tmp_path: Path) -> None:
@@ -70,7 +69,6 @@ def test_inception_columns_come_from_its_features(
     labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(scorer_module, "find_weights", lambda *_, **__: tmp_path)
     monkeypatch.setattr(scorer_module, "load_inception", lambda *_: tiny_inception(seen))
     scorer = measured(labeled, tmp_path, inception="on", features_batch=15)
     assert seen == [15, 15, 10] * 2  # the true images and the training images
@@ -90,7 +88,6 @@ def test_reference_features_are_computed_once(
     labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(scorer_module, "find_weights", lambda *_, **__: tmp_path)
     monkeypatch.setattr(scorer_module, "load_inception", lambda *_: tiny_inception(seen))
     first = measured(labeled, tmp_path, inception="on").references
     assert sum(seen) == 80
@@ -116,7 +113,7 @@ def test_weights_out_of_reach_leave_a_reason(labeled: Dataset, tmp_path: Path, m
     def unavailable(*_: object, **__: object) -> None:
         raise WeightsUnavailable("No network here")
 
-    monkeypatch.setattr(scorer_module, "find_weights", unavailable)
+    monkeypatch.setattr(scorer_module, "load_inception", unavailable)
     monkeypatch.setattr(scorer_module, "load_lpips", unavailable)
     scorer = measured(labeled, tmp_path, inception="on", lpips="on")
     for name in ("fid", "kid", "precision", "recall", "fid_train", "kid_train", "lpips"):

@@ -30,7 +30,7 @@ def rows(record: Record) -> list[dict[str, str]]:
 def test_kills_are_counted_by_what_they_interrupted() -> None:
     record = committed("kills")
     for run, row in zip(record["runs"].values(), rows(record), strict=True):
-        counted = [int(row[phase]) for phase in ("during a step", "an evaluation", "a checkpoint", "in between")]
+        counted = [int(row[phase]) for phase in ("in a step", "in an evaluation", "in a checkpoint", "in between")]
         assert sum(counted) == int(row["kills"]) == run["kills"] == 20
         assert row["identical"] == row["trainings"] == str(run["runs"])
     assert "60 kills of trainings of cgan on 1, 2 and 3 processes: 13 of 13" in summarize(record)

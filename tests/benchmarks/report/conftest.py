@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.benchmarks.report.records import (
-    make,
-    quality_record,
-    throughput_record,
-    write_quality,
-    write_run,
-)
+from tests.benchmarks.report.records import make, quality_record, throughput_record, write_quality, write_run
 
 
 @pytest.fixture(scope="session")
@@ -30,13 +24,3 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def written(results: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return make(results, tmp_path_factory.mktemp("out"))
-
-
-@pytest.fixture(scope="session")
-def page(written: tuple[str, str]) -> str:
-    return written[0]
-
-
-@pytest.fixture(scope="session")
-def markdown(written: tuple[str, str]) -> str:
-    return written[1]

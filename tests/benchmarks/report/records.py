@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -13,6 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from benchmarks.__main__ import main
+from colornet.config import TrainConfig
 
 Record = dict[str, Any]
 
@@ -115,9 +117,8 @@ def write_quality(folder: Path, record: Record) -> Path:
 
 
 def write_run(folder: Path, final_cf: float) -> None:
-    """Write the configuration and the curves of a run."""
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps({"seed": 0, "batch_size": 256}))
+    """Write the configuration and the curves of a run, first evaluated where it stopped: its epochs may be longer."""
+    write_json(folder / "config.json", dataclasses.asdict(TrainConfig(max_steps=500)))
     lines = []
     for step in range(10, 4000, 10):
         record: Record = {"step": step, "loss/reconstruction": 0.05 + 0.1 / step**0.5, "lr/generator": 1e-3}
@@ -128,7 +129,7 @@ def write_run(folder: Path, final_cf: float) -> None:
                 "validation/psnr": None,
             }
         lines.append(json.dumps(record))
-    (folder / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 40')  # a run that is still going on
+    (folder / "metrics.jsonl").write_text("\n".join(lines) + '\n{"step": 40')  # a run in progress
 
 
 def make(results: Path, out: Path) -> tuple[str, str]:
@@ -154,7 +155,7 @@ def table_after(markdown: str, heading: str) -> dict[str, dict[str, str]]:
     return {line[0]: dict(zip(heads[1:], line[1:], strict=True)) for line in lines}
 
 
-def write_json(path: Path, record: Record) -> Path:
+def write_json(path: Path, record: Any) -> Path:
     """Write a record into a folder of its own; return the folder."""
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record), encoding="utf-8")

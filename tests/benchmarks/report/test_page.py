@@ -129,7 +129,7 @@ def test_folder_without_results(tmp_path: Path, capsys: pytest.CaptureFixture[st
         ("speedrun.json", '{"kind": "speedrun", "device": "cpu"}', "lacks data, target"),
         ("quality.safetensors", "{", "quality.safetensors is damaged"),
         ("run/metrics.jsonl", '{"step": 1}\n{\n{"step": 3}\n', "metrics.jsonl is damaged in line 2"),
-        ("run/config.json", "[]", "lacks batch_size"),
+        ("run/config.json", "{}", "config.json cannot be used"),
     ],
 )
 def test_damaged_files_are_named(

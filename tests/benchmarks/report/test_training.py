@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
 
-from benchmarks.report.read import Run
 from benchmarks.report.training import steps_per_epoch
+from colornet.config import TrainConfig
+from colornet.runs.run import Run
 from tests.benchmarks.ablation.records import ablation_record
-from tests.benchmarks.report.records import Outline, Record, make, table_after
+from tests.benchmarks.report.records import Outline, Record, make, table_after, write_json
 
 
 def write_epochs(folder: Path, epochs: int, warm: int = 0) -> Path:
     """Write a run of 100 steps of 8 images an epoch, evaluated every second epoch, after `warm` images of another."""
-    folder.mkdir(parents=True)
-    config = {"seed": 0, "batch_size": 8, "epochs": epochs, "eval_every": 2, "max_steps": None, "image_size": 32}
-    (folder / "config.json").write_text(json.dumps(config | {"data": "/data/cifar10-jpeg"}))
+    config = TrainConfig(batch_size=8, epochs=epochs, eval_every=2, data="/data/cifar10-jpeg")
+    write_json(folder / "config.json", dataclasses.asdict(config))
     start = {"step": 0} | ({"init_from": {"run": "ae", "step": 0, "images": warm}} if warm else {})
     (folder / "provenance.json").write_text(json.dumps([start]))
     records = []
@@ -41,7 +42,7 @@ def test_epochs_are_those_of_the_runs_and_twenty_is_marked(tmp_path: Path) -> No
         0
     ]
     assert "20 epochs" in drawing
-    shown = table_after(markdown, "### After 20 epochs and in the end")
+    shown = table_after(markdown, "### After 20 epochs and at the end")
     assert [line["epochs"] for line in shown.values()] == ["40", "20", "4"]
     assert [line["CF at 20"] for line in shown.values()] == ["30.0", "26.0", "–"]  # the warm start's four are counted
     assert [line["CF last"] for line in shown.values()] == ["50.0", "26.0", "14.0"]
@@ -52,7 +53,7 @@ def test_distances_are_shares_of_gray_where_an_ablation_knows_it(tmp_path: Path)
     write_epochs(tmp_path / "results" / "runs" / "ae-0", 4)
     (tmp_path / "results" / "ablation.json").write_text(json.dumps(ablation_record()))
     page, markdown = make(tmp_path / "results", tmp_path / "out")
-    assert table_after(markdown, "### After 20 epochs and in the end")["ae-0"]["e (dev) last"] == "0.250"
+    assert table_after(markdown, "### After 20 epochs and at the end")["ae-0"]["e (dev) last"] == "0.250"
     drawing = page.partition('aria-label="e (dev), lower is better over epochs"')[2].partition("</svg>")[0]
     assert drawing
     assert "20 epochs" not in drawing  # nobody went that far
@@ -60,12 +61,12 @@ def test_distances_are_shares_of_gray_where_an_ablation_knows_it(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("changes", "expected"),
-    [({}, 100.0), ({"epochs": 1}, 200.0), ({"max_steps": 200}, None), ({"eval_every": None}, None)],
+    [({}, 100.0), ({"epochs": 1}, 200.0), ({"max_steps": 200}, None)],
 )
 def test_length_of_an_epoch_follows_from_the_first_evaluation(
     changes: Record, expected: float | None, tmp_path: Path
 ) -> None:
-    config = {"batch_size": 8, "epochs": 4, "eval_every": 2, "max_steps": None} | changes
-    config = {name: value for name, value in config.items() if name != "eval_every" or value}
-    records = [{"step": 10, "loss/l1": 1.0}, {"step": 200, "validation/cf": 1.0}]
-    assert steps_per_epoch(Run(tmp_path, config, records)) == expected
+    run = write_epochs(tmp_path / "run", 4)
+    config = {**json.loads((run / "config.json").read_text()), **changes}
+    (run / "config.json").write_text(json.dumps(config))
+    assert steps_per_epoch(Run(run)) == expected

@@ -55,9 +55,9 @@ def test_points_are_shown_as_they_were_measured() -> None:
 def test_link_and_predictions_are_those_of_the_model() -> None:
     record = scaling_record()
     assert "Link, measured: 20 µs a message, 2.50 GB/s." in summarize(record)
-    ninety = cells(table(tables(record), "ae: images a process from which 90 % efficiency is predicted"))
+    ninety = cells(table(tables(record), "ae: images per process for a predicted efficiency of 90 %"))
     for row in record["models"][0]["images_for_90_percent"]:
-        assert ninety[str(row["processes"])]["nothing hidden"].replace(",", "") == str(row["low"] or "none")
+        assert ninety[str(row["processes"])]["no overlap"].replace(",", "") == str(row["low"] or "none")
 
 
 def test_weak_and_strong_scaling_are_drawn() -> None:

@@ -35,7 +35,7 @@ def rooflines(folder: Path) -> Record:
 
 def test_rows_stand_beside_the_notebook_pipeline() -> None:
     blocks = tables(throughput_record())
-    shown = table(blocks, "Images a second")
+    shown = table(blocks, "Images per second")
     heads = [heading.text for heading in shown.headings]
     rows = {}
     for line in shown.lines:

@@ -13,6 +13,7 @@ from colornet.config import PRESETS
 from colornet.models.build import build_discriminator, build_generator
 from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
 from colornet.models.unet import GroupNorm, UNet, count_parameters, fixed_noise
+from tests.images import random_pixels
 
 
 def conv(in_channels: int, out_channels: int, side: int, bias: bool = True) -> int:
@@ -80,7 +81,7 @@ def test_our_generator_starts_at_gray() -> None:
 
 def test_group_norm_is_in_full_precision_under_autocast() -> None:
     x = torch.randn(2, 16, 4, 4).to(torch.bfloat16).requires_grad_()
-    norm = GroupNorm(8, 16)
+    norm = GroupNorm(16)
     with torch.autocast("cpu", torch.bfloat16):
         normed = norm(x)
     assert torch.equal(normed, nn.functional.group_norm(x.float(), 8, norm.weight, norm.bias))
@@ -225,7 +226,7 @@ def test_noise_of_images_is_standard_normal_and_independent() -> None:
 
 
 def test_noise_belongs_to_the_image_whatever_comes_with_it() -> None:
-    rgb = torch.randint(0, 256, (6, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    rgb = random_pixels(6, 16, 16)
     for space in (LabSpace(), RgbSpace()):
         gray, _ = space.encode(to_float(rgb))
         whole = fixed_noise(gray, 2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from colornet.objectives.adversarial import R1_INTERVAL, Adversarial
+from colornet.runs.run import Run
 from colornet.training.build import compose_trainer
 from tests.conftest import small
 
@@ -51,8 +51,7 @@ def test_gradient_penalty_is_in_full_precision_and_moves_the_discriminator(folde
 def test_gradient_penalty_is_part_of_every_16th_step(folder: Path, tmp_path: Path) -> None:
     trainer = compose_trainer(small("cgan", folder, tmp_path / "run", r1_weight=5.0, log_every=1))
     trainer.fit()
-    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    penalties = {line["step"]: line["loss/r1"] for line in lines if "loss/r1" in line}
+    penalties = {line["step"]: line["loss/r1"] for line in Run(tmp_path / "run").records if "loss/r1" in line}
     assert [step for step, value in penalties.items() if value > 0] == [1, 1 + R1_INTERVAL]
     assert len(penalties) == 18
 

@@ -76,9 +76,9 @@ def test_no_code_that_a_run_folder_names_is_run(run: Path, tmp_path: Path) -> No
     copy = shutil.copytree(run, tmp_path / "copy", ignore=shutil.ignore_patterns("provenance.json"))
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "objective": f"{trap}:Trap"}))
-    passed_on = Run(copy)
-    passed_on.load_generator()
-    assert passed_on.approach == "Trap"
+    shared = Run(copy)
+    shared.load_generator()
+    assert shared.approach == "Trap"
     assert not evidence.exists()
 
 

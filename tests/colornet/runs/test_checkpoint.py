@@ -38,7 +38,7 @@ def test_an_empty_folder_has_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "no manifest", "manifest is text", "no state"])
-def test_damaged_checkpoint_is_passed_over(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_checkpoint_is_skipped(damage: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     good = save_checkpoint(tmp_path, 1, state(1.0), keep=3)
     bad = save_checkpoint(tmp_path, 2, state(2.0), keep=3)
     file, manifest = bad / "state.pt", bad / "manifest.json"
@@ -60,7 +60,7 @@ def test_damaged_checkpoint_is_passed_over(damage: str, tmp_path: Path, caplog: 
 
 
 def test_a_newer_format_is_no_damage(tmp_path: Path) -> None:
-    """To pass it over would go on from an older checkpoint, or say that all is lost."""
+    """To skip it would resume from an older checkpoint, or say that all is lost."""
     save_checkpoint(tmp_path, 1, state(1.0), keep=3)
     manifest = save_checkpoint(tmp_path, 2, state(2.0), keep=3) / "manifest.json"
     manifest.write_text(manifest.read_text().replace('"format": 1', '"format": 2'))

@@ -1,4 +1,4 @@
-"""What is read from a run folder: complete, in progress, damaged, passed on, or of an earlier version."""
+"""What is read from a run folder: complete, in progress, damaged, shared, or of an earlier version."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_an_incomplete_last_line_is_skipped_and_other_damage_is_named(copy: Path
         _ = Run(copy).records
 
 
-def test_a_model_that_was_passed_on_has_no_logs(copy: Path) -> None:
+def test_a_model_that_was_shared_has_no_logs(copy: Path) -> None:
     for path in copy.iterdir():
         if path.name not in ("config.json", "model.safetensors"):
             shutil.rmtree(path) if path.is_dir() else path.unlink()

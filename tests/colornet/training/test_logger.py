@@ -27,11 +27,13 @@ from colornet.config import TrainConfig
 from colornet.evaluation.loop import gray_floor, shard
 from colornet.metrics.histograms import BIN, ColorCounts, draw_planes
 from colornet.objectives.adversarial import Adversarial
+from colornet.runs.run import Run
 from colornet.runs.saved_config import differences
 from colornet.training.build import compose_trainer
 from colornet.training.logger import HEADLINES, QUALITY_CHARTS, SPEED_CHARTS
 from colornet.training.profiler import StepProfiler
 from tests.conftest import small
+from tests.images import random_pixels
 
 VALIDATION = 6  # images of the folder of tests, 16×16 pixels each
 
@@ -54,11 +56,6 @@ def events(run: Path) -> EventAccumulator:
 
 def texts(run: Path, tag: str) -> list[tuple[int, str]]:
     return [(e.step, e.tensor_proto.string_val[0].decode()) for e in events(run).Tensors(f"{tag}/text_summary")]
-
-
-def last_record(run: Path) -> dict[str, float]:
-    record: dict[str, float] = json.loads((run / "metrics.jsonl").read_text().splitlines()[-1])
-    return record
 
 
 @pytest.fixture(scope="module")
@@ -119,7 +116,7 @@ def test_final_values_stand_beside_the_hyperparameters(runs: Path, provider: Mul
     assert len(groups) == 2
     for group in groups:
         objective = group.hparams["objective"].string_value
-        record = last_record(runs / {"reconstruction": "ae", "adversarial": "cgan"}[objective])
+        record = Run(runs / {"reconstruction": "ae", "adversarial": "cgan"}[objective]).records[-1]
         values = {metric.name.tag: metric.value for metric in group.metric_values}
         assert (group.hparams["attention"].string_value, group.hparams["width"].number_value) == ("True", 8)
         assert values == pytest.approx({tag: record[tag] for tag in HEADLINES}, rel=1e-6)
@@ -158,10 +155,6 @@ def test_colors_of_every_evaluation_and_once_of_the_truth(runs: Path) -> None:
     assert [event.step for event in accumulator.Images("colors/a*b* of output, truth")] == [6, 8, 12, 18]
 
 
-def images(count: int) -> Tensor:
-    return torch.randint(0, 256, (count, 3, 16, 16), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-
-
 def counts(truth: Tensor, *, batch_size: int, world: int = 1) -> ColorCounts:
     """Count the colors of images and of their gray versions as `world` processes would, one after the other."""
     colors = ColorCounts(torch.device("cpu"))
@@ -174,7 +167,7 @@ def counts(truth: Tensor, *, batch_size: int, world: int = 1) -> ColorCounts:
 
 @pytest.mark.parametrize(("batch_size", "world"), [(1, 1), (4, 1), (100, 1), (2, 2), (2, 4), (100, 12)])
 def test_every_pixel_counts_once_whatever_the_batches_and_processes(batch_size: int, world: int) -> None:
-    truth = images(9)
+    truth = random_pixels(9, 16, 16)
     once, shared = counts(truth, batch_size=9), counts(truth, batch_size=batch_size, world=world)
     assert once.plane.sum((1, 2)).tolist() == once.chroma.sum(1).tolist() == [9 * 16 * 16] * 2
     assert torch.equal(once.plane, shared.plane)
@@ -185,7 +178,7 @@ def test_every_pixel_counts_once_whatever_the_batches_and_processes(batch_size: 
 def test_score_shows_every_image_once(batch_size: int, folder: Path, tmp_path: Path) -> None:
     trainer = compose_trainer(small("ae", folder, tmp_path / "run", eval_batch_size=batch_size))
     colors = ColorCounts(torch.device("cpu"))
-    trainer.score(gray_floor, trainer.dataset.validation, colors.add)
+    trainer.score(gray_floor, colors.add)
     assert torch.equal(colors.plane, counts(trainer.dataset.validation, batch_size=1).plane)
 
 
@@ -244,7 +237,7 @@ def test_profile_leaves_a_trace_and_the_same_weights(
 
 
 def test_profile_of_a_short_run_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    profiler = StepProfiler(tmp_path)
+    profiler = StepProfiler(tmp_path, {})
     for step in range(13):
         profiler.step(step)
     profiler.close()
@@ -252,6 +245,6 @@ def test_profile_of_a_short_run_is_none(tmp_path: Path, capsys: pytest.CaptureFi
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_run_may_go_on_with_a_profile() -> None:
+def test_a_run_may_be_resumed_with_a_profile() -> None:
     config = TrainConfig()
     assert differences(config, dataclasses.replace(config, profile=True)) == []

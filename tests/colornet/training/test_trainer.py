@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from torch import Tensor, nn
 from colornet.config import TrainConfig
 from colornet.errors import DivergedError, InputError
 from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
-from colornet.runs.run import load_run
+from colornet.runs.run import Run, load_run
 from colornet.training.build import compose_trainer
 from colornet.training.optimization import learning_rate_factor, update_ema
 from tests.conftest import small
@@ -44,10 +43,6 @@ def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
     assert first.keys() == second.keys()
     different = [name for name in first if not torch.equal(first[name], second[name])]
     assert not different
-
-
-def records(run_dir: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
 
 
 RECIPE: dict[str, Any] = {"r1_weight": 10.0, "noise_channels": 3}
@@ -96,7 +91,7 @@ def test_resumed_run_shows_one_curve(folder: Path, tmp_path: Path) -> None:
             file.write_bytes(b"")
     compose_trainer(config).fit()
 
-    steps = [record["step"] for record in records(tmp_path / "run") if "loss/reconstruction" in record]
+    steps = [record["step"] for record in Run(tmp_path / "run").records if "loss/reconstruction" in record]
     assert steps == list(range(1, 19))
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     assert [event.step for event in events.Scalars("loss/reconstruction")] == list(range(1, 19))
@@ -137,7 +132,7 @@ def test_accumulation_equals_the_larger_batch(
         config = small(preset, folder, tmp_path / str(pieces), accumulation_steps=pieces, **steps, **changes)
         trainer = compose_trainer(config)
         trainer.fit()
-        gradients.append(records(tmp_path / str(pieces))[0])
+        gradients.append(Run(tmp_path / str(pieces)).records[0])
     names = [name for name in gradients[0] if name.startswith(("loss/", "grad_norm/", "logits/"))]
     assert len(names) >= 2
     for name in names:

@@ -53,7 +53,7 @@ def test_provenance_counts_all_images_that_the_weights_have_seen(origin: Path, f
     assert starts[1][0]["init_from"]["images"] == 18 * 8 + 5 * 6
 
 
-def test_a_run_goes_on_without_its_origin(origin: Path, folder: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_does_not_need_its_origin(origin: Path, folder: Path, tmp_path: Path) -> None:
     copy = shutil.copytree(origin, tmp_path / "copy")
     config = small("cgan", folder, tmp_path / "run", init_from=str(copy), max_steps=2, resume="auto")
     compose_trainer(config).fit()

@@ -11,13 +11,3 @@ from tests.benchmarks.report.records import make, quality_record, write_quality
 def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     root = write_quality(tmp_path_factory.mktemp("quality"), quality_record())
     return make(root, tmp_path_factory.mktemp("out"))
-
-
-@pytest.fixture(scope="session")
-def page(written: tuple[str, str]) -> str:
-    return written[0]
-
-
-@pytest.fixture(scope="session")
-def markdown(written: tuple[str, str]) -> str:
-    return written[1]

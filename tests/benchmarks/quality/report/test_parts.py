@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from benchmarks.quality.failures import CATEGORIES
 from tests.benchmarks.report.records import Outline, Record, make, quality_record, table_after, write_quality
 
-PARTS = ("Sepia, or merely pale?", "Several colorings of an image", "Where they fail")
+PARTS = ("Sepia, or merely pale?", "Several colorizations of an image", "Where they fail")
 CASTS = {  # chroma, sepia of all pixels, sepia of the colored ones
     "real": (14.0, 30.0, 45.0),
     "ae": (7.0, 40.0, 70.0),
@@ -79,7 +79,7 @@ def test_parts_are_there_with_their_data_and_not_without(described: tuple[str, s
 def test_a_model_is_called_pale_and_sepia_by_its_numbers(described: tuple[str, str]) -> None:
     page, markdown = described
     shown = table_after(markdown, "### Sepia, or merely pale?")
-    assert {name: line["beside the truth"] for name, line in shown.items()} == {
+    assert {name: line["compared with the truth"] for name, line in shown.items()} == {
         "real": "", "ae": "pale and more sepia", "cgan": "like the truth", "notebook-ae": "too strong and less sepia",
     }  # fmt: skip
     assert shown["ae"]["sepia\\_of\\_colored"] == "70.0"
@@ -90,7 +90,7 @@ def test_a_model_is_called_pale_and_sepia_by_its_numbers(described: tuple[str, s
 
 def test_several_colorings_are_unranked_and_a_model_that_ignores_noise_is_named(described: tuple[str, str]) -> None:
     page, markdown = described
-    shown = table_after(markdown, "### Several colorings of an image, unranked")
+    shown = table_after(markdown, "### Several colorizations of an image, unranked")
     assert shown["cgan"] == {
         "pairwise ΔE00": "6.25", "ΔE00": "11.00", "best ΔE00": "9.50", "PSNR": "23.00", "best PSNR": "24.50",
     }  # fmt: skip
@@ -108,10 +108,8 @@ def test_worst_images_say_why(described: tuple[str, str]) -> None:
     assert "ΔE00 41.3 · CF 12 (95) · hue 104° off" in page
     assert "seen as truck, the truth as ship" in page
     assert "seen as frog, as the truth is" in page
-    assert [*re.findall(r"<details( open|)[^>]*><summary>(\w+)", page)] == [
-        ("", "ae"),
-        (" open", "cgan"),
-    ]  # the lower e
+    opened = [("", "ae"), (" open", "cgan")]  # the lower e
+    assert [*re.findall(r"<details( open|)[^>]*><summary>(\w+)", page)] == opened
     assert page.count('alt="ship, test image 7"') == 2
     Outline(page)
 

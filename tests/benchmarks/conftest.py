@@ -1,0 +1,15 @@
+"""The two files of a report; `written`, which makes them, belongs to the tests of each folder."""
+
+from __future__ import annotations
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def page(written: tuple[str, str]) -> str:
+    return written[0]
+
+
+@pytest.fixture(scope="session")
+def markdown(written: tuple[str, str]) -> str:
+    return written[1]
