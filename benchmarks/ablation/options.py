@@ -29,7 +29,7 @@ class AblationOptions:
 
     out: Path  # folder of the runs and their logs, of ablation.json, ablation.md and curves.png
     plan: Path = PLAN  # JSON file of variants and questions (default: ablation.json of benchmarks/ablation)
-    only: tuple[str, ...] = ()  # train these variants (default: all); the table has whatever is finished
+    only: tuple[str, ...] = ()  # train these variants (default: all); the table shows all finished runs
     seeds: tuple[int, ...] = (0,)  # one run of every variant for each
     jobs: int = 1  # trainings at the same time, with one CPU thread each
     train: bool = True  # no: read the finished runs, train nothing

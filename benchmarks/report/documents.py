@@ -41,7 +41,7 @@ def write(options: TablesOptions) -> None:
 
 
 def regenerated(text: str, results: Path) -> str:
-    """Return the text of a document with its tables generated anew."""
+    """Return the text of a document with its tables regenerated."""
     if text.count(_BEGIN) != len(_MARKED.findall(text)):
         raise InputError("a table has no end: put <!-- end --> after it.")
     return _MARKED.sub(lambda found: f"{found[1]}{_table(found[2], results).to_markdown()}\n{found[3]}", text)

@@ -82,16 +82,16 @@ def _check_record(path: Path, record: Record) -> None:
 
 
 def _read_tensors(path: Path, record: Record) -> Tensors:
-    """Read the tensors beside a result, if there are any."""
+    """Read the tensors stored next to a result, if there are any."""
     pictures = record.get("pictures")
-    beside = path.parent / pictures["file"] if pictures else path.with_suffix(".safetensors")
-    if not beside.is_file():
+    file = path.parent / pictures["file"] if pictures else path.with_suffix(".safetensors")
+    if not file.is_file():
         return {}
     try:
-        tensors = {"/".join(map(modernized, name.split("/"))): value for name, value in load_file(beside).items()}
+        tensors = {"/".join(map(modernized, name.split("/"))): value for name, value in load_file(file).items()}
     except SafetensorError as error:
-        raise InputError(f"{beside} is damaged, make it again or remove it: {error}.") from None
+        raise InputError(f"{file} is damaged, make it again or remove it: {error}.") from None
     for name, images in tensors.items():
         if pictures and name.startswith("pictures/") and len(images) != len(pictures["labels"]):
-            raise InputError(f"{beside} holds {len(images)} images as {name}, but {path} has another number of labels.")
+            raise InputError(f"{file} holds {len(images)} images as {name}, but {path} has another number of labels.")
     return tensors

@@ -56,7 +56,7 @@ def test_distances_are_shares_of_gray_where_an_ablation_knows_it(tmp_path: Path)
     assert table_after(markdown, "### After 20 epochs and at the end")["ae-0"]["e (dev) last"] == "0.250"
     drawing = page.partition('aria-label="e (dev), lower is better over epochs"')[2].partition("</svg>")[0]
     assert drawing
-    assert "20 epochs" not in drawing  # nobody went that far
+    assert "20 epochs" not in drawing  # no run is that long
 
 
 @pytest.mark.parametrize(
