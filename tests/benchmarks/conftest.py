@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def page(written: tuple[str, str]) -> str:
     return written[0]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def markdown(written: tuple[str, str]) -> str:
     return written[1]
