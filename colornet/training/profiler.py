@@ -27,7 +27,8 @@ class StepProfiler:
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
         self.folder, self.about = folder, about
         self.seen = 0  # steps
-        self.profile = profile(schedule=schedule(wait=_WAIT, warmup=_WARMUP, active=_STEPS, repeat=1))
+        once = schedule(wait=_WAIT, warmup=_WARMUP, active=_STEPS, repeat=1)
+        self.profile = profile(schedule=once, acc_events=True)  # torch 2.11 warns without it, though no cycle follows
         self.profile.start()
 
     def step(self, step: int) -> None:
