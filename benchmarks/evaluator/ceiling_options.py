@@ -33,7 +33,7 @@ class CeilingOptions:
 
 
 def check(options: CeilingOptions) -> None:
-    """Raise `InputError` for any mistake that would stop the training."""
+    """Raise `InputError` for invalid options."""
     check_alone("what gray tells is measured in one")
     check_above(options, epochs=0)
     check_least(options, batch_size=2)

@@ -43,7 +43,7 @@ class EvaluatorOptions:
 
 
 def check(options: EvaluatorOptions) -> None:
-    """Raise `InputError` for any mistake that would stop the training."""
+    """Raise `InputError` for invalid options."""
     check_alone("an evaluator is trained in one")
     check_above(options, epochs=0)
     check_range(options, wrong=(0, 1), cutout=(0, SIZE - 1), shift=(0, SIZE - 1))

@@ -29,8 +29,8 @@ _AXES = {
     "swapped": "share of images with another's a*b*",
 }
 _READING = (
-    "Fréchet distance of the altered images to the images as they are. A good evaluator's distance grows with every "
-    "step of a sweep and is larger for the sanity-check baselines than for honest colorings."
+    "Fréchet distance of the altered images to the unchanged images. A good evaluator's distance grows with every step "
+    "of a sweep and is larger for the sanity-check baselines than for honest colorings."
 )
 _SHARES = "Fréchet distance as a share of the gray image's; dotted: the gray image."
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from benchmarks.core.record import Record, start_record
 from benchmarks.photos.degradations import DEFECTS, Defect, degrade
 from benchmarks.photos.options import PhotosOptions, find_models
-from benchmarks.photos.upsampling_study import enlarge, join, measure_enlarging, photo, predict, reduce
+from benchmarks.photos.upsampling_study import join, measure_upsampling, photo, predict, reduce, upsample
 from colornet.color import lightness_input, rgb_to_lab, to_float
 from colornet.data import load_dataset
 from colornet.data.sample import sample_photos
@@ -40,17 +40,17 @@ print(read_peak())
 
 
 def measure(options: PhotosOptions) -> Record:
-    """Measure enlarging, scans and memory; return the record."""
+    """Measure upsampling, scans and memory; return the record."""
     models = find_models(options.models)
     accelerator = Accelerator(mixed_precision="no", cpu=options.cpu)
     dataset = load_dataset(options.data, image_size=32, cache_dir=options.cache_dir, progress=True)
     colorizers = {name: Colorizer.load(folder, accelerator.device) for name, folder in models.items()}
     photos = sample_photos()
     images = dataset.test[torch.linspace(0, len(dataset.test) - 1, min(options.images, len(dataset.test))).long()]
-    enlarging = {}
-    for size in tqdm((*options.sizes, None), desc="Enlarging", unit="size", disable=None):
-        found = [measure_enlarging(photo(image, size), options.scales, colorizers) for image in photos.values()]
-        enlarging["full" if size is None else str(size)] = {
+    upsampling = {}
+    for size in tqdm((*options.sizes, None), desc="Upsampling", unit="size", disable=None):
+        found = [measure_upsampling(photo(image, size), options.scales, colorizers) for image in photos.values()]
+        upsampling["full" if size is None else str(size)] = {
             row: {key: statistics.mean(one[row][key] for one in found) for key in found[0][row]} for row in found[0]
         }
     full = [photo(image, None) for image in photos.values()]
@@ -65,7 +65,7 @@ def measure(options: PhotosOptions) -> Record:
         },
         "models": {name: (folder / "model.safetensors").stat().st_size for name, folder in models.items()},
         "evaluator": evaluator_card("v1")["sha256"],
-        "enlarging": enlarging,
+        "enlarging": upsampling,
         "defects": {name: about for name, (about, _) in DEFECTS.items()},
         "scans": _scans(images, full, colorizers, accelerator, options.batch_size),
         "memory": [_memory(size, next(iter(models.values()))) for size in options.megapixels],
@@ -83,10 +83,8 @@ def _scans(
     evaluator = load_evaluator("v1").to(accelerator.device)
 
     def features(pixels: Tensor) -> Tensor:
-        def extract(batch: Tensor) -> dict[str, Tensor]:
-            return {"features": evaluator.features(batch)}
-
-        return map_images(extract, pixels, accelerator, batch_size=batch_size)["features"].double()
+        found = map_images(lambda x: {"features": evaluator.features(x)}, pixels, accelerator, batch_size=batch_size)
+        return found["features"].double()
 
     truth = features(images)
     floor = frechet_distance(features(gray_floor(images)), truth)
@@ -115,7 +113,7 @@ def _color(colorizer: Colorizer, rgb: Tensor, defect: Defect, shorter_side: int)
     degraded = degrade(clean[:, :1], defect)
     small = reduce(degraded, shorter_side, colorizer.multiple)
     guides = rgb_to_lab(small)[:, :1], rgb_to_lab(degraded)[:, :1]
-    return join(rgb_to_lab(clean)[:, :1], enlarge("guided", predict(colorizer, small), *guides))
+    return join(rgb_to_lab(clean)[:, :1], upsample("guided", predict(colorizer, small), *guides))
 
 
 def _difference(pixels: Tensor, others: Tensor) -> float:

@@ -118,18 +118,17 @@ def _measure_rows(scorer: Scorer, groups: Sequence[Group]) -> list[ScoredRow]:
             name = _unused(group.name, results)
             results.append(_measure_group(scorer, name, "model", group, bar))
             if group.config.color_space == "rgb":
-                results.append(_measure_group(scorer, f"{name}, own gray", "unranked", group, None))
+                results.append(_measure_group(scorer, f"{name}, own gray", "unranked", group, tqdm(disable=True)))
     return results
 
 
-def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqdm[None] | None) -> ScoredRow:
+def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqdm[None]) -> ScoredRow:
     """Measure the runs of a group on a gray input: the protocol's one, or for an unranked row their own."""
     ranked = kind == "model"
     scores, diverse = [], []
     runs: dict[str, dict[str, Any]] = {}
     for folder in group.members:
-        if bar is not None:
-            bar.set_postfix_str(folder.name)
+        bar.set_postfix_str(folder.name)
         run = Run(folder)
         space, generator = color_space(run.config), run.load_generator().to(scorer.accelerator.device)
         colorize = functools.partial(scorer.colorize, generator, space)
@@ -151,8 +150,7 @@ def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqd
             "validation": run.validation_curve,
             "training": run.starts,
         }
-        if bar is not None:
-            bar.update()
+        bar.update()
     return ScoredRow(name, kind, _about(runs, ranked), scores, first_pixels, runs, summarize_diversity(diverse))
 
 

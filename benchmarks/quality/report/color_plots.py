@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,13 +10,10 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from benchmarks.core.plots import INK, NEUTRAL, RULE, STYLE, blank, shortened, svg
+from benchmarks.core.plots import INK, NEUTRAL, RULE, STYLE, Array, blank, shortened, svg
 from benchmarks.quality.color_stats import SEPIA
 from colornet.color import lab_to_rgb
-
-Array = NDArray[Any]
 
 _SMALL = 250  # width of plots that the page shows four in a row
 _AB_EDGE = 110.0  # histograms reach from −110 to 110

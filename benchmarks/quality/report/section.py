@@ -45,7 +45,7 @@ _DIRECTIONS = {
     "higher": ", higher is better",
     "truth": ", nearer to the real images is better",
 }
-_BARS_READING = "Whiskers: one standard deviation over runs. Dashed: the real images. Gray bars are no models."
+_BARS_READING = "Whiskers: one standard deviation over runs. Dashed: the real images. Gray bars are not models."
 _TABLES_READING = (
     "Mean ± standard deviation over runs. Bold: the best of the models. What a heading means is listed below the "
     "tables and shown where the pointer rests on it."
@@ -111,8 +111,7 @@ def _definitions(record: Record) -> Definitions:
 
 
 def _pictures(record: Record, tensors: Tensors) -> list[Block]:
-    """Show the images of all pictured rows."""
-    # The truth stands below what tries to reach it.
+    # The truth stands below the colorings.
     ordered = sorted(ordered_rows(record), key=lambda row: row["kind"] == "truth")
     pictured = {row["name"]: tensors[key] for row in ordered if (key := f"pictures/{row['name']}") in tensors}
     pictures = record.get("pictures")
