@@ -34,7 +34,6 @@ _READING = (
 )
 _SHARES = "Fréchet distance as a share of the gray image's; dotted: the gray image."
 
-
 _PERCENT = functools.partial(format_percent, decimals=1)
 _CEILING_COLUMNS = (
     Column("images", "images"),

@@ -73,11 +73,7 @@ def measure(options: PhotosOptions) -> Record:
 
 
 def _scans(
-    images: Tensor,
-    photos: list[Tensor],
-    colorizers: dict[str, Colorizer],
-    accelerator: Accelerator,
-    batch_size: int,
+    images: Tensor, photos: list[Tensor], colorizers: dict[str, Colorizer], accelerator: Accelerator, batch_size: int
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Color the degraded images and photographs with every model: model, defect, measure."""
     evaluator = load_evaluator("v1").to(accelerator.device)
@@ -126,16 +122,13 @@ def _difference(pixels: Tensor, others: Tensor) -> float:
 def _memory(megapixels: float, model: Path) -> dict[str, float]:
     """Let a fresh process color a JPEG of 3:2 with a model on the CPU: size, peak bytes, seconds."""
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
-    size = (round(1.5 * height), height)
+    width = round(1.5 * height)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.jpg"
-        sample_photos()["coffee"].resize(size, Image.Resampling.BICUBIC).save(path)
+        sample_photos()["coffee"].resize((width, height), Image.Resampling.BICUBIC).save(path)
         command = [sys.executable, "-c", _MEMORY, str(path), "--out", f"{folder}/out", "--cpu", "--model", str(model)]
         start = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
         seconds = time.perf_counter() - start
-    return {
-        "megapixels": size[0] * size[1] / 1e6,
-        "peak_memory_bytes": int(done.stdout.split()[-1]),
-        "seconds": seconds,
-    }
+    peak = int(done.stdout.split()[-1])
+    return {"megapixels": width * height / 1e6, "peak_memory_bytes": peak, "seconds": seconds}

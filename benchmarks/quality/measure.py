@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,7 @@ def _summarize(scorer: Scorer, results: Sequence[ScoredRow]) -> Record:
             "fingerprint": dataset.fingerprint,
         },
         "evaluators": scorer.evaluators,
-        "columns": {
-            name: {**dataclasses.asdict(column), "reason": scorer.reasons.get(name)} for name, column in COLUMNS.items()
-        },
+        "columns": {name: {**asdict(column), "reason": scorer.reasons.get(name)} for name, column in COLUMNS.items()},
         "rows": rows,
         "failure_categories": CATEGORIES,
         "pictures": {"file": "quality.safetensors", "rule": rule, "labels": [*pictured]},
@@ -144,7 +142,7 @@ def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqd
         paths = ((key, getattr(run.config, key)) for key in ("data", "objective", "init_from"))
         names = {key: Path(path).name for key, path in paths if path}  # without folders of this machine
         runs[str(folder) if folder.resolve().name in runs else folder.resolve().name] = {
-            "config": dataclasses.asdict(run.config) | names,
+            "config": asdict(run.config) | names,
             "parameters": count_parameters(generator.requires_grad_(True)),
             "images_seen": run.images_seen,
             "validation": run.validation_curve,

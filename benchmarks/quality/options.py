@@ -29,9 +29,7 @@ class QualityOptions:
     """What is compared, on which images, with which networks."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()  # folders of runs, or names of released models
-    images: tyro.conf.UseAppendAction[
-        tuple[Path, ...]
-    ] = ()  # a folder CLASS/NNNN.png that other programs made of --write-inputs
+    images: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()  # a folder CLASS/NNNN.png, colored from --write-inputs
     data: str | None = None  # cifar10, sample, or a folder of images (default: what the runs were trained on)
     split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
     out: Path | None = None  # folder for the results; must not hold any yet

@@ -89,9 +89,7 @@ def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float,
     The values of several members (seeds) are averaged image by image: the interval tells what other test images would
     change, the standard deviation over the members what other seeds would.
     """
-    per_image = {
-        name: torch.stack([member[name].double() for member in members]) for name in members[0]
-    }  # (members, N)
+    per_image = {name: torch.stack([one[name].double() for one in members]) for name in members[0]}  # (members, N)
     delta = per_image["cf"] - per_image["cf_truth"]
     per_image |= {"psnr": per_image["psnr"].clamp(max=100), "delta_cf": delta, "delta_cf_image": delta.abs()}
     count = delta.shape[1]

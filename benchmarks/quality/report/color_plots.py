@@ -133,6 +133,5 @@ def _small_figure(height: int) -> tuple[Figure, Axes]:
     """Make a figure whose axes begin at the same place as those of the figure below it."""
     figure = Figure(figsize=(_SMALL / 72, height / 72))
     left, below, margin = 48, 34, 4
-    return figure, figure.add_axes(
-        (left / _SMALL, below / height, 1 - (left + margin) / _SMALL, 1 - (below + margin) / height)
-    )
+    across, up = 1 - (left + margin) / _SMALL, 1 - (below + margin) / height
+    return figure, figure.add_axes((left / _SMALL, below / height, across, up))
