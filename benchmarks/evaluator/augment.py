@@ -33,14 +33,14 @@ def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Te
 def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Degrade a quarter of uint8 images (N, 3, H, W) invisibly at their size: half the chroma resolution, noise.
 
-    A third each keep their chroma or have it reduced and enlarged by nearest neighbor or bilinearly; the noise of RGB
+    A third each keep their chroma or have it reduced and upsampled by nearest neighbor or bilinearly; the noise of RGB
     has a standard deviation of 0 to 2 levels. Without this, such traces outweigh the colors themselves.
     """
     chosen = torch.from_numpy(rng.random(len(images)) < DEGRADED).to(images.device)
     lab = rgb_to_lab(to_float(images[chosen]))  # (n, 3, H, W)
     half = F.interpolate(lab[:, 1:], scale_factor=0.5, mode="area")  # (n, 2, H / 2, W / 2)
-    enlarged = [F.interpolate(half, images.shape[-2:], mode=mode) for mode in ("nearest", "bilinear")]
-    versions = torch.stack((lab[:, 1:], *enlarged))  # (3, n, 2, H, W)
+    upsampled = [F.interpolate(half, images.shape[-2:], mode=mode) for mode in ("nearest", "bilinear")]
+    versions = torch.stack((lab[:, 1:], *upsampled))  # (3, n, 2, H, W)
     which = torch.from_numpy(rng.integers(3, size=len(lab))).to(images.device)
     ab = versions[which, torch.arange(len(lab), device=images.device)]  # (n, 2, H, W)
     levels = rng.uniform(0, 2, (len(lab), 1, 1, 1)) * rng.standard_normal(tuple(lab.shape))

@@ -63,7 +63,7 @@ COLUMNS: dict[str, Column] = {
     "l1": Column("L1", 4, "lower", "Mean absolute error of RGB in [0, 1]."),
     "ciede2000": Column("ΔE00", 2, "lower", "CIEDE2000 color difference, mean over pixels."),
     "lightness": Column("ΔL", 2, "lower", "Mean absolute error of L* (0 to 100): what the output does to the input."),
-    "lpips": Column("LPIPS", 4, "lower", "LPIPS with AlexNet, images enlarged bilinearly to 64 × 64."),
+    "lpips": Column("LPIPS", 4, "lower", "LPIPS with AlexNet, images upsampled bilinearly to 64 × 64."),
     "accuracy_at_2": Column(
         "@2 %", 1, "higher", "Pixels with |ΔL| ≤ 2 and |Δa|, |Δb| ≤ 4.4 of rounded Lab, per cent (Nazeri et al. 2018)."
     ),

@@ -67,7 +67,10 @@ def chroma_map(counts: Array, truth: Array | None, limit: float, label: str) -> 
     if truth is not None:
         half = _AB_EDGE / len(truth)
         centers = np.linspace(-_AB_EDGE + half, _AB_EDGE - half, len(truth))
-        axes.contour(centers, centers, truth, [_enclosing_level(truth)], colors=[INK], linewidths=0.9)
+        falling = np.sort(truth, axis=None)[::-1]
+        last = np.searchsorted(falling.cumsum(), _AB_ENCLOSED * falling.sum())
+        level = falling[last : last + 2].mean()  # between the last bin inside the outline and the first outside
+        axes.contour(centers, centers, truth, [level], colors=[INK], linewidths=0.9)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="a*", ylabel="b*")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5, symmetric=True))
@@ -120,13 +123,6 @@ def _ab_colors(bins: int) -> Array:
     b, a = torch.meshgrid(centers, centers, indexing="ij")
     rgb: Array = lab_to_rgb(torch.stack((torch.full_like(a, _AB_LIGHTNESS), a, b))).movedim(0, -1).numpy()
     return rgb
-
-
-def _enclosing_level(counts: Array) -> float:
-    """Find the count above which the fullest bins together hold `_AB_ENCLOSED` of all."""
-    falling = np.sort(counts, axis=None)[::-1]
-    last = np.searchsorted(falling.cumsum(), _AB_ENCLOSED * falling.sum())
-    return float(falling[last : last + 2].mean())  # between the last bin within and the first without
 
 
 def _small_figure(height: int) -> tuple[Figure, Axes]:

@@ -117,7 +117,7 @@ def _pictures(record: Record, tensors: Tensors) -> list[Block]:
     pictures = record.get("pictures")
     if not pictured or not pictures:
         return []
-    rows = {name: [image_uri(image) for image in images] for name, images in pictured.items()}
+    rows = {name: [*map(image_uri, images)] for name, images in pictured.items()}
     note = Note(f"Chosen by rule: {pictures['rule']}")
     return [PageOnly([Heading("Pictures"), note, Pictures(pictures["labels"], rows)])]
 
