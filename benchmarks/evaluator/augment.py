@@ -1,4 +1,4 @@
-"""What is done to the images of an evaluator's training: wrong colors, slight degradation, cutout."""
+"""Augmentation of the images that an evaluator is trained on: wrong colors, slight degradation, cutout."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
 def color_error(altered: Tensor, images: Tensor) -> Tensor:
     """Return how far uint8 images are from the true ones, both (N, 3, H, W), in color: (N, 3), in `ERROR_UNIT`s.
 
-    The mean differences in a* and in b* and the mean distance in the a*b* plane, all over the pixels. Unlike the answer
-    to "right or wrong?", it grows with what is wrong, and so do distances on the features of a network that learns it.
+    The mean differences in a* and in b* and the mean distance in the a*b* plane, all over the pixels. Unlike a binary
+    label, it grows with the error, and so do distances on the features of a network that learns it.
     """
     differences = (rgb_to_lab(to_float(altered)) - rgb_to_lab(to_float(images)))[:, 1:]  # (N, 2, H, W)
     distance = differences.square().sum(1, keepdim=True).sqrt()  # (N, 1, H, W)

@@ -1,4 +1,4 @@
-"""What `validate` and `ceiling` show: how evaluators rank altered images, and how much of its colors gray tells."""
+"""What `validate` and `ceiling` show: evaluators on altered images, and colorfulness predicted from lightness."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _CEILING_COLUMNS = (
 @mpl.rc_context(STYLE)
 def section(result: Result, colors: Colors) -> Section:
     """Show a record of `validate` or `ceiling`."""
-    record, blocks, title = result.record, tables(result.record), "What gray tells of colorfulness"
+    record, blocks, title = result.record, tables(result.record), "Colorfulness predicted from lightness"
     if record["kind"] != "ceiling":
         title, figures = "Validation of the evaluators", []
         for sweep in _sweeps(record):

@@ -1,9 +1,9 @@
-"""Validate evaluators before their numbers are believed: `python -m benchmarks validate --out DIR`.
+"""Validate evaluator networks: `python -m benchmarks validate --out DIR`.
 
 Changes the colors of the validation images step by step (gain, hue, share of images with another's colors) and
 measures each evaluator's Fréchet distance to the unchanged images, beside the rows that need no model and any runs.
-A good evaluator's distance grows with each, puts sanity-check baselines behind honest colorings, and ranks as the
-others do.
+A good evaluator's distance grows with each step, is larger for sanity-check baselines than for honest colorings, and
+ranks them as the other evaluators do.
 """
 
 from __future__ import annotations

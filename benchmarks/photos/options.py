@@ -1,4 +1,4 @@
-"""Measure on photographs what the table of quality does not see: `python -m benchmarks photos --out photos.json`.
+"""Measure on photographs what the quality table does not cover: `python -m benchmarks photos --out photos.json`.
 
 Upsampling: how near the true colors of five photographs come back when they are reduced to a network's scale and
 upsampled along the edges of the lightness, by bilinear and by bicubic interpolation, and what that means for the

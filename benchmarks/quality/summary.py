@@ -1,4 +1,4 @@
-"""What is made of the scores of a row: mean, standard deviation over its members, and intervals over the images."""
+"""Reduce the scores of a row: mean, standard deviation over its members, and intervals over the images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report's plots of colors: which of the a*b* plane there are, and how colorful the images are."""
+"""The report's plots of colors: histograms in the a*b* plane, colorfulness and hues."""
 
 from __future__ import annotations
 

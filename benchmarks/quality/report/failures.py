@@ -1,4 +1,4 @@
-"""The part of a quality result that shows the worst images of a model, and why they are."""
+"""The worst images of each model of a quality result, and the kinds of their failures."""
 
 from __future__ import annotations
 

@@ -176,7 +176,7 @@ def _hue_figures(record: Record, colors: Colors, source: str) -> list[Block]:
     size = record["data"]["images"] * record["data"]["image_size"] ** 2
     shares = {row["name"]: [count / size for count in row["hues"]] for row in rows}
     real = shares[truth["name"]]
-    # Gray has none, and a row that has far more than the truth is cut off: the truth has to be seen.
+    # A row with far more than the truth is cut off, so that the truth stays visible; gray has none.
     limit = min(max(map(max, shares.values())), 3 * max(real))
     figures = [Figure("CF of the images", [color_plots.boxes(boxes, f"Boxes of colorfulness in {source}")])]
     for name, share in shares.items():
