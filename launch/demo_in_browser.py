@@ -1,4 +1,4 @@
-"""Use the page of `colornet demo` in a real browser as a person would, and keep screenshots.
+"""Test the page of `colornet demo` in a real browser, and save screenshots.
 
 Needs playwright (pip) and Chromium (`apt-get install chromium`). Start a server, then:
 

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from colornet.color import Gray, lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_gray, to_uint8
+from colornet.color import Gray, lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_uint8
+from colornet.evaluation.loop import gray_floor
 
 GRADIENT = 23.0
 """b* at the bottom of the fixed gradient, −b* at its top: gives the validation images of `cifar10-jpeg` the mean
@@ -70,7 +71,7 @@ def _colored(color: Callable[[Tensor], Tensor]) -> Make:
 
 
 def _gray_as(kind: Gray) -> Make:
-    return lambda images, _: torch.cat([to_uint8(to_gray(to_float(part), kind)) for part in images.split(_BATCH)])
+    return lambda images, _: torch.cat([gray_floor(part, kind) for part in images.split(_BATCH)])
 
 
 def _recolor(images: Tensor, color: Callable[[Tensor], Tensor], donors: Tensor | None = None) -> Tensor:

@@ -1,4 +1,4 @@
-"""What is done to the images of an evaluator's training: wrong colors, slight degradation, cutout."""
+"""Augmentation of the images that an evaluator is trained on: wrong colors, slight degradation, cutout."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def wrong_colors(images: Tensor, others: Tensor, rng: np.random.Generator) -> Te
 def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Degrade a quarter of uint8 images (N, 3, H, W) invisibly at their size: half the chroma resolution, noise.
 
-    A third each keep their chroma or have it reduced and enlarged by nearest neighbor or bilinearly; the noise of RGB
+    A third each keep their chroma or have it reduced and upsampled by nearest neighbor or bilinearly; the noise of RGB
     has a standard deviation of 0 to 2 levels. Without this, such traces outweigh the colors themselves.
     """
     chosen = torch.from_numpy(rng.random(len(images)) < DEGRADED).to(images.device)
     lab = rgb_to_lab(to_float(images[chosen]))  # (n, 3, H, W)
     half = F.interpolate(lab[:, 1:], scale_factor=0.5, mode="area")  # (n, 2, H / 2, W / 2)
-    enlarged = [F.interpolate(half, images.shape[-2:], mode=mode) for mode in ("nearest", "bilinear")]
-    versions = torch.stack((lab[:, 1:], *enlarged))  # (3, n, 2, H, W)
+    upsampled = [F.interpolate(half, images.shape[-2:], mode=mode) for mode in ("nearest", "bilinear")]
+    versions = torch.stack((lab[:, 1:], *upsampled))  # (3, n, 2, H, W)
     which = torch.from_numpy(rng.integers(3, size=len(lab))).to(images.device)
     ab = versions[which, torch.arange(len(lab), device=images.device)]  # (n, 2, H, W)
     levels = rng.uniform(0, 2, (len(lab), 1, 1, 1)) * rng.standard_normal(tuple(lab.shape))
@@ -53,8 +53,8 @@ def degrade(images: Tensor, rng: np.random.Generator) -> Tensor:
 def color_error(altered: Tensor, images: Tensor) -> Tensor:
     """Return how far uint8 images are from the true ones, both (N, 3, H, W), in color: (N, 3), in `ERROR_UNIT`s.
 
-    The mean differences in a* and in b* and the mean distance in the a*b* plane, all over the pixels. Unlike the answer
-    to "right or wrong?", it grows with what is wrong, and so do distances on the features of a network that learns it.
+    The mean differences in a* and in b* and the mean distance in the a*b* plane, all over the pixels. Unlike a binary
+    label, it grows with the error, and so do distances on the features of a network that learns it.
     """
     differences = (rgb_to_lab(to_float(altered)) - rgb_to_lab(to_float(images)))[:, 1:]  # (N, 2, H, W)
     distance = differences.square().sum(1, keepdim=True).sqrt()  # (N, 1, H, W)

@@ -1,9 +1,8 @@
-"""How much of its colors a gray image tells: `python -m benchmarks ceiling --data FOLDER --out FILE.json`.
+"""Predict colorfulness from lightness: `python -m benchmarks ceiling --data FOLDER --out FILE.json`.
 
-Trains a network to predict two things about an image of which it sees only the lightness: how colorful it was, and
-which of the ten classes it shows. The colorfulness of what a deterministic colorizer makes of a gray image is a
-prediction of the first, too, so its mean |ΔCF| is no less than the least error of any prediction. One network's error
-is an upper bound of that least error, to read |ΔCF| by; it proves nothing about better networks.
+Trains a network that sees only the lightness of an image to predict its colorfulness and its class. The colorfulness
+of a deterministic colorizer's output is also such a prediction, so its mean |ΔCF| is at least the smallest error of any
+prediction. The error of one network is an upper bound of that smallest error: a reference for |ΔCF|, not a limit.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ class CeilingOptions:
 
 
 def check(options: CeilingOptions) -> None:
-    """Raise `InputError` for any mistake that would stop the training."""
-    check_alone("what gray tells is measured in one")
+    """Raise `InputError` for invalid options."""
+    check_alone("the ceiling is measured in one")
     check_above(options, epochs=0)
     check_least(options, batch_size=2)
     check_dataset(options.data)

@@ -1,10 +1,10 @@
 """Train the evaluator network: `python -m benchmarks evaluator --data FOLDER --out DIR`.
 
-A CIFAR-10 classifier from scratch on the 45,000 training images, chosen by nothing but its recipe; its accuracy on the
-5,000 validation and the 10,000 test images is reported. A fifth of each batch has wrong colors (another image's,
-rotated hues, too little or too much chroma), and a second head learns to estimate how far from the true ones all are:
-a classifier alone hardly needs color, and a measure of color must see it. The recipe is that of Jordan 2024 ("94% on
-CIFAR-10 in 3.29 Seconds on a Single GPU") without its tricks for the last second, and with cutout.
+Trains a CIFAR-10 classifier from scratch on the 45,000 training images, and reports its accuracy on the 5,000
+validation and the 10,000 test images, which select nothing. A fifth of each batch has wrong colors (another image's,
+rotated hues, too little or too much chroma), and a second head learns to estimate the error of color of all images: a
+classifier alone hardly uses color. The recipe is that of Jordan 2024 ("94% on CIFAR-10 in 3.29 Seconds on a Single
+GPU") without its tricks for the last second, and with cutout.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class EvaluatorOptions:
 
 
 def check(options: EvaluatorOptions) -> None:
-    """Raise `InputError` for any mistake that would stop the training."""
+    """Raise `InputError` for invalid options."""
     check_alone("an evaluator is trained in one")
     check_above(options, epochs=0)
     check_range(options, wrong=(0, 1), cutout=(0, SIZE - 1), shift=(0, SIZE - 1))

@@ -1,4 +1,4 @@
-"""What `validate` and `ceiling` show: how evaluators rank altered images, and how much of its colors gray tells."""
+"""What `validate` and `ceiling` show: evaluators on altered images, and colorfulness predicted from lightness."""
 
 from __future__ import annotations
 
@@ -29,11 +29,10 @@ _AXES = {
     "swapped": "share of images with another's a*b*",
 }
 _READING = (
-    "Fréchet distance of the altered images to the images as they are. A good evaluator's distance grows with every "
-    "step of a sweep and is larger for the sanity-check baselines than for honest colorings."
+    "Fréchet distance of the altered images to the unchanged images. A good evaluator's distance grows with every step "
+    "of a sweep and is larger for the sanity-check baselines than for honest colorings."
 )
 _SHARES = "Fréchet distance as a share of the gray image's; dotted: the gray image."
-
 
 _PERCENT = functools.partial(format_percent, decimals=1)
 _CEILING_COLUMNS = (
@@ -47,7 +46,7 @@ _CEILING_COLUMNS = (
 @mpl.rc_context(STYLE)
 def section(result: Result, colors: Colors) -> Section:
     """Show a record of `validate` or `ceiling`."""
-    record, blocks, title = result.record, tables(result.record), "What gray tells of colorfulness"
+    record, blocks, title = result.record, tables(result.record), "Colorfulness predicted from lightness"
     if record["kind"] != "ceiling":
         title, figures = "Validation of the evaluators", []
         for sweep in _sweeps(record):

@@ -60,12 +60,11 @@ def measure(options: ValidateOptions) -> Record:
         for evaluator, found in features(make()).items():
             distances[evaluator][name] = frechet_distance(found, truth[evaluator])
     data = {"name": dataset.name, "split": "validation", "images": len(images), "fingerprint": dataset.fingerprint}
+    evaluators = {name: {"card": evaluator_card(*file), **_findings(distances[name])} for name, file in files.items()}
     return {
         **start_record("evaluator-validation", accelerator.device, options),
         "data": data,
-        "evaluators": {
-            name: {"card": evaluator_card(*file), **_findings(distances[name])} for name, file in files.items()
-        },
+        "evaluators": evaluators,
     }
 
 
@@ -82,10 +81,8 @@ def _sets(
     for path in options.runs:
         config, generator = load_run(path)
         color = colorize_with(generator.to(accelerator.device), color_space(config), accelerator, gray=lightness_input)
-        yield (
-            path.resolve().name,
-            functools.partial(colorize_all, color, images, accelerator, batch_size=options.batch_size),
-        )
+        make = functools.partial(colorize_all, color, images, accelerator, batch_size=options.batch_size)
+        yield path.resolve().name, make
 
 
 def alter_colors(images: Tensor, sweep: str, amount: float) -> Tensor:

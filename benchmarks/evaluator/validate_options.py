@@ -1,9 +1,9 @@
-"""Validate evaluators before their numbers are believed: `python -m benchmarks validate --out DIR`.
+"""Validate evaluator networks: `python -m benchmarks validate --out DIR`.
 
 Changes the colors of the validation images step by step (gain, hue, share of images with another's colors) and
-measures each evaluator's Fréchet distance to the images as they were, beside the rows that need no model and any runs.
-A good evaluator's distance grows with each, puts sanity-check baselines behind honest colorings, and ranks as the
-others do.
+measures each evaluator's Fréchet distance to the unchanged images, beside the rows that need no model and any runs.
+A good evaluator's distance grows with each step, is larger for sanity-check baselines than for honest colorings, and
+ranks them as the other evaluators do.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class ValidateOptions:
 
 
 def check(options: ValidateOptions) -> None:
-    """Raise `InputError` for any mistake that would stop the validation."""
+    """Raise `InputError` for invalid options."""
     check_alone("evaluators are validated in one")
     check_least(options, batch_size=2, images=2)
     check_dataset(options.data)
@@ -40,5 +40,5 @@ def check(options: ValidateOptions) -> None:
         load_config(run)
     for card in options.evaluators:
         if not (card.is_file() and card.name.startswith("cifar10-") and card.suffix == ".json"):
-            raise InputError(f"{card} is no evaluator: name a cifar10-NAME.json that `benchmarks evaluator` wrote.")
+            raise InputError(f"{card} is not an evaluator: name a cifar10-NAME.json that `benchmarks evaluator` wrote.")
     check_out_folder(options.out, ["validation.json"])

@@ -1,4 +1,4 @@
-"""Degraded scans: what age and bad scanners do to gray images."""
+"""Degraded scans: gray images as age and poor scanners change them."""
 
 from __future__ import annotations
 

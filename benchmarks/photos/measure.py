@@ -18,7 +18,7 @@ from tqdm import tqdm
 from benchmarks.core.record import Record, start_record
 from benchmarks.photos.degradations import DEFECTS, Defect, degrade
 from benchmarks.photos.options import PhotosOptions, find_models
-from benchmarks.photos.upsampling_study import enlarge, join, measure_enlarging, photo, predict, reduce
+from benchmarks.photos.upsampling_study import join, measure_upsampling, photo, predict, reduce, upsample
 from colornet.color import lightness_input, rgb_to_lab, to_float
 from colornet.data import load_dataset
 from colornet.data.sample import sample_photos
@@ -40,17 +40,17 @@ print(read_peak())
 
 
 def measure(options: PhotosOptions) -> Record:
-    """Measure enlarging, scans and memory; return the record."""
+    """Measure upsampling, scans and memory; return the record."""
     models = find_models(options.models)
     accelerator = Accelerator(mixed_precision="no", cpu=options.cpu)
     dataset = load_dataset(options.data, image_size=32, cache_dir=options.cache_dir, progress=True)
     colorizers = {name: Colorizer.load(folder, accelerator.device) for name, folder in models.items()}
     photos = sample_photos()
     images = dataset.test[torch.linspace(0, len(dataset.test) - 1, min(options.images, len(dataset.test))).long()]
-    enlarging = {}
-    for size in tqdm((*options.sizes, None), desc="Enlarging", unit="size", disable=None):
-        found = [measure_enlarging(photo(image, size), options.scales, colorizers) for image in photos.values()]
-        enlarging["full" if size is None else str(size)] = {
+    upsampling = {}
+    for size in tqdm((*options.sizes, None), desc="Upsampling", unit="size", disable=None):
+        found = [measure_upsampling(photo(image, size), options.scales, colorizers) for image in photos.values()]
+        upsampling["full" if size is None else str(size)] = {
             row: {key: statistics.mean(one[row][key] for one in found) for key in found[0][row]} for row in found[0]
         }
     full = [photo(image, None) for image in photos.values()]
@@ -65,7 +65,7 @@ def measure(options: PhotosOptions) -> Record:
         },
         "models": {name: (folder / "model.safetensors").stat().st_size for name, folder in models.items()},
         "evaluator": evaluator_card("v1")["sha256"],
-        "enlarging": enlarging,
+        "enlarging": upsampling,
         "defects": {name: about for name, (about, _) in DEFECTS.items()},
         "scans": _scans(images, full, colorizers, accelerator, options.batch_size),
         "memory": [_memory(size, next(iter(models.values()))) for size in options.megapixels],
@@ -73,20 +73,14 @@ def measure(options: PhotosOptions) -> Record:
 
 
 def _scans(
-    images: Tensor,
-    photos: list[Tensor],
-    colorizers: dict[str, Colorizer],
-    accelerator: Accelerator,
-    batch_size: int,
+    images: Tensor, photos: list[Tensor], colorizers: dict[str, Colorizer], accelerator: Accelerator, batch_size: int
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Color the degraded images and photographs with every model: model, defect, measure."""
     evaluator = load_evaluator("v1").to(accelerator.device)
 
     def features(pixels: Tensor) -> Tensor:
-        def extract(batch: Tensor) -> dict[str, Tensor]:
-            return {"features": evaluator.features(batch)}
-
-        return map_images(extract, pixels, accelerator, batch_size=batch_size)["features"].double()
+        found = map_images(lambda x: {"features": evaluator.features(x)}, pixels, accelerator, batch_size=batch_size)
+        return found["features"].double()
 
     truth = features(images)
     floor = frechet_distance(features(gray_floor(images)), truth)
@@ -115,7 +109,7 @@ def _color(colorizer: Colorizer, rgb: Tensor, defect: Defect, shorter_side: int)
     degraded = degrade(clean[:, :1], defect)
     small = reduce(degraded, shorter_side, colorizer.multiple)
     guides = rgb_to_lab(small)[:, :1], rgb_to_lab(degraded)[:, :1]
-    return join(rgb_to_lab(clean)[:, :1], enlarge("guided", predict(colorizer, small), *guides))
+    return join(rgb_to_lab(clean)[:, :1], upsample("guided", predict(colorizer, small), *guides))
 
 
 def _difference(pixels: Tensor, others: Tensor) -> float:
@@ -128,16 +122,13 @@ def _difference(pixels: Tensor, others: Tensor) -> float:
 def _memory(megapixels: float, model: Path) -> dict[str, float]:
     """Let a fresh process color a JPEG of 3:2 with a model on the CPU: size, peak bytes, seconds."""
     height = round((megapixels * 1e6 / 1.5) ** 0.5)
-    size = (round(1.5 * height), height)
+    width = round(1.5 * height)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "large.jpg"
-        sample_photos()["coffee"].resize(size, Image.Resampling.BICUBIC).save(path)
+        sample_photos()["coffee"].resize((width, height), Image.Resampling.BICUBIC).save(path)
         command = [sys.executable, "-c", _MEMORY, str(path), "--out", f"{folder}/out", "--cpu", "--model", str(model)]
         start = time.perf_counter()
         done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True)
         seconds = time.perf_counter() - start
-    return {
-        "megapixels": size[0] * size[1] / 1e6,
-        "peak_memory_bytes": int(done.stdout.split()[-1]),
-        "seconds": seconds,
-    }
+    peak = int(done.stdout.split()[-1])
+    return {"megapixels": width * height / 1e6, "peak_memory_bytes": peak, "seconds": seconds}

@@ -1,7 +1,7 @@
-"""Measure on photographs what the table of quality does not see: `python -m benchmarks photos --out photos.json`.
+"""Measure on photographs what the quality table does not cover: `python -m benchmarks photos --out photos.json`.
 
-Enlarging: how near the true colors of five photographs come back when they are reduced to a network's scale and
-enlarged along the edges of the lightness, by bilinear and by bicubic interpolation, and what that means for the
+Upsampling: how near the true colors of five photographs come back when they are reduced to a network's scale and
+upsampled along the edges of the lightness, by bilinear and by bicubic interpolation, and what that means for the
 colors that models predict. Scans: how the colors of models change where the gray image is faded, noisy, blurred,
 compressed or toned. Memory: what `colornet colorize` needs at its peak for large photographs. Writes one JSON and
 prints its tables; benchmarks/README.md says what they show.
@@ -37,7 +37,7 @@ class PhotosOptions:
 
 
 def check(options: PhotosOptions) -> None:
-    """Raise `InputError` for any mistake that would stop the measurement, without importing torch."""
+    """Raise `InputError` for invalid options, without importing torch."""
     check_alone("photographs are measured in one")
     # The smallest photograph has 300 pixels on its shorter side.
     check_range(options, scales=(8, 256), **({"sizes": (16, 300)} if options.sizes else {}))
@@ -61,5 +61,5 @@ def find_models(models: tuple[str, ...]) -> dict[str, Path]:
             raise InputError(f"{folder} predicts RGB: name models that color L*, as the presets ae and cgan do.")
     names = [folder.resolve().name for folder in folders]
     if len(set(names)) < len(names):
-        raise InputError(f"Two models have the same name ({', '.join(names)}): name each once, in folders of its own.")
+        raise InputError(f"Two models have the same name ({', '.join(names)}): give each folder another name.")
     return dict(zip(names, folders, strict=True))

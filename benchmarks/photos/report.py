@@ -1,4 +1,4 @@
-"""What `photos` shows: how colors survive enlarging and degraded scans, and the memory of large photographs."""
+"""What `photos` shows: how colors survive upsampling and degraded scans, and the memory of large photographs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ REQUIRED: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
     )
 }
 _OFF = "Mean distance of a*b* from the true ones where"
-_ENLARGING = {  # heading: key, decimals, tip
+_UPSAMPLING = {  # heading: key, decimals, tip
     "ΔE00": ("ciede2000", 2, "Mean ΔE00 to the truth."),
     "edges": ("edges", 1, f"{_OFF} these change most."),
     "gray edges": ("gray_edges", 1, f"{_OFF} L* changes most and they do not."),
@@ -46,17 +46,17 @@ def summarize(record: Record) -> str:
 
 
 def tables(record: Record) -> list[Table]:
-    """Lay out enlarging, scans, and memory where it was measured."""
+    """Lay out upsampling, scans, and memory where it was measured."""
     memory = [table_of("Memory of `colornet colorize`", _MEMORY, record["memory"])] if record["memory"] else []
-    return [_enlarging_table(record["enlarging"]), _scans_table(record["scans"], record["defects"]), *memory]
+    return [_upsampling_table(record["enlarging"]), _scans_table(record["scans"], record["defects"]), *memory]
 
 
-def _enlarging_table(sizes: Record) -> Table:
+def _upsampling_table(sizes: Record) -> Table:
     names = {size: "full size" if size == "full" else f"{size} px" for size in sizes}
-    heads = [Cell(f"{head}, {name}", tip=tip) for head, (*_, tip) in _ENLARGING.items() for name in names.values()]
+    heads = [Cell(f"{head}, {name}", tip=tip) for head, (*_, tip) in _UPSAMPLING.items() for name in names.values()]
     lines = []
     for row in sizes["full"]:
-        values = [(rows.get(row, {}).get(key), n) for key, n, _ in _ENLARGING.values() for rows in sizes.values()]
+        values = [(rows.get(row, {}).get(key), n) for key, n, _ in _UPSAMPLING.values() for rows in sizes.values()]
         lines.append(line_of(row, *(format_number(*value) for value in values), ranked=row != "gray"))
     return Table("Upsampling of colors", [Cell(""), *heads], lines)
 

@@ -46,8 +46,8 @@ def predict(colorizer: Colorizer, small: Tensor) -> Tensor:
     return colorizer.network(condition).cpu() * 110
 
 
-def enlarge(method: Method, color: Tensor, small_lightness: Tensor, lightness: Tensor) -> Tensor:
-    """Enlarge a*b* (1, 2, h, w), whose L* is (1, 1, h, w), to the size of a photograph's L*: (1, 2, H, W)."""
+def upsample(method: Method, color: Tensor, small_lightness: Tensor, lightness: Tensor) -> Tensor:
+    """Upsample a*b* (1, 2, h, w), whose L* is (1, 1, h, w), to the size of a photograph's L*: (1, 2, H, W)."""
     size = (lightness.shape[-2], lightness.shape[-1])
     if method == "guided":
         return GuidedUpsampler(small_lightness, color, size).rows(0, lightness)
@@ -59,10 +59,10 @@ def join(lightness: Tensor, color: Tensor) -> Tensor:
     return to_uint8(gamut_map_to_rgb(torch.cat((lightness, color), dim=1)))
 
 
-def measure_enlarging(
+def measure_upsampling(
     rgb: Tensor, scales: tuple[int, ...], colorizers: dict[str, Colorizer]
 ) -> dict[str, dict[str, float]]:
-    """Measure every method of enlarging colors on a photograph, sRGB (1, 3, H, W) in [0, 1].
+    """Measure every method of upsampling colors on a photograph, sRGB (1, 3, H, W) in [0, 1].
 
     Returns, by name of the row, `ciede2000` of the image as saved, `cf`, and the mean distance of a*b* from the true
     ones where these change most (`edges`) and where L* does but they do not (`gray_edges`). A row is "SOURCE, METHOD"
@@ -82,7 +82,7 @@ def measure_enlarging(
     colorings = {"gray": torch.zeros_like(truth)}
     for name, (small_lightness, color) in sources.items():
         for method in METHODS:
-            colorings[f"{name}, {method}"] = enlarge(method, color, small_lightness, lightness)
+            colorings[f"{name}, {method}"] = upsample(method, color, small_lightness, lightness)
 
     edges, gray_edges = find_edges(lab)
     found = {}

@@ -63,7 +63,7 @@ COLUMNS: dict[str, Column] = {
     "l1": Column("L1", 4, "lower", "Mean absolute error of RGB in [0, 1]."),
     "ciede2000": Column("ΔE00", 2, "lower", "CIEDE2000 color difference, mean over pixels."),
     "lightness": Column("ΔL", 2, "lower", "Mean absolute error of L* (0 to 100): what the output does to the input."),
-    "lpips": Column("LPIPS", 4, "lower", "LPIPS with AlexNet, images enlarged bilinearly to 64 × 64."),
+    "lpips": Column("LPIPS", 4, "lower", "LPIPS with AlexNet, images upsampled bilinearly to 64 × 64."),
     "accuracy_at_2": Column(
         "@2 %", 1, "higher", "Pixels with |ΔL| ≤ 2 and |Δa|, |Δb| ≤ 4.4 of rounded Lab, per cent (Nazeri et al. 2018)."
     ),
@@ -76,11 +76,11 @@ DISTINCT = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "accuracy", "cf", "delta_cf"
             "psnr_pooled", "ssim", "ciede2000")  # fmt: skip
 """Columns that are also measured without the images that have a near-duplicate among the training images."""
 
-SHARES = ("accuracy_at_2", "accuracy_at_5", "colored", "sepia")
-"""Columns that are shares of pixels, 0 to 1 for each image and per cent in the table."""
+SHARES = ("accuracy", "accuracy_at_2", "accuracy_at_5", "colored", "sepia")
+"""Columns that are means of shares: 0 to 1 for each image and per cent in the table."""
 
 BOOTSTRAPPED = (
-    "accuracy", "cf", "delta_cf", "delta_cf_image", "mean_a", "mean_b", "chroma", "psnr", "psnr_pooled", "ssim", "l1",
+    "cf", "delta_cf", "delta_cf_image", "mean_a", "mean_b", "chroma", "psnr", "psnr_pooled", "ssim", "l1",
     "ciede2000", "lightness", "lpips", *SHARES,
 )  # fmt: skip
 """Columns that are functions of per-image values, for which resampling the images gives an interval."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -60,14 +61,13 @@ def measure_diversity(scorer: Scorer, network: UNet, space: ColorSpace, ranked: 
     """
     options = scorer.options
     positions = evenly_spaced(len(scorer.images), options.sample_images)
-    some, colored = scorer.images[positions], [ranked[positions]]
-    for sample in range(1, options.samples):
+    some = scorer.images[positions]
 
-        def color(condition: Tensor, sample: int = sample) -> Tensor:
-            predicted: Tensor = network(condition, fixed_noise(condition, network.noise_channels, sample))
-            return predicted
+    def colorize(sample: int) -> Tensor:
+        noise = functools.partial(fixed_noise, channels=network.noise_channels, sample=sample)
+        return scorer.colorize(lambda gray: network(gray, noise(gray)), space, images=some)
 
-        colored.append(scorer.colorize(color, space, images=some))
+    colored = [ranked[positions], *map(colorize, range(1, options.samples))]
     values = diversity_scores(colored, some, scorer.accelerator, batch_size=options.batch_size)
     return {"samples": options.samples, "images": len(some), "values": values}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,9 +57,5 @@ def _paths(folder: Path, count: int, labels: Tensor | None, classes: Sequence[st
     """List where each image is: CLASS/NNNN.png, counted within its class, or images/NNNN.png where there is none."""
     if labels is None:
         return [folder / "images" / f"{index:04d}.png" for index in range(count)]
-    seen = [0] * len(classes)
-    paths = []
-    for label in labels.tolist():
-        paths.append(folder / classes[label] / f"{seen[label]:04d}.png")
-        seen[label] += 1
-    return paths
+    numbers = [itertools.count() for _ in classes]
+    return [folder / classes[label] / f"{next(numbers[label]):04d}.png" for label in labels.tolist()]

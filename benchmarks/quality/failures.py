@@ -1,4 +1,4 @@
-"""Where a colorizer fails: its worst images, and the kind of each failure, by rules on measured values."""
+"""The worst images of a colorizer, and the kind of each failure, by rules on measured values."""
 
 from __future__ import annotations
 

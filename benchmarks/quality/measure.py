@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +86,7 @@ def _summarize(scorer: Scorer, results: Sequence[ScoredRow]) -> Record:
             "fingerprint": dataset.fingerprint,
         },
         "evaluators": scorer.evaluators,
-        "columns": {
-            name: {**dataclasses.asdict(column), "reason": scorer.reasons.get(name)} for name, column in COLUMNS.items()
-        },
+        "columns": {name: {**asdict(column), "reason": scorer.reasons.get(name)} for name, column in COLUMNS.items()},
         "rows": rows,
         "failure_categories": CATEGORIES,
         "pictures": {"file": "quality.safetensors", "rule": rule, "labels": [*pictured]},
@@ -118,18 +116,17 @@ def _measure_rows(scorer: Scorer, groups: Sequence[Group]) -> list[ScoredRow]:
             name = _unused(group.name, results)
             results.append(_measure_group(scorer, name, "model", group, bar))
             if group.config.color_space == "rgb":
-                results.append(_measure_group(scorer, f"{name}, own gray", "unranked", group, None))
+                results.append(_measure_group(scorer, f"{name}, own gray", "unranked", group, tqdm(disable=True)))
     return results
 
 
-def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqdm[None] | None) -> ScoredRow:
+def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqdm[None]) -> ScoredRow:
     """Measure the runs of a group on a gray input: the protocol's one, or for an unranked row their own."""
     ranked = kind == "model"
     scores, diverse = [], []
     runs: dict[str, dict[str, Any]] = {}
     for folder in group.members:
-        if bar is not None:
-            bar.set_postfix_str(folder.name)
+        bar.set_postfix_str(folder.name)
         run = Run(folder)
         space, generator = color_space(run.config), run.load_generator().to(scorer.accelerator.device)
         colorize = functools.partial(scorer.colorize, generator, space)
@@ -145,14 +142,13 @@ def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqd
         paths = ((key, getattr(run.config, key)) for key in ("data", "objective", "init_from"))
         names = {key: Path(path).name for key, path in paths if path}  # without folders of this machine
         runs[str(folder) if folder.resolve().name in runs else folder.resolve().name] = {
-            "config": dataclasses.asdict(run.config) | names,
+            "config": asdict(run.config) | names,
             "parameters": count_parameters(generator.requires_grad_(True)),
             "images_seen": run.images_seen,
             "validation": run.validation_curve,
             "training": run.starts,
         }
-        if bar is not None:
-            bar.update()
+        bar.update()
     return ScoredRow(name, kind, _about(runs, ranked), scores, first_pixels, runs, summarize_diversity(diverse))
 
 

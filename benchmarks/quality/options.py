@@ -29,9 +29,7 @@ class QualityOptions:
     """What is compared, on which images, with which networks."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()  # folders of runs, or names of released models
-    images: tyro.conf.UseAppendAction[
-        tuple[Path, ...]
-    ] = ()  # a folder CLASS/NNNN.png that other programs made of --write-inputs
+    images: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()  # a folder CLASS/NNNN.png, colored from --write-inputs
     data: str | None = None  # cifar10, sample, or a folder of images (default: what the runs were trained on)
     split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
     out: Path | None = None  # folder for the results; must not hold any yet
@@ -59,7 +57,7 @@ class Group:
 
 
 def check(options: QualityOptions) -> None:
-    """Raise `InputError` for any mistake that would stop the comparison, without importing torch."""
+    """Raise `InputError` for invalid options, without importing torch."""
     check_least(options, batch_size=1, features_batch=1, samples=2, sample_images=1)
     if options.write_inputs is None and not options.runs and not options.images:
         raise InputError("Nothing is named to compare: give the folder of at least one run, or --images.")
@@ -77,7 +75,7 @@ def check(options: QualityOptions) -> None:
         check_file(weights, "give the weights that were downloaded, or leave the option out")
     for folder in options.images:
         if not folder.is_dir():
-            raise InputError(f"--images {folder} is no folder: give one that holds CLASS/NNNN.png.")
+            raise InputError(f"--images {folder} is not a folder: give one that holds CLASS/NNNN.png.")
     check_new_folder("out", options.out)
     check_new_folder("write_inputs", options.write_inputs)
     for run in (run for group in groups for run in group.members):

@@ -98,7 +98,7 @@ class Scorer:
         batch_size, features_batch = self.options.batch_size, self.options.features_batch
         per_image = map_images(self._score_pairs, pairs, self.accelerator, batch_size=batch_size)
         if self.cifar10_classes is not None:
-            per_image["right"] = (per_image["class"] == self.cifar10_classes).double()
+            per_image["accuracy"] = (per_image["class"] == self.cifar10_classes).double()
         features = {"_cifar10_v1": per_image.pop("features")}
         if self.inception is not None:
             features[""] = self._map(self.inception, pixels, features_batch)
@@ -133,12 +133,11 @@ class Scorer:
         return frechet_distance(features.double(), self.references["_cifar10_v1"]["paired"].double())
 
     def _map(self, network: Network, images: Tensor, batch_size: int, progress: str | None = None) -> Tensor:
-        """Compute what a network says of uint8 images (N, C, H, W) on all ranks: (N, …)."""
-
-        def compute(batch: Tensor) -> dict[str, Tensor]:
-            return {"computed": network(batch)}
-
-        return map_images(compute, images, self.accelerator, batch_size=batch_size, progress=progress)["computed"]
+        """Apply a network to uint8 images (N, C, H, W) on all ranks: (N, …)."""
+        found = map_images(
+            lambda x: {"computed": network(x)}, images, self.accelerator, batch_size=batch_size, progress=progress
+        )
+        return found["computed"]
 
     def _score_pairs(self, pairs: Tensor) -> dict[str, Tensor]:
         output, truth = pairs.chunk(2, dim=1)  # (n, 3, H, W) each
@@ -201,9 +200,7 @@ def part_of(dataset: Dataset, split: str) -> tuple[Tensor, Tensor | None, tuple[
 def _column_values(per_image: Mapping[str, Tensor]) -> Values:
     """Reduce per-image values (N,) to the columns that follow from them; the other columns are None."""
     found = {name: values.mean().item() for name, values in per_image.items() if values.is_floating_point()}
-    found |= summarize(per_image) | {name: 100 * found[name] for name in SHARES}
-    if "right" in found:
-        found["accuracy"] = 100 * found["right"]
+    found |= summarize(per_image) | {name: 100 * found[name] for name in SHARES if name in found}
     if per_image["colored"].any():
         found["sepia_of_colored"] = 100 * (per_image["sepia"].sum() / per_image["colored"].sum()).item()
     return {name: found.get(name) for name in COLUMNS}

@@ -1,4 +1,4 @@
-"""What is made of the scores of a row: mean, standard deviation over its members, and intervals over the images."""
+"""Reduce the scores of a row: mean, standard deviation over its members, and intervals over the images."""
 
 from __future__ import annotations
 
@@ -89,13 +89,9 @@ def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float,
     The values of several members (seeds) are averaged image by image: the interval tells what other test images would
     change, the standard deviation over the members what other seeds would.
     """
-    per_image = {
-        name: torch.stack([member[name].double() for member in members]) for name in members[0]
-    }  # (members, N)
+    per_image = {name: torch.stack([one[name].double() for one in members]) for name in members[0]}  # (members, N)
     delta = per_image["cf"] - per_image["cf_truth"]
     per_image |= {"psnr": per_image["psnr"].clamp(max=100), "delta_cf": delta, "delta_cf_image": delta.abs()}
-    if "right" in per_image:
-        per_image["accuracy"] = per_image["right"]
     count = delta.shape[1]
     drawn = torch.randint(count, (_RESAMPLES, count), generator=torch.Generator().manual_seed(0))
     weights = torch.zeros(_RESAMPLES, count).scatter_add_(1, drawn, torch.ones(_RESAMPLES, count)).double() / count
@@ -105,7 +101,7 @@ def bootstrap(members: Sequence[Mapping[str, Tensor]]) -> dict[str, tuple[float,
     ends = torch.tensor((0.025, 0.975), dtype=torch.float64)
     intervals = {}
     for name, values in resampled.items():
-        low, high = (100 * values if name in ("accuracy", *SHARES) else values).quantile(ends).tolist()
+        low, high = (100 * values if name in SHARES else values).quantile(ends).tolist()
         if math.isfinite(low) and math.isfinite(high):
             intervals[name] = (low, high)
     return intervals

@@ -32,7 +32,7 @@ class ReleaseOptions:
 
 
 def check(options: ReleaseOptions) -> None:
-    """Raise `InputError` for any mistake that would stop the release, without importing torch."""
+    """Raise `InputError` for invalid options, without importing torch."""
     trained = load_config(options.run)
     if not (options.run / "model.safetensors").is_file():
         raise InputError(f"{options.run} has no model.safetensors yet: train it to its end.")

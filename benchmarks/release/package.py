@@ -107,7 +107,7 @@ def release(options: ReleaseOptions) -> None:
         if record["levels"] > TOLERANCE:
             raise InputError(
                 f"At half precision, {run.path} gives colors that differ by {record['levels']} of 255 levels "
-                f"(allowed: {TOLERANCE}): train it anew, as such weights are too large."
+                f"(allowed: {TOLERANCE}): train it again, as such weights are too large."
             )
         write_json(folder / "release.json", record)
         card = _card(Run(folder), run.validations, dataset, record)
@@ -131,14 +131,14 @@ def _measured(quality: Path, run: Run, starts: list[dict[str, Any]]) -> dict[str
             if one["images_seen"] == run.images_seen and (one["training"] or [])[:1] == modernized(starts[:1])
         ]
         if not found:
-            raise InputError(f"--quality {quality} has no results of {run.path} as it is now: measure it anew.")
+            raise InputError(f"--quality {quality} has no results of {run.path} as it is now: measure it again.")
         values, index = found[0]
         results = {name: values[name]["members"][index] for name in _MEASURES if values.get(name) is not None}
         data = {name: record["data"][name] for name in ("name", "split", "images")}
         return {**data, "cf_truth": truth["values"]["cf"]["mean"], **results}
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise InputError(
-            f"--quality {quality} is no quality.json of `python -m benchmarks quality`: name one."
+            f"--quality {quality} is not a quality.json of `python -m benchmarks quality`: name one."
         ) from error
 
 

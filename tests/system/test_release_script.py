@@ -26,7 +26,7 @@ def script(work: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_script_makes_anew_what_is_missing_and_leaves_alone_the_rest(folder: Path, tmp_path: Path) -> None:
+def test_the_script_makes_what_is_missing_and_leaves_the_rest(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "cifar10-jpeg")
     result = script(tmp_path)
     assert result.returncode == 0, result.stderr

@@ -1,9 +1,8 @@
-"""The report's plots of colors: which of the a*b* plane there are, and how colorful the images are."""
+"""The report's plots of colors: histograms in the a*b* plane, colorfulness and hues."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,13 +10,10 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from benchmarks.core.plots import INK, NEUTRAL, RULE, STYLE, blank, shortened, svg
+from benchmarks.core.plots import INK, NEUTRAL, RULE, STYLE, Array, blank, shortened, svg
 from benchmarks.quality.color_stats import SEPIA
 from colornet.color import lab_to_rgb
-
-Array = NDArray[Any]
 
 _SMALL = 250  # width of plots that the page shows four in a row
 _AB_EDGE = 110.0  # histograms reach from −110 to 110
@@ -71,7 +67,10 @@ def chroma_map(counts: Array, truth: Array | None, limit: float, label: str) -> 
     if truth is not None:
         half = _AB_EDGE / len(truth)
         centers = np.linspace(-_AB_EDGE + half, _AB_EDGE - half, len(truth))
-        axes.contour(centers, centers, truth, [_enclosing_level(truth)], colors=[INK], linewidths=0.9)
+        falling = np.sort(truth, axis=None)[::-1]
+        last = np.searchsorted(falling.cumsum(), _AB_ENCLOSED * falling.sum())
+        level = falling[last : last + 2].mean()  # between the last bin inside the outline and the first outside
+        axes.contour(centers, centers, truth, [level], colors=[INK], linewidths=0.9)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), xlabel="a*", ylabel="b*")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(MaxNLocator(5, symmetric=True))
@@ -126,17 +125,9 @@ def _ab_colors(bins: int) -> Array:
     return rgb
 
 
-def _enclosing_level(counts: Array) -> float:
-    """Find the count above which the fullest bins together hold `_AB_ENCLOSED` of all."""
-    falling = np.sort(counts, axis=None)[::-1]
-    last = np.searchsorted(falling.cumsum(), _AB_ENCLOSED * falling.sum())
-    return float(falling[last : last + 2].mean())  # between the last bin within and the first without
-
-
 def _small_figure(height: int) -> tuple[Figure, Axes]:
     """Make a figure whose axes begin at the same place as those of the figure below it."""
     figure = Figure(figsize=(_SMALL / 72, height / 72))
     left, below, margin = 48, 34, 4
-    return figure, figure.add_axes(
-        (left / _SMALL, below / height, 1 - (left + margin) / _SMALL, 1 - (below + margin) / height)
-    )
+    across, up = 1 - (left + margin) / _SMALL, 1 - (below + margin) / height
+    return figure, figure.add_axes((left / _SMALL, below / height, across, up))

@@ -1,4 +1,4 @@
-"""The part of a quality result that shows the worst images of a model, and why they are."""
+"""The worst images of each model of a quality result, and the kinds of their failures."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from benchmarks.quality.report.tables import mean_of, ordered_rows
 _READING = (
     "Gray, output and truth of the test images with the largest mean ΔE00, and of those whose colorfulness CF is most "
     "above the truth's, which stands in brackets; of a model with several runs, the first. An image is of the first "
-    "kind in the list whose rule it meets. Models that draw the lightness anew are left out: their ΔE00 is not of "
-    "color alone."
+    "kind in the list whose rule it meets. Models that change the lightness are left out: their ΔE00 is not of color "
+    "alone."
 )
 _COUNTS_READING = "Kinds among the {counted:,} images with the largest ΔE00, and, in brackets, among all, per cent."
 

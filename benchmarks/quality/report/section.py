@@ -45,7 +45,7 @@ _DIRECTIONS = {
     "higher": ", higher is better",
     "truth": ", nearer to the real images is better",
 }
-_BARS_READING = "Whiskers: one standard deviation over runs. Dashed: the real images. Gray bars are no models."
+_BARS_READING = "Whiskers: one standard deviation over runs. Dashed: the real images. Gray bars are not models."
 _TABLES_READING = (
     "Mean ± standard deviation over runs. Bold: the best of the models. What a heading means is listed below the "
     "tables and shown where the pointer rests on it."
@@ -111,14 +111,13 @@ def _definitions(record: Record) -> Definitions:
 
 
 def _pictures(record: Record, tensors: Tensors) -> list[Block]:
-    """Show the images of all pictured rows."""
-    # The truth stands below what tries to reach it.
+    # The truth stands below the colorings.
     ordered = sorted(ordered_rows(record), key=lambda row: row["kind"] == "truth")
     pictured = {row["name"]: tensors[key] for row in ordered if (key := f"pictures/{row['name']}") in tensors}
     pictures = record.get("pictures")
     if not pictured or not pictures:
         return []
-    rows = {name: [image_uri(image) for image in images] for name, images in pictured.items()}
+    rows = {name: [*map(image_uri, images)] for name, images in pictured.items()}
     note = Note(f"Chosen by rule: {pictures['rule']}")
     return [PageOnly([Heading("Pictures"), note, Pictures(pictures["labels"], rows)])]
 
@@ -177,7 +176,7 @@ def _hue_figures(record: Record, colors: Colors, source: str) -> list[Block]:
     size = record["data"]["images"] * record["data"]["image_size"] ** 2
     shares = {row["name"]: [count / size for count in row["hues"]] for row in rows}
     real = shares[truth["name"]]
-    # Gray has none, and a row that has far more than the truth is cut off: the truth has to be seen.
+    # A row with far more than the truth is cut off, so that the truth stays visible; gray has none.
     limit = min(max(map(max, shares.values())), 3 * max(real))
     figures = [Figure("CF of the images", [color_plots.boxes(boxes, f"Boxes of colorfulness in {source}")])]
     for name, share in shares.items():

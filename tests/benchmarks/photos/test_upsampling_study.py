@@ -1,29 +1,29 @@
-"""Enlarging is that of `colornet colorize`, and is measured against colors that are known."""
+"""Upsampling is that of `colornet colorize`, and is measured against colors that are known."""
 
 from __future__ import annotations
 
 import torch
 from torchvision.transforms.functional import pil_to_tensor
 
-from benchmarks.photos.upsampling_study import enlarge, find_edges, join, measure_enlarging, photo, predict, reduce
+from benchmarks.photos.upsampling_study import find_edges, join, measure_upsampling, photo, predict, reduce, upsample
 from colornet.color import rgb_to_lab
 from colornet.inference.colorizer import Colorizer
 from tests.benchmarks.photos.photographs import small_photo
 
 
-def test_guided_enlarging_is_that_of_colorize() -> None:
+def test_guided_upsampling_is_that_of_colorize() -> None:
     image = small_photo()
     colorizer = Colorizer.load("cgan", "cpu")
     rgb = photo(image, None)
     small, lightness = reduce(rgb, 32, colorizer.multiple), rgb_to_lab(rgb)[:, :1]
-    color = enlarge("guided", predict(colorizer, small), rgb_to_lab(small)[:, :1], lightness)
+    color = upsample("guided", predict(colorizer, small), rgb_to_lab(small)[:, :1], lightness)
     expected = pil_to_tensor(colorizer.colorize(image))
     assert (join(lightness, color)[0].int() - expected.int()).abs().max() <= 1
     assert rgb_to_lab(expected / 255)[1:].abs().mean() > 2  # it is colored at all
 
 
 def test_true_colors_come_back_the_better_the_less_they_were_reduced() -> None:
-    found = measure_enlarging(photo(small_photo(), None), (16, 48, 96), {})
+    found = measure_upsampling(photo(small_photo(), None), (16, 48, 96), {})
     assert list(found)[:2] == ["gray", "true colors at 16 px, guided"]
     assert len(found) == 7  # 96 pixels are no reduction
     for method in ("guided", "bilinear", "bicubic"):

@@ -73,7 +73,7 @@ def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch:
         (["notebook-cgan"], "'notebook-cgan' is a preset without released weights: train it"),
         (["nowhere"], "nowhere is no run"),
         (["--images", "nowhere"], "No data set is named: give --data."),
-        (["--data", "sample", "--images", "nowhere"], "--images nowhere is no folder"),
+        (["--data", "sample", "--images", "nowhere"], "--images nowhere is not a folder"),
         (["RUN", "--batch-size", "0"], "--batch-size is 0"),
         (["RUN", "--features-batch", "-1"], "--features-batch is -1"),
         (["RUN", "--inception-weights", "nowhere.pth"], "There is no file nowhere.pth"),

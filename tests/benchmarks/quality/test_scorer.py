@@ -43,7 +43,7 @@ def test_semantic_accuracy_is_of_cifar10_only(labeled: Dataset, tmp_path: Path) 
     accuracy = scores.values["accuracy"]
     assert accuracy is not None
     assert 60 <= accuracy <= 100
-    assert scores.per_image["right"].sum().item() == pytest.approx(accuracy * 40 / 100)
+    assert scores.per_image["accuracy"].sum().item() == pytest.approx(accuracy * 40 / 100)
     wrong = measured(labeled, tmp_path)(labeled.test.roll(1, 0)).values["accuracy"]
     assert wrong is not None
     assert wrong < 30

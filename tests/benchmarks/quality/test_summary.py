@@ -23,7 +23,7 @@ def drawn(count: int, seed: int = 0) -> dict[str, Tensor]:
     names = ("psnr", "ssim", "l1", "ciede2000", "lightness", "cf", "cf_truth", "accuracy_at_2", "accuracy_at_5",
              "lpips", "mse")  # fmt: skip
     values = {name: torch.rand(count, dtype=torch.float64, generator=generator) for name in names}
-    return values | {"right": (values["cf"] < 0.8).double(), "mse": 0.01 * values["mse"]}
+    return values | {"accuracy": (values["cf"] < 0.8).double(), "mse": 0.01 * values["mse"]}
 
 
 def test_intervals_are_those_of_a_mean() -> None:
@@ -54,5 +54,5 @@ def test_intervals_contain_what_the_table_shows() -> None:
         factor = 100 if name in SHARES else 1
         assert low < factor * statistics.mean(member[name].mean().item() for member in members) < high, name
     accuracy = bootstrap([drawn(1000)])["accuracy"]
-    assert accuracy[0] < 100 * drawn(1000)["right"].mean() < accuracy[1]
+    assert accuracy[0] < 100 * drawn(1000)["accuracy"].mean() < accuracy[1]
     assert bootstrap([drawn(50)]) == bootstrap([drawn(50)])

@@ -146,11 +146,11 @@ def test_what_cannot_be_released(work: Path, tmp_path: Path, capsys: pytest.Capt
     )
     assert "are not those that" in refused(capsys, out, run, "--data", "sample")
     assert "There is no file" in refused(capsys, out, run, "--quality", tmp_path / "none.json")
-    assert "is no quality.json" in refused(capsys, out, run, "--quality", run / "config.json")
+    assert "is not a quality.json" in refused(capsys, out, run, "--quality", run / "config.json")
     other = shutil.copytree(run, tmp_path / "other")
     starts = json.loads((run / "provenance.json").read_text())
     (other / "provenance.json").write_text(json.dumps([{**starts[0], "date": "another day"}]))
-    assert "as it is now: measure it anew" in refused(capsys, out, other, "--quality", quality)
+    assert "as it is now: measure it again" in refused(capsys, out, other, "--quality", quality)
 
     out.mkdir()
     (out / "mine").write_text("mine")
