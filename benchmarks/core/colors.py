@@ -11,7 +11,7 @@ from benchmarks.core.record import Record, without_seed
 
 
 class Colors:
-    """Colors by the name of a model, in the order of the names; rows that are no models share a gray.
+    """Colors by the name of a model, in the order of the names; rows that are not models are gray.
 
     Args:
         rows: rows of quality records whose kind is "model"; their runs share their color.

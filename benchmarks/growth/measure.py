@@ -14,11 +14,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from benchmarks.core.device import choose_device, settle
 from benchmarks.core.memory import STATUS, host_memory, peak_memory, status_bytes
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record, describe_data, start_record
-from benchmarks.core.steps import Case, endless_batches, release, start_trainer
+from benchmarks.core.steps import Case, choose_device, endless_batches, release, settle, start_trainer
 from benchmarks.core.timing import Stopwatch, time_steps
 from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, write_images
 from benchmarks.growth.options import GrowthOptions

@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.core.device import choose_device
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record, describe_data, modernized, start_record
-from benchmarks.core.steps import COUNTED_IMAGES, random_dataset, repeat_to_epoch, start_trainer
+from benchmarks.core.steps import COUNTED_IMAGES, choose_device, random_dataset, repeat_to_epoch, start_trainer
 from benchmarks.scaling.model import Compute, Link, efficient_batch, fit_compute, fit_link, hidden_share, predict_step
 from benchmarks.scaling.options import ScalingOptions
 from benchmarks.scaling.worker import SMALL, gradient_bytes, launch
@@ -28,7 +27,7 @@ METHOD = {
     "communication": "step less compute: what the backward pass did not hide",
     "input": "the next batch and its color conversion alone; part of compute",
     "all_reduce": "one all-reduce of as many bytes as the gradients have, alone",
-    "weak_efficiency": "images/s over those of one process with as many images a process, over the processes",
+    "weak_efficiency": "images/s over those of one process with as many images per process, over the processes",
     "strong_efficiency": "images/s over those of one process with as many images in all, over the processes",
     "model": "see benchmarks/scaling/model.py; hidden share low: 0, high: 1, here: as measured",
 }
@@ -141,7 +140,7 @@ def describe_model(options: ScalingOptions, points: list[Record], preset: str, d
 
 
 def predict(compute: Compute, link: Link, size: int, hidden: dict[str, float], processes: int, images: int) -> Record:
-    """Predict the efficiencies: weak with `images` a process, strong with `images` in all."""
+    """Predict the efficiencies: weak with `images` per process, strong with `images` in all."""
     alone = compute.step(images)
     weak = {name: alone / predict_step(compute, link, size, h, processes, images) for name, h in hidden.items()}
     strong = {

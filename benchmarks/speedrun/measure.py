@@ -1,4 +1,4 @@
-"""The race: the original notebooks' autoencoder sets a target error, ours trains until it reaches it."""
+"""The record of `speedrun`: the original notebooks' autoencoder sets a target error, ours trains to reach it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
-from benchmarks.core.device import choose_device, settle
 from benchmarks.core.record import Record, start_record
-from benchmarks.core.steps import release, start_accelerator, start_trainer
+from benchmarks.core.steps import choose_device, release, settle, start_accelerator, start_trainer
 from benchmarks.core.timing import Stopwatch, tf32_setting
 from benchmarks.speedrun.options import SpeedrunOptions, our_config
 from colornet.color import RgbSpace
@@ -107,7 +106,7 @@ def measure(options: SpeedrunOptions) -> Record:
 def load_images(options: SpeedrunOptions, batch_size: int) -> tuple[Dataset, Tensor]:
     """Load the data set, with the training images that were asked for, and the held-out images (N, 3, H, W).
 
-    Raises `InputError` where there are not as many as the race needs.
+    Raises `InputError` where there are not as many as the speedrun needs.
     """
     dataset = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     held_out: Tensor = getattr(dataset, options.split)

@@ -55,7 +55,7 @@ def test_every_row_makes_images_of_the_kind_it_was_given(name: str) -> None:
         made = ROWS[name](truth, training)
         assert (made.dtype, made.shape) == (torch.uint8, truth.shape)
         assert torch.equal(truth, before)
-        assert torch.equal(made, ROWS[name](truth, training))  # nothing is drawn anew
+        assert torch.equal(made, ROWS[name](truth, training))  # nothing is drawn again
 
 
 def test_rows_say_what_they_are() -> None:
