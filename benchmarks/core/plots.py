@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -58,8 +57,7 @@ _NAME_LENGTH = 26  # characters
 _POINTS = 100  # a longer curve is drawn as means over that many parts of its length
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     """A row's value in a bar chart, and how it is written."""
 
     name: str
@@ -69,8 +67,7 @@ class Bar:
     color: str
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """A curve of one run."""
 
     x: Array  # (n,)
@@ -79,8 +76,7 @@ class Curve:
     dashed: bool = False
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """A named point."""
 
     name: str

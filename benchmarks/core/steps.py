@@ -76,22 +76,12 @@ def endless_batches(loader: DeviceLoader) -> Iterator[list[Tensor]]:
 
 
 def build_step(case: Case, dataset: Dataset) -> Step:
-    """Build the networks of a case; return a function that makes one step of training or of inference."""
-    if case.mode == "inference":
-        return inference_step(case.config, dataset)
-    trainer = start_trainer(case.config, dataset)
-    batches = endless_batches(trainer.loader)
-    return lambda: trainer.train_step(next(batches))
-
-
-def input_step(loader: DeviceLoader, space: ColorSpace) -> Step:
-    """Return a step that fetches the next batch of a loader and converts its colors, with nothing to train."""
-    batches = endless_batches(loader)
-    return lambda: [space.encode(to_float(images)) for images in next(batches)]
-
-
-def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
-    """Return a step that colors one batch as evaluation does."""
+    """Build the networks of a case; return a function that trains one step, or colors one batch as evaluation does."""
+    config = case.config
+    if case.mode == "train":
+        trainer = start_trainer(config, dataset)
+        batches = endless_batches(trainer.loader)
+        return lambda: trainer.train_step(next(batches))
     torch.backends.cudnn.benchmark = True
     accelerator = start_accelerator(config)
     generator = build_generator(config).to(accelerator.device).eval().requires_grad_(False)
@@ -100,6 +90,12 @@ def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
     colorize = colorize_with(generator, color_space(config), accelerator)
     images = dataset.train[: config.batch_size].to(accelerator.device)
     return lambda: colorize(images)
+
+
+def input_step(loader: DeviceLoader, space: ColorSpace) -> Step:
+    """Return a step that fetches the next batch of a loader and converts its colors, with nothing to train."""
+    batches = endless_batches(loader)
+    return lambda: [space.encode(to_float(images)) for images in next(batches)]
 
 
 def release() -> None:

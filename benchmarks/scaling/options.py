@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_above, check_alone, check_fp16, check_least, check_out
+from benchmarks.core.checks import check_above, check_alone, check_file, check_fp16, check_least, check_out
 from benchmarks.core.presets import EPOCH_IMAGES, check_presets, sized_preset
 from colornet.config import check_config
 from colornet.data.listing import check_dataset
@@ -57,8 +57,7 @@ def check(options: ScalingOptions) -> None:
         check_config(sized_preset(options, preset, batch_size=images * most), world_size=most)
     if max(options.batch_sizes) * most > EPOCH_IMAGES:
         raise InputError(f"--batch-sizes times --processes is more than an epoch of {EPOCH_IMAGES:,} images.")
-    if options.compute is not None and not options.compute.is_file():
-        raise InputError(f"--compute {options.compute} is not a file: give a JSON that `throughput` wrote.")
+    check_file(options.compute, "give a JSON that `throughput` wrote to --compute")
     check_fp16(options)
     check_dataset(options.data)
     check_out(options.out, plot=True)

@@ -40,8 +40,8 @@ METHOD = {
     "notebook_pipeline": "baselines/notebook_pipeline.py, learning rate × 0.9 and an evaluation after each epoch",
 }
 
-
-GRAY = {
+GRAYS = {"rgb": "channel mean, not rounded", "lab": "L* at 8 bits"}
+GRAY_NOTES = {
     "rgb": "Both see the same gray, the unrounded mean of the channels, and predict RGB.",
     "lab": "Not the same gray: the notebooks' network sees the unrounded mean of the channels, ours L* at 8 bits, "
     "which its output keeps; the MSE of gray itself is lower with the mean.",
@@ -70,7 +70,6 @@ def measure(options: SpeedrunOptions) -> Record:
     seconds = statistics.median([run["seconds"] if run["reached"] else math.inf for run in runs])
     cpu_ratio = statistics.median([run["cpu_ratio"] or 0.0 for run in runs])
     values, original = dataclasses.asdict(config), dataclasses.asdict(PRESETS[options.preset].config)
-    grays = {"rgb": "channel mean, not rounded", "lab": "L* at 8 bits"}
     return {
         **start_record("speedrun", device, options),
         "data": {
@@ -81,10 +80,10 @@ def measure(options: SpeedrunOptions) -> Record:
         },
         "method": METHOD,
         "gray": {
-            "notebook_pipeline": grays["rgb"],
-            "ours": grays[config.color_space],
+            "notebook_pipeline": GRAYS["rgb"],
+            "ours": GRAYS[config.color_space],
             "same": config.color_space == "rgb",
-            "note": GRAY[config.color_space],
+            "note": GRAY_NOTES[config.color_space],
         },
         "target": {"mse": target, "split": options.split, "images": len(held_out)},
         "notebook_pipeline": notebook,
