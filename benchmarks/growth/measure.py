@@ -159,9 +159,8 @@ def occupied(device: torch.device) -> tuple[int, int]:
 def describe(point: Point, rounds: list[dict[Point, Record]]) -> Record:
     """Describe a point: the medians of its rounds, and its speed relative to resident images."""
     mine = [measured[point] for measured in rounds]
-    medians = {
-        name: None if value is None else statistics.median(one[name] for one in mine) for name, value in mine[0].items()
-    }
+    known = [name for name, value in mine[0].items() if value is not None]
+    medians = mine[0] | {name: statistics.median(one[name] for one in mine) for name in known}
     speeds = [one["images_per_second"] for one in mine]
     resident = [p for p in rounds[0] if p.source == "resident"]
     shares = None

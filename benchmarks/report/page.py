@@ -80,9 +80,8 @@ def numbered(sections: Sequence[Section]) -> list[Section]:
 def page_html(title: str, sections: Sequence[Section]) -> str:
     """Return the page."""
     folder = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    loader = jinja2.FileSystemLoader(folder)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["kind"] = lambda block: type(block).__name__
     css = (folder / "page.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(title=title, sections=sections, css=css) + "\n"

@@ -128,25 +128,20 @@ def describe_model(options: ScalingOptions, points: list[Record], preset: str, d
         "compute": dataclasses.asdict(compute),
         "single_steps": [{"images": images, "seconds": value} for images, value in seconds.items()],
         "hidden_share": hidden,
-        "predictions": [
-            predict(compute, link, size, hidden, count, images) for images in seconds for count in options.predict
-        ],
+        "predictions": [predict(compute, link, size, hidden, n, images) for images in seconds for n in options.predict],
         "images_for_90_percent": [
-            {"processes": count}
-            | {name: efficient_batch(compute, link, size, share, count) for name, share in hidden.items()}
-            for count in options.predict
+            {"processes": n} | {name: efficient_batch(compute, link, size, share, n) for name, share in hidden.items()}
+            for n in options.predict
         ],
     }
 
 
 def predict(compute: Compute, link: Link, size: int, hidden: dict[str, float], processes: int, images: int) -> Record:
     """Predict the efficiencies: weak with `images` per process, strong with `images` in all."""
-    alone = compute.step(images)
-    weak = {name: alone / predict_step(compute, link, size, h, processes, images) for name, h in hidden.items()}
-    strong = {
-        name: alone / processes / predict_step(compute, link, size, h, processes, images / processes)
-        for name, h in hidden.items()
-    }
+    alone, weak, strong = compute.step(images), {}, {}
+    for name, share in hidden.items():
+        weak[name] = alone / predict_step(compute, link, size, share, processes, images)
+        strong[name] = alone / processes / predict_step(compute, link, size, share, processes, images / processes)
     return {"processes": processes, "images": images, "weak": weak, "strong": strong}
 
 

@@ -35,9 +35,8 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
     if "fp16" in options.precisions and device.type == "cpu":
         raise InputError("--precisions fp16 needs a GPU: choose bf16, no or auto.")
     cases = []
-    for preset, batch_size, precision, compiled in itertools.product(
-        options.presets, options.batch_sizes, options.precisions, options.compile
-    ):
+    product = itertools.product(options.presets, options.batch_sizes, options.precisions, options.compile)
+    for preset, batch_size, precision, compiled in product:
         values = {"batch_size": batch_size, "mixed_precision": precision, "compile": compiled}
         config = settle(sized_preset(options, preset, **values), device)
         cases += [Case(preset, "train", config), Case(preset, "inference", config)]
