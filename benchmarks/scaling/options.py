@@ -47,7 +47,7 @@ class ScalingOptions:
 
 
 def check(options: ScalingOptions) -> None:
-    """Raise `InputError` for options that cannot be used, without importing torch or writing a file."""
+    """Raise `InputError` for options that cannot be used."""
     check_alone("scaling starts its own")
     check_presets(options)
     check_least(options, processes=1, batch_sizes=1, predict=1, rounds=1, steps=1, warmup=1, threads=1)

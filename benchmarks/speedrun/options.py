@@ -63,7 +63,7 @@ def our_config(options: SpeedrunOptions) -> TrainConfig:
 
 
 def check(options: SpeedrunOptions) -> None:
-    """Raise `InputError` for options that cannot be used, without importing torch or writing a file."""
+    """Raise `InputError` for options that cannot be used."""
     check_alone("speedrun is measured in one")
     check_least(
         options, seeds=1, eval_steps=1, notebook_epochs=1, notebook_width=1, eval_batch_size=1, training_images=1

@@ -46,7 +46,7 @@ class ThroughputOptions:
 
 
 def check(options: ThroughputOptions) -> None:
-    """Raise `InputError` for options that cannot be used, without importing torch or writing a file."""
+    """Raise `InputError` for options that cannot be used."""
     check_alone("throughput is measured in one")
     check_presets(options)
     check_not_empty(options, "precisions", "compile")

@@ -43,7 +43,6 @@ _COUNTED: tuple[type[nn.Module], ...] = (
     Attention, PatchDiscriminator, DCGANDiscriminator,
 )  # fmt: skip
 _BYTES = {"no": 4, "bf16": 2, "fp16": 2}
-_FLOAT32 = 4
 _OPTIMIZER = 4 + 3 + 1  # numbers moved for each weight: Adam's reads and writes, and the norm of the gradient
 _AVERAGE = 3
 
@@ -68,7 +67,7 @@ class Pass:
         """Return the operations on a batch, the bytes read and written, and the longer of the times they need."""
         flops = self.flops * images / COUNTED_IMAGES
         numbers = self.activations * images / COUNTED_IMAGES + self.weights
-        moved = numbers * _BYTES[precision] + self.state * _FLOAT32
+        moved = numbers * _BYTES[precision] + self.state * _BYTES["no"]
         return {"flops": flops, "bytes": moved, "seconds": max(flops / flops_per_second, moved / bandwidth)}
 
 
