@@ -114,7 +114,9 @@ def curves(lines: Sequence[Curve], x_label: str, label: str, mark: tuple[float, 
     """Draw the curves of all runs for one tag; `mark` is a place on the x axis and what it is called."""
     figure, axes = blank(_WIDTH, 220)
     for line in lines:
-        x, y = _thinned(line.x, line.y)
+        x, y = line.x, line.y
+        if len(x) > 2 * _POINTS:
+            x, y = (np.array([part.mean() for part in np.array_split(values, _POINTS)]) for values in (x, y))
         if line.dashed:
             axes.plot(x, y, color=INK, linewidth=1, linestyle=(0, (4, 2)))
         else:
@@ -167,14 +169,6 @@ def write_panels(panels: Mapping[str, Panel], path: Path, columns: int = 1) -> P
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=2 * 72)
     return path
-
-
-def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
-    """Replace a long curve by its means over equal parts."""
-    if len(x) <= 2 * _POINTS:
-        return x, y
-    thin_x, thin_y = (np.array([part.mean() for part in np.array_split(values, _POINTS)]) for values in (x, y))
-    return thin_x, thin_y
 
 
 def shortened(name: str) -> str:
