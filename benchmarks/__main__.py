@@ -10,77 +10,48 @@ from collections.abc import Sequence
 
 from benchmarks.core.command import Command, run
 
-COMMANDS = {  # name: help, options, measurement, report, record
+COMMANDS = {
     "quality": Command(
         "compare runs on held-out images: FID, our own distances, colorfulness and the rest",
-        "quality.options:QualityOptions", "quality.measure:measure", "quality.report.section", "quality.json",
+        report="quality.report.section", record="quality.json",
     ),
-    "throughput": Command(
-        "time training steps and inference against the original notebooks' pipeline",
-        "throughput.options:ThroughputOptions", "throughput.measure:measure", "throughput.report",
-    ),
-    "inference": Command(
-        "time coloring small images in batches against a loop over single images",
-        "inference.options:InferenceOptions", "inference.measure:measure", "inference.report",
-    ),
-    "scaling": Command(
-        "time training on several numbers of processes and predict more of them",
-        "scaling.options:ScalingOptions", "scaling.measure:measure", "scaling.report",
-    ),
-    "growth": Command(
-        "time training on more images than memory holds: in memory, mapped, streamed",
-        "growth.options:GrowthOptions", "growth.measure:measure", "growth.report",
-    ),
-    "speedrun": Command(
-        "time our training until it reaches the error of the original notebooks' autoencoder",
-        "speedrun.options:SpeedrunOptions", "speedrun.measure:measure", "speedrun.report",
-    ),
-    "report": Command(
-        "make a page and tables of the results",
-        "report.options:ReportOptions", "report.page:write",
-    ),
+    "throughput": Command("time training steps and inference against the original notebooks' pipeline"),
+    "inference": Command("time coloring small images in batches against a loop over single images"),
+    "scaling": Command("time training on several numbers of processes and predict more of them"),
+    "growth": Command("time training on more images than memory holds: in memory, mapped, streamed"),
+    "speedrun": Command("time our training until it reaches the error of the original notebooks' autoencoder"),
+    "report": Command("make a page and tables of the results", measure="report.page:write"),
     "tables": Command(
         "write the tables of the documents from the committed results",
-        "report.tables_options:TablesOptions", "report.documents:write",
+        "report.tables_options", "report.documents:write",
     ),
     "ablation": Command(
-        "train variants of the recipe and compare them on the validation images",
-        "ablation.options:AblationOptions", "ablation.measure:measure", "ablation.report", "ablation.json",
+        "train variants of the recipe and compare them on the validation images", record="ablation.json"
     ),
-    "photos": Command(
-        "measure on photographs: upsampling of colors, degraded scans, memory",
-        "photos.options:PhotosOptions", "photos.measure:measure", "photos.report",
-    ),
+    "photos": Command("measure on photographs: upsampling of colors, degraded scans, memory"),
     "validate": Command(
         "check that evaluator networks see color: gain, hue, swapped colors, sanity-check baselines",
-        "evaluator.validate_options:ValidateOptions", "evaluator.validate:measure", "evaluator.report",
-        "validation.json",
+        "evaluator.validate_options", "evaluator.validate:measure", "evaluator.report", "validation.json",
     ),
     "ceiling": Command(
         "train a network that predicts colorfulness and class from gray images, to read |ΔCF| by",
-        "evaluator.ceiling_options:CeilingOptions", "evaluator.ceiling:measure", "evaluator.report",
+        "evaluator.ceiling_options", "evaluator.ceiling:measure", "evaluator.report",
     ),
-    "evaluator": Command(
-        "train the CIFAR-10 classifier behind fd_cifar10",
-        "evaluator.options:EvaluatorOptions", "evaluator.train:train_evaluator",
-    ),
-    "release": Command(
-        "make the folder of a released model from a finished run",
-        "release.options:ReleaseOptions", "release.package:release",
-    ),
+    "evaluator": Command("train the CIFAR-10 classifier behind fd_cifar10", measure="evaluator.train:train_evaluator"),
+    "release": Command("make the folder of a released model from a finished run", measure="release.package:release"),
     "kills": Command(
         "kill trainings at random moments, resume them, and compare with an uninterrupted one",
-        "reliability.kills_options:KillsOptions", "reliability.kills:measure", "reliability.report",
+        "reliability.kills_options", "reliability.kills:measure", "reliability.report",
     ),
     "machines": Command(
         "train on several machines, network namespaces of this one, and disturb them",
-        "reliability.machines_options:MachinesOptions", "reliability.machines:measure", "reliability.report",
+        "reliability.machines_options", "reliability.machines:measure", "reliability.report",
     ),
 }  # fmt: skip
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Hand the command line over to the command that it names first."""
+    """Run the command that the command line names first."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, command in COMMANDS.items():

@@ -61,7 +61,7 @@ RUN_BY = {
     "benchmarks quality --images": "test_images_of_another_program_are_scored",
     "benchmarks quality --write-inputs": "test_exported_images_come_back_the_same",
     "benchmarks throughput": "test_record_has_all_keys",
-    "benchmarks speedrun": "test_record_says_where_it_comes_from_and_what_was_raced",
+    "benchmarks speedrun": "test_record_says_where_it_comes_from_and_what_was_trained",
     "benchmarks scaling": "test_two_real_processes",
     "benchmarks scaling --compute": "test_steps_of_another_device_are_taken_from_throughput",
     "benchmarks inference": "test_record_and_table",

@@ -6,11 +6,11 @@ import dataclasses
 import json
 import re
 from pathlib import Path
-from pkgutil import resolve_name
 
 import pytest
 
 from benchmarks.__main__ import COMMANDS
+from benchmarks.core.command import options_class
 from benchmarks.core.record import Record, read_json
 from benchmarks.report.documents import regenerated
 from colornet.colorize import ColorizeConfig
@@ -125,7 +125,7 @@ def test_files_exist_that_are_named(page: str) -> None:
 @pytest.mark.parametrize("page", PAGES)
 def test_options_exist(page: str) -> None:
     configs = [TrainConfig, EvaluateConfig, ColorizeConfig, ExportConfig, DemoConfig]
-    configs += [resolve_name(f"benchmarks.{command.options}") for command in COMMANDS.values()]
+    configs += [options_class(name, command) for name, command in COMMANDS.items()]
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
     known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir", "--no-open"}
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",

@@ -192,11 +192,11 @@ def read_run(run_dir: Path) -> dict[str, Any]:
             step = record["step"]
             curve["images"].append(step * config.batch_size)
             curve["loss/reconstruction"].append(record["loss/reconstruction"])
-    paths = {
-        n: Path(v).name for n in ("data", "objective", "run_dir", "init_from", "cache_dir") if (v := getattr(config, n))
-    }
+    described = dataclasses.asdict(config)
+    for name in ("data", "objective", "run_dir", "init_from", "cache_dir"):
+        described[name] = described[name] and Path(described[name]).name
     return {
-        "config": {**dataclasses.asdict(config), **paths},
+        "config": described,
         "training": run.starts,
         "images_seen": seen,
         "images_seen_itself": seen - run.images_before,

@@ -1,6 +1,6 @@
 """Ablate the recipe: `python -m benchmarks ablation --data FOLDER --epochs 2 --out DIR`.
 
-Trains the variants of a plan (`ablation.json`), each in its own process, and compares their scores on the validation
+Trains the variants of a plan (`ablation.json`), one process each, and compares their scores on the validation
 images and their cost. Finished runs are read, others are resumed: the same command can be repeated, also with more
 seeds or variants.
 """
@@ -72,7 +72,7 @@ class Study(NamedTuple):
 
 
 def check(options: AblationOptions) -> None:
-    """Raise `InputError` for whatever would stop the ablation; name the variants on stderr that it leaves out."""
+    """Raise `InputError` for options that cannot be used; name the variants on stderr that it leaves out."""
     study = plan_study(options)
     if options.train and (missing := sorted(study.wanted & study.impossible.keys())):
         print(f"Not trained: {', '.join(missing)}. {study.impossible[missing[0]]}", file=sys.stderr)

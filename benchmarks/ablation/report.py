@@ -99,7 +99,7 @@ def _tried(record: Record) -> dict[str, list[str]]:
 
     A question of which only shared baselines were tried is left out, unless it compares only these.
     """
-    first = Counter(names[0] for names in record["questions"].values())  # a question names its own baseline first
+    first = Counter(names[0] for names in record["questions"].values())  # a question names its baseline first
     shared = {name for name, questions in first.items() if questions > 1}
     known = {*record["variants"], *(run.rpartition("-")[0] for run in record["failures"])}
     tried = {question: [name for name in names if name in known] for question, names in record["questions"].items()}

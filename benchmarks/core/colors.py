@@ -11,7 +11,7 @@ from benchmarks.core.record import Record, without_seed
 
 
 class Colors:
-    """Colors by the name of a model, in the order of the names; rows that are no models share a gray.
+    """Colors by the name of a model, in the order of the names; rows that are not models are gray.
 
     Args:
         rows: rows of quality records whose kind is "model"; their runs share their color.
@@ -19,22 +19,18 @@ class Colors:
     """
 
     def __init__(self, rows: Iterable[Record] = (), others: Iterable[str] = ()) -> None:
-        self._colors: dict[str, str] = {}
-        self._palette = itertools.cycle(plots.PALETTE)
-        models = list(rows)
-        self._choose(row["name"] for row in models)
+        models, palette = list(rows), itertools.cycle(plots.PALETTE)
+        names = dict.fromkeys(row["name"].casefold() for row in models)
+        self._colors: dict[str, str] = dict(zip(names, palette, strict=False))
         for row in models:
             for alias in aliases(row):
                 self._colors.setdefault(alias, self(row["name"]))
-        self._choose(others)
+        for name in map(str.casefold, others):
+            if name not in self._colors:
+                self._colors[name] = next(palette)
 
     def __call__(self, name: str) -> str:
         return self._colors.get(name.casefold(), plots.NEUTRAL)
-
-    def _choose(self, names: Iterable[str]) -> None:
-        for name in map(str.casefold, names):
-            if name not in self._colors:
-                self._colors[name] = next(self._palette)
 
 
 def aliases(row: Record) -> set[str]:

@@ -19,35 +19,39 @@ from colornet.command import exiting_on_errors
 
 @dataclass(frozen=True)
 class Command:
-    """What a command is made of, by names below `benchmarks`: nothing is imported before it is needed.
+    """What a command NAME consists of, by names below `benchmarks`: nothing is imported before it is needed.
 
     Args:
         help: what the command does, in a line.
-        options: "module:Class" of its options, a torch-free dataclass whose module has `check(options)`; the module's
-            docstring is the text of `--help`.
-        measure: "module:function" that takes the options and returns the record, or None where there is nothing to
-            show.
+        options: module with the torch-free dataclass `NameOptions` and `check(options)`; its docstring is the text of
+            `--help`. The default is NAME/options.py, and likewise for the next two.
+        measure: "module:function" that takes the options and returns the record, or None if there is nothing to show.
         report: module with `summarize(record)`, `tables(record)`, and, if there is a plot to be written beside the
             record, `draw(record, path)`; if a record can mean failure, `passed(record)`.
         record: name of the record where `--out` is a folder, such as "quality.json"; the tables are written beside it
-            in Markdown. None where `--out` is the file of the record itself.
+            in Markdown. None where `--out` is the file of the record.
     """
 
     help: str
-    options: str
-    measure: str
-    report: str = ""
+    options: str = "{name}.options"
+    measure: str = "{name}.measure:measure"
+    report: str = "{name}.report"
     record: str | None = None
+
+
+def options_class(name: str, command: Command) -> Any:
+    """Return the dataclass of a command's options."""
+    return resolve_name(f"benchmarks.{command.options.format(name=name)}:{name.capitalize()}Options")
 
 
 def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> None:
     """Run a command; a mistake of the user is one sentence and exit code 2, a record that did not pass exit code 1."""
     quiet = os.environ.get("RANK", "0") != "0"
     with exiting_on_errors(quiet=quiet):
-        options_class = resolve_name(f"benchmarks.{command.options}")
-        module: Any = sys.modules[options_class.__module__]
+        found = options_class(name, command)
+        module: Any = sys.modules[found.__module__]
         options = tyro.cli(
-            options_class,
+            found,
             args=arguments,
             prog=f"python -m benchmarks {name}",
             description=module.__doc__,
@@ -55,12 +59,12 @@ def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> 
         )
         module.check(options)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
-        record = resolve_name(f"benchmarks.{command.measure}")(options)
+        record = resolve_name(f"benchmarks.{command.measure.format(name=name)}")(options)
         if record is None:
             return
         from benchmarks.core.sections import blocks_text
 
-        report: Any = import_module(f"benchmarks.{command.report}")
+        report: Any = import_module(f"benchmarks.{command.report.format(name=name)}")
         print(f"{report.summarize(record)}\n\n{blocks_text(report.tables(record))}", flush=True)
         if options.out is not None:
             _write(record, report, options.out, command.record)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
@@ -58,8 +57,7 @@ _NAME_LENGTH = 26  # characters
 _POINTS = 100  # a longer curve is drawn as means over that many parts of its length
 
 
-@dataclass(frozen=True)
-class Bar:
+class Bar(NamedTuple):
     """A row's value in a bar chart, and how it is written."""
 
     name: str
@@ -69,8 +67,7 @@ class Bar:
     color: str
 
 
-@dataclass(frozen=True)
-class Curve:
+class Curve(NamedTuple):
     """A curve of one run."""
 
     x: Array  # (n,)
@@ -79,8 +76,7 @@ class Curve:
     dashed: bool = False
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """A named point."""
 
     name: str
@@ -118,7 +114,9 @@ def curves(lines: Sequence[Curve], x_label: str, label: str, mark: tuple[float, 
     """Draw the curves of all runs for one tag; `mark` is a place on the x axis and what it is called."""
     figure, axes = blank(_WIDTH, 220)
     for line in lines:
-        x, y = _thinned(line.x, line.y)
+        x, y = line.x, line.y
+        if len(x) > 2 * _POINTS:
+            x, y = (np.array([part.mean() for part in np.array_split(values, _POINTS)]) for values in (x, y))
         if line.dashed:
             axes.plot(x, y, color=INK, linewidth=1, linestyle=(0, (4, 2)))
         else:
@@ -171,14 +169,6 @@ def write_panels(panels: Mapping[str, Panel], path: Path, columns: int = 1) -> P
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=2 * 72)
     return path
-
-
-def _thinned(x: Array, y: Array) -> tuple[Array, Array]:
-    """Replace a long curve by its means over equal parts."""
-    if len(x) <= 2 * _POINTS:
-        return x, y
-    thin_x, thin_y = (np.array([part.mean() for part in np.array_split(values, _POINTS)]) for values in (x, y))
-    return thin_x, thin_y
 
 
 def shortened(name: str) -> str:

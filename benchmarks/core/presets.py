@@ -28,7 +28,7 @@ def sized_preset(options: Any, preset: str, **values: Any) -> TrainConfig:
 
 
 def check_presets(options: Any, name: str = "presets") -> None:
-    """Raise `InputError` where a field, a name or a tuple of them, has one that is no preset of colornet.train."""
+    """Raise `InputError` where a field, a name or a tuple of them, has one that is not a preset of colornet.train."""
     check_not_empty(options, name)
     value = getattr(options, name)
     for preset in value if isinstance(value, tuple) else (value,):

@@ -5,9 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
@@ -25,8 +24,7 @@ Tensors = dict[str, NDArray[Any]]
 KINDS = ("truth", "floor", "oracle", "sanity_check", "unranked", "model")
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
     """One JSON file of results and the tensors beside it, which are empty where there is no such file."""
 
     path: Path

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from einops import rearrange
@@ -18,76 +19,66 @@ from benchmarks.core.record import Record
 from benchmarks.core.tables import Table, escape_markdown
 
 
-@dataclass(frozen=True)
-class Heading:
+class Heading(NamedTuple):
     """A heading within a section, or within a part of it."""
 
     text: str
     level: int = 3  # of HTML
 
 
-@dataclass(frozen=True)
-class Note:
+class Note(NamedTuple):
     """How to read what follows."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Verdicts:
+class Verdicts(NamedTuple):
     """Sentences that say what the numbers mean."""
 
     texts: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Definitions:
+class Definitions(NamedTuple):
     """Terms and what they mean; `style` is the CSS class of the list."""
 
     entries: Mapping[str, str]
     style: str = "columns"
 
 
-@dataclass(frozen=True)
-class Legend:
+class Legend(NamedTuple):
     """The colors of curves by name; shown on the page only."""
 
     colors: Mapping[str, str]
 
 
-@dataclass(frozen=True)
-class Figure:
+class Figure(NamedTuple):
     """Drawings, SVG elements as text, below a caption."""
 
     caption: str
     drawings: Sequence[str]
 
 
-@dataclass(frozen=True)
-class Figures:
+class Figures(NamedTuple):
     """Figures beside each other, shown on the page only: three in a row, two if "wide", four if "small"."""
 
     figures: Sequence[Figure]
     style: str = ""
 
 
-@dataclass(frozen=True)
-class Pictures:
+class Pictures(NamedTuple):
     """Images in a grid, shown on the page only: a row a model, a column a label; images are data URIs."""
 
     labels: Sequence[str]
     rows: Mapping[str, Sequence[str]]
 
 
-@dataclass(frozen=True)
-class Examples:
+class Examples(NamedTuple):
     """Single images, shown on the page only: (data URI, description, caption, lines below it) each."""
 
     items: Sequence[tuple[str, str, str, Sequence[str]]]
 
 
-@dataclass(frozen=True)
-class Details:
+class Details(NamedTuple):
     """Blocks that are folded away below their summary, shown on the page only."""
 
     summary: str
@@ -95,8 +86,7 @@ class Details:
     is_open: bool = False
 
 
-@dataclass(frozen=True)
-class PageOnly:
+class PageOnly(NamedTuple):
     """Blocks that the page alone shows: figures with their heading, and how to read them."""
 
     blocks: Sequence[Block]

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.core.presets import EPOCH_IMAGES
 from benchmarks.core.timing import Step, flops_of
-from colornet.color import to_float
+from colornet.color import ColorSpace, to_float
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
 from colornet.evaluation.loop import colorize_with
@@ -43,6 +43,22 @@ class Case:
         return torch.device("cpu" if self.config.cpu else "cuda")
 
 
+def choose_device(cpu: bool) -> torch.device:
+    """Return the GPU if there is one, unless the CPU was asked for."""
+    return torch.device("cuda" if torch.cuda.is_available() and not cpu else "cpu")
+
+
+def settle(config: TrainConfig, device: torch.device) -> TrainConfig:
+    """Replace every `auto` of a configuration by what it means on a device.
+
+    Raises `InputError` for a precision that the device does not have.
+    """
+    on_gpu = device.type == "cuda"
+    compiled = config.compile == "on" or (config.compile == "auto" and on_gpu)
+    values: dict[str, Any] = {"mixed_precision": choose_precision(config), "compile": "on" if compiled else "off"}
+    return dataclasses.replace(config, cpu=not on_gpu, **values)
+
+
 def start_accelerator(config: TrainConfig, *handlers: Any) -> Accelerator:
     """Start Accelerate in the precision of a configuration."""
     AcceleratorState._reset_state()  # it holds the precision of the case before and would refuse another
@@ -60,22 +76,12 @@ def endless_batches(loader: DeviceLoader) -> Iterator[list[Tensor]]:
 
 
 def build_step(case: Case, dataset: Dataset) -> Step:
-    """Build the networks of a case; return a function that makes one step of training or of inference."""
-    if case.mode == "inference":
-        return inference_step(case.config, dataset)
-    trainer = start_trainer(case.config, dataset)
-    batches = endless_batches(trainer.loader)
-    return lambda: trainer.train_step(next(batches))
-
-
-def input_step(trainer: Trainer) -> Step:
-    """Return a step that fetches the next batch of a trainer and converts its colors, with nothing to train."""
-    batches = endless_batches(trainer.loader)
-    return lambda: [trainer.space.encode(to_float(images)) for images in next(batches)]
-
-
-def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
-    """Return a step that colors one batch as evaluation does."""
+    """Build the networks of a case; return a function that trains one step, or colors one batch as evaluation does."""
+    config = case.config
+    if case.mode == "train":
+        trainer = start_trainer(config, dataset)
+        batches = endless_batches(trainer.loader)
+        return lambda: trainer.train_step(next(batches))
     torch.backends.cudnn.benchmark = True
     accelerator = start_accelerator(config)
     generator = build_generator(config).to(accelerator.device).eval().requires_grad_(False)
@@ -84,6 +90,12 @@ def inference_step(config: TrainConfig, dataset: Dataset) -> Step:
     colorize = colorize_with(generator, color_space(config), accelerator)
     images = dataset.train[: config.batch_size].to(accelerator.device)
     return lambda: colorize(images)
+
+
+def input_step(loader: DeviceLoader, space: ColorSpace) -> Step:
+    """Return a step that fetches the next batch of a loader and converts its colors, with nothing to train."""
+    batches = endless_batches(loader)
+    return lambda: [space.encode(to_float(images)) for images in next(batches)]
 
 
 def release() -> None:

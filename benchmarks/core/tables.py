@@ -95,9 +95,9 @@ def _markdown(cell: Cell, mark: str = "") -> str:
     return text + (f"<sup>{cell.note}</sup>" if cell.note else "")
 
 
-def headings(texts: Sequence[str], tips: Mapping[str, str] | None = None) -> list[Cell]:
-    """Return cells for headings, with the tooltips of those that have one."""
-    return [Cell(text, tip=(tips or {}).get(text, "")) for text in texts]
+def headings(texts: Sequence[str]) -> list[Cell]:
+    """Return cells for headings."""
+    return [*map(Cell, texts)]
 
 
 @dataclass(frozen=True)
@@ -189,10 +189,8 @@ def format_percent(share: float | None, decimals: int = 0) -> str:
     return DASH if share is None else f"{format_number(100 * share, decimals)} %"
 
 
-def format_spread(values: Mapping[str, float] | None, decimals: int) -> str:
-    """Format a median with its 10th and 90th percentiles, keys "median", "p10" and "p90"; a dash for None."""
-    if values is None:
-        return DASH
+def format_spread(values: Mapping[str, float], decimals: int) -> str:
+    """Format a median with its 10th and 90th percentiles, keys "median", "p10" and "p90"."""
     return "{} ({}–{})".format(*(format_number(values[key], decimals) for key in ("median", "p10", "p90")))
 
 

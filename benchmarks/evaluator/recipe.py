@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.optim import SGD
 from tqdm import tqdm
 
-from benchmarks.core.device import choose_device, settle
+from benchmarks.core.steps import choose_device, settle
 from benchmarks.evaluator.ceiling_options import CeilingOptions
 from benchmarks.evaluator.options import SIZE, EvaluatorOptions
 from colornet.config import TrainConfig

@@ -52,7 +52,7 @@ def _pieces(pixels: NDArray[np.uint8], count: int) -> Iterator[NDArray[np.uint8]
 
 
 def images_of(path: Path, count: int) -> Tensor:
-    """Map the first images of the file anew, as loading does, so that no earlier map keeps them in memory."""
+    """Map the first images of the file, as loading does, with a new map so that no earlier one keeps them in memory."""
     images = map_images(path)
     advise_random(images)
     return images[:count]

@@ -14,11 +14,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from benchmarks.core.device import choose_device, settle
 from benchmarks.core.memory import STATUS, host_memory, peak_memory, status_bytes
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record, describe_data, start_record
-from benchmarks.core.steps import Case, endless_batches, release, start_trainer
+from benchmarks.core.steps import Case, choose_device, endless_batches, release, settle, start_trainer
 from benchmarks.core.timing import Stopwatch, time_steps
 from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, write_images
 from benchmarks.growth.options import GrowthOptions
@@ -160,9 +159,8 @@ def occupied(device: torch.device) -> tuple[int, int]:
 def describe(point: Point, rounds: list[dict[Point, Record]]) -> Record:
     """Describe a point: the medians of its rounds, and its speed relative to resident images."""
     mine = [measured[point] for measured in rounds]
-    medians = {
-        name: None if value is None else statistics.median(one[name] for one in mine) for name, value in mine[0].items()
-    }
+    known = [name for name, value in mine[0].items() if value is not None]
+    medians = mine[0] | {name: statistics.median(one[name] for one in mine) for name in known}
     speeds = [one["images_per_second"] for one in mine]
     resident = [p for p in rounds[0] if p.source == "resident"]
     shares = None

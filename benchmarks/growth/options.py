@@ -41,7 +41,7 @@ class GrowthOptions:
 
 
 def check(options: GrowthOptions) -> None:
-    """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
+    """Raise `InputError` for options that cannot be used."""
     check_alone("growth is measured in one")
     check_presets(options, "preset")
     check_least(options, width=1, batch_size=1, sizes=1, resident_limit=0, blocks=1, rounds=1, steps=1, warmup=1)

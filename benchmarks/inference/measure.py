@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from benchmarks.core.device import choose_device
 from benchmarks.core.record import Record, start_record
+from benchmarks.core.steps import choose_device
 from benchmarks.core.timing import Stopwatch, spread
 from benchmarks.inference.options import InferenceOptions
 from colornet.color import ColorSpace, to_float, to_uint8

@@ -29,7 +29,7 @@ class InferenceOptions:
 
 
 def check(options: InferenceOptions) -> None:
-    """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
+    """Raise `InputError` for options that cannot be used."""
     check_alone("inference is measured in one")
     check_least(options, batch_sizes=1, images=1, passes=1)
     find_model(options.model)

@@ -27,7 +27,7 @@ class KillsOptions:
 
 
 def check(options: KillsOptions) -> None:
-    """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
+    """Raise `InputError` for options that cannot be used."""
     check_alone("kills starts its own")
     check_least(options, processes=1, kills=0)
     if len(options.kills) not in (1, len(options.processes)):

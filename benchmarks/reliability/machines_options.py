@@ -38,7 +38,7 @@ class MachinesOptions:
 
 
 def check(options: MachinesOptions) -> None:
-    """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
+    """Raise `InputError` for options that cannot be used."""
     check_alone("machines starts its own")
     check_least(options, machines=1, processes=1, pause=0, tcp_retries=1, patience=0, steps=1)
     check_presets(options, "preset")

@@ -88,9 +88,8 @@ def tables(record: Record) -> list[Block]:
     runs = record["runs"].values()
     if record["kind"] == "reliability":
         return [table_of("", _KILLS, [_NO_KILLS | run["killed_during"] | run for run in runs])]
-    errors = dict.fromkeys(
-        line for run in runs for start in run["starts"] for lines in start["errors"] for line in lines
-    )
+    starts = [start for run in runs for start in run["starts"]]
+    errors = dict.fromkeys(line for start in starts for lines in start["errors"] for line in lines)
     rows = sorted(runs, key=lambda run: (run["launcher"], get_args(Event).index(run["event"])))
     table = table_of("", _MACHINES, [record | run for run in rows])
     return [table, Verdicts([*errors])] if errors else [table]

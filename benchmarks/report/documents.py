@@ -121,10 +121,9 @@ def _comparison(record: Record) -> Table:
         for key, _ in COLUMNS.values():
             row.setdefault(key, []).append(scores[key])
     rows["truth"] = {"name": "truth", "cf": [record["rows"]["gray"]["cf_truth"]]}
-    columns = [Column(text, key, partial(format_values, decimals=n)) for text, (key, n) in COLUMNS.items()]
-    return table_of(
-        "Comparison", [Column("", "name"), *columns], rows.values(), ranked=lambda row: row["name"] != "truth"
-    )
+    columns = [Column("", "name")]
+    columns += [Column(text, key, partial(format_values, decimals=n)) for text, (key, n) in COLUMNS.items()]
+    return table_of("Comparison", columns, rows.values(), ranked=lambda row: row["name"] != "truth")
 
 
 def _over_epochs(record: Record) -> Table:

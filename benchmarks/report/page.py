@@ -26,7 +26,10 @@ def write(options: ReportOptions) -> None:
     """Read the results and write the page, and its tables in Markdown, to the folder `options.out`."""
     results, runs = read_results(options.inputs)
     title, sections = page_title(results), make_sections(results, runs)
-    for name, text in zip(OUTPUTS, (page_html(title, sections), page_markdown(title, sections)), strict=True):
+    texts = [(section.title, section.to_markdown()) for section in sections]
+    blocks = [f"## {escape_markdown(name)}\n\n{text}" for name, text in texts if text]
+    markdown = "\n\n".join([f"# {escape_markdown(title)}", *blocks]) + "\n"
+    for name, text in zip(OUTPUTS, (page_html(title, sections), markdown), strict=True):
         write_text(options.out / name, text)
     print(f"Written to {options.out}: {', '.join(OUTPUTS)}")
 
@@ -80,16 +83,8 @@ def numbered(sections: Sequence[Section]) -> list[Section]:
 def page_html(title: str, sections: Sequence[Section]) -> str:
     """Return the page."""
     folder = Path(__file__).parent
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder), autoescape=True, undefined=jinja2.StrictUndefined
-    )
+    loader = jinja2.FileSystemLoader(folder)
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["kind"] = lambda block: type(block).__name__
     css = (folder / "page.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(title=title, sections=sections, css=css) + "\n"
-
-
-def page_markdown(title: str, sections: Sequence[Section]) -> str:
-    """Return what the sections have in Markdown."""
-    texts = [(section.title, section.to_markdown()) for section in sections]
-    blocks = [f"## {escape_markdown(title)}\n\n{text}" for title, text in texts if text]
-    return "\n\n".join([f"# {escape_markdown(title)}", *blocks]) + "\n"

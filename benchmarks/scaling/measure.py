@@ -11,10 +11,9 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from benchmarks.core.device import choose_device
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record, describe_data, modernized, start_record
-from benchmarks.core.steps import COUNTED_IMAGES, random_dataset, repeat_to_epoch, start_trainer
+from benchmarks.core.steps import COUNTED_IMAGES, choose_device, random_dataset, repeat_to_epoch, start_trainer
 from benchmarks.scaling.model import Compute, Link, efficient_batch, fit_compute, fit_link, hidden_share, predict_step
 from benchmarks.scaling.options import ScalingOptions
 from benchmarks.scaling.worker import SMALL, gradient_bytes, launch
@@ -28,7 +27,7 @@ METHOD = {
     "communication": "step less compute: what the backward pass did not hide",
     "input": "the next batch and its color conversion alone; part of compute",
     "all_reduce": "one all-reduce of as many bytes as the gradients have, alone",
-    "weak_efficiency": "images/s over those of one process with as many images a process, over the processes",
+    "weak_efficiency": "images/s over those of one process with as many images per process, over the processes",
     "strong_efficiency": "images/s over those of one process with as many images in all, over the processes",
     "model": "see benchmarks/scaling/model.py; hidden share low: 0, high: 1, here: as measured",
 }
@@ -129,25 +128,20 @@ def describe_model(options: ScalingOptions, points: list[Record], preset: str, d
         "compute": dataclasses.asdict(compute),
         "single_steps": [{"images": images, "seconds": value} for images, value in seconds.items()],
         "hidden_share": hidden,
-        "predictions": [
-            predict(compute, link, size, hidden, count, images) for images in seconds for count in options.predict
-        ],
+        "predictions": [predict(compute, link, size, hidden, n, images) for images in seconds for n in options.predict],
         "images_for_90_percent": [
-            {"processes": count}
-            | {name: efficient_batch(compute, link, size, share, count) for name, share in hidden.items()}
-            for count in options.predict
+            {"processes": n} | {name: efficient_batch(compute, link, size, share, n) for name, share in hidden.items()}
+            for n in options.predict
         ],
     }
 
 
 def predict(compute: Compute, link: Link, size: int, hidden: dict[str, float], processes: int, images: int) -> Record:
-    """Predict the efficiencies: weak with `images` a process, strong with `images` in all."""
-    alone = compute.step(images)
-    weak = {name: alone / predict_step(compute, link, size, h, processes, images) for name, h in hidden.items()}
-    strong = {
-        name: alone / processes / predict_step(compute, link, size, h, processes, images / processes)
-        for name, h in hidden.items()
-    }
+    """Predict the efficiencies: weak with `images` per process, strong with `images` in all."""
+    alone, weak, strong = compute.step(images), {}, {}
+    for name, share in hidden.items():
+        weak[name] = alone / predict_step(compute, link, size, share, processes, images)
+        strong[name] = alone / processes / predict_step(compute, link, size, share, processes, images / processes)
     return {"processes": processes, "images": images, "weak": weak, "strong": strong}
 
 

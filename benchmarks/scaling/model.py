@@ -4,7 +4,7 @@ A step on N processes takes
 
     compute(b) + exposed(N),    exposed(N) = all_reduce(N) − hidden,    hidden = min(h · all_reduce(N), ⅔ · compute(b))
 
-with b images a process. DDP sums gradients during the backward pass, about two thirds of a step's arithmetic, which
+with b images per process. DDP sums gradients during the backward pass, about two thirds of a step's arithmetic, which
 hides the share h of the sum. The sum is a ring all-reduce (Patarasuk & Yuan 2009): each process sends and
 receives 2 (N − 1) messages of S / N bytes, S the bytes of the gradients,
 
@@ -61,7 +61,7 @@ def fit_link(measured: Sequence[tuple[int, float, float]]) -> Link:
     rows = np.array([[2 * (n - 1), 2 * (n - 1) / n * size] for n, size, _ in measured])
     seconds = np.array([second for _, _, second in measured])
     latency, per_byte = np.linalg.lstsq(rows / seconds[:, None], np.ones(len(rows)), rcond=None)[0]
-    if latency < 0 or per_byte <= 0:  # noise: then the largest alone, which no message's own time disturbs
+    if latency < 0 or per_byte <= 0:  # noise: then the largest alone, which latency affects least
         largest = int(rows[:, 1].argmax())
         latency, per_byte = 0.0, seconds[largest] / rows[largest, 1]
     return Link(float(latency), float(1 / per_byte))
@@ -73,13 +73,13 @@ def hidden_share(all_reduce: float, exposed: float) -> float:
 
 
 def predict_step(compute: Compute, link: Link, size: float, hidden: float, processes: int, images: float) -> float:
-    """Return the seconds of a step with `images` a process and `size` bytes of gradients; `hidden` is a share."""
+    """Return the seconds of a step with `images` per process and `size` bytes of gradients; `hidden` is a share."""
     alone, summed = compute.step(images), link.all_reduce(processes, size)
     return alone + summed - min(hidden * summed, BACKWARD_SHARE * alone)
 
 
 def efficient_batch(compute: Compute, link: Link, size: float, hidden: float, processes: int) -> int | None:
-    """Return the fewest images a process at which N processes do 0.9 N times the work of one; None above 2²⁰."""
+    """Return the fewest images per process at which N processes do 0.9 N times the work of one; None above 2²⁰."""
 
     def enough(images: int) -> bool:
         return compute.step(images) >= _EFFICIENCY * predict_step(compute, link, size, hidden, processes, images)

@@ -1,8 +1,8 @@
 """Measure how training scales: the same steps on 1, 2, … processes, and a model that predicts more of them.
 
 `python -m benchmarks scaling --processes 1 2 --cpu --out scaling.json` starts that many processes of this machine,
-interleaved, and divides a step's time into arithmetic, communication and input. Weak scaling keeps the images of a
-process, strong scaling those of all. docs/scaling.md explains the model.
+interleaved, and divides a step's time into arithmetic, communication and input. Weak scaling keeps the images
+per process, strong scaling those of all. docs/scaling.md explains the model.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_above, check_alone, check_fp16, check_least, check_out
+from benchmarks.core.checks import check_above, check_alone, check_file, check_fp16, check_least, check_out
 from benchmarks.core.presets import EPOCH_IMAGES, check_presets, sized_preset
 from colornet.config import check_config
 from colornet.data.listing import check_dataset
@@ -25,7 +25,7 @@ class ScalingOptions:
 
     processes: tuple[int, ...] = (1, 2)  # numbers of processes; 1 is always among them
     presets: tuple[str, ...] = ("ae", "cgan")  # presets of colornet.train
-    batch_sizes: tuple[int, ...] = (32, 64)  # images a process
+    batch_sizes: tuple[int, ...] = (32, 64)  # images per process
     bucket_mb: tuple[float, ...] = (25.0,)  # DDP's bucket sizes, MiB; one above all gradients sums after the backward
     width: int | None = None  # channels of the first level of every network
     blocks: int | None = None  # blocks per level of the generators
@@ -34,7 +34,7 @@ class ScalingOptions:
     rounds: int = 3  # interleaved measurements of all process counts
     steps: int = 10  # timed steps of each kind in each round
     warmup: int = 3  # steps before them
-    threads: int | None = None  # threads of a process on CPUs (default: the cores, divided by the most processes)
+    threads: int | None = None  # threads per process on CPUs (default: the cores, divided by the most processes)
     predict: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)  # numbers of processes that the model predicts
     link_bandwidth: float | None = None  # GB/s each way of the link that is assumed (default: as measured here)
     link_latency: float | None = None  # microseconds a message takes on it (default: as measured here)
@@ -47,7 +47,7 @@ class ScalingOptions:
 
 
 def check(options: ScalingOptions) -> None:
-    """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
+    """Raise `InputError` for options that cannot be used."""
     check_alone("scaling starts its own")
     check_presets(options)
     check_least(options, processes=1, batch_sizes=1, predict=1, rounds=1, steps=1, warmup=1, threads=1)
@@ -57,8 +57,7 @@ def check(options: ScalingOptions) -> None:
         check_config(sized_preset(options, preset, batch_size=images * most), world_size=most)
     if max(options.batch_sizes) * most > EPOCH_IMAGES:
         raise InputError(f"--batch-sizes times --processes is more than an epoch of {EPOCH_IMAGES:,} images.")
-    if options.compute is not None and not options.compute.is_file():
-        raise InputError(f"--compute {options.compute} is no file: give a JSON that `throughput` wrote.")
+    check_file(options.compute, "give a JSON that `throughput` wrote to --compute")
     check_fp16(options)
     check_dataset(options.data)
     check_out(options.out, plot=True)

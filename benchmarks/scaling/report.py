@@ -28,9 +28,9 @@ REQUIRED = {
 
 _SCALINGS = ("weak", "strong")
 _READING = (
-    "Efficiency over the processes. Weak: as many images a process; strong: as many in all. Dots are measured; a band "
-    "is what the model says, from nothing of the exchange of gradients hidden by the backward pass to as much as can "
-    "be, its line as much as was hidden here. Dotted: 90 %."
+    "Efficiency over the processes. Weak: as many images per process; strong: as many in all. Dots are measured; a "
+    "band is what the model says, from nothing of the exchange of gradients hidden by the backward pass to as much as "
+    "can be, its line as much as was hidden here. Dotted: 90 %."
 )
 _POINTS = (
     Column("preset", "preset"),
@@ -44,7 +44,7 @@ _POINTS = (
            "Milliseconds of the exchange that the backward pass did not hide."),
     Column("input", "input", 1, 1e-3, "Milliseconds of the next batch alone; part of compute."),
     Column("weak", "weak_efficiency", format_percent,
-           tip="Images/s over those of one process with as many images a process, over the processes."),
+           tip="Images/s over those of one process with as many images per process, over the processes."),
     Column("strong", "strong_efficiency", format_percent,
            tip="Images/s over those of one process with as many images in all, over the processes."),
 )  # fmt: skip
@@ -80,7 +80,7 @@ def summarize(record: Record) -> str:
 
 
 def tables(record: Record) -> list[Block]:
-    """Lay out the measured points and, where there are models, the images a process that 90 % efficiency takes."""
+    """Lay out the measured points and, where there are models, the images per process that 90 % efficiency takes."""
     points = []
     for point in record["points"]:
         alone = {"compute": point["seconds"]["step"], "communication": 0.0}  # on one process
@@ -122,7 +122,7 @@ def _draw_efficiency(record: Record, model: Record, kind: str, axes: Axes) -> No
     for color, images in zip(plots.PALETTE, images_drawn, strict=False):
         predicted = [point[kind] for point in model["predictions"] if point["images"] == images]
         ends = {end: [100 * point[end] for point in predicted] for end in model["hidden_share"]}
-        name = f"{images} images {'a process' if kind == 'weak' else 'in all'}"
+        name = f"{images} images {'per process' if kind == 'weak' else 'in all'}"
         axes.fill_between(counts, ends["low"], ends["high"], color=color, alpha=0.22, linewidth=0, label=name)
         if "here" in ends:
             axes.plot(counts, ends["here"], color=color, linewidth=1.3)

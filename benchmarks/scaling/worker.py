@@ -59,7 +59,7 @@ def work(options: ScalingOptions, processes: int) -> list[Record]:
 def time_point(
     options: ScalingOptions, dataset: Dataset, preset: str, images: int, processes: int, bucket: float
 ) -> Record:
-    """Time steps with `images` a process and their parts: medians in seconds."""
+    """Time steps with `images` per process and their parts: medians in seconds."""
     config = sized_preset(options, preset, batch_size=images * processes)
     accelerator = start_accelerator(config, DistributedDataParallelKwargs(bucket_cap_mb=bucket))
     trainer = build_trainer(config, accelerator, dataset)
@@ -83,7 +83,7 @@ def time_point(
         "precision": accelerator.mixed_precision,
         "gradient_bytes": size,
         "step": seconds(step),
-        "input": seconds(input_step(trainer)),
+        "input": seconds(input_step(trainer.loader, trainer.space)),
     }
     if processes == 1:
         return point

@@ -1,4 +1,4 @@
-"""The race: the original notebooks' autoencoder sets a target error, ours trains until it reaches it."""
+"""The record of `speedrun`: the original notebooks' autoencoder sets a target error, ours trains to reach it."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
-from benchmarks.core.device import choose_device, settle
 from benchmarks.core.record import Record, start_record
-from benchmarks.core.steps import release, start_accelerator, start_trainer
+from benchmarks.core.steps import choose_device, release, settle, start_accelerator, start_trainer
 from benchmarks.core.timing import Stopwatch, tf32_setting
 from benchmarks.speedrun.options import SpeedrunOptions, our_config
 from colornet.color import RgbSpace
@@ -41,8 +40,8 @@ METHOD = {
     "notebook_pipeline": "baselines/notebook_pipeline.py, learning rate × 0.9 and an evaluation after each epoch",
 }
 
-
-GRAY = {
+GRAYS = {"rgb": "channel mean, not rounded", "lab": "L* at 8 bits"}
+GRAY_NOTES = {
     "rgb": "Both see the same gray, the unrounded mean of the channels, and predict RGB.",
     "lab": "Not the same gray: the notebooks' network sees the unrounded mean of the channels, ours L* at 8 bits, "
     "which its output keeps; the MSE of gray itself is lower with the mean.",
@@ -71,7 +70,6 @@ def measure(options: SpeedrunOptions) -> Record:
     seconds = statistics.median([run["seconds"] if run["reached"] else math.inf for run in runs])
     cpu_ratio = statistics.median([run["cpu_ratio"] or 0.0 for run in runs])
     values, original = dataclasses.asdict(config), dataclasses.asdict(PRESETS[options.preset].config)
-    grays = {"rgb": "channel mean, not rounded", "lab": "L* at 8 bits"}
     return {
         **start_record("speedrun", device, options),
         "data": {
@@ -82,10 +80,10 @@ def measure(options: SpeedrunOptions) -> Record:
         },
         "method": METHOD,
         "gray": {
-            "notebook_pipeline": grays["rgb"],
-            "ours": grays[config.color_space],
+            "notebook_pipeline": GRAYS["rgb"],
+            "ours": GRAYS[config.color_space],
             "same": config.color_space == "rgb",
-            "note": GRAY[config.color_space],
+            "note": GRAY_NOTES[config.color_space],
         },
         "target": {"mse": target, "split": options.split, "images": len(held_out)},
         "notebook_pipeline": notebook,
@@ -107,7 +105,7 @@ def measure(options: SpeedrunOptions) -> Record:
 def load_images(options: SpeedrunOptions, batch_size: int) -> tuple[Dataset, Tensor]:
     """Load the data set, with the training images that were asked for, and the held-out images (N, 3, H, W).
 
-    Raises `InputError` where there are not as many as the race needs.
+    Raises `InputError` where there are not as many as the speedrun needs.
     """
     dataset = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     held_out: Tensor = getattr(dataset, options.split)

@@ -1,4 +1,4 @@
-"""Race to the original notebooks' result: how long a configuration of ours trains until it reaches the same error.
+"""Time to the original notebooks' result: how long a configuration of ours trains until it reaches the same error.
 
 `python -m benchmarks speedrun --notebook-epochs 20 --seeds 5 --out speedrun.json` trains the notebooks' autoencoder
 with its own loop, batch size and precision; its mean squared error on held-out images is the target. A configuration of
@@ -20,7 +20,7 @@ from colornet.data.listing import check_dataset
 
 @dataclass(frozen=True)
 class SpeedrunOptions:
-    """The two sides of the race, the images, and where the numbers go; None keeps the value of the preset."""
+    """The two sides of the speedrun, the images, and where the numbers go; None keeps the value of the preset."""
 
     # Ours
     preset: Literal["ae", "notebook-ae"] = "ae"  # what our configuration starts from
@@ -43,12 +43,12 @@ class SpeedrunOptions:
     eval_steps: int = 50  # steps between evaluations: where the target may be found to be reached
 
     # The original notebooks'
-    notebook_epochs: int = 20  # epochs of the notebooks' autoencoder (its own: 20); fewer are a smaller race
+    notebook_epochs: int = 20  # epochs of the notebooks' autoencoder (its own: 20); fewer are a smaller speedrun
     notebook_width: int = 64  # channels of its first level, the notebooks' own number; fewer are another network
 
     # Both
     data: str = "cifar10"  # cifar10, sample, or a folder of images
-    training_images: int | None = None  # train on so many of them, evenly spaced: a smaller race (default: all)
+    training_images: int | None = None  # train on so many of them, evenly spaced: a smaller speedrun (default: all)
     image_size: int = 32  # side of the square images, pixels
     split: Literal["validation", "test"] = "validation"  # test is for a final figure: choose nothing by it
     eval_batch_size: int = 500  # images per step of evaluation
@@ -58,13 +58,13 @@ class SpeedrunOptions:
 
 
 def our_config(options: SpeedrunOptions) -> TrainConfig:
-    """Return our side of the race: the preset with the options that were given; its seed is set for each run."""
+    """Return our side of the speedrun: the preset with the options that were given; its seed is set for each run."""
     return dataclasses.replace(PRESETS[options.preset].config, **shared_values(options))
 
 
 def check(options: SpeedrunOptions) -> None:
-    """Raise `InputError` for whatever would stop the race, without importing torch or touching a file."""
-    check_alone("the race is held in one")
+    """Raise `InputError` for options that cannot be used."""
+    check_alone("speedrun is measured in one")
     check_least(
         options, seeds=1, eval_steps=1, notebook_epochs=1, notebook_width=1, eval_batch_size=1, training_images=1
     )

@@ -14,16 +14,7 @@ from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Legend, Note, Section, listed, measured_on
-from benchmarks.core.tables import (
-    Cell,
-    Column,
-    Line,
-    Table,
-    decimals_for,
-    format_digits,
-    format_number,
-    table_of,
-)
+from benchmarks.core.tables import Cell, Column, Line, Table, decimals_for, format_digits, format_number, table_of
 
 REQUIRED = {
     "speedrun": (
@@ -43,11 +34,11 @@ _AXES = {"seconds": (1.0, "seconds of training"), "images": (1e3, "thousand imag
 
 
 def section(result: Result, colors: Colors) -> Section:
-    """Show a race: its outcome in words, the curves of both sides, and a row for each run."""
+    """Show a record of `speedrun`: its outcome in words, the curves of both sides, and a row for each run."""
     record = result.record
     figures = []
     for key, (_, x_label) in _AXES.items():
-        panel = partial(_draw_race, record, colors, key)
+        panel = partial(_draw_errors, record, colors, key)
         figures.append(plots.panel_figure(f"MSE over {x_label}", panel, result.path, wide=True))
     blocks = [Note(_CURVES_READING), Legend(_names(record, colors)), Figures(figures, "wide"), *tables(record)]
     title = f"Time to the original notebooks' result on {record['data']['name']}"
@@ -134,7 +125,7 @@ def draw(record: Record, path: Path) -> Path:
     colors = Colors(others=[record["ours"]["preset"]])
 
     def panel(axes: Axes) -> None:
-        _draw_race(record, colors, "seconds", axes)
+        _draw_errors(record, colors, "seconds", axes)
         axes.set_ylabel(f"MSE of {record['target']['images']:,} {record['target']['split']} images")
         lines = [axes.plot([], [], color=color, label=name)[0] for name, color in _names(record, colors).items()]
         axes.legend(handles=lines, frameon=False, labelcolor=plots.INK)
@@ -148,7 +139,7 @@ def _names(record: Record, colors: Colors) -> dict[str, str]:
     return {_NOTEBOOK: colors(_NOTEBOOK), f"ours, from {preset}": colors(preset)}
 
 
-def _draw_race(record: Record, colors: Colors, key: str, axes: Axes) -> None:
+def _draw_errors(record: Record, colors: Colors, key: str, axes: Axes) -> None:
     """Draw the errors of all runs on logarithmic axes; a large dot is where one first is at or below the target."""
     target = record["target"]["mse"]
     unit, x_label = _AXES[key]

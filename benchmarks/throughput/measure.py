@@ -8,18 +8,17 @@ import statistics
 import torch
 
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
-from benchmarks.core.device import choose_device
 from benchmarks.core.memory import STATUS, peak_memory
 from benchmarks.core.record import Record, describe_data, start_record
-from benchmarks.core.steps import Case, count_flops, input_step, release, repeat_to_epoch, start_trainer
+from benchmarks.core.steps import Case, choose_device, count_flops, input_step, release, repeat_to_epoch
 from benchmarks.core.timing import copy_bandwidth, flops_of, measure_peaks, peak_name, spread, tf32_setting, time_steps
 from benchmarks.throughput.largest_batch import check_memory, find_batch
 from benchmarks.throughput.options import ThroughputOptions
 from benchmarks.throughput.roofline import bound, trace
 from benchmarks.throughput.timing import NOTEBOOK_WARMUP, Timing, plan, time_interleaved
 from colornet.config import PRESETS
-from colornet.data import Dataset, load_dataset
-from colornet.models.build import build_generator
+from colornet.data import Dataset, DeviceLoader, load_dataset
+from colornet.models.build import build_generator, color_space
 from colornet.models.unet import count_parameters
 
 SPEEDS = ("images_per_second", "step_ms", "steps", "achieved_flops", "mfu")  # null in a row that was not measured
@@ -148,7 +147,7 @@ def describe_roofline(
     limits = bound(trace(case, dataset), size, precision, peak, rate)
     seconds = None
     if measured:
-        step = input_step(start_trainer(case.config, dataset))
+        step = input_step(DeviceLoader(dataset.train, case.config, case.device), color_space(case.config))
         seconds = statistics.median(time_steps(step, options.steps, case.device, warmup=1 + options.warmup))
     release()
     return {

@@ -46,7 +46,7 @@ class ThroughputOptions:
 
 
 def check(options: ThroughputOptions) -> None:
-    """Raise `InputError` for whatever would stop the measurement, without importing torch or touching a file."""
+    """Raise `InputError` for options that cannot be used."""
     check_alone("throughput is measured in one")
     check_presets(options)
     check_not_empty(options, "precisions", "compile")

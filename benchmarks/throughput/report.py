@@ -48,11 +48,18 @@ _LAYERS = (
     Column("ms", "seconds", format_digits, 1e-3),
     Column("share", "share", _format_share),
 )
+
+
+def _largest(row: Record) -> str | None:
+    size = row["batch_size"] and format_number(row["batch_size"], 0)
+    return f"{size} or more" if row["capped"] else size
+
+
 _LARGEST = (
     _PRESET,
     Column("precision", "precision", format_precision, words=True),
     _COMPILE,
-    Column("largest batch", "largest", missing="not even the smallest"),
+    Column("largest batch", _largest, missing="not even the smallest"),
     Column("steps of", "granularity", 0),
     Column("memory MiB", "peak_memory_bytes", format_digits, _MIB),
     Column("limit MiB", "memory_limit_bytes", format_digits, _MIB, missing="the device's"),
@@ -95,7 +102,7 @@ def _main_blocks(record: Record) -> list[Block]:
         blocks += [Note(reading), roofline_table(record["rooflines"])]
     if record.get("largest_batches"):
         reading = "The largest batch with which a step of training fits into memory."
-        blocks += [Note(reading), largest_table(record["largest_batches"])]
+        blocks += [Note(reading), table_of("Largest batches", _LARGEST, record["largest_batches"])]
     return blocks
 
 
@@ -189,12 +196,3 @@ def _layer_tables(record: Record) -> list[Table]:
         title = f"Layers of a step, forward and backward: {_case(row)}"
         tables.append(table_of(title, _LAYERS, rows, bold=lambda layer: layer["kind"] == "together"))
     return tables
-
-
-def largest_table(found: Sequence[Record]) -> Table:
-    """Lay out the largest batches that were found, or that none was."""
-    sizes = (row["batch_size"] and format_number(row["batch_size"], 0) for row in found)
-    rows = [
-        {**row, "largest": f"{size} or more" if row["capped"] else size} for row, size in zip(found, sizes, strict=True)
-    ]
-    return table_of("Largest batches", _LARGEST, rows)

@@ -22,8 +22,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 from einops.layers.torch import Rearrange
 from torch import Tensor, nn
@@ -43,13 +42,11 @@ _COUNTED: tuple[type[nn.Module], ...] = (
     Attention, PatchDiscriminator, DCGANDiscriminator,
 )  # fmt: skip
 _BYTES = {"no": 4, "bf16": 2, "fp16": 2}
-_FLOAT32 = 4
 _OPTIMIZER = 4 + 3 + 1  # numbers moved for each weight: Adam's reads and writes, and the norm of the gradient
 _AVERAGE = 3
 
 
-@dataclass(frozen=True)
-class Pass:
+class Pass(NamedTuple):
     """What a layer moves and computes in one direction, in a step on `COUNTED_IMAGES` images.
 
     `flops` and `activations`, counted in numbers, grow with the batch; `weights`, also in numbers, do not, and neither
@@ -63,13 +60,6 @@ class Pass:
     activations: int = 0
     weights: int = 0
     state: int = 0
-
-    def cost(self, images: int, precision: str, flops_per_second: float, bandwidth: float) -> dict[str, float]:
-        """Return the operations on a batch, the bytes read and written, and the longer of the times they need."""
-        flops = self.flops * images / COUNTED_IMAGES
-        numbers = self.activations * images / COUNTED_IMAGES + self.weights
-        moved = numbers * _BYTES[precision] + self.state * _FLOAT32
-        return {"flops": flops, "bytes": moved, "seconds": max(flops / flops_per_second, moved / bandwidth)}
 
 
 def trace(case: Case, dataset: Dataset) -> list[Pass]:
@@ -161,8 +151,13 @@ def bound(passes: Iterable[Pass], images: int, precision: str, flops_per_second:
     for one in passes:
         described = {"layer": one.layer, "kind": one.kind, "group": one.group, **nothing}
         layer = layers.setdefault((one.layer, one.kind), described)
-        for name, value in one.cost(images, precision, flops_per_second, bandwidth).items():
-            groups[one.group][name] += value
-            layer[name] += value
-    seconds = sum(group["seconds"] for group in groups.values())
-    return {"seconds": seconds, "images_per_second": images / seconds, "groups": groups, "layers": [*layers.values()]}
+        flops = one.flops * images / COUNTED_IMAGES
+        numbers = one.activations * images / COUNTED_IMAGES + one.weights
+        moved = numbers * _BYTES[precision] + one.state * _BYTES["no"]  # bytes
+        seconds = max(flops / flops_per_second, moved / bandwidth)
+        for sums in (groups[one.group], layer):
+            sums["flops"] += flops
+            sums["bytes"] += moved
+            sums["seconds"] += seconds
+    total = sum(group["seconds"] for group in groups.values())
+    return {"seconds": total, "images_per_second": images / total, "groups": groups, "layers": [*layers.values()]}

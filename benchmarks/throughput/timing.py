@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import itertools
-import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
+from accelerate.utils import patch_environment
 from tqdm import tqdm
 
 from benchmarks.baselines.notebook_pipeline import NotebookPipeline
-from benchmarks.core.device import settle
 from benchmarks.core.presets import sized_preset
-from benchmarks.core.steps import Case, build_step, release
+from benchmarks.core.steps import Case, build_step, release, settle
 from benchmarks.core.timing import time_steps
 from benchmarks.throughput.options import ThroughputOptions
 from colornet.data import Dataset
@@ -38,9 +35,8 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
     if "fp16" in options.precisions and device.type == "cpu":
         raise InputError("--precisions fp16 needs a GPU: choose bf16, no or auto.")
     cases = []
-    for preset, batch_size, precision, compiled in itertools.product(
-        options.presets, options.batch_sizes, options.precisions, options.compile
-    ):
+    product = itertools.product(options.presets, options.batch_sizes, options.precisions, options.compile)
+    for preset, batch_size, precision, compiled in product:
         values = {"batch_size": batch_size, "mixed_precision": precision, "compile": compiled}
         config = settle(sized_preset(options, preset, **values), device)
         cases += [Case(preset, "train", config), Case(preset, "inference", config)]
@@ -56,7 +52,12 @@ def time_interleaved(
     are cases; without a notebook pipeline they are empty.
     """
     outcomes: list[Timing | str] = []
-    with _empty_code_cache(), tqdm(cases, unit="row", disable=None) as bar:
+    # Compile into an empty cache: code of an earlier run would shorten a first step.
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
+        patch_environment(TORCHINDUCTOR_CACHE_DIR=folder),
+        tqdm(cases, unit="row", disable=None) as bar,
+    ):
         segments = [time_notebook(notebook, options.notebook_steps)]
         for case in bar:
             bar.set_postfix_str(f"{case.preset}, {case.mode}, {case.config.batch_size}")
@@ -90,18 +91,3 @@ def time_case(case: Case, dataset: Dataset, options: ThroughputOptions) -> Timin
     except torch.OutOfMemoryError as error:
         return f"Does not fit in memory: {str(error).splitlines()[0]}"
     return Timing(first, steps, torch.cuda.max_memory_allocated() - allocated if on_gpu else None)
-
-
-@contextmanager
-def _empty_code_cache() -> Iterator[None]:
-    """Compile into an empty cache, so that code of an earlier run does not shorten a first step."""
-    name = "TORCHINDUCTOR_CACHE_DIR"
-    before = os.environ.pop(name, None)
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        try:
-            os.environ[name] = folder
-            yield
-        finally:
-            del os.environ[name]
-            if before is not None:
-                os.environ[name] = before

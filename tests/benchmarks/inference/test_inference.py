@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from benchmarks.__main__ import main
 from benchmarks.inference.measure import METHOD, Variant, build_variants, describe, time_interleaved
 from benchmarks.inference.options import InferenceOptions
 from colornet.inference.colorizer import Colorizer
-
-CPU = torch.device("cpu")
+from tests.benchmarks.cases import CPU
+from tests.benchmarks.commands import refused, run_command
 
 
 def images(count: int) -> Tensor:
@@ -64,19 +62,15 @@ def test_variants_are_interleaved_over_all_images() -> None:
 
 
 def test_record_and_table(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "a.json"
-    options = ["--data", str(folder), "--images", "3", "--batch-sizes", "2", "--passes", "1", "--cpu"]
-    main(["inference", *options, "--out", str(out)])
-    record = json.loads(out.read_text())
+    options = ["inference", "--data", str(folder), "--images", "3", "--batch-sizes", "2", "--passes", "1", "--cpu"]
+    record = run_command(tmp_path / "a.json", *options)
     assert record["kind"] == "inference"
     assert record["data"]["images"] == 3
     assert record["method"] == METHOD
     assert record["rows"][0]["ratio_to_loop"] == 1
     assert record["difference"]["largest"] <= 4
     assert "| Colorizer | bf16      |     2 |" in capsys.readouterr().out
-    with pytest.raises(SystemExit, match="2"):
-        main(["inference", *options, "--out", str(out)])
-    assert "exists already" in capsys.readouterr().err
+    assert "exists already" in refused(capsys, *options, "--out", str(tmp_path / "a.json"))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +82,4 @@ def test_record_and_table(folder: Path, tmp_path: Path, capsys: pytest.CaptureFi
     ],
 )
 def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="2"):
-        main(["inference", *options])
-    assert words in capsys.readouterr().err
+    assert words in refused(capsys, "inference", *options)

@@ -156,7 +156,7 @@ def table_after(markdown: str, heading: str) -> dict[str, dict[str, str]]:
 
 
 def write_json(path: Path, record: Any) -> Path:
-    """Write a record into a folder of its own; return the folder."""
+    """Write a record into a new folder; return the folder."""
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record), encoding="utf-8")
     return path.parent

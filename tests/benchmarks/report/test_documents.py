@@ -65,7 +65,7 @@ def test_columns_come_from_whichever_table_has_them_and_nothing_is_best_of_a_cho
     assert bold == ["cgan", "24.01 ± 0.48", "**0.215 ± 0.004**"]
 
 
-def test_footnotes_of_the_columns_are_kept_and_numbered_anew(results: Path) -> None:
+def test_footnotes_of_the_columns_are_kept_and_renumbered(results: Path) -> None:
     request = "<!-- table: quality\ncolumns: LPIPS; FID\nrows: ae -->\n<!-- end -->"
     lines = regenerated(request, results).splitlines()[3:]  # below the comment
     assert lines[0] == "|  | LPIPS<sup>1</sup> | FID<sup>2</sup> |"

@@ -17,7 +17,10 @@ from tests.benchmarks.commands import refused
         (["--bucket-mb", "25", "0"], "--bucket-mb is 0: it must be above 0"),
         (["--rounds", "0"], "--rounds is 0"),
         (["--link-bandwidth", "-1"], "--link-bandwidth is -1: it must be above 0"),
-        (["--compute", "nowhere.json"], "--compute nowhere.json is no file"),
+        (
+            ["--compute", "nowhere.json"],
+            "no file nowhere.json: give a JSON that `throughput` wrote to --compute",
+        ),
         (["--batch-sizes", "40000"], "more than an epoch"),
         (["--mixed-precision", "fp16", "--cpu"], "--mixed-precision fp16 needs a GPU"),
         (["--out", "scaling.png"], "--out scaling.png is the name of the plot"),

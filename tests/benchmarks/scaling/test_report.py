@@ -63,7 +63,7 @@ def test_link_and_predictions_are_those_of_the_model() -> None:
 def test_weak_and_strong_scaling_are_drawn() -> None:
     found = drawings(section(Result(Path("scaling.json"), scaling_record(), {}), colors()).blocks)
     assert [*found] == ["ae, weak scaling", "ae, strong scaling"]
-    assert "64 images a process" in found["ae, weak scaling"]
+    assert "64 images per process" in found["ae, weak scaling"]
     assert "64 images in all" in found["ae, strong scaling"]
 
 

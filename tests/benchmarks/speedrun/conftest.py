@@ -1,4 +1,4 @@
-"""A small race that the tests of speedrun look at."""
+"""A small speedrun that the tests of speedrun look at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The race to the original notebooks' error: what each side sees, what is timed, what the record says."""
+"""The speedrun to the original notebooks' error: what each side sees, what is timed, what the record says."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_evaluation_leaves_the_notebook_pipeline_in_training(monkeypatch: pytest
 # The record
 
 
-def test_record_says_where_it_comes_from_and_what_was_raced(record: Record) -> None:
+def test_record_says_where_it_comes_from_and_what_was_trained(record: Record) -> None:
     assert record["kind"] == "speedrun"
     assert record.keys() >= {"command", "commit", "date", "device", "machine", "versions", "data", "method", "options"}
     assert record["data"]["training_images"] == 50

@@ -1,4 +1,4 @@
-"""The options of a race: what ours is made of, and what is refused."""
+"""The options of a speedrun: what ours is made of, and what is refused."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_ours_is_the_preset_with_the_options_given() -> None:
         (["--data", "sampel"], "did you mean 'sample'?"),
         (["--mixed-precision", "fp16", "--cpu"], "--mixed-precision fp16 needs a GPU"),
         (["--data", "sample", "--training-images", "0"], "--training-images is 0: it must be at least 1"),
-        (["--data", "sample", "--out", "race.png"], "--out race.png is the name of the plot"),
+        (["--data", "sample", "--out", "speedrun.png"], "--out speedrun.png is the name of the plot"),
     ],
 )
 def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is shown of a race: both sides, their ratio, and every evaluation."""
+"""What is shown of a speedrun: both sides, their ratio, and every evaluation."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from tests.benchmarks.commands import cells, colors, drawings, table
 
 
 @pytest.fixture(scope="module")
-def race(folder: Path) -> Record:
-    """Let the suite race three seeds on 54 images to errors that are set: the third does not get there."""
+def made(folder: Path) -> Record:
+    """Train three seeds on 54 images with given errors: the third does not reach the target."""
     errors = itertools.chain([0.02, 0.01], [0.03, 0.009], [0.008], itertools.repeat(0.03))
     options = SpeedrunOptions(
         width=8, multipliers=(1, 2), blocks=1, batch_size=16, epochs=2, seeds=3, eval_steps=2, notebook_epochs=2,
@@ -33,65 +33,65 @@ def race(folder: Path) -> Record:
 
 
 def shown(record: Record) -> Section:
-    return section(Result(Path("race.json"), record, {}), colors())
+    return section(Result(Path("speedrun.json"), record, {}), colors())
 
 
 def rows(record: Record) -> dict[str, dict[str, str]]:
     return cells(table(tables(record), "Every run"))
 
 
-def test_race_shows_both_sides_and_their_ratio(race: Record) -> None:
-    ratio = f"{race['median']['ratio']:.2f}"
-    markdown = shown(race).to_markdown()
+def test_speedrun_shows_both_sides_and_their_ratio(made: Record) -> None:
+    ratio = f"{made['median']['ratio']:.2f}"
+    markdown = shown(made).to_markdown()
     assert f"{ratio} times as long" in markdown
     assert "the median of 3 runs, of which 2 reached it" in markdown
     assert "Both see the same gray" in markdown
-    assert shown(race).title == f"Time to the original notebooks' result on {race['data']['name']}"
-    (legend,) = (block for block in shown(race).blocks if isinstance(block, Legend))
+    assert shown(made).title == f"Time to the original notebooks' result on {made['data']['name']}"
+    (legend,) = (block for block in shown(made).blocks if isinstance(block, Legend))
     assert [*legend.colors] == ["notebook pipeline", "ours, from ae"]
-    found = rows(race)
+    found = rows(made)
     assert [*found] == ["notebook pipeline", "ours, seed 0", "ours, seed 1", "ours, seed 2", "median of 3"]
     assert found["median of 3"]["ratio"] == ratio
     assert found["notebook pipeline"]["MSE"] == "0.01000"
     assert [found[f"ours, seed {seed}"]["MSE"] for seed in range(3)] == ["0.00900", "0.00800", "0.03000"]
-    for run in race["runs"][:2]:
+    for run in made["runs"][:2]:
         line = found[f"ours, seed {run['seed']}"]
         assert line["ratio"] == f"{run['ratio']:.2f}"
         assert float(line["seconds"].replace(",", "")) == pytest.approx(run["seconds"], rel=0.05)
 
 
-def test_what_a_real_race_says_is_in_its_record(record: Record) -> None:
+def test_what_a_real_speedrun_says_is_in_its_record(record: Record) -> None:
     assert f"{record['median']['ratio']:.2f} times as long" in summarize(record)
     assert rows(record)["notebook pipeline"]["MSE"] == f"{record['target']['mse']:.5f}"
 
 
-def test_run_that_did_not_get_there_says_why(race: Record) -> None:
-    found = table(tables(race), "Every run")
+def test_run_that_did_not_get_there_says_why(made: Record) -> None:
+    found = table(tables(made), "Every run")
     seconds, ratio, *_ = found.lines[3].cells
     assert (seconds.text, seconds.note, ratio.text) == ("–", 1, "–")
-    assert found.notes == [race["runs"][2]["reason"]] == ["The lowest MSE in 2 epochs was 0.03000."]
+    assert found.notes == [made["runs"][2]["reason"]] == ["The lowest MSE in 2 epochs was 0.03000."]
 
 
-def test_median_of_seeds_has_its_range(race: Record) -> None:
-    runs = race["runs"][:2]
+def test_median_of_seeds_has_its_range(made: Record) -> None:
+    runs = made["runs"][:2]
     median = {key: statistics.median(run[key] for run in runs) for key in ("seconds", "ratio")}
     low, high = sorted(f"{run['ratio']:.2f}" for run in runs)
-    line = rows(race | {"runs": runs, "median": median})["median of 2 (lowest–highest)"]
+    line = rows(made | {"runs": runs, "median": median})["median of 2 (lowest–highest)"]
     assert line["ratio"] == f"{median['ratio']:.2f} ({low}–{high})"
 
 
-def test_race_without_a_median_claims_no_ratio(race: Record) -> None:
-    record = race | {"runs": race["runs"][2:], "median": {"seconds": None, "ratio": None}}
+def test_speedrun_without_a_median_claims_no_ratio(made: Record) -> None:
+    record = made | {"runs": made["runs"][2:], "median": {"seconds": None, "ratio": None}}
     markdown = shown(record).to_markdown()
     assert "in 0 of 1 run: there is no median time and no ratio" in markdown
     assert "times as long" not in markdown
     assert rows(record)["median of 1"]["ratio"] == "–"
 
 
-def test_race_draws_every_evaluation_and_where_the_target_is_reached(race: Record) -> None:
-    found = drawings(shown(race).blocks)
+def test_speedrun_draws_every_evaluation_and_where_the_target_is_reached(made: Record) -> None:
+    found = drawings(shown(made).blocks)
     assert [*found] == ["MSE over seconds of training", "MSE over thousand images seen"]
-    evaluations = len(race["notebook_pipeline"]["curve"]) + sum(len(run["curve"]) for run in race["runs"])
+    evaluations = len(made["notebook_pipeline"]["curve"]) + sum(len(run["curve"]) for run in made["runs"])
     for drawing in found.values():
         marks = re.findall(r"<use [^>]*fill: #[^>]*>", drawing)
         assert len(marks) == evaluations + 3  # the notebook pipeline and two of ours get there
