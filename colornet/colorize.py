@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 from PIL import Image
+from tqdm import tqdm
 
 from colornet.command import run_command
 from colornet.data.listing import iter_images, no_images
@@ -29,7 +30,7 @@ from colornet.files import replacing
 from colornet.inference.onnx_model import find_onnx
 from colornet.inference.photos import colored_name, read_photo, to_image, write_photo
 from colornet.runs.pretrained import find_model
-from colornet.runs.saved_config import load_config
+from colornet.runs.saved_config import check_weights, load_config
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -71,8 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def colorize(config: ColorizeConfig) -> None:
     """Check the options, color the photographs and say how many failed, and why."""
     jobs = check(config)
-    from tqdm import tqdm
-
     from colornet.inference.colorizer import Colorizer
 
     colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
@@ -107,10 +106,9 @@ def check(config: ColorizeConfig) -> list[Job]:
     _check_targets(config, jobs)
     noise = find_onnx(config.model) is None and load_config(check_model(config.model)).noise_channels > 0
     if config.samples > 1 and not noise:
-        raise InputError(
-            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and makes 1 coloring: "
-            "train one with --noise-channels, or leave the option out."
-        )
+        reason = f"the model '{config.model}' has no noise input and makes 1 coloring"
+        advice = "train one with --noise-channels, or leave the option out"
+        raise InputError(f"--samples is {config.samples}, but {reason}: {advice}.")
     _make_folder(config.out)
     return jobs
 
@@ -119,8 +117,7 @@ def check_model(name: str) -> Path:
     """Return the folder of a released model or a run, without importing torch; raise InputError if it has none."""
     model = find_model(name)
     load_config(model)
-    if not (model / "model.safetensors").is_file():
-        raise InputError(f"{model} has no model.safetensors yet: train until its first checkpoint.")
+    check_weights(model)
     return model
 
 

@@ -73,7 +73,7 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        reason = (str(error).splitlines() or ["nothing is left"])[0]
+        reason = str(error).partition("\n")[0] or "nothing is left"
         message, code = f"error: Memory is not enough ({reason}): choose smaller images, batches or networks.", 2
         quiet = False  # one device may be full, and the others not
     except KeyboardInterrupt:

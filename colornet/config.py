@@ -80,6 +80,11 @@ class TrainConfig:
     profile: bool = False  # trace five early steps into RUN_DIR/profile; opens in Perfetto or chrome://tracing
     dry_run: bool = False  # check everything, print the configuration, train nothing
 
+    @property
+    def size_multiple(self) -> int:
+        """What the sides of an image must be multiples of, so that each level can halve them."""
+        return 2 ** (len(self.multipliers) - 1)
+
 
 # Values beyond these are typing errors, or come from a malicious configuration file.
 _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1,
@@ -89,8 +94,7 @@ _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks
 def levels_for(image_size: int) -> tuple[int, ...]:
     """Return the multipliers of a network for images of a size: three levels, more as long as the lowest has 8 pixels.
 
-    So attention always sees about 8 × 8 positions, and the network sees as much of an image of 128 pixels as of 32.
-    Further levels are as wide as the third. There is no level for which the size cannot be halved.
+    So attention always sees about 8 × 8 positions. Further levels are as wide as the third.
     """
     levels = list(TrainConfig().multipliers)
     while image_size % 2 ** len(levels) == 0 and image_size // 2 ** len(levels) >= 8:
@@ -102,17 +106,13 @@ def check_config(config: TrainConfig, world_size: int = 1) -> None:
     """Raise `InputError` for a value that no run could use, naming the option and what it must be."""
     check_values(config)
     if config.num_processes is not None and config.num_processes != world_size:
-        raise InputError(
-            f"--num-processes {config.num_processes} was asked for but {world_size} "
-            f"{'is' if world_size == 1 else 'are'} running: start them with `accelerate launch` and a file of "
-            "launch/accelerate/, or leave the option out."
-        )
+        running = f"{world_size} {'is' if world_size == 1 else 'are'} running"
+        advice = "start them with `accelerate launch` and a file of launch/accelerate/, or leave the option out"
+        raise InputError(f"--num-processes {config.num_processes} was asked for but {running}: {advice}.")
     share = world_size * config.accumulation_steps
     if config.batch_size % share:
-        raise InputError(
-            f"--batch-size {config.batch_size} cannot be divided by {world_size} processes × --accumulation-steps "
-            f"{config.accumulation_steps}: choose a multiple of {share}."
-        )
+        size, parts = config.batch_size, f"{world_size} processes × --accumulation-steps {config.accumulation_steps}"
+        raise InputError(f"--batch-size {size} cannot be divided by {parts}: choose a multiple of {share}.")
 
 
 def check_values(config: TrainConfig) -> None:
@@ -139,9 +139,8 @@ def check_values(config: TrainConfig) -> None:
     _require(1 <= len(levels) <= 12, config, "multipliers", "one to twelve numbers")
     _require(min(levels) >= 1, config, "multipliers", "numbers of at least 1")
     _require(max(levels) <= _MOST["width"], config, "multipliers", f"numbers of at most {_MOST['width']:,}")
-    factor = 2 ** (len(levels) - 1)
-    wanted = f"a multiple of {factor}, as --multipliers has {len(levels)} levels"
-    _require(config.image_size % factor == 0, config, "image_size", wanted)
+    wanted = f"a multiple of {config.size_multiple}, as --multipliers has {len(levels)} levels"
+    _require(config.image_size % config.size_multiple == 0, config, "image_size", wanted)
     _require(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
     _check_objective(config)
 

@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import threading
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,8 +98,6 @@ def serve(config: DemoConfig) -> None:
         print(printable(f"The page is at {page.local_url} until Ctrl-C."), flush=True)
         try:
             if config.open:
-                import webbrowser
-
                 webbrowser.open(page.local_url)
             threading.Event().wait()
         finally:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 
 class InputError(Exception):
-    """What the user gave cannot be used.
+    """What the user gave cannot be used; the message is one sentence that names it, what is wrong and what to do.
 
-    The message is one sentence that names the thing, what is wrong with it and what to do. Command lines print it
-    without a traceback and exit with code 2.
+    Command lines print it without a traceback and exit with code 2.
     """
 
 
@@ -31,7 +30,7 @@ class PreemptedError(Exception):
 
 def out_of_memory(error: Exception) -> bool:
     """Tell whether an error means that memory is full; torch's errors have no type that all devices share."""
-    reason = (str(error).splitlines() or [""])[0]
+    reason, _, _ = str(error).partition("\n")
     return isinstance(error, MemoryError) or "out of memory" in reason or "can't allocate memory" in reason
 
 

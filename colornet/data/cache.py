@@ -18,7 +18,7 @@ from colornet.data.listing import ImageFile
 from colornet.data.memory_map import advise_random, map_images, store_images
 from colornet.data.splits import PARTS, Dataset, Labels, fingerprint
 from colornet.errors import InputError
-from colornet.files import replacing
+from colornet.files import write_text
 
 _READER_VERSION = "3"  # raise it whenever the same files would decode, split or be stored differently
 
@@ -90,8 +90,7 @@ def write_dataset(
     try:
         store_images(path, (sum(sizes), *image_shape), images)
         record["fingerprint"] = fingerprint(*map_images(path).split(record["sizes"]))
-        with replacing(path.with_suffix(".json")) as temporary:  # last: without it there is no data set
-            temporary.write_text(json.dumps(record), encoding="utf-8")
+        write_text(path.with_suffix(".json"), json.dumps(record))  # last: without it there is no data set
     except OSError as error:
         raise not_writable(path.parent, error.strerror or str(error)) from error
 

@@ -80,7 +80,7 @@ def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_
             for part, readable in names.items():
                 if not readable:
                     found = f"none of its {len(sources[part])} {part} images can be read"
-                    raise InputError(f"Folder '{folder}' is no data set: {found}.")
+                    raise InputError(f"Folder '{folder}' is not a data set: {found}.")
             places = _places(names, folder)
             labels = _labels(names, part_folders(folder), places)
             shape = 3, image_size, image_size

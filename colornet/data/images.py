@@ -43,7 +43,7 @@ def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
         limit = (Image.MAX_IMAGE_PIXELS or 0) / 10**6
         raise OSError(f"it has more than {limit:g} megapixels, the limit") from error
     except UnidentifiedImageError as error:
-        raise OSError("it is no image, or damaged") from error
+        raise OSError("it is not an image, or damaged") from error
     except OSError:
         raise
     except Exception as error:  # decoders raise SyntaxError, IndexError, struct.error, …

@@ -28,14 +28,8 @@ class DeviceLoader:
     Images that occupy more than `config.device_budget`, in GiB, are streamed; that changes no batch. The default is a
     quarter of the memory that is free on a GPU now. A CPU needs no budget: it uses the images where they are.
 
-    Raises InputError if a batch holds more images than there are.
-
-    Args:
-        images: uint8 (N, 3, H, W).
-        config: accepted by `check_config`; `batch_size` is that of a step over all processes and micro-batches.
-        device: where the batches are used.
-        rank: the number of this process.
-        world_size: how many processes share each batch.
+    `images` are uint8 (N, 3, H, W). `config`, which `check_config` accepts, gives the batch size of all `world_size`
+    processes and their micro-batches together. Raises InputError if a batch holds more images than there are.
     """
 
     def __init__(

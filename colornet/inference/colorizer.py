@@ -78,7 +78,7 @@ class Colorizer:
             network.to(device),
             color_space(config),
             image_size=config.image_size,
-            multiple=2 ** (len(config.multipliers) - 1),
+            multiple=config.size_multiple,
             device=device,
             noise_channels=config.noise_channels,
             bf16=bf16,

@@ -35,16 +35,15 @@ def export_onnx(folder: Path, source: str, out: Path) -> float:
     run = Run(folder)
     config, network = run.config, run.load_generator()
     network.to(memory_format=torch.contiguous_format)
-    multiple = 2 ** (len(config.multipliers) - 1)
     weights = sum(value.nbytes for value in network.state_dict().values())
     if weights > _ONNX_BYTES:
         raise InputError(f"{source} has {weights / 1e9:.1f} GB of weights, too many for ONNX in one file: use the run.")
-    graph = _trace(network, multiple)
+    graph = _trace(network, config.size_multiple)
     record = {
         "format": FORMAT,
         "color_space": config.color_space,
         "image_size": config.image_size,
-        "multiple": multiple,
+        "multiple": config.size_multiple,
         "model": source,
         "sha256": run.sha256,
         **provenance(torch.device("cpu")),
@@ -53,7 +52,7 @@ def export_onnx(folder: Path, source: str, out: Path) -> float:
     with replacing(out) as path:
         graph.model.metadata_props[RECORD] = json.dumps(record)
         graph.save(path)
-        difference = _difference(OnnxModel(path), network, config, multiple)
+        difference = _difference(OnnxModel(path), network, config)
         if not difference <= TOLERANCE:
             differ = f"differ from PyTorch's by up to {difference:.1e}, more than {TOLERANCE:.0e}"
             raise InputError(f"Exported as ONNX, the colors of {source} {differ}: nothing is written; use the run.")
@@ -86,11 +85,12 @@ def _trace(network: nn.Module, multiple: int) -> torch.onnx.ONNXProgram:
     return graph
 
 
-def _difference(written: Callable[[Tensor], Tensor], network: nn.Module, config: TrainConfig, multiple: int) -> float:
+def _difference(written: Callable[[Tensor], Tensor], network: nn.Module, config: TrainConfig) -> float:
     """Return the largest absolute difference of the colors of random conditions; NaN where either has NaN.
 
     They differ from the traced example in number and size: one of the size of training, three small ones.
     """
+    multiple = config.size_multiple
     side = max(2, min(config.image_size, _CHECKED) // multiple) * multiple
     generator = torch.Generator().manual_seed(0)
     differences = []

@@ -21,7 +21,7 @@ class ColorCounts:
     """Pixels by color, counted on a device as images pass: first those of outputs, then those of truths.
 
     `plane` (2, 111, 111) counts by b* and a*, in bins whose centers are -110, -108, …, 110; `chroma` (2, 67) from gray
-    upwards. Both are int64, so that sums over batches and processes are exact.
+    upward. Both are int64, so that sums over batches and processes are exact.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -48,7 +48,7 @@ def count_plane(column: Tensor, row: Tensor, bins: int) -> Tensor:
 
 
 def draw_planes(planes: Tensor) -> Tensor:
-    """Draw the planes of `ColorCounts` side by side, uint8 (3, height, width): a* to the right, b* upwards.
+    """Draw the planes of `ColorCounts` side by side, uint8 (3, height, width): a* to the right, b* upward.
 
     A bin that holds pixels has its own color, on a logarithmic scale of brightness. Lines mark multiples of 50.
     """

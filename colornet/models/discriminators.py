@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -42,18 +43,12 @@ class PatchDiscriminator(Discriminator):
     separate_batches = False  # there are no batch statistics
 
     def __init__(self, in_channels: int, *, width: int = 64, conditional: bool = True) -> None:
-        layers = nn.Sequential(
-            spectral_norm(nn.Conv2d(in_channels, width, 3, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(4 * width, 4 * width, 3, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(4 * width, 1, 3, padding=1)),
-        )
-        super().__init__(layers, conditional)
+        channels = (in_channels, width, 2 * width, 4 * width, 4 * width, 1)
+        layers: list[nn.Module] = []
+        for (i, o), stride in zip(itertools.pairwise(channels), (1, 2, 2, 1, 1), strict=True):
+            convolution = nn.Conv2d(i, o, kernel_size=4 if stride == 2 else 3, stride=stride, padding=1)
+            layers += [spectral_norm(convolution), nn.LeakyReLU(0.2)]
+        super().__init__(nn.Sequential(*layers[:-1]), conditional)  # logits have no activation
         self.eval()
 
     @torch.no_grad()

@@ -14,6 +14,7 @@ from colornet.files import replacing, write_json
 _WAIT = 10  # steps that compile, choose algorithms and fill the allocator's cache
 _WARMUP = 2  # steps of the profiler's own warm-up
 _STEPS = 5  # steps of the trace
+_NEEDED = _WAIT + _WARMUP + _STEPS
 _LISTED = 10  # operations
 
 
@@ -32,11 +33,11 @@ class StepProfiler:
 
     def step(self, step: int) -> None:
         """Record that the run's step number `step` has ended; after the last step of the trace, write it."""
-        if self.seen == _WAIT + _WARMUP + _STEPS:
+        if self.seen == _NEEDED:
             return
         self.profile.step()
         self.seen += 1
-        if self.seen == _WAIT + _WARMUP + _STEPS:
+        if self.seen == _NEEDED:
             trace = self.folder / f"step-{step:08d}.json.gz"
             with replacing(trace) as path:
                 self.profile.export_chrome_trace(str(path))
@@ -48,8 +49,8 @@ class StepProfiler:
     def close(self) -> None:
         """Stop, and say so if the run was too short for a trace."""
         self.profile.stop()
-        if self.seen < _WAIT + _WARMUP + _STEPS:
-            tqdm.write(f"no profile: {_WAIT + _WARMUP + _STEPS} steps are needed and {self.seen} were made")
+        if self.seen < _NEEDED:
+            tqdm.write(f"no profile: {_NEEDED} steps are needed and {self.seen} were made")
 
 
 def _operations(events: list[FunctionEventAvg]) -> tuple[str, list[dict[str, Any]]]:

@@ -29,9 +29,9 @@ def join(backend: str) -> None:
 def agree_on_start(store: Store, rank: int, world_size: int, patience: float = 1800) -> str:
     """Return a name that the processes of one start share, and those of no other start.
 
-    The first process chooses it. Each of the others asks for it with a question of its own, so that it never gets the
-    answer to a process of an earlier start. `TORCHELASTIC_RESTART_COUNT` is no such name: each machine counts for
-    itself, and does not count restarts of other machines. The first process waits `patience` seconds for the others.
+    The first process chooses it and waits `patience` seconds for the others. Each of these asks with its own question,
+    so that it never gets the answer to a process of an earlier start. `TORCHELASTIC_RESTART_COUNT` differs between
+    machines: each counts only its own restarts.
     """
     if rank > 0:
         question = uuid.uuid4().hex

@@ -229,10 +229,9 @@ class Trainer:
     def evaluate(self, log: RunLog | None) -> None:
         """Score the moving average on the validation images and log samples of the same few of them every time."""
         logger.info("Evaluation after step %d.", self.step)
-        with self.metrics.paused():  # evaluation is no training time
-            if self.accelerator.num_processes > 1:
-                for buffer in self.ema.buffers():  # batch statistics differ between ranks
-                    broadcast(buffer)
+        with self.metrics.paused():
+            for buffer in self.ema.buffers():  # batch statistics differ between ranks
+                broadcast(buffer)
             colorize = colorize_with(self.ema, self.space, self.accelerator)
             colors = ColorCounts(self.accelerator.device)
             summary = self.score(colorize, colors.add)
@@ -270,10 +269,9 @@ class Trainer:
         """Stop every process if one of them found another checkpoint, or none, under the same name."""
         steps = gather_object([self.step])
         if len(set(steps)) > 1:
-            raise InputError(
-                f"The processes would resume from different steps ({', '.join(map(str, steps))}): "
-                f"--run-dir {self.run_dir.path} must be the same folder for all of them, on a disk that they share."
-            )
+            found = f"different steps ({', '.join(map(str, steps))})"
+            advice = "must be the same folder for all of them, on a disk that they share"
+            raise InputError(f"The processes would resume from {found}: --run-dir {self.run_dir.path} {advice}.")
 
     def resume(self) -> bool:
         """Load the newest good checkpoint of the run folder; return whether there was one."""
@@ -284,16 +282,13 @@ class Trainer:
             restore_state(self.accelerator, self.objective, self.ema, state)
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise InputError(
-                f"The newest checkpoint in {self.run_dir.checkpoints} does not fit the networks of "
-                f"{self.run_dir.path}: remove it to resume from an older one."
-            ) from error
+            found = f"The newest checkpoint in {self.run_dir.checkpoints} does not fit the networks"
+            raise InputError(f"{found} of {self.run_dir.path}: remove it to resume from an older one.") from error
         return True
 
     def check_finite(self) -> None:
         """Stop every rank if a loss or gradient of any rank was not finite; this waits for the device."""
         if (first_bad := self.metrics.first_bad()) is not None:
-            raise DivergedError(
-                f"The loss or its gradient is not finite since step {first_bad}; {self.run_dir.last_good()}. "
-                "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
-            )
+            advice = "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
+            found = f"The loss or its gradient is not finite since step {first_bad}"
+            raise DivergedError(f"{found}; {self.run_dir.last_good()}. {advice}")
