@@ -62,10 +62,7 @@ class Job(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and color; mistakes of the user end in one sentence and exit code 2.
-
-    Photographs that cannot be read or written are named at the end, when the others are done; the exit code is 1 then.
-    """
+    """Parse the command line and color; exit code 2 for mistakes of the user, 1 if a photograph cannot be colored."""
     run_command(ColorizeConfig, colorize, arguments, prog="colornet colorize", description=__doc__)
 
 

@@ -102,10 +102,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, Ima
 
 @lru_cache(maxsize=64)
 def srgb_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform of images of a mode from an embedded profile to sRGB; None if they are taken as they are.
-
-    A profile that is damaged or made for another mode is ignored, as viewers do.
-    """
+    """Return the transform from an embedded profile to sRGB; None without one, or if damaged or for another mode."""
     if mode == "LAB":
         return ImageCms.buildTransform(ImageCms.createProfile("LAB"), _SRGB, mode, "RGB")
     if profile:

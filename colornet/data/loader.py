@@ -100,11 +100,8 @@ class DeviceLoader:
 
 
 def stream(images: Tensor, order: NDArray[np.int64], device: torch.device) -> Generator[Tensor]:
-    """Yield `images[rows]` on the device for all rows (b,) of `order` (steps, b); `images` (N, …) is in CPU memory.
-
-    For a GPU they are gathered into pinned memory, so that copies are asynchronous.
-    """
-    pinned = device.type == "cuda"
+    """Yield `images[rows]` on the device for all rows (b,) of `order` (steps, b); `images` (N, …) is in CPU memory."""
+    pinned = device.type == "cuda"  # so that copies are asynchronous
     source = images.numpy()
 
     def gather(rows: NDArray[np.int64]) -> Tensor:
@@ -133,10 +130,7 @@ def random_flip(images: Tensor, flags: Tensor) -> Tensor:
 
 
 def random_shift(images: Tensor, offsets: Tensor) -> Tensor:
-    """Shift the images (N, C, H, W) by integer offsets (N, 2), down and right; edges are filled by reflection.
-
-    Offsets must be smaller than the side of the image. Reflection does not repeat the edge, as in `np.pad`.
-    """
+    """Shift images (N, C, H, W) down and right by offsets (N, 2) below their side; edges reflect as in `np.pad`."""
     rows = _reflected(offsets[:, 0], images.shape[2])[:, None, :, None]  # (N, 1, H, 1)
     columns = _reflected(offsets[:, 1], images.shape[3])[:, None, None, :]  # (N, 1, 1, W)
     return images.gather(2, rows.expand_as(images)).gather(3, columns.expand_as(images))

@@ -40,8 +40,7 @@ def colorize_with(
 ) -> Colorize:
     """Make a `Colorize` of a generator, in the precision of the run.
 
-    `gray` maps sRGB images in [0, 1] to those whose gray version the generator sees: by default, the images
-    themselves; with `lightness_input`, the input that the protocol of `benchmarks quality` gives to all models.
+    `gray` maps sRGB images in [0, 1] to those whose gray version the generator sees: by default, the images themselves.
     """
 
     @torch.no_grad()

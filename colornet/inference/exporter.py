@@ -86,15 +86,12 @@ def _trace(network: nn.Module, multiple: int) -> torch.onnx.ONNXProgram:
 
 
 def _difference(written: Callable[[Tensor], Tensor], network: nn.Module, config: TrainConfig) -> float:
-    """Return the largest absolute difference of the colors of random conditions; NaN where either has NaN.
-
-    They differ from the traced example in number and size: one of the size of training, three small ones.
-    """
+    """Return the largest absolute difference of the colors of random conditions; NaN where either has NaN."""
     multiple = config.size_multiple
     side = max(2, min(config.image_size, _CHECKED) // multiple) * multiple
     generator = torch.Generator().manual_seed(0)
     differences = []
-    for shape in (1, 1, side, side), (3, 1, 2 * multiple, 4 * multiple):
+    for shape in (1, 1, side, side), (3, 1, 2 * multiple, 4 * multiple):  # neither is that of the traced example
         condition = torch.rand(shape, generator=generator)
         if config.color_space == "lab":
             condition = condition * 2 - 1

@@ -39,10 +39,7 @@ class ColorCounts:
 
 
 def count_plane(column: Tensor, row: Tensor, bins: int) -> Tensor:
-    """Count pixels in the a*b* plane, int64 (bins, bins), by the int64 numbers of their bins: columns a*, rows b*.
-
-    The outermost bins also count what lies outside of them.
-    """
+    """Count pixels by int64 columns (a*) and rows (b*), clamped to the outermost bins: int64 (bins, bins)."""
     cells = row.clamp(0, bins - 1) * bins + column.clamp(0, bins - 1)
     return cells.flatten().bincount(minlength=bins**2).view(bins, bins)
 

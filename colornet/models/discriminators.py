@@ -34,10 +34,8 @@ class Discriminator(nn.Module):
 class PatchDiscriminator(Discriminator):
     """Classify every patch of an image, with spectral normalization: logits are (N, 1, H / 4, W / 4).
 
-    Each logit sees 28×28 pixels. Isola et al. 2017 (patches), Miyato et al. 2018 (spectral norm).
-
-    `torch`'s spectral norm iterates in each forward pass of training mode: two passes of one update would see different
-    weights. So the module stays in evaluation mode, and `power_iteration` iterates.
+    Each logit sees 28×28 pixels. Isola et al. 2017 (patches), Miyato et al. 2018 (spectral norm). The module stays in
+    evaluation mode, as `torch`'s spectral norm would iterate in each forward pass of training mode, several per update.
     """
 
     separate_batches = False  # there are no batch statistics

@@ -31,11 +31,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Write `state` as the checkpoint of `step`, then remove all but the `keep` newest.
-
-    Everything is written to a temporary folder, synced and renamed: a crash leaves the older checkpoints as they were.
-    Raises `OSError` where the disk takes no more.
-    """
+    """Write the checkpoint of `step`, then remove all but the `keep` newest; `OSError` if the disk is full."""
     final = folder / f"step-{step:08d}"
     temporary = folder / f".step-{step:08d}.tmp"
     for leftover in folder.glob(".step-*.tmp"):  # of processes that were killed
@@ -75,10 +71,7 @@ def find_checkpoint(folder: Path) -> Path | None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read the state of a checkpoint onto the CPU, running no code from it.
-
-    Raises `InputError` for one that holds anything but tensors and plain values.
-    """
+    """Read a checkpoint onto the CPU; `InputError` if it holds anything but tensors and plain values, such as code."""
     try:
         state: dict[str, Any] = torch.load(path / _STATE, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:

@@ -15,10 +15,7 @@ WEIGHTS = Path(__file__).parents[1] / "weights"  # a folder for each name, writt
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
-    """Return the folder of a released model, given its name, or the run folder at the path `model`.
-
-    Raises `InputError` for a released model that this installation lacks, and for a path that is not a folder.
-    """
+    """Return the folder of a released model, given its name, or the run folder at a path; `InputError` if missing."""
     if model in RELEASED:
         folder = WEIGHTS / model
         if not (folder / "model.safetensors").is_file():

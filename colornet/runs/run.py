@@ -101,8 +101,7 @@ class Run:
     def load_generator(self) -> UNet:
         """Load the moving average of the generator, ready for inference on the CPU.
 
-        Raises `InputError` if `model.safetensors` is missing, damaged or does not fit, and for a released model whose
-        weights are not those of its `release.json`.
+        Raises `InputError` for weights that are missing, damaged, do not fit or are not those of a `release.json`.
         """
         import torch
         from safetensors.torch import load_file

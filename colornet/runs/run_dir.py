@@ -34,10 +34,7 @@ class RunDir:
         write_json(self.path / "provenance.json", [*(Run(self.path).starts or []), start])
 
     def save(self, state: dict[str, Any], keep: int) -> None:
-        """Write a checkpoint of a state and, beside it, its moving average as `model.safetensors`.
-
-        Raises `OSError` where the disk is full.
-        """
+        """Write a checkpoint and its moving average, as `model.safetensors`; `OSError` if the disk is full."""
         # The model first: a run that is killed in between writes both again, one with its last checkpoint does not.
         weights: dict[str, Tensor] = {name: value.cpu().contiguous() for name, value in state["ema"].items()}
         with replacing(self.path / "model.safetensors") as path:

@@ -96,14 +96,10 @@ def check_init(config: TrainConfig) -> None:
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """Describe the fields, other than those free on resume, in which two configurations differ, with both values.
-
-    A data set, or the file of an objective, is the same wherever it lies: whether the images are the same shows when
-    they are read.
-    """
+    """Describe the fields, other than those free on resume, in which two configurations differ, with both values."""
     names = (field.name for field in dataclasses.fields(TrainConfig) if field.name not in FREE_ON_RESUME)
     changed = [name for name in names if getattr(old, name) != getattr(new, name)]
-    for name in ("data", "objective"):
+    for name in ("data", "objective"):  # may have moved; the images are compared when they are read
         if name in changed and Path(getattr(old, name)).name == Path(getattr(new, name)).name:
             changed.remove(name)
     return [f"--{name.replace('_', '-')} was {getattr(old, name)} and is {getattr(new, name)}" for name in changed]

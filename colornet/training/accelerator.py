@@ -32,10 +32,7 @@ def keep_freed_memory() -> bool:
 
 
 def choose_precision(config: TrainConfig) -> str:
-    """Return "no", "bf16" or "fp16"; `auto` takes bf16 where the device has instructions for it.
-
-    A CPU without AMX or AVX512-BF16 accepts bf16 and emulates it, more slowly than it computes fp32.
-    """
+    """Return "no", "bf16" or "fp16"; `auto` takes bf16 where the device has instructions and need not emulate it."""
     on_gpu = torch.cuda.is_available() and not config.cpu
     if config.mixed_precision == "fp16" and not on_gpu:
         raise InputError("--mixed-precision fp16 needs a GPU: choose bf16, no or auto.")

@@ -78,10 +78,7 @@ class RunLog:
             self._add(custom_scalars(_layout(self.charts, self.tags)), step=step)  # TensorBoard uses the last of a run
 
     def evaluation(self, step: int, summary: Mapping[str, float], grid: Tensor, planes: Tensor, chroma: Tensor) -> None:
-        """Log an evaluation: its numbers, a uint8 picture (3, H, W) of samples, and the histograms of `ColorCounts`.
-
-        The samples are also written to `samples/`.
-        """
+        """Log an evaluation: its numbers, a uint8 picture (3, H, W) of samples, the histograms of `ColorCounts`."""
         first = "validation/cf" not in self.tags
         self.scalars(step, {f"validation/{name}": value for name, value in summary.items()})
         self.writer.add_image("samples/gray, output, truth", grid, step)

@@ -21,8 +21,7 @@ _LISTED = 10  # operations
 class StepProfiler:
     """Traces five early steps of this process into a folder and prints their most expensive operations.
 
-    The trace opens in Perfetto (ui.perfetto.dev) and chrome://tracing; a JSON beside it lists all operations after the
-    entries of `about`. Profiling does not change the results.
+    A JSON beside the trace lists all operations after the entries of `about`. Profiling does not change the results.
     """
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
@@ -54,10 +53,7 @@ class StepProfiler:
 
 
 def _operations(events: list[FunctionEventAvg]) -> tuple[str, list[dict[str, Any]]]:
-    """List the operations by their own time, the most expensive first: kernels on a GPU, otherwise those of the CPU.
-
-    Returns "kernel" or "operation", and of each its name, milliseconds and calls per step, and its share of all time.
-    """
+    """Return "kernel", on a GPU, or "operation", and a record of each, by its own time and the most expensive first."""
     events = [event for event in events if not (event.is_user_annotation or str(event.key).startswith("ProfilerStep"))]
     kernels = [event for event in events if event.self_device_time_total and not event.self_cpu_time_total]
     events = kernels or events

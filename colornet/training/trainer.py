@@ -83,8 +83,7 @@ class Trainer:
     def fit(self) -> None:
         """Resume if asked to, then train until the last step, logging, evaluating and saving on the way.
 
-        SIGTERM or SIGUSR1 to any process ends the run early, on all processes after the same step, with a checkpoint
-        and the file `preempted` beside it.
+        SIGTERM or SIGUSR1 to any process ends all after the same step, with a checkpoint and the file `preempted`.
         """
         with noting_stop_signals() as asked:
             if self.accelerator.num_processes > 2:
@@ -104,10 +103,9 @@ class Trainer:
             write_model_card(self.run_dir.path)
 
     def warm_up_ddp(self) -> None:
-        """Make one update and undo it, so that DDP has chosen its buckets before the first update that counts.
+        """Make one update and undo it, so that DDP, which reorders its buckets after the first, sums as it will later.
 
-        DDP reorders its buckets after its first backward pass, by when gradients arrived. Their order determines the
-        order of summation over three or more processes: without this, a resumed run would differ by rounding.
+        Otherwise a resumed run of three or more processes would differ by rounding.
         """
         before = copy.deepcopy(training_state(self.accelerator, self.objective, self.ema))
         self.objective.training_step(next(self.loader.epoch(0)), step=0, noise=self.loader.noise(0))
@@ -160,15 +158,10 @@ class Trainer:
 
     def progress_bar(self) -> tqdm[None]:
         """Return a bar that counts images, shown by rank 0 on a terminal."""
-        return tqdm(
-            total=self.last_step * self.config.batch_size,
-            initial=self.step * self.config.batch_size,
-            desc=self.run_dir.path.name,
-            unit="img",
-            unit_scale=True,
-            dynamic_ncols=True,
-            disable=None if self.accelerator.is_main_process else True,  # None: quiet when not on a terminal
-        )
+        total, initial = (step * self.config.batch_size for step in (self.last_step, self.step))
+        hidden = None if self.accelerator.is_main_process else True  # None: hidden unless on a terminal
+        style = {"desc": self.run_dir.path.name, "unit": "img", "unit_scale": True, "dynamic_ncols": True}
+        return tqdm(total=total, initial=initial, disable=hidden, **style)
 
     def start_profiler(self) -> StepProfiler:
         """Start to trace early steps into the run folder."""
