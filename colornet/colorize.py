@@ -24,6 +24,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from colornet.command import run_command
+from colornet.config import require_option
 from colornet.data.listing import iter_images, no_images
 from colornet.errors import InputError, printable
 from colornet.files import replacing
@@ -93,10 +94,8 @@ def colorize(config: ColorizeConfig) -> None:
 
 def check(config: ColorizeConfig) -> list[Job]:
     """Raise InputError for options that cannot be used, without importing torch; return the jobs."""
-    if not 0 <= config.saturation < math.inf:
-        raise InputError(f"--saturation is {config.saturation}: it must be a number of at least 0.")
-    if config.samples < 1:
-        raise InputError(f"--samples is {config.samples}: it must be at least 1.")
+    require_option(0 <= config.saturation < math.inf, config, "saturation", "a number of at least 0")
+    require_option(config.samples >= 1, config, "samples", "at least 1")
     if not config.photos:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)

@@ -48,11 +48,7 @@ def make_folder(folder: Path) -> None:
 
 
 def read_dataset(path: Path, name: str) -> tuple[Dataset, list[str]] | None:
-    """Return a data set from its .npy file and the names of unreadable files; None if it is missing or damaged.
-
-    The images are mapped into memory, which they may exceed. After the check of their fingerprint has read all of them
-    in order, the system is told that those for training are read in random order.
-    """
+    """Return a data set, mapped from its .npy file, and the names of unreadable files; None if missing or damaged."""
     about = path.with_suffix(".json")
     if not about.exists():
         return None
@@ -62,7 +58,7 @@ def read_dataset(path: Path, name: str) -> tuple[Dataset, list[str]] | None:
         if labels := record["labels"]:
             labels = Labels(tuple(labels["classes"]), *(torch.tensor(labels[part]) for part in PARTS))
         if fingerprint(train, validation, test) == record["fingerprint"]:
-            advise_random(train)
+            advise_random(train)  # only now: the fingerprint reads the images in order
             return Dataset(name, train, validation, test, record["fingerprint"], labels), record["unreadable"]
         problem = "its content changed"
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -81,8 +77,8 @@ def write_dataset(
 ) -> None:
     """Store a decoded data set at a .npy path, so that a reader finds all of it or nothing.
 
-    `sizes` count the images of the three parts; `images` yields pieces of them (n, 3, H, W), in the order of `PARTS`;
-    one piece must fit into memory. Raises InputError if the folder cannot be written.
+    `sizes` count the images of `PARTS`; `images` yields pieces of them (n, 3, H, W) in that order, each of which fits
+    into memory. Raises InputError if the folder cannot be written.
     """
     record: dict[str, Any] = {"sizes": list(sizes), "labels": None, "unreadable": unreadable}
     if labels is not None:

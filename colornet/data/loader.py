@@ -77,10 +77,7 @@ class DeviceLoader:
             yield list(batch.chunk(config.accumulation_steps))  # (b, 3, H, W) each
 
     def noise(self, step: int) -> list[Tensor] | None:
-        """Return standard normal noise for the micro-batches of a step, counted over all epochs: (b, C) each.
-
-        None if `noise_channels`, C, is 0. It depends on the seed, the step and the position in the global batch.
-        """
+        """Return standard normal noise (b, C) for each micro-batch of a step of all epochs; None if C is 0."""
         if not self.config.noise_channels:
             return None
         epoch, place = divmod(step, len(self))

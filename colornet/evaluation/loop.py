@@ -20,15 +20,12 @@ Colorize = Callable[[Tensor], Tensor]
 
 @contextmanager
 def connected(*, cpu: bool) -> Iterator[Accelerator]:
-    """Connect the processes that were launched, for work in fp32, and disconnect them at the end.
-
-    A process that exits while it is connected is sometimes aborted by gloo's threads (torch 2.14: one exit in eight).
-    """
+    """Connect the processes that were launched, for work in fp32, and disconnect them at the end."""
     accelerator = Accelerator(mixed_precision="no", cpu=cpu)
     try:
         yield accelerator
     finally:
-        accelerator.end_training()
+        accelerator.end_training()  # otherwise gloo's threads abort one exit in eight (torch 2.14)
 
 
 def colorize_with(
@@ -118,8 +115,7 @@ def score(
 def sample_grid(versions: list[Tensor], columns: int = 3, scale: int = 3) -> Tensor:
     """Arrange versions of the same uint8 images, each (N, 3, H, W), as one picture (3, height, width).
 
-    The versions of an image are side by side, `columns` images in a row; N is a multiple of `columns`. Each pixel
-    becomes `scale` × `scale` pixels.
+    Versions of an image are side by side, `columns` images in a row, of which N is a multiple; pixels are `scale` wide.
     """
     picture = rearrange(versions, "version (y x) c h w -> c (y h) (x version w)", x=columns)
     return repeat(picture, "c h w -> c (h sy) (w sx)", sy=scale, sx=scale)

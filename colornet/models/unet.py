@@ -102,11 +102,7 @@ class Downsample(nn.Sequential):
 
 
 class Upsample(nn.Sequential):
-    """Double the size: (N, C_in, H, W) → (N, C_out, 2 H, 2 W).
-
-    Channels are mixed at the lower resolution, where that is cheap, and repeated. Without transposed convolutions there
-    is no checkerboard pattern.
-    """
+    """Double the size, without the checkerboards of transposed convolutions: (N, C_in, H, W) → (N, C_out, 2 H, 2 W)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(nn.Conv2d(in_channels, out_channels, 1), nn.Upsample(scale_factor=2, mode="nearest"))

@@ -37,15 +37,12 @@ class Update(Protocol):
 
 
 class Objective(Protocol):
-    """What the trainer needs of an objective; networks and optimizers are by name.
-
-    Raises `InputError` when it is built with options that it cannot use.
-    """
+    """What the trainer needs of an objective, which raises `InputError` when built with options that it cannot use."""
 
     description: ClassVar[str]  # what a model is trained as, for its card: "autoencoder"
     charts: ClassVar[Charts]  # of the values that `training_step` returns
     generator: nn.Module
-    networks: dict[str, nn.Module]
+    networks: dict[str, nn.Module]  # by name, as the optimizers
     optimizers: dict[str, Optimizer]
 
     def __init__(self, config: TrainConfig, generator: nn.Module, prepare: Prepare, update: Update) -> None: ...

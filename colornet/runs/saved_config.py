@@ -77,10 +77,7 @@ def _check_type(name: str, value: object, kind: Any) -> None:
 
 
 def check_init(config: TrainConfig) -> None:
-    """Raise `InputError` if the generator of the run in --init-from does not fit this configuration.
-
-    It may lack the noise input of this configuration: the weights that see the noise start at zero then.
-    """
+    """Raise `InputError` if the generator of the run in --init-from does not fit; it may lack the noise input."""
     if config.init_from is None:
         return
     run_dir = Path(config.init_from)

@@ -41,8 +41,8 @@ SPEED_CHARTS: Charts = {"speed": {"images per second": ("speed/images_per_second
 class RunLog:
     """The curves of one run in TensorBoard and in `metrics.jsonl`, one record per line.
 
-    A run that resumes at `step` first drops what an interrupted run logged beyond it, so that each curve is shown once.
-    `charts` are those of the objective. `tags` are the curves that the run has from all of its starts.
+    A run that resumes at `step` first drops what was logged beyond it. `charts` are those of the objective, `tags` the
+    curves that the run has from all of its starts.
     """
 
     def __init__(self, folder: Path, config: TrainConfig, step: int, charts: Charts) -> None:
