@@ -70,13 +70,11 @@ def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_
         with TemporaryFile(dir=path.parent) as scratch:
             unreadable = _decode(folder, files, image_size, progress, scratch)
             scratch.flush()
-            left_out = set(unreadable)
-            names = {
-                part: [file.name for file in listed if file.name not in left_out] for part, listed in sources.items()
-            }
-            for part, readable in names.items():
-                if not readable:
-                    found = f"none of its {len(sources[part])} {part} images can be read"
+            left_out, names = set(unreadable), {}
+            for part, listed in sources.items():
+                names[part] = [file.name for file in listed if file.name not in left_out]
+                if not names[part]:
+                    found = f"none of its {len(listed)} {part} images can be read"
                     raise InputError(f"Folder '{folder}' is not a data set: {found}.")
             places = _places(names, folder)
             labels = _labels(names, part_folders(folder), places)

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -73,14 +74,8 @@ def _trace(network: nn.Module, multiple: int) -> torch.onnx.ONNXProgram:
         node.meta.pop("stack_trace", None)  # paths of this machine
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # torch 2.11, about its own code
-        graph = torch.onnx.export(
-            program,
-            dynamo=True,
-            dynamic_shapes=shapes,  # for their names
-            input_names=["condition"],
-            output_names=["color"],
-            verbose=False,
-        )
+        names: dict[str, Any] = {"input_names": ["condition"], "output_names": ["color"], "dynamic_shapes": shapes}
+        graph = torch.onnx.export(program, dynamo=True, verbose=False, **names)
     assert graph is not None
     return graph
 

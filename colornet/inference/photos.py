@@ -20,14 +20,11 @@ MAX_PIXELS = 300_000_000  # of a file; more is taken for an attack (Pillow's own
 
 # Suffixes that a colored photograph keeps, with Pillow's format and options; all others become PNG.
 # Subsampled chroma would blur the edges that the colors follow; Pillow writes EXIF into uncompressed TIFFs only.
-_JPEG: tuple[str, dict[str, Any]] = ("JPEG", {"quality": 95, "subsampling": "4:4:4"})
-_WRITTEN = {
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
+_WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
+    **dict.fromkeys((".jpg", ".jpeg"), ("JPEG", {"quality": 95, "subsampling": "4:4:4"})),
     ".png": ("PNG", {}),
     ".webp": ("WEBP", {"quality": 95}),
-    ".tif": ("TIFF", {}),
-    ".tiff": ("TIFF", {}),
+    **dict.fromkeys((".tif", ".tiff"), ("TIFF", {})),
 }
 
 # EXIF that describes the photograph. The rest describes the file's own layout, its thumbnail and its orientation.

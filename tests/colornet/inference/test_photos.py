@@ -1,4 +1,4 @@
-"""Photograph files: every kind is read as it is meant, and written with what was known of it."""
+"""Photograph files: every kind is read correctly, and written with its metadata."""
 
 from __future__ import annotations
 
