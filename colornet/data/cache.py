@@ -28,8 +28,7 @@ _logger = logging.getLogger("colornet.data")
 def cache_key(files: Iterable[ImageFile], image_size: int) -> str:
     """Return the name under which a folder's decoded images are kept: a sha256 in hexadecimal.
 
-    It covers each file's relative path, size and time of last change, since reading the content of a large collection
-    may take longer than the training: a file that is replaced by one of the same size and time goes unnoticed.
+    It covers the relative path, size and time of last change of each file; reading all contents may take too long.
     """
     digest = hashlib.sha256(f"{_READER_VERSION} {image_size}\n".encode())
     for file in files:

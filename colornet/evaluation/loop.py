@@ -65,8 +65,7 @@ def map_images(
 ) -> dict[str, Tensor]:
     """Apply a function of uint8 images (n, 3, H, W) to batches of a set (N, 3, H, W); return results (N, …) on the CPU.
 
-    Each rank works on its shard and gets all results, in the order of the images. `progress` is the title of a progress
-    bar, shown by rank 0 on a terminal.
+    Each rank works on its shard and gets all results. `progress` is the title of a bar, shown by rank 0 on a terminal.
     """
     batches = shard(images, accelerator, batch_size=batch_size, progress=progress)
     return gather([function(batch) for batch, _ in batches], len(images), accelerator)

@@ -169,7 +169,7 @@ def _page(studio: Studio) -> Any:
         with gr.Row():
             sliders = [
                 gr.ImageSlider(label=title, max_height=420, min_width=300, buttons=["fullscreen"], interactive=False)
-                for title in ("As it came", *(_TITLES.get(name, name) for name in studio.colorizers))
+                for title in ("Original", *(_TITLES.get(name, name) for name in studio.colorizers))
             ]
         with gr.Row():
             text = {"label": "Saturation", "info": "0 is gray, 1 what the models say"}

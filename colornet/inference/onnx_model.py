@@ -1,7 +1,4 @@
-"""Run the generator in an ONNX file of `colornet export` with onnxruntime.
-
-Importing this module imports neither torch, which is slow, nor onnxruntime, which is an extra.
-"""
+"""Run the generator in an ONNX file of `colornet export`; torch and onnxruntime are imported when one is opened."""
 
 from __future__ import annotations
 

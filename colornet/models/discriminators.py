@@ -11,10 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Discriminator(nn.Module):
-    """Map a condition (N, C_gray, H, W) and a color (N, C_color, H, W) to logits (N, 1, …).
-
-    A discriminator that is not `conditional` sees the color only. `layers` take what it sees.
-    """
+    """Map a condition (N, C_gray, H, W), seen if `conditional`, and a color (N, C_color, H, W) to logits (N, 1, …)."""
 
     separate_batches: bool  # whether real and fake images need a forward pass each
 

@@ -96,8 +96,7 @@ class Downsample(nn.Sequential):
 
     def __init__(self, channels: int) -> None:
         super().__init__(
-            Rearrange("n c (h dy) (w dx) -> n (c dy dx) h w", dy=2, dx=2),
-            nn.Conv2d(4 * channels, channels, 1),
+            Rearrange("n c (h dy) (w dx) -> n (c dy dx) h w", dy=2, dx=2), nn.Conv2d(4 * channels, channels, 1)
         )
 
 

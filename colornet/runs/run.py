@@ -99,10 +99,7 @@ class Run:
         return hashlib.sha256(self.weights.read_bytes()).hexdigest()
 
     def load_generator(self) -> UNet:
-        """Load the moving average of the generator, ready for inference on the CPU.
-
-        Raises `InputError` for weights that are missing, damaged, do not fit or are not those of a `release.json`.
-        """
+        """Load the moving average of the generator for inference on the CPU; `InputError` for unusable weights."""
         import torch
         from safetensors.torch import load_file
 

@@ -15,15 +15,11 @@ _PAUSE = 0.05  # seconds
 
 
 def join(backend: str) -> None:
-    """Connect processes that torchrun may restart, through entries of its store that belong to this start only.
-
-    The store outlives the processes, and torch (2.14) would find the addresses of ended processes in it.
-    """
+    """Connect processes that torchrun may restart; its store outlives them and still holds addresses of ended ones."""
     store, rank, world_size = next(rendezvous("env://"))
     start = agree_on_start(store, rank, world_size)
-    torch.distributed.init_process_group(
-        backend, store=PrefixStore(f"start-{start}", store), rank=rank, world_size=world_size
-    )
+    own = PrefixStore(f"start-{start}", store)
+    torch.distributed.init_process_group(backend, store=own, rank=rank, world_size=world_size)
 
 
 def agree_on_start(store: Store, rank: int, world_size: int, patience: float = 1800) -> str:
