@@ -66,9 +66,7 @@ def open_rgb(path: str | os.PathLike[str], *, shorter_side: int = 0) -> Image.Im
             oriented = Image.fromarray(scale_gray(oriented, 255).astype(np.uint8))
         color, alpha = to_srgb(oriented, profile)
         rgb = color.convert("RGB")
-        if alpha is None:
-            return rgb
-        return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
+        return rgb if alpha is None else Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
 
 
 def upright(image: Image.Image) -> Image.Image:

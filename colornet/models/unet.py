@@ -36,7 +36,6 @@ class GroupNorm(nn.GroupNorm):
 
 
 Norm = Callable[[int], nn.Module]
-_Part = Callable[..., nn.Module]  # called with numbers of channels
 
 
 class ResnetBlock(nn.Module):
@@ -167,9 +166,9 @@ class UNet(nn.Module):
         pairs = list(itertools.pairwise(dims))
         inputs, first = in_channels + noise_channels, dims[0]
         if residual:
-            level: _Part = functools.partial(_residual_level, blocks=blocks, norm=make_norm)
-            down: _Part = Downsample
-            up: _Part = Upsample
+            level: Callable[..., nn.Module] = functools.partial(_residual_level, blocks=blocks, norm=make_norm)
+            down: Norm = Downsample
+            up: Callable[..., nn.Module] = Upsample
         else:
             level, down = ConvBlock, lambda _: nn.MaxPool2d(2)
             up = functools.partial(nn.ConvTranspose2d, kernel_size=3, stride=2, padding=1, output_padding=1)

@@ -48,7 +48,9 @@ class RunLog:
     def __init__(self, folder: Path, config: TrainConfig, step: int, charts: Charts) -> None:
         self.folder = folder
         self.charts = {**QUALITY_CHARTS, **charts, **SPEED_CHARTS}
-        self._drop_records_after(step)
+        kept = [record for record in Run(folder).records if record["step"] <= step]
+        self.tags = {tag for record in kept for tag in record} - {"step"}
+        write_text(folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
         self.records = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         # TensorBoard forgets events from `purge_step` on that earlier files of the folder hold.
         self.writer = SummaryWriter(str(folder), purge_step=step + 1)
@@ -108,11 +110,6 @@ class RunLog:
     def _add(self, *summaries: Any, step: int = 0) -> None:
         for summary in summaries:
             self.writer._get_file_writer().add_summary(summary, step)
-
-    def _drop_records_after(self, step: int) -> None:
-        kept = [record for record in Run(self.folder).records if record["step"] <= step]
-        self.tags = {tag for record in kept for tag in record} - {"step"}
-        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def _layout(charts: Charts, tags: set[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:
