@@ -21,15 +21,17 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 from PIL import Image
+from tqdm import tqdm
 
 from colornet.command import run_command
+from colornet.config import require_option
 from colornet.data.listing import iter_images, no_images
 from colornet.errors import InputError, printable
 from colornet.files import replacing
 from colornet.inference.onnx_model import find_onnx
 from colornet.inference.photos import colored_name, read_photo, to_image, write_photo
 from colornet.runs.pretrained import find_model
-from colornet.runs.saved_config import load_config
+from colornet.runs.saved_config import check_weights, load_config
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -61,18 +63,13 @@ class Job(NamedTuple):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Parse the command line and color; mistakes of the user end in one sentence and exit code 2.
-
-    Photographs that cannot be read or written are named at the end, when the others are done; the exit code is 1 then.
-    """
+    """Parse the command line and color; exit code 2 for mistakes of the user, 1 if a photograph cannot be colored."""
     run_command(ColorizeConfig, colorize, arguments, prog="colornet colorize", description=__doc__)
 
 
 def colorize(config: ColorizeConfig) -> None:
     """Check the options, color the photographs and say how many failed, and why."""
     jobs = check(config)
-    from tqdm import tqdm
-
     from colornet.inference.colorizer import Colorizer
 
     colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
@@ -97,20 +94,17 @@ def colorize(config: ColorizeConfig) -> None:
 
 def check(config: ColorizeConfig) -> list[Job]:
     """Raise InputError for options that cannot be used, without importing torch; return the jobs."""
-    if not 0 <= config.saturation < math.inf:
-        raise InputError(f"--saturation is {config.saturation}: it must be a number of at least 0.")
-    if config.samples < 1:
-        raise InputError(f"--samples is {config.samples}: it must be at least 1.")
+    require_option(0 <= config.saturation < math.inf, config, "saturation", "a number of at least 0")
+    require_option(config.samples >= 1, config, "samples", "at least 1")
     if not config.photos:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)
     _check_targets(config, jobs)
     noise = find_onnx(config.model) is None and load_config(check_model(config.model)).noise_channels > 0
     if config.samples > 1 and not noise:
-        raise InputError(
-            f"--samples is {config.samples}, but the model '{config.model}' has no noise input and makes 1 coloring: "
-            "train one with --noise-channels, or leave the option out."
-        )
+        reason = f"the model '{config.model}' has no noise input and makes 1 coloring"
+        advice = "train one with --noise-channels, or leave the option out"
+        raise InputError(f"--samples is {config.samples}, but {reason}: {advice}.")
     _make_folder(config.out)
     return jobs
 
@@ -119,8 +113,7 @@ def check_model(name: str) -> Path:
     """Return the folder of a released model or a run, without importing torch; raise InputError if it has none."""
     model = find_model(name)
     load_config(model)
-    if not (model / "model.safetensors").is_file():
-        raise InputError(f"{model} has no model.safetensors yet: train until its first checkpoint.")
+    check_weights(model)
     return model
 
 

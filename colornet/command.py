@@ -32,11 +32,7 @@ def run_command(
     description: str | None,
     quiet: bool = False,
 ) -> None:
-    """Parse the command line into a dataclass of options and do the work, as `exiting_on_errors` describes.
-
-    `work` imports torch only after it has checked the options: that takes seconds, which neither --help nor a mistake
-    should cost.
-    """
+    """Parse the command line into a dataclass of options and do the work, which imports torch only after its checks."""
     with exiting_on_errors(quiet=quiet):
         work(tyro.cli(options, args=arguments, prog=prog, description=description, console_outputs=not quiet))
 
@@ -62,7 +58,7 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
         raise
     except (InputError, DivergedError, LostProcessError) as error:
         message, code = f"error: {error}", 2 if isinstance(error, InputError) else 1
-        quiet = quiet and not isinstance(error, LostProcessError)
+        quiet = quiet and not isinstance(error, LostProcessError)  # the lost one may be the only one that speaks
     except PreemptedError as error:
         message, code = str(error), _TEMPORARY_FAILURE
     except OSError as error:
@@ -73,7 +69,7 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise
-        reason = (str(error).splitlines() or ["nothing is left"])[0]
+        reason = str(error).partition("\n")[0] or "nothing is left"
         message, code = f"error: Memory is not enough ({reason}): choose smaller images, batches or networks.", 2
         quiet = False  # one device may be full, and the others not
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ import math
 import reprlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from colornet.errors import InputError
 
@@ -80,6 +80,11 @@ class TrainConfig:
     profile: bool = False  # trace five early steps into RUN_DIR/profile; opens in Perfetto or chrome://tracing
     dry_run: bool = False  # check everything, print the configuration, train nothing
 
+    @property
+    def size_multiple(self) -> int:
+        """What the sides of an image must be multiples of, so that each level can halve them."""
+        return 2 ** (len(self.multipliers) - 1)
+
 
 # Values beyond these are typing errors, or come from a malicious configuration file.
 _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1,
@@ -89,8 +94,7 @@ _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks
 def levels_for(image_size: int) -> tuple[int, ...]:
     """Return the multipliers of a network for images of a size: three levels, more as long as the lowest has 8 pixels.
 
-    So attention always sees about 8 × 8 positions, and the network sees as much of an image of 128 pixels as of 32.
-    Further levels are as wide as the third. There is no level for which the size cannot be halved.
+    So attention always sees about 8 × 8 positions. Further levels are as wide as the third.
     """
     levels = list(TrainConfig().multipliers)
     while image_size % 2 ** len(levels) == 0 and image_size // 2 ** len(levels) >= 8:
@@ -102,47 +106,42 @@ def check_config(config: TrainConfig, world_size: int = 1) -> None:
     """Raise `InputError` for a value that no run could use, naming the option and what it must be."""
     check_values(config)
     if config.num_processes is not None and config.num_processes != world_size:
-        raise InputError(
-            f"--num-processes {config.num_processes} was asked for but {world_size} "
-            f"{'is' if world_size == 1 else 'are'} running: start them with `accelerate launch` and a file of "
-            "launch/accelerate/, or leave the option out."
-        )
+        running = f"{world_size} {'is' if world_size == 1 else 'are'} running"
+        advice = "start them with `accelerate launch` and a file of launch/accelerate/, or leave the option out"
+        raise InputError(f"--num-processes {config.num_processes} was asked for but {running}: {advice}.")
     share = world_size * config.accumulation_steps
     if config.batch_size % share:
-        raise InputError(
-            f"--batch-size {config.batch_size} cannot be divided by {world_size} processes × --accumulation-steps "
-            f"{config.accumulation_steps}: choose a multiple of {share}."
-        )
+        size, parts = config.batch_size, f"{world_size} processes × --accumulation-steps {config.accumulation_steps}"
+        raise InputError(f"--batch-size {size} cannot be divided by {parts}: choose a multiple of {share}.")
 
 
 def check_values(config: TrainConfig) -> None:
     """Raise `InputError` for a value that makes no sense on any machine; saved configurations must pass this, too."""
     for name in ("image_size", "width", "blocks", "discriminator_width", "epochs", "batch_size", "accumulation_steps",
                  "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
-        _require(getattr(config, name) >= 1, config, name, "at least 1")
+        require_option(getattr(config, name) >= 1, config, name, "at least 1")
     for name in ("shift", "warmup_steps", "save_every", "seed", "noise_channels"):
-        _require(getattr(config, name) >= 0, config, name, "at least 0")
+        require_option(getattr(config, name) >= 0, config, name, "at least 0")
     for name, most in _MOST.items():
-        _require(getattr(config, name) <= most, config, name, f"at most {most:,}")
+        require_option(getattr(config, name) <= most, config, name, f"at most {most:,}")
     for name in ("lr", "discriminator_lr", "lr_decay"):
-        _require(0 < getattr(config, name) < math.inf, config, name, "a positive number")
+        require_option(0 < getattr(config, name) < math.inf, config, name, "a positive number")
     for name in ("beta1", "beta2", "ema_decay"):
-        _require(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
+        require_option(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
     for name in ("hang_timeout", "reconstruction_weight", "r1_weight"):
-        _require(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
-    _require(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
+        require_option(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
+    require_option(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
     budget = config.device_budget
-    _require(budget is None or 0 <= budget < math.inf, config, "device_budget", "a number of GiB of at least 0")
-    _require(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
-    _require(config.shift < config.image_size, config, "shift", "below --image-size")
+    require_option(budget is None or 0 <= budget < math.inf, config, "device_budget", "a number of GiB of at least 0")
+    require_option(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
+    require_option(config.shift < config.image_size, config, "shift", "below --image-size")
     levels = config.multipliers
-    _require(1 <= len(levels) <= 12, config, "multipliers", "one to twelve numbers")
-    _require(min(levels) >= 1, config, "multipliers", "numbers of at least 1")
-    _require(max(levels) <= _MOST["width"], config, "multipliers", f"numbers of at most {_MOST['width']:,}")
-    factor = 2 ** (len(levels) - 1)
-    wanted = f"a multiple of {factor}, as --multipliers has {len(levels)} levels"
-    _require(config.image_size % factor == 0, config, "image_size", wanted)
-    _require(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
+    require_option(1 <= len(levels) <= 12, config, "multipliers", "one to twelve numbers")
+    require_option(min(levels) >= 1, config, "multipliers", "numbers of at least 1")
+    require_option(max(levels) <= _MOST["width"], config, "multipliers", f"numbers of at most {_MOST['width']:,}")
+    wanted = f"a multiple of {config.size_multiple}, as --multipliers has {len(levels)} levels"
+    require_option(config.image_size % config.size_multiple == 0, config, "image_size", wanted)
+    require_option(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
     _check_objective(config)
 
 
@@ -150,30 +149,31 @@ def _check_objective(config: TrainConfig) -> None:
     checks = {preset.config.objective: preset.check for preset in PRESETS.values()}
     file, _, name = config.objective.rpartition(":")
     known = file.endswith(".py") and name.isidentifier() if file else name in checks
-    _require(known, config, "objective", f"one of {', '.join(checks)}, or your own FILE.py:CLASS")
+    require_option(known, config, "objective", f"one of {', '.join(checks)}, or your own FILE.py:CLASS")
     if not file:  # the class of a user's own objective checks its options when it is built
         checks[name](config)
 
 
-def _require(ok: bool, config: TrainConfig, name: str, wanted: str) -> None:
+def require_option(ok: bool, options: Any, name: str, wanted: str) -> None:
+    """Raise `InputError`, which says what the field of some options must be, unless it is `ok`."""
     if not ok:
-        shown = reprlib.repr(getattr(config, name))
+        shown = reprlib.repr(getattr(options, name))
         raise InputError(f"--{name.replace('_', '-')} is {shown}: it must be {wanted}.")
 
 
 def _check_reconstruction(config: TrainConfig) -> None:
-    _require(not config.r1_weight, config, "r1_weight", "0 without a discriminator")
+    require_option(not config.r1_weight, config, "r1_weight", "0 without a discriminator")
 
 
 def _check_adversarial(config: TrainConfig) -> None:
     # Batch statistics enter the logits of the other discriminator: no gradient belongs to one image alone.
     patch = config.discriminator == "patch"
-    _require(patch or not config.r1_weight, config, "r1_weight", "0 unless --discriminator patch")
+    require_option(patch or not config.r1_weight, config, "r1_weight", "0 unless --discriminator patch")
     size = config.image_size
     if patch:
-        _require(size % 4 == 0, config, "image_size", "a multiple of 4 for --discriminator patch")
+        require_option(size % 4 == 0, config, "image_size", "a multiple of 4 for --discriminator patch")
     else:
-        _require(size & (size - 1) == 0, config, "image_size", "a power of two for --discriminator dcgan")
+        require_option(size & (size - 1) == 0, config, "image_size", "a power of two for --discriminator dcgan")
 
 
 class Preset(NamedTuple):

@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import threading
+import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from tempfile import TemporaryDirectory
 
 from colornet.colorize import check_model
 from colornet.command import run_command
+from colornet.config import require_option
 from colornet.errors import InputError, printable
 from colornet.runs.pretrained import RELEASED
 
@@ -47,15 +49,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def check(config: DemoConfig) -> dict[str, Path]:
     """Raise InputError for options that cannot be used, without importing torch; return the models by name."""
-    if not 0 < config.max_megapixels < math.inf:
-        raise InputError(f"--max-megapixels is {config.max_megapixels}: it must be a number above 0.")
-    if config.max_megabytes < 1:
-        raise InputError(f"--max-megabytes is {config.max_megabytes}: it must be at least 1.")
+    require_option(0 < config.max_megapixels < math.inf, config, "max_megapixels", "a number above 0")
+    require_option(config.max_megabytes >= 1, config, "max_megabytes", "at least 1")
     if not config.models:
         raise InputError("No model is named: give released ones or run folders to --models.")
     folders = {model: check_model(model) for model in config.models}
     if importlib.util.find_spec("gradio") is None:
         raise InputError('The page is made with gradio, which is not installed: pip install "colornet[demo]".')
+    require_option(1 <= config.port <= 65535, config, "port", "from 1 to 65535")
     _check_address(config.host, config.port)
     names = [folder.resolve().name for folder in folders.values()]
     keys = (name if names.count(name) == 1 else model for name, model in zip(names, folders, strict=True))
@@ -64,8 +65,6 @@ def check(config: DemoConfig) -> dict[str, Path]:
 
 def _check_address(host: str, port: int) -> None:
     """Raise InputError unless a server can listen there and at the loopback's port, which gradio always needs."""
-    if not 1 <= port <= 65535:
-        raise InputError(f"--port is {port}: it must be from 1 to 65535.")
     for name in dict.fromkeys((host, "127.0.0.1")):
         try:
             for family, kind, protocol, _, address in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM):
@@ -97,8 +96,6 @@ def serve(config: DemoConfig) -> None:
         print(printable(f"The page is at {page.local_url} until Ctrl-C."), flush=True)
         try:
             if config.open:
-                import webbrowser
-
                 webbrowser.open(page.local_url)
             threading.Event().wait()
         finally:

@@ -1,37 +1,27 @@
-"""The errors whose messages are meant for the user."""
+"""The errors whose messages are meant for the user: command lines print them without a traceback."""
 
 from __future__ import annotations
 
 
 class InputError(Exception):
-    """What the user gave cannot be used.
-
-    The message is one sentence that names the thing, what is wrong with it and what to do. Command lines print it
-    without a traceback and exit with code 2.
-    """
+    """What the user gave cannot be used; the message is a sentence: what, why, and what to do. Exit code 2."""
 
 
 class DivergedError(Exception):
-    """A loss stopped being a finite number; the message names the step and the last good checkpoint.
-
-    Command lines print it without a traceback and exit with code 1: the input was fine, the run was not.
-    """
+    """A loss stopped being a finite number; the message names the step and the last good checkpoint. Exit code 1."""
 
 
 class LostProcessError(Exception):
-    """Another process of the run has ended, so this one cannot continue; the message says where a restart resumes.
-
-    Every remaining process prints it, since the lost one may have been the first, and exits with code 1.
-    """
+    """Another process of the run has ended, so this one cannot continue. Exit code 1."""
 
 
 class PreemptedError(Exception):
-    """A signal asked the run to stop; it wrote a checkpoint and can be resumed. Command lines exit with code 75."""
+    """A signal asked the run to stop; it wrote a checkpoint and can be resumed. Exit code 75."""
 
 
 def out_of_memory(error: Exception) -> bool:
     """Tell whether an error means that memory is full; torch's errors have no type that all devices share."""
-    reason = (str(error).splitlines() or [""])[0]
+    reason, _, _ = str(error).partition("\n")
     return isinstance(error, MemoryError) or "out of memory" in reason or "can't allocate memory" in reason
 
 

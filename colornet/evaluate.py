@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 import tyro
 
 from colornet.command import run_command
+from colornet.config import require_option
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 from colornet.runs.saved_config import load_config
@@ -60,8 +61,7 @@ def check(config: EvaluateConfig) -> str:
     """Raise `InputError` for whatever would stop the comparison; return the name of the data set."""
     if not config.runs:
         raise InputError("No run is named: give the folder of at least one.")
-    if config.batch_size < 1:
-        raise InputError(f"--batch-size is {config.batch_size}: it must be at least 1.")
+    require_option(config.batch_size >= 1, config, "batch_size", "at least 1")
     configs = [load_config(run) for run in config.runs]
     for name in ("image_size",) if config.data else ("data", "image_size"):
         values = {getattr(c, name) for c in configs}

@@ -52,19 +52,18 @@ def train(config: TrainConfig) -> None:
         if not isinstance(error, DistError) and "gloo/transport" not in str(error):  # gloo raises plain ones
             raise
         where = f"at step {trainer.step}" if trainer is not None else "before its first step"
-        raise LostProcessError(
-            f"Process {os.environ.get('RANK', '0')} stops {where}, because another one has ended or cannot be reached; "
-            "--resume auto continues from the last checkpoint."
-        ) from error
+        stopped = f"Process {os.environ.get('RANK', '0')} stops {where}"
+        reason = "another one has ended or cannot be reached; --resume auto continues from the last checkpoint"
+        raise LostProcessError(f"{stopped}, because {reason}.") from error
     # Delete DDP before its process group. Otherwise DDP's destructor destroys the group, and holds Python's lock while
     # it waits for a gloo thread that may need the lock (a deadlock at exit, seen with torch 2.11).
     accelerator = trainer.accelerator
-    stopped = trainer.step if trainer.preempted else None
+    preempted, step = trainer.preempted, trainer.step
     del trainer
     accelerator.free_memory()
     accelerator.end_training()
-    if stopped is not None:
-        raise PreemptedError(f"Stopped by a signal after step {stopped}; continue with --resume auto.")
+    if preempted:
+        raise PreemptedError(f"Stopped by a signal after step {step}; continue with --resume auto.")
 
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
@@ -115,14 +114,11 @@ def check(config: TrainConfig) -> None:
         raise InputError(f"--run-dir {run_dir} is a file: choose a folder.")
     elif any(run_dir.iterdir()):
         if config.resume == "never":
-            raise InputError(
-                f"--run-dir {run_dir} is not empty: resume its run with --resume auto, or choose another folder."
-            )
-        if changed := differences(load_config(run_dir, resuming=True), config):
-            raise InputError(
-                f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): "
-                "use its values to resume it, or choose another --run-dir."
-            )
+            advice = "resume its run with --resume auto, or choose another folder"
+            raise InputError(f"--run-dir {run_dir} is not empty: {advice}.")
+        if changed := "; ".join(differences(load_config(run_dir, resuming=True), config)):
+            advice = "use its values to resume it, or choose another --run-dir"
+            raise InputError(f"{run_dir} holds a run with another configuration ({changed}): {advice}.")
 
 
 if __name__ == "__main__":

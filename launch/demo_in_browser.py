@@ -109,7 +109,8 @@ def _use(browser: Browser, url: str, out: Path, files: dict[str, Path]) -> None:
         assert (png.format, png.size) == ("PNG", photo.size), png
     _keep(page, out / "3-vivid-and-files.png")
 
-    for name, sentence in (("notes.jpg", "it is no image, or damaged"), ("large.bmp", "more than 30 MB, the limit")):
+    refusals = {"notes.jpg": "it is not an image, or damaged", "large.bmp": "more than 30 MB, the limit"}
+    for name, sentence in refusals.items():
         page.locator("input[type=file]").first.set_input_files(files[name])
         expect(page.get_by_text(sentence).first).to_be_visible(timeout=60_000)
         _keep(page, out / f"4-refused-{name}.png")

@@ -1,7 +1,4 @@
-"""Data sets as uint8 tensors, and the loader that shuffles, shards and augments them on the device.
-
-Importing this package does not import torch: a command line checks what the user gave before it waits for that.
-"""
+"""Data sets as uint8 tensors, and the loader that shuffles, shards and augments them; imported without torch."""
 
 from __future__ import annotations
 

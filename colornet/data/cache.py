@@ -18,7 +18,7 @@ from colornet.data.listing import ImageFile
 from colornet.data.memory_map import advise_random, map_images, store_images
 from colornet.data.splits import PARTS, Dataset, Labels, fingerprint
 from colornet.errors import InputError
-from colornet.files import replacing
+from colornet.files import write_text
 
 _READER_VERSION = "3"  # raise it whenever the same files would decode, split or be stored differently
 
@@ -28,8 +28,7 @@ _logger = logging.getLogger("colornet.data")
 def cache_key(files: Iterable[ImageFile], image_size: int) -> str:
     """Return the name under which a folder's decoded images are kept: a sha256 in hexadecimal.
 
-    It covers each file's relative path, size and time of last change, since reading the content of a large collection
-    may take longer than the training: a file that is replaced by one of the same size and time goes unnoticed.
+    It covers the relative path, size and time of last change of each file; reading all contents may take too long.
     """
     digest = hashlib.sha256(f"{_READER_VERSION} {image_size}\n".encode())
     for file in files:
@@ -48,11 +47,7 @@ def make_folder(folder: Path) -> None:
 
 
 def read_dataset(path: Path, name: str) -> tuple[Dataset, list[str]] | None:
-    """Return a data set from its .npy file and the names of unreadable files; None if it is missing or damaged.
-
-    The images are mapped into memory, which they may exceed. After the check of their fingerprint has read all of them
-    in order, the system is told that those for training are read in random order.
-    """
+    """Return a data set, mapped from its .npy file, and the names of unreadable files; None if missing or damaged."""
     about = path.with_suffix(".json")
     if not about.exists():
         return None
@@ -62,7 +57,7 @@ def read_dataset(path: Path, name: str) -> tuple[Dataset, list[str]] | None:
         if labels := record["labels"]:
             labels = Labels(tuple(labels["classes"]), *(torch.tensor(labels[part]) for part in PARTS))
         if fingerprint(train, validation, test) == record["fingerprint"]:
-            advise_random(train)
+            advise_random(train)  # only now: the fingerprint reads the images in order
             return Dataset(name, train, validation, test, record["fingerprint"], labels), record["unreadable"]
         problem = "its content changed"
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
@@ -81,8 +76,8 @@ def write_dataset(
 ) -> None:
     """Store a decoded data set at a .npy path, so that a reader finds all of it or nothing.
 
-    `sizes` count the images of the three parts; `images` yields pieces of them (n, 3, H, W), in the order of `PARTS`;
-    one piece must fit into memory. Raises InputError if the folder cannot be written.
+    `sizes` count the images of `PARTS`; `images` yields pieces of them (n, 3, H, W) in that order, each of which fits
+    into memory. Raises InputError if the folder cannot be written.
     """
     record: dict[str, Any] = {"sizes": list(sizes), "labels": None, "unreadable": unreadable}
     if labels is not None:
@@ -90,8 +85,7 @@ def write_dataset(
     try:
         store_images(path, (sum(sizes), *image_shape), images)
         record["fingerprint"] = fingerprint(*map_images(path).split(record["sizes"]))
-        with replacing(path.with_suffix(".json")) as temporary:  # last: without it there is no data set
-            temporary.write_text(json.dumps(record), encoding="utf-8")
+        write_text(path.with_suffix(".json"), json.dumps(record))  # last: without it there is no data set
     except OSError as error:
         raise not_writable(path.parent, error.strerror or str(error)) from error
 

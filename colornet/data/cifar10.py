@@ -46,10 +46,8 @@ def _download(root: Path, progress: bool) -> None:
         with nullcontext() if show else redirect_stderr(io.StringIO()):  # torchvision always draws a bar
             CIFAR10(root, download=True)
     except (OSError, HTTPException, RuntimeError, EOFError) as error:
-        raise InputError(
-            f"CIFAR-10 is not in '{root}' and cannot be downloaded ({error}): put {CIFAR10.filename} there yourself, "
-            "or use --data FOLDER with your own images or --data sample."
-        ) from error
+        advice = f"put {CIFAR10.filename} there yourself, or use --data FOLDER with your own images or --data sample"
+        raise InputError(f"CIFAR-10 is not in '{root}' and cannot be downloaded ({error}): {advice}.") from error
 
 
 def _by_class(source: CIFAR10, image_size: int) -> tuple[Tensor, Tensor]:

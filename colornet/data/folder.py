@@ -59,28 +59,23 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
 
 
 def _store(path: Path, folder: Path, sources: dict[str, list[ImageFile]], image_size: int, progress: bool) -> None:
-    """Decode a folder into the cache, with only a few images of each thread in memory.
-
-    The parts depend on which files can be read, so the images go to an unnamed temporary file first, which the system
-    removes even if this process is killed.
-    """
+    """Decode a folder into the cache, with only a few images of each thread in memory."""
     files = [file for listed in sources.values() for file in listed]
     needed, free = 2 * len(files) * 3 * image_size**2, shutil.disk_usage(path.parent).free
     if needed > free:
         room = f"{needed / 1e9:,.1f} GB are needed for decoding and {free / 1e9:,.1f} GB are free"
         raise not_writable(path.parent, room)
     try:
+        # First to an unnamed file, which a killed process does not leave: the parts depend on which files can be read.
         with TemporaryFile(dir=path.parent) as scratch:
             unreadable = _decode(folder, files, image_size, progress, scratch)
             scratch.flush()
-            left_out = set(unreadable)
-            names = {
-                part: [file.name for file in listed if file.name not in left_out] for part, listed in sources.items()
-            }
-            for part, readable in names.items():
-                if not readable:
-                    found = f"none of its {len(sources[part])} {part} images can be read"
-                    raise InputError(f"Folder '{folder}' is no data set: {found}.")
+            left_out, names = set(unreadable), {}
+            for part, listed in sources.items():
+                names[part] = [file.name for file in listed if file.name not in left_out]
+                if not names[part]:
+                    found = f"none of its {len(listed)} {part} images can be read"
+                    raise InputError(f"Folder '{folder}' is not a data set: {found}.")
             places = _places(names, folder)
             labels = _labels(names, part_folders(folder), places)
             shape = 3, image_size, image_size

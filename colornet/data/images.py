@@ -43,7 +43,7 @@ def open_image(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
         limit = (Image.MAX_IMAGE_PIXELS or 0) / 10**6
         raise OSError(f"it has more than {limit:g} megapixels, the limit") from error
     except UnidentifiedImageError as error:
-        raise OSError("it is no image, or damaged") from error
+        raise OSError("it is not an image, or damaged") from error
     except OSError:
         raise
     except Exception as error:  # decoders raise SyntaxError, IndexError, struct.error, …
@@ -66,9 +66,7 @@ def open_rgb(path: str | os.PathLike[str], *, shorter_side: int = 0) -> Image.Im
             oriented = Image.fromarray(scale_gray(oriented, 255).astype(np.uint8))
         color, alpha = to_srgb(oriented, profile)
         rgb = color.convert("RGB")
-        if alpha is None:
-            return rgb
-        return Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
+        return rgb if alpha is None else Image.composite(rgb, Image.new("RGB", rgb.size, "white"), alpha)
 
 
 def upright(image: Image.Image) -> Image.Image:
@@ -102,10 +100,7 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> tuple[Image.Image, Ima
 
 @lru_cache(maxsize=64)
 def srgb_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
-    """Return the transform of images of a mode from an embedded profile to sRGB; None if they are taken as they are.
-
-    A profile that is damaged or made for another mode is ignored, as viewers do.
-    """
+    """Return the transform from an embedded profile to sRGB; None without one, or if damaged or for another mode."""
     if mode == "LAB":
         return ImageCms.buildTransform(ImageCms.createProfile("LAB"), _SRGB, mode, "RGB")
     if profile:

@@ -75,15 +75,11 @@ def part_folders(folder: Path) -> dict[str, str]:
 
     A `val/` without a `test/` (the layout of ImageNet) is the test set, on which results are reported.
     """
-    train, test, *validation = (
-        name if (folder / name).is_dir() else "" for name in ("train", "test", "validation", "val")
-    )
-    held_out = validation[0] or validation[1]
-    if not train or not (test or held_out):
+    validation = "validation" if (folder / "validation").is_dir() else "val"
+    found = [name for name in ("train", "test", validation) if (folder / name).is_dir()]
+    if "train" not in found or len(found) == 1:
         return {"all": ""}
-    if not test:
-        return {"train": train, "test": held_out}
-    return {"train": train, "test": test} | ({"validation": held_out} if held_out else {})
+    return dict(zip(("train", "test", "validation"), found, strict=False))
 
 
 def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:

@@ -28,14 +28,8 @@ class DeviceLoader:
     Images that occupy more than `config.device_budget`, in GiB, are streamed; that changes no batch. The default is a
     quarter of the memory that is free on a GPU now. A CPU needs no budget: it uses the images where they are.
 
-    Raises InputError if a batch holds more images than there are.
-
-    Args:
-        images: uint8 (N, 3, H, W).
-        config: accepted by `check_config`; `batch_size` is that of a step over all processes and micro-batches.
-        device: where the batches are used.
-        rank: the number of this process.
-        world_size: how many processes share each batch.
+    `images` are uint8 (N, 3, H, W). `config`, which `check_config` accepts, gives the batch size of all `world_size`
+    processes and their micro-batches together. Raises InputError if a batch holds more images than there are.
     """
 
     def __init__(
@@ -83,10 +77,7 @@ class DeviceLoader:
             yield list(batch.chunk(config.accumulation_steps))  # (b, 3, H, W) each
 
     def noise(self, step: int) -> list[Tensor] | None:
-        """Return standard normal noise for the micro-batches of a step, counted over all epochs: (b, C) each.
-
-        None if `noise_channels`, C, is 0. It depends on the seed, the step and the position in the global batch.
-        """
+        """Return standard normal noise (b, C) for each micro-batch of a step of all epochs; None if C is 0."""
         if not self.config.noise_channels:
             return None
         epoch, place = divmod(step, len(self))
@@ -106,11 +97,8 @@ class DeviceLoader:
 
 
 def stream(images: Tensor, order: NDArray[np.int64], device: torch.device) -> Generator[Tensor]:
-    """Yield `images[rows]` on the device for all rows (b,) of `order` (steps, b); `images` (N, …) is in CPU memory.
-
-    For a GPU they are gathered into pinned memory, so that copies are asynchronous.
-    """
-    pinned = device.type == "cuda"
+    """Yield `images[rows]` on the device for all rows (b,) of `order` (steps, b); `images` (N, …) is in CPU memory."""
+    pinned = device.type == "cuda"  # so that copies are asynchronous
     source = images.numpy()
 
     def gather(rows: NDArray[np.int64]) -> Tensor:
@@ -139,10 +127,7 @@ def random_flip(images: Tensor, flags: Tensor) -> Tensor:
 
 
 def random_shift(images: Tensor, offsets: Tensor) -> Tensor:
-    """Shift the images (N, C, H, W) by integer offsets (N, 2), down and right; edges are filled by reflection.
-
-    Offsets must be smaller than the side of the image. Reflection does not repeat the edge, as in `np.pad`.
-    """
+    """Shift images (N, C, H, W) down and right by offsets (N, 2) below their side; edges reflect as in `np.pad`."""
     rows = _reflected(offsets[:, 0], images.shape[2])[:, None, :, None]  # (N, 1, H, 1)
     columns = _reflected(offsets[:, 1], images.shape[3])[:, None, None, :]  # (N, 1, 1, W)
     return images.gather(2, rows.expand_as(images)).gather(3, columns.expand_as(images))

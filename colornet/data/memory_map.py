@@ -31,10 +31,7 @@ def store_images(path: Path, shape: tuple[int, ...], pieces: Iterable[NDArray[np
 
 
 def map_images(path: Path) -> Tensor:
-    """Map the uint8 images (N, 3, H, W) of a .npy file into memory; they must not be written to.
-
-    Raises ValueError or OSError for a file that holds something else or less.
-    """
+    """Map a .npy file of uint8 images (N, 3, H, W), not to be written to; ValueError or OSError for other content."""
     array = npy.open_memmap(path, mode="r")  # unpickles nothing
     if array.dtype != np.uint8 or array.ndim != 4 or not array.flags.c_contiguous:
         raise ValueError(f"it holds {array.dtype} {array.shape}, no images")

@@ -47,10 +47,7 @@ def compare(
     cache_dir: Path | None,
     out: Path | None,
 ) -> None:
-    """Score the gray floor and the runs in some folders, print the table and write everything to `out`.
-
-    The runs share an image size. `all_grays` scores the other gray versions of the images, too.
-    """
+    """Score the gray floor and runs that share an image size, print the table and write everything to `out`."""
     runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
     image_size = next(iter(runs.values())).config.image_size
     with accelerator.local_main_process_first():

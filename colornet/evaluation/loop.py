@@ -20,15 +20,12 @@ Colorize = Callable[[Tensor], Tensor]
 
 @contextmanager
 def connected(*, cpu: bool) -> Iterator[Accelerator]:
-    """Connect the processes that were launched, for work in fp32, and disconnect them at the end.
-
-    A process that exits while it is connected is sometimes aborted by gloo's threads (torch 2.14: one exit in eight).
-    """
+    """Connect the processes that were launched, for work in fp32, and disconnect them at the end."""
     accelerator = Accelerator(mixed_precision="no", cpu=cpu)
     try:
         yield accelerator
     finally:
-        accelerator.end_training()
+        accelerator.end_training()  # otherwise gloo's threads abort one exit in eight (torch 2.14)
 
 
 def colorize_with(
@@ -40,8 +37,7 @@ def colorize_with(
 ) -> Colorize:
     """Make a `Colorize` of a generator, in the precision of the run.
 
-    `gray` maps sRGB images in [0, 1] to those whose gray version the generator sees: by default, the images
-    themselves; with `lightness_input`, the input that the protocol of `benchmarks quality` gives to all models.
+    `gray` maps sRGB images in [0, 1] to those whose gray version the generator sees: by default, the images themselves.
     """
 
     @torch.no_grad()
@@ -69,8 +65,7 @@ def map_images(
 ) -> dict[str, Tensor]:
     """Apply a function of uint8 images (n, 3, H, W) to batches of a set (N, 3, H, W); return results (N, …) on the CPU.
 
-    Each rank works on its shard and gets all results, in the order of the images. `progress` is the title of a progress
-    bar, shown by rank 0 on a terminal.
+    Each rank works on its shard and gets all results. `progress` is the title of a bar, shown by rank 0 on a terminal.
     """
     batches = shard(images, accelerator, batch_size=batch_size, progress=progress)
     return gather([function(batch) for batch, _ in batches], len(images), accelerator)
@@ -119,8 +114,7 @@ def score(
 def sample_grid(versions: list[Tensor], columns: int = 3, scale: int = 3) -> Tensor:
     """Arrange versions of the same uint8 images, each (N, 3, H, W), as one picture (3, height, width).
 
-    The versions of an image are side by side, `columns` images in a row; N is a multiple of `columns`. Each pixel
-    becomes `scale` × `scale` pixels.
+    Versions of an image are side by side, `columns` images in a row, of which N is a multiple; pixels are `scale` wide.
     """
     picture = rearrange(versions, "version (y x) c h w -> c (y h) (x version w)", x=columns)
     return repeat(picture, "c h w -> c (h sy) (w sx)", sy=scale, sx=scale)

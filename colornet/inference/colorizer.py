@@ -25,7 +25,7 @@ from colornet.models.unet import fixed_noise
 from colornet.runs.pretrained import find_model
 from colornet.runs.run import load_run
 
-_Picture = TypeVar("_Picture", Image.Image, NDArray[Any], Tensor)
+_Image = TypeVar("_Image", Image.Image, NDArray[Any], Tensor)
 
 _STRIP = 2**18  # pixels of full resolution that are converted at a time: some 30 MB
 _FORWARD = 2**18  # pixels in a forward pass of the network
@@ -78,7 +78,7 @@ class Colorizer:
             network.to(device),
             color_space(config),
             image_size=config.image_size,
-            multiple=2 ** (len(config.multipliers) - 1),
+            multiple=config.size_multiple,
             device=device,
             noise_channels=config.noise_channels,
             bf16=bf16,
@@ -86,18 +86,16 @@ class Colorizer:
         )
 
     @overload
-    def colorize(self, image: _Picture, *, saturation: float = ..., samples: None = ...) -> _Picture: ...
+    def colorize(self, image: _Image, *, saturation: float = ..., samples: None = ...) -> _Image: ...
 
     @overload
-    def colorize(
-        self, image: Sequence[_Picture], *, saturation: float = ..., samples: None = ...
-    ) -> list[_Picture]: ...
+    def colorize(self, image: Sequence[_Image], *, saturation: float = ..., samples: None = ...) -> list[_Image]: ...
 
     @overload
-    def colorize(self, image: _Picture, *, saturation: float = ..., samples: int) -> list[_Picture]: ...
+    def colorize(self, image: _Image, *, saturation: float = ..., samples: int) -> list[_Image]: ...
 
     @overload
-    def colorize(self, image: Sequence[_Picture], *, saturation: float = ..., samples: int) -> list[list[_Picture]]: ...
+    def colorize(self, image: Sequence[_Image], *, saturation: float = ..., samples: int) -> list[list[_Image]]: ...
 
     @torch.no_grad()
     def colorize(self, image: Any, *, saturation: float = 1.0, samples: int | None = None) -> Any:

@@ -159,9 +159,8 @@ def _page(studio: Studio) -> Any:
     with gr.Blocks(title="colornet", analytics_enabled=False, delete_cache=(_FREQUENCY, _AGE)) as page:
         gr.Markdown(f"# Colors for a gray photograph\n\n{_introduction(studio)}", elem_id="heading")
         with gr.Row():
-            upload = gr.File(
-                label="Your photograph", file_types=["image"], height=150, scale=2, min_width=280, elem_id="upload"
-            )
+            size = {"height": 150, "scale": 2, "min_width": 280}
+            upload = gr.File(label="Your photograph", file_types=["image"], elem_id="upload", **size)
             shape = {"type": "index", "layout": "gallery", "scale": 3, "min_width": 300}
             images, samples = [gr.Image(render=False)], [[example] for example in examples]
             thumbnails = gr.Dataset(label="Or an example", components=images, samples=samples, **shape)
@@ -170,23 +169,14 @@ def _page(studio: Studio) -> Any:
         with gr.Row():
             sliders = [
                 gr.ImageSlider(label=title, max_height=420, min_width=300, buttons=["fullscreen"], interactive=False)
-                for title in ("As it came", *(_TITLES.get(name, name) for name in studio.colorizers))
+                for title in ("Original", *(_TITLES.get(name, name) for name in studio.colorizers))
             ]
         with gr.Row():
-            saturation = gr.Slider(
-                0, 2, value=1, step=0.05, label="Saturation", info="0 is gray, 1 what the models say", min_width=280
-            )
+            text = {"label": "Saturation", "info": "0 is gray, 1 what the models say"}
+            saturation = gr.Slider(0, 2, value=1, step=0.05, min_width=280, **text)
             noise = any(colorizer.noise_channels for colorizer in studio.colorizers.values())
-            sample = gr.Slider(
-                1,
-                _SAMPLES,
-                value=1,
-                step=1,
-                label="Coloring",
-                info="One guess of several",
-                min_width=200,
-                visible=noise,
-            )
+            text = {"label": "Coloring", "info": "One guess of several"}
+            sample = gr.Slider(1, _SAMPLES, value=1, step=1, min_width=200, visible=noise, **text)
             make = gr.Button("Make PNGs of full size", variant="primary", min_width=260, elem_id="make")
         files = gr.Files(label="Colored, full size: click a size to download", interactive=False, visible=False)
         shown, knobs = [current, caption, files, *sliders], [saturation, sample]

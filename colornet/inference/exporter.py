@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -35,16 +36,15 @@ def export_onnx(folder: Path, source: str, out: Path) -> float:
     run = Run(folder)
     config, network = run.config, run.load_generator()
     network.to(memory_format=torch.contiguous_format)
-    multiple = 2 ** (len(config.multipliers) - 1)
     weights = sum(value.nbytes for value in network.state_dict().values())
     if weights > _ONNX_BYTES:
         raise InputError(f"{source} has {weights / 1e9:.1f} GB of weights, too many for ONNX in one file: use the run.")
-    graph = _trace(network, multiple)
+    graph = _trace(network, config.size_multiple)
     record = {
         "format": FORMAT,
         "color_space": config.color_space,
         "image_size": config.image_size,
-        "multiple": multiple,
+        "multiple": config.size_multiple,
         "model": source,
         "sha256": run.sha256,
         **provenance(torch.device("cpu")),
@@ -53,7 +53,7 @@ def export_onnx(folder: Path, source: str, out: Path) -> float:
     with replacing(out) as path:
         graph.model.metadata_props[RECORD] = json.dumps(record)
         graph.save(path)
-        difference = _difference(OnnxModel(path), network, config, multiple)
+        difference = _difference(OnnxModel(path), network, config)
         if not difference <= TOLERANCE:
             differ = f"differ from PyTorch's by up to {difference:.1e}, more than {TOLERANCE:.0e}"
             raise InputError(f"Exported as ONNX, the colors of {source} {differ}: nothing is written; use the run.")
@@ -74,27 +74,19 @@ def _trace(network: nn.Module, multiple: int) -> torch.onnx.ONNXProgram:
         node.meta.pop("stack_trace", None)  # paths of this machine
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # torch 2.11, about its own code
-        graph = torch.onnx.export(
-            program,
-            dynamo=True,
-            dynamic_shapes=shapes,  # for their names
-            input_names=["condition"],
-            output_names=["color"],
-            verbose=False,
-        )
+        names: dict[str, Any] = {"input_names": ["condition"], "output_names": ["color"], "dynamic_shapes": shapes}
+        graph = torch.onnx.export(program, dynamo=True, verbose=False, **names)
     assert graph is not None
     return graph
 
 
-def _difference(written: Callable[[Tensor], Tensor], network: nn.Module, config: TrainConfig, multiple: int) -> float:
-    """Return the largest absolute difference of the colors of random conditions; NaN where either has NaN.
-
-    They differ from the traced example in number and size: one of the size of training, three small ones.
-    """
+def _difference(written: Callable[[Tensor], Tensor], network: nn.Module, config: TrainConfig) -> float:
+    """Return the largest absolute difference of the colors of random conditions; NaN where either has NaN."""
+    multiple = config.size_multiple
     side = max(2, min(config.image_size, _CHECKED) // multiple) * multiple
     generator = torch.Generator().manual_seed(0)
     differences = []
-    for shape in (1, 1, side, side), (3, 1, 2 * multiple, 4 * multiple):
+    for shape in (1, 1, side, side), (3, 1, 2 * multiple, 4 * multiple):  # neither is that of the traced example
         condition = torch.rand(shape, generator=generator)
         if config.color_space == "lab":
             condition = condition * 2 - 1

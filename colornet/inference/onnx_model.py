@@ -1,7 +1,4 @@
-"""Run the generator in an ONNX file of `colornet export` with onnxruntime.
-
-Importing this module imports neither torch, which is slow, nor onnxruntime, which is an extra.
-"""
+"""Run the generator in an ONNX file of `colornet export`; torch and onnxruntime are imported when one is opened."""
 
 from __future__ import annotations
 
@@ -38,10 +35,9 @@ def find_onnx(model: str | os.PathLike[str]) -> Path | None:
     if path.suffix not in (".onnx", ".pt2") or path.is_dir():
         return None
     if path.suffix == ".pt2":
-        raise InputError(
-            f"Model '{path}' is not opened, as torch unpickles what is in a .pt2 file, which may be any program: "
-            "color with its run folder, or export that to a file NAME.onnx."
-        )
+        reason = "as torch unpickles what is in a .pt2 file, which may be any program"
+        advice = "color with its run folder, or export that to a file NAME.onnx"
+        raise InputError(f"Model '{path}' is not opened, {reason}: {advice}.")
     if not path.is_file():
         raise InputError(f"Model '{path}' does not exist: name a file that `colornet export` wrote.")
     require("onnxruntime")
@@ -67,7 +63,7 @@ class OnnxModel:
             cpu = ["CPUExecutionProvider"]
             self.session = onnxruntime.InferenceSession(path, options, providers=cpu, enable_fallback=0)
         except Exception as error:  # onnxruntime's errors have no type in common
-            raise InputError(f"{path} cannot be opened: {_reason(error)}; export it anew.") from error
+            raise InputError(f"{path} cannot be opened: {_reason(error)}; export it again.") from error
         self.record = self._read_record()
 
     def __call__(self, condition: Tensor) -> Tensor:
@@ -76,7 +72,7 @@ class OnnxModel:
         try:
             (color,) = self.session.run(["color"], {"condition": condition.numpy()})
         except Exception as error:
-            raise InputError(f"{self.path} cannot be run: {_reason(error)}; export it anew.") from error
+            raise InputError(f"{self.path} cannot be run: {_reason(error)}; export it again.") from error
         return torch.from_numpy(color)
 
     def _read_record(self) -> dict[str, Any]:
@@ -97,9 +93,9 @@ class OnnxModel:
             if found != [("condition", "tensor(float)", 4, 1), ("color", "tensor(float)", 4, channels)]:
                 raise ValueError("its inputs and outputs are not those of its record")
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
-            raise InputError(f"{self.path} cannot be used: {error}; export it anew.") from error
+            raise InputError(f"{self.path} cannot be used: {error}; export it again.") from error
         return record
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")
+    return (str(error).partition("\n")[0] or type(error).__name__).rstrip(". ")

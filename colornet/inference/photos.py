@@ -20,14 +20,11 @@ MAX_PIXELS = 300_000_000  # of a file; more is taken for an attack (Pillow's own
 
 # Suffixes that a colored photograph keeps, with Pillow's format and options; all others become PNG.
 # Subsampled chroma would blur the edges that the colors follow; Pillow writes EXIF into uncompressed TIFFs only.
-_JPEG: tuple[str, dict[str, Any]] = ("JPEG", {"quality": 95, "subsampling": "4:4:4"})
-_WRITTEN = {
-    ".jpg": _JPEG,
-    ".jpeg": _JPEG,
+_WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
+    **dict.fromkeys((".jpg", ".jpeg"), ("JPEG", {"quality": 95, "subsampling": "4:4:4"})),
     ".png": ("PNG", {}),
     ".webp": ("WEBP", {"quality": 95}),
-    ".tif": ("TIFF", {}),
-    ".tiff": ("TIFF", {}),
+    **dict.fromkeys((".tif", ".tiff"), ("TIFF", {})),
 }
 
 # EXIF that describes the photograph. The rest describes the file's own layout, its thumbnail and its orientation.
@@ -39,15 +36,12 @@ _SRGB = 1  # the value of EXIF's ColorSpace
 
 @dataclass(frozen=True)
 class Photo:
-    """An upright photograph: gray uint8 or uint16 (H, W), or sRGB uint8 (H, W, 3), and its metadata.
-
-    `alpha` is uint8 (H, W), `dpi` is horizontal and vertical.
-    """
+    """An upright photograph: gray uint8 or uint16 (H, W), or sRGB uint8 (H, W, 3), and its metadata."""
 
     pixels: NDArray[Any]
-    alpha: NDArray[np.uint8] | None = None
+    alpha: NDArray[np.uint8] | None = None  # (H, W)
     exif: Image.Exif = field(default_factory=Image.Exif)
-    dpi: tuple[float, float] | None = None
+    dpi: tuple[float, float] | None = None  # horizontal, vertical
 
 
 def colored_name(name: Path) -> Path:
@@ -58,10 +52,9 @@ def colored_name(name: Path) -> Path:
 def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
     """Read the first frame of an image file in any format that Pillow decodes.
 
-    Raises OSError for a file that cannot be decoded or has more than `max_pixels` (`None`: `MAX_PIXELS`). During the
-    call, that limit holds for all threads.
+    Raises OSError for a file that cannot be decoded or has more than `max_pixels`, meanwhile the limit of all threads.
     """
-    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MAX_PIXELS if max_pixels is None else max_pixels
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels or MAX_PIXELS
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels are an error
@@ -96,11 +89,8 @@ def to_photo(image: Image.Image) -> Photo:
 
 
 def to_image(rgb: NDArray[Any], alpha: NDArray[np.uint8] | None) -> Image.Image:
-    """Make a Pillow image of sRGB pixels (H, W, 3) and, where there is one, their alpha (H, W): mode RGB or RGBA.
-
-    Pixels of uint16 are rounded to 8 bits: Pillow has no RGB of 16.
-    """
-    if rgb.dtype == np.uint16:
+    """Make a Pillow image of sRGB pixels (H, W, 3) and, where there is one, their alpha (H, W): mode RGB or RGBA."""
+    if rgb.dtype == np.uint16:  # Pillow has no RGB of 16 bits
         rgb = ((rgb - (rgb >> 8) + 127) >> 8).astype(np.uint8)  # v / 257, off by 0.502 at most, without larger arrays
     image = Image.fromarray(rgb)
     if alpha is not None:

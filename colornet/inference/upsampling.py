@@ -21,12 +21,7 @@ class GuidedUpsampler:
     image filtering") with coefficients of low resolution (He & Sun 2015, "Fast guided filter"), plus the part of p that
     the filter smooths away: the filter alone restores true colors worse than bilinear upsampling. The result is clamped
     to the range of the colors around it, so that bright spots do not extrapolate. If the sizes are equal, it is p to
-    the last bit.
-
-    Args:
-        lightness: L* of the small image, (N, 1, h, w) in [0, 100].
-        color: a*b* of the small image, (N, 2, h, w).
-        size: height and width (H, W) of the result.
+    the last bit. `lightness`, in [0, 100], and `color` are those of the small image, `size` is (H, W) of the result.
     """
 
     def __init__(self, lightness: Tensor, color: Tensor, size: tuple[int, int]) -> None:

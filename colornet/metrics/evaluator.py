@@ -54,14 +54,12 @@ class Cifar10Classifier(nn.Module):
     """A small convolutional network after a fixed whitening of 2×2 patches, after Page 2019 and Jordan 2024.
 
     Whitening gives chroma, which varies little in photographs, the same weight as luminance. Takes uint8 sRGB images
-    (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased).
+    (N, 3, H, W); other sizes than 32×32 are resized first (bilinear, antialiased). `widths` are the channels of the
+    three groups of convolutions.
 
     Its features are the mean over positions of the last group's maps and the standard deviations of the first two
     groups' maps (docs/protocol.md gives the reasons). Each of the three parts is scaled to a total variance of 1 over
     the training images.
-
-    Args:
-        widths: channels of the three groups of convolutions.
     """
 
     scales: Tensor

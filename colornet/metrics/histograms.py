@@ -21,7 +21,7 @@ class ColorCounts:
     """Pixels by color, counted on a device as images pass: first those of outputs, then those of truths.
 
     `plane` (2, 111, 111) counts by b* and a*, in bins whose centers are -110, -108, …, 110; `chroma` (2, 67) from gray
-    upwards. Both are int64, so that sums over batches and processes are exact.
+    upward. Both are int64, so that sums over batches and processes are exact.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -39,16 +39,13 @@ class ColorCounts:
 
 
 def count_plane(column: Tensor, row: Tensor, bins: int) -> Tensor:
-    """Count pixels in the a*b* plane, int64 (bins, bins), by the int64 numbers of their bins: columns a*, rows b*.
-
-    The outermost bins also count what lies outside of them.
-    """
+    """Count pixels by int64 columns (a*) and rows (b*), clamped to the outermost bins: int64 (bins, bins)."""
     cells = row.clamp(0, bins - 1) * bins + column.clamp(0, bins - 1)
     return cells.flatten().bincount(minlength=bins**2).view(bins, bins)
 
 
 def draw_planes(planes: Tensor) -> Tensor:
-    """Draw the planes of `ColorCounts` side by side, uint8 (3, height, width): a* to the right, b* upwards.
+    """Draw the planes of `ColorCounts` side by side, uint8 (3, height, width): a* to the right, b* upward.
 
     A bin that holds pixels has its own color, on a logarithmic scale of brightness. Lines mark multiples of 50.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import torch
@@ -10,10 +11,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 
 class Discriminator(nn.Module):
-    """Map a condition (N, C_gray, H, W) and a color (N, C_color, H, W) to logits (N, 1, …).
-
-    A discriminator that is not `conditional` sees the color only. `layers` take what it sees.
-    """
+    """Map a condition (N, C_gray, H, W), seen if `conditional`, and a color (N, C_color, H, W) to logits (N, 1, …)."""
 
     separate_batches: bool  # whether real and fake images need a forward pass each
 
@@ -33,27 +31,19 @@ class Discriminator(nn.Module):
 class PatchDiscriminator(Discriminator):
     """Classify every patch of an image, with spectral normalization: logits are (N, 1, H / 4, W / 4).
 
-    Each logit sees 28×28 pixels. Isola et al. 2017 (patches), Miyato et al. 2018 (spectral norm).
-
-    `torch`'s spectral norm iterates in each forward pass of training mode: two passes of one update would see different
-    weights. So the module stays in evaluation mode, and `power_iteration` iterates.
+    Each logit sees 28×28 pixels. Isola et al. 2017 (patches), Miyato et al. 2018 (spectral norm). The module stays in
+    evaluation mode, as `torch`'s spectral norm would iterate in each forward pass of training mode, several per update.
     """
 
     separate_batches = False  # there are no batch statistics
 
     def __init__(self, in_channels: int, *, width: int = 64, conditional: bool = True) -> None:
-        layers = nn.Sequential(
-            spectral_norm(nn.Conv2d(in_channels, width, 3, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(width, 2 * width, 4, stride=2, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(2 * width, 4 * width, 4, stride=2, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(4 * width, 4 * width, 3, padding=1)),
-            nn.LeakyReLU(0.2),
-            spectral_norm(nn.Conv2d(4 * width, 1, 3, padding=1)),
-        )
-        super().__init__(layers, conditional)
+        channels = (in_channels, width, 2 * width, 4 * width, 4 * width, 1)
+        layers: list[nn.Module] = []
+        for (i, o), stride in zip(itertools.pairwise(channels), (1, 2, 2, 1, 1), strict=True):
+            convolution = nn.Conv2d(i, o, kernel_size=4 if stride == 2 else 3, stride=stride, padding=1)
+            layers += [spectral_norm(convolution), nn.LeakyReLU(0.2)]
+        super().__init__(nn.Sequential(*layers[:-1]), conditional)  # logits have no activation
         self.eval()
 
     @torch.no_grad()

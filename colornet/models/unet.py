@@ -36,7 +36,6 @@ class GroupNorm(nn.GroupNorm):
 
 
 Norm = Callable[[int], nn.Module]
-_Part = Callable[..., nn.Module]  # called with numbers of channels
 
 
 class ResnetBlock(nn.Module):
@@ -96,17 +95,12 @@ class Downsample(nn.Sequential):
 
     def __init__(self, channels: int) -> None:
         super().__init__(
-            Rearrange("n c (h dy) (w dx) -> n (c dy dx) h w", dy=2, dx=2),
-            nn.Conv2d(4 * channels, channels, 1),
+            Rearrange("n c (h dy) (w dx) -> n (c dy dx) h w", dy=2, dx=2), nn.Conv2d(4 * channels, channels, 1)
         )
 
 
 class Upsample(nn.Sequential):
-    """Double the size: (N, C_in, H, W) → (N, C_out, 2 H, 2 W).
-
-    Channels are mixed at the lower resolution, where that is cheap, and repeated. Without transposed convolutions there
-    is no checkerboard pattern.
-    """
+    """Double the size, without the checkerboards of transposed convolutions: (N, C_in, H, W) → (N, C_out, 2 H, 2 W)."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__(nn.Conv2d(in_channels, out_channels, 1), nn.Upsample(scale_factor=2, mode="nearest"))
@@ -172,9 +166,9 @@ class UNet(nn.Module):
         pairs = list(itertools.pairwise(dims))
         inputs, first = in_channels + noise_channels, dims[0]
         if residual:
-            level: _Part = functools.partial(_residual_level, blocks=blocks, norm=make_norm)
-            down: _Part = Downsample
-            up: _Part = Upsample
+            level: Callable[..., nn.Module] = functools.partial(_residual_level, blocks=blocks, norm=make_norm)
+            down: Norm = Downsample
+            up: Callable[..., nn.Module] = Upsample
         else:
             level, down = ConvBlock, lambda _: nn.MaxPool2d(2)
             up = functools.partial(nn.ConvTranspose2d, kernel_size=3, stride=2, padding=1, output_padding=1)

@@ -6,7 +6,7 @@ for training, and `update`, which turns losses into one optimizer step.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import ClassVar, Protocol
 
 from torch import Tensor, nn
@@ -20,32 +20,23 @@ Charts = Mapping[str, Mapping[str, tuple[str, ...]]]
 """Charts of TensorBoard's tab "Custom Scalars": group → title → names of the curves that share its axes."""
 
 
-class Prepare(Protocol):
-    """Compile a network, wrap it for the processes, and give it an optimizer with the learning rate `lr`."""
+Prepare = Callable[[nn.Module, float], tuple[nn.Module, Optimizer]]
+"""Compiles a network, wraps it for the processes, and gives it an optimizer with a learning rate."""
 
-    def __call__(self, network: nn.Module, lr: float) -> tuple[nn.Module, Optimizer]: ...
+Update = Callable[[nn.Module, Optimizer, Iterator[Tensor], int], Tensor]
+"""Makes one optimizer step on the mean of a number of losses and returns the L2 norm of its gradient, a scalar.
 
-
-class Update(Protocol):
-    """Make one optimizer step on the mean of `count` losses and return the L2 norm of its gradient, a scalar.
-
-    The losses come from an iterator so that each forward pass runs only when its backward pass is next: the graph of
-    one micro-batch is in memory at a time.
-    """
-
-    def __call__(self, network: nn.Module, optimizer: Optimizer, losses: Iterator[Tensor], count: int) -> Tensor: ...
+The losses come from an iterator so that the graph of only one micro-batch is in memory at a time.
+"""
 
 
 class Objective(Protocol):
-    """What the trainer needs of an objective; networks and optimizers are by name.
-
-    Raises `InputError` when it is built with options that it cannot use.
-    """
+    """What the trainer needs of an objective, which raises `InputError` when built with options that it cannot use."""
 
     description: ClassVar[str]  # what a model is trained as, for its card: "autoencoder"
     charts: ClassVar[Charts]  # of the values that `training_step` returns
     generator: nn.Module
-    networks: dict[str, nn.Module]
+    networks: dict[str, nn.Module]  # by name, as the optimizers
     optimizers: dict[str, Optimizer]
 
     def __init__(self, config: TrainConfig, generator: nn.Module, prepare: Prepare, update: Update) -> None: ...

@@ -18,14 +18,11 @@ R1_INTERVAL = 16  # steps from one gradient penalty to the next, each of that ma
 
 
 class Adversarial:
-    """The discriminator learns to tell true from generated colors, given the gray image; the generator learns to fool
-    it and to stay near the true color.
+    """The discriminator learns to tell true from generated colors; the generator to fool it and stay near the truth.
 
-    Goodfellow et al. 2014; Isola et al. 2017 for the condition and the L1 term.
-
-    `r1_weight` is γ of the gradient penalty R1 = γ / 2 · E|∇D|² (Mescheder et al. 2018), of the mean logit of an image
-    with respect to its true color. It is differentiated a second time: it goes through `plain_discriminator`, the same
-    network, neither compiled nor wrapped nor under autocast.
+    Goodfellow et al. 2014; Isola et al. 2017 for the condition and the L1 term. `r1_weight` is γ of the gradient
+    penalty R1 = γ / 2 · E|∇D|² (Mescheder et al. 2018), of the mean logit of an image with respect to its true color.
+    It is differentiated a second time, through `plain_discriminator`: neither compiled nor wrapped nor under autocast.
     """
 
     description = "conditional GAN"

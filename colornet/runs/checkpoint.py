@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from colornet.errors import InputError
-from colornet.files import sync
+from colornet.files import sync, write_json
 
 FORMAT = 1
 _STATE = "state.pt"
@@ -31,11 +31,7 @@ def list_checkpoints(folder: Path) -> list[Path]:
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -> Path:
-    """Write `state` as the checkpoint of `step`, then remove all but the `keep` newest.
-
-    Everything is written to a temporary folder, synced and renamed: a crash leaves the older checkpoints as they were.
-    Raises `OSError` where the disk takes no more.
-    """
+    """Write the checkpoint of `step`, then remove all but the `keep` newest; `OSError` if the disk is full."""
     final = folder / f"step-{step:08d}"
     temporary = folder / f".step-{step:08d}.tmp"
     for leftover in folder.glob(".step-*.tmp"):  # of processes that were killed
@@ -45,10 +41,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any], keep: int) -
         written = temporary / _STATE
         _write(state, written)
         files = {written.name: {"bytes": written.stat().st_size, "sha256": _sha256(written)}}
-        manifest = {"format": FORMAT, "step": step, "files": files}
-        (temporary / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-        sync(temporary / "manifest.json")
-        sync(temporary)
+        write_json(temporary / "manifest.json", {"format": FORMAT, "step": step, "files": files})
         if final.exists():  # damaged, or written before the run was resumed from an older one
             shutil.rmtree(final)
         temporary.rename(final)
@@ -72,24 +65,18 @@ def find_checkpoint(folder: Path) -> Path | None:
             return path
         logger.warning("The checkpoint %s is damaged (%s); looking for an older one.", path, problem)
     if paths:
-        raise InputError(
-            f"All {len(paths)} checkpoints in {folder} are damaged: restore one, or start again in another --run-dir."
-        )
+        advice = "restore one, or start again in another --run-dir"
+        raise InputError(f"All {len(paths)} checkpoints in {folder} are damaged: {advice}.")
     return None
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read the state of a checkpoint onto the CPU, running no code from it.
-
-    Raises `InputError` for one that holds anything but tensors and plain values.
-    """
+    """Read a checkpoint onto the CPU; `InputError` if it holds anything but tensors and plain values, such as code."""
     try:
         state: dict[str, Any] = torch.load(path / _STATE, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(
-            f"The checkpoint {path} was not written by colornet or has been tampered with: remove it to resume from an "
-            "older one."
-        ) from error
+        reason = "was not written by colornet or has been tampered with"
+        raise InputError(f"The checkpoint {path} {reason}: remove it to resume from an older one.") from error
     return state
 
 
@@ -111,10 +98,8 @@ def _problem(path: Path) -> str | None:
         manifest = json.loads((path / "manifest.json").read_text())
         version = int(manifest["format"])
         if version > FORMAT:  # an older checkpoint would silently lose progress
-            raise InputError(
-                f"The checkpoint {path} was written by a newer colornet (format {version}, this one reads {FORMAT}): "
-                "update colornet to resume from it."
-            )
+            newer = f"a newer colornet (format {version}, this one reads {FORMAT})"
+            raise InputError(f"The checkpoint {path} was written by {newer}: update colornet to resume from it.")
         if version < FORMAT:
             return f"its format is {version}, this version reads {FORMAT}"
         if set(manifest["files"]) != {_STATE}:

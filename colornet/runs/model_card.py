@@ -19,7 +19,6 @@ MEASURES = {
     "ssim": "SSIM",
 }
 
-
 _CARD = """---
 library_name: colornet
 pipeline_tag: image-to-image
@@ -73,14 +72,10 @@ def model_card(
     about_data: str = "",
     more: str = "",
 ) -> str:
-    """Return the text of a model's card.
+    """Return the text of the card of a model, named as its folder, with the last of the records of its evaluations.
 
-    Args:
-        run: the folder as it is published; its name is that of the model.
-        validations: the records of its evaluations, of which the last is shown.
-        load: what `Colorizer.load` takes for the model.
-        about_data: sentences about the training data, beyond their name.
-        more: sections between the validation and the origin.
+    `load` is what `Colorizer.load` takes for the model, `about_data` are sentences about the training data, `more` are
+    sections between the validation and the origin.
     """
     last = validations[-1] if validations else {}
     scores = {label: last.get(f"validation/{key}") for key, label in MEASURES.items()}

@@ -15,33 +15,24 @@ WEIGHTS = Path(__file__).parents[1] / "weights"  # a folder for each name, writt
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
-    """Return the folder of a released model, given its name, or the run folder at the path `model`.
-
-    Raises `InputError` for a released model that this installation lacks, and for a path that is no folder.
-    """
+    """Return the folder of a released model, given its name, or the run folder at a path; `InputError` if missing."""
     if model in RELEASED:
         folder = WEIGHTS / model
         if not (folder / "model.safetensors").is_file():
             there = [name for name in RELEASED if (WEIGHTS / name / "model.safetensors").is_file()]
-            raise InputError(
-                f"Model {model!r} does not come with this installation of colornet (it has: "
-                f"{', '.join(there) or 'none'}): train one with `colornet train {model}` and give its run folder."
-            )
+            lacking = f"does not come with this installation of colornet (it has: {', '.join(there) or 'none'})"
+            advice = f"train one with `colornet train {model}` and give its run folder"
+            raise InputError(f"Model {model!r} {lacking}: {advice}.")
         return folder
     folder = Path(model).expanduser()
     if not folder.is_dir():
-        raise InputError(
-            f"Model '{os.fspath(model)}' is neither a released one ({', '.join(RELEASED)}) nor a run folder: "
-            "give one of the two."
-        )
+        known = f"a released one ({', '.join(RELEASED)})"
+        raise InputError(f"Model '{os.fspath(model)}' is neither {known} nor a run folder: give one of the two.")
     return folder
 
 
 def check_release(folder: Path) -> None:
-    """Raise `InputError` if a `release.json` in a folder is damaged or describes another `model.safetensors`.
-
-    The folder of a run has no `release.json` to compare with.
-    """
+    """Raise `InputError` if a folder has a `release.json` that is damaged or describes another `model.safetensors`."""
     record = folder / "release.json"
     if not record.is_file():
         return

@@ -34,11 +34,8 @@ def provenance(device: torch.device) -> dict[str, Any]:
 
 
 def _commit() -> str | None:
-    """Name the commit of the checkout that this package runs from, followed by `+` if files differ.
-
-    $COLORNET_COMMIT names it where the code was copied without its repository; None if it is unknown.
-    """
-    if named := os.environ.get("COLORNET_COMMIT"):
+    """Name the commit of this package's checkout, followed by `+` if files differ; None if it is unknown."""
+    if named := os.environ.get("COLORNET_COMMIT"):  # of code that was copied without its repository
         return named
     folder = Path(__file__).parent
 

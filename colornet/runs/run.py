@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from colornet.config import TrainConfig
 from colornet.errors import InputError
 from colornet.runs.pretrained import check_release
-from colornet.runs.saved_config import load_config
+from colornet.runs.saved_config import check_weights, load_config
 
 if TYPE_CHECKING:
     from colornet.models.unet import UNet
@@ -99,29 +99,23 @@ class Run:
         return hashlib.sha256(self.weights.read_bytes()).hexdigest()
 
     def load_generator(self) -> UNet:
-        """Load the moving average of the generator, ready for inference on the CPU.
-
-        Raises `InputError` if `model.safetensors` is missing, damaged or does not fit, and for a released model whose
-        weights are not those of its `release.json`.
-        """
+        """Load the moving average of the generator for inference on the CPU; `InputError` for unusable weights."""
         import torch
         from safetensors.torch import load_file
 
         from colornet.models.build import build_generator
 
         config = self.config
-        if not self.weights.is_file():
-            raise InputError(f"{self.path} has no model.safetensors yet: train until its first checkpoint.")
+        check_weights(self.path)
         check_release(self.path)
         with torch.device("meta"):  # takes no memory, whatever size the configuration claims
             generator = build_generator(config)
         try:
             generator.load_state_dict(load_file(self.weights), assign=True)
         except (SafetensorError, RuntimeError, OSError) as error:
-            reason = (str(error).splitlines() or ["it is damaged"])[0]
-            raise InputError(
-                f"{self.weights} cannot be loaded: {reason}; write it anew by training with --resume auto."
-            ) from error
+            reason = str(error).partition("\n")[0] or "it is damaged"
+            advice = "write it again by training with --resume auto"
+            raise InputError(f"{self.weights} cannot be loaded: {reason}; {advice}.") from error
         return generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
 

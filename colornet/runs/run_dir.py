@@ -34,10 +34,7 @@ class RunDir:
         write_json(self.path / "provenance.json", [*(Run(self.path).starts or []), start])
 
     def save(self, state: dict[str, Any], keep: int) -> None:
-        """Write a checkpoint of a state and, beside it, its moving average as `model.safetensors`.
-
-        Raises `OSError` where the disk is full.
-        """
+        """Write a checkpoint and its moving average, as `model.safetensors`; `OSError` if the disk is full."""
         # The model first: a run that is killed in between writes both again, one with its last checkpoint does not.
         weights: dict[str, Tensor] = {name: value.cpu().contiguous() for name, value in state["ema"].items()}
         with replacing(self.path / "model.safetensors") as path:
@@ -50,10 +47,9 @@ class RunDir:
             free = f"{shutil.disk_usage(self.path).free / 2**20:,.1f} MiB free there"
         except OSError:
             free = "the free space there is unknown"
-        return (
-            f"{what} cannot be written to {self.path}: {error.strerror or error}, {free}. Older checkpoints are "
-            "intact: free some space or make the folder writable, and continue with --resume auto."
-        )
+        advice = "free some space or make the folder writable, and continue with --resume auto"
+        reason = f"{error.strerror or error}, {free}"
+        return f"{what} cannot be written to {self.path}: {reason}. Older checkpoints are intact: {advice}."
 
     def load(self, config: TrainConfig, fingerprint: str) -> dict[str, Any] | None:
         """Read the newest good state, None if there is none; raise `InputError` if it is of other images."""
@@ -62,10 +58,8 @@ class RunDir:
             return None
         state = load_checkpoint(path)
         if state.get("data") != fingerprint:
-            raise InputError(
-                f"The images of --data {config.data} are not those that {self.path} was trained on: "
-                "restore them, or start again in another --run-dir."
-            )
+            found = f"The images of --data {config.data} are not those that {self.path} was trained on"
+            raise InputError(f"{found}: restore them, or start again in another --run-dir.")
         return state
 
     def last_good(self) -> str:

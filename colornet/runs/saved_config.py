@@ -30,7 +30,7 @@ def load_config(run_dir: Path, *, resuming: bool = False) -> TrainConfig:
     """
     path = run_dir / "config.json"
     if not path.is_file():
-        raise InputError(f"{run_dir} is no run: it holds no config.json; name a folder that training wrote.")
+        raise InputError(f"{run_dir} is not a run folder: it holds no config.json; name one that training wrote.")
     try:
         values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         removed = _drop_removed(values)
@@ -40,14 +40,20 @@ def load_config(run_dir: Path, *, resuming: bool = False) -> TrainConfig:
         if unknown := values.keys() - known:
             raise ValueError(f"it has the unknown field {min(unknown)!r}, from another version perhaps")
         config = TrainConfig(**{**values, "multipliers": tuple(values["multipliers"])})
-        _check_types(config)
+        for name, kind in get_type_hints(TrainConfig).items():
+            _check_type(name, getattr(config, name), kind)
         check_values(config)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError) as error:
         reason = str(error).rstrip(".")
-        raise InputError(
-            f"{path} cannot be used: {reason}; restore it, or start again in another --run-dir."
-        ) from error
+        advice = "restore it, or start again in another --run-dir"
+        raise InputError(f"{path} cannot be used: {reason}; {advice}.") from error
     return config
+
+
+def check_weights(run_dir: Path) -> None:
+    """Raise `InputError` if a run folder holds no weights."""
+    if not (run_dir / "model.safetensors").is_file():
+        raise InputError(f"{run_dir} has no model.safetensors yet: train until its first checkpoint.")
 
 
 def _drop_removed(values: dict[str, Any]) -> str | None:
@@ -63,45 +69,34 @@ def _drop_removed(values: dict[str, Any]) -> str | None:
     return dropped
 
 
-def _check_types(config: TrainConfig) -> None:
-    for name, kind in get_type_hints(TrainConfig).items():
-        value = getattr(config, name)
-        try:
-            check_type(value, kind)
-        except TypeCheckError as error:
-            raise TypeError(f"{name} is {reprlib.repr(value)}, and {error}") from error
+def _check_type(name: str, value: object, kind: Any) -> None:
+    try:
+        check_type(value, kind)
+    except TypeCheckError as error:
+        raise TypeError(f"{name} is {reprlib.repr(value)}, and {error}") from error
 
 
 def check_init(config: TrainConfig) -> None:
-    """Raise `InputError` if the generator of the run in --init-from does not fit this configuration.
-
-    It may lack the noise input of this configuration: the weights that see the noise start at zero then.
-    """
+    """Raise `InputError` if the generator of the run in --init-from does not fit; it may lack the noise input."""
     if config.init_from is None:
         return
     run_dir = Path(config.init_from)
     origin = load_config(run_dir)
-    if not (run_dir / "model.safetensors").is_file():
-        raise InputError(f"--init-from {run_dir} has no model.safetensors yet: train until its first checkpoint.")
+    check_weights(run_dir)
     names = [name for name in _SHAPE if getattr(origin, name) != getattr(config, name)]
     if origin.noise_channels not in (0, config.noise_channels):
         names.append("noise_channels")
     if names:
-        listed = "; ".join(
-            f"--{n.replace('_', '-')} is {getattr(origin, n)} there, not {getattr(config, n)}" for n in names
-        )
-        raise InputError(f"The generator of --init-from {run_dir} has another shape ({listed}): use its values.")
+        listed = (f"--{n.replace('_', '-')} is {getattr(origin, n)} there, not {getattr(config, n)}" for n in names)
+        shape = f"another shape ({'; '.join(listed)})"
+        raise InputError(f"The generator of --init-from {run_dir} has {shape}: use its values.")
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """Describe the fields, other than those free on resume, in which two configurations differ, with both values.
-
-    A data set, or the file of an objective, is the same wherever it lies: whether the images are the same shows when
-    they are read.
-    """
+    """Describe the fields, other than those free on resume, in which two configurations differ, with both values."""
     names = (field.name for field in dataclasses.fields(TrainConfig) if field.name not in FREE_ON_RESUME)
     changed = [name for name in names if getattr(old, name) != getattr(new, name)]
-    for name in ("data", "objective"):
+    for name in ("data", "objective"):  # may have moved; the images are compared when they are read
         if name in changed and Path(getattr(old, name)).name == Path(getattr(new, name)).name:
             changed.remove(name)
     return [f"--{name.replace('_', '-')} was {getattr(old, name)} and is {getattr(new, name)}" for name in changed]

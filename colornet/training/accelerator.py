@@ -23,8 +23,7 @@ _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of glibc's mallopt, named M_â€
 def keep_freed_memory() -> bool:
     """Let glibc keep freed memory instead of returning it to the kernel, in the whole process; return whether it does.
 
-    By default large blocks are returned at once, and every step waits until the kernel has provided the same pages
-    again, filled with zeros. The peak does not change where steps are alike. Other C libraries stay unchanged.
+    Otherwise every step waits until the kernel has provided the same pages again, filled with zeros.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is None:
@@ -33,10 +32,7 @@ def keep_freed_memory() -> bool:
 
 
 def choose_precision(config: TrainConfig) -> str:
-    """Return "no", "bf16" or "fp16"; `auto` takes bf16 where the device has instructions for it.
-
-    A CPU without AMX or AVX512-BF16 accepts bf16 and emulates it, more slowly than it computes fp32.
-    """
+    """Return "no", "bf16" or "fp16"; `auto` takes bf16 where the device has instructions and need not emulate it."""
     on_gpu = torch.cuda.is_available() and not config.cpu
     if config.mixed_precision == "fp16" and not on_gpu:
         raise InputError("--mixed-precision fp16 needs a GPU: choose bf16, no or auto.")
@@ -61,14 +57,9 @@ def start_accelerator(config: TrainConfig) -> Accelerator:
         kwargs_handlers=[InitProcessGroupKwargs(backend="gloo")] if shared else [],
     )
     if shared and accelerator.is_local_main_process:
-        logger.warning(
-            "%s processes share %d of this machine's GPUs and talk through its memory: start one per GPU to be fast.",
-            os.environ["LOCAL_WORLD_SIZE"],
-            gpus,
-        )
+        advice = "of this machine's GPUs and talk through its memory: start one per GPU to be fast."
+        logger.warning("%s processes share %d %s", os.environ["LOCAL_WORLD_SIZE"], gpus, advice)
     if accelerator.num_processes != launched:
-        raise InputError(
-            f"{launched} processes were launched and each of them would train alone: on CPUs, add --cpu "
-            "(launch/accelerate/multi_cpu.yaml)."
-        )
+        advice = "on CPUs, add --cpu (launch/accelerate/multi_cpu.yaml)"
+        raise InputError(f"{launched} processes were launched and each of them would train alone: {advice}.")
     return accelerator

@@ -55,9 +55,8 @@ def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Datase
 def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
     """Give a generator the weights of the run in `init_from` and return where they come from, for the provenance.
 
-    Weights that see noise which the other generator lacks become zero: the first colorings are those of the other.
-    `images` counts what the weights have seen, those of the other run's own origin included. Raises `InputError` for a
-    run that cannot be used.
+    Weights of noise that the other generator lacks become zero. `images` counts what the weights have seen, those of
+    earlier origins included. Raises `InputError` for a run that cannot be used.
     """
     check_init(config)
     run = Run(Path(config.init_from or ""))

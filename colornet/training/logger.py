@@ -41,14 +41,16 @@ SPEED_CHARTS: Charts = {"speed": {"images per second": ("speed/images_per_second
 class RunLog:
     """The curves of one run in TensorBoard and in `metrics.jsonl`, one record per line.
 
-    A run that resumes at `step` first drops what an interrupted run logged beyond it, so that each curve is shown once.
-    `charts` are those of the objective. `tags` are the curves that the run has from all of its starts.
+    A run that resumes at `step` first drops what was logged beyond it. `charts` are those of the objective, `tags` the
+    curves that the run has from all of its starts.
     """
 
     def __init__(self, folder: Path, config: TrainConfig, step: int, charts: Charts) -> None:
         self.folder = folder
         self.charts = {**QUALITY_CHARTS, **charts, **SPEED_CHARTS}
-        self._drop_records_after(step)
+        kept = [record for record in Run(folder).records if record["step"] <= step]
+        self.tags = {tag for record in kept for tag in record} - {"step"}
+        write_text(folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
         self.records = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         # TensorBoard forgets events from `purge_step` on that earlier files of the folder hold.
         self.writer = SummaryWriter(str(folder), purge_step=step + 1)
@@ -78,10 +80,7 @@ class RunLog:
             self._add(custom_scalars(_layout(self.charts, self.tags)), step=step)  # TensorBoard uses the last of a run
 
     def evaluation(self, step: int, summary: Mapping[str, float], grid: Tensor, planes: Tensor, chroma: Tensor) -> None:
-        """Log an evaluation: its numbers, a uint8 picture (3, H, W) of samples, and the histograms of `ColorCounts`.
-
-        The samples are also written to `samples/`.
-        """
+        """Log an evaluation: its numbers, a uint8 picture (3, H, W) of samples, the histograms of `ColorCounts`."""
         first = "validation/cf" not in self.tags
         self.scalars(step, {f"validation/{name}": value for name, value in summary.items()})
         self.writer.add_image("samples/gray, output, truth", grid, step)
@@ -111,11 +110,6 @@ class RunLog:
     def _add(self, *summaries: Any, step: int = 0) -> None:
         for summary in summaries:
             self.writer._get_file_writer().add_summary(summary, step)
-
-    def _drop_records_after(self, step: int) -> None:
-        kept = [record for record in Run(self.folder).records if record["step"] <= step]
-        self.tags = {tag for record in kept for tag in record} - {"step"}
-        write_text(self.folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
 
 
 def _layout(charts: Charts, tags: set[str]) -> dict[str, dict[str, tuple[str, list[str]]]]:

@@ -26,10 +26,9 @@ def learning_rate_factor(config: TrainConfig, step: int, steps_per_epoch: int) -
 
 @torch.no_grad()
 def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move the average one step towards the network and copy its buffers; `step` counts the updates from 1.
+    """Move the average one step toward the network and copy its buffers; `step` counts the updates from 1.
 
-    The decay warms up as (1 + step) / (10 + step), TensorFlow's rule, so that a short run is not mostly its initial
-    weights.
+    The decay warms up as (1 + step) / (10 + step), as in TensorFlow: a short run would be mostly its initial weights.
     """
     decay = min(decay, (1 + step) / (10 + step))
     torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)

@@ -16,12 +16,9 @@ _STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if has
 
 @contextmanager
 def noting_stop_signals() -> Iterator[Callable[[], bool]]:
-    """Record SIGTERM and SIGUSR1 instead of ending on them; yield a function that returns whether one has arrived.
-
-    Only the main thread can do so: in other threads, signals keep their effect.
-    """
+    """Record SIGTERM and SIGUSR1 instead of ending on them; yield a function that returns whether one has arrived."""
     received: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():  # signals keep their effect there
         yield lambda: False
         return
     before = {number: signal.signal(number, lambda caught, _: received.append(caught)) for number in _STOP_SIGNALS}

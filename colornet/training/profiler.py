@@ -14,14 +14,14 @@ from colornet.files import replacing, write_json
 _WAIT = 10  # steps that compile, choose algorithms and fill the allocator's cache
 _WARMUP = 2  # steps of the profiler's own warm-up
 _STEPS = 5  # steps of the trace
+_NEEDED = _WAIT + _WARMUP + _STEPS
 _LISTED = 10  # operations
 
 
 class StepProfiler:
     """Traces five early steps of this process into a folder and prints their most expensive operations.
 
-    The trace opens in Perfetto (ui.perfetto.dev) and chrome://tracing; a JSON beside it lists all operations after the
-    entries of `about`. Profiling does not change the results.
+    A JSON beside the trace lists all operations after the entries of `about`. Profiling does not change the results.
     """
 
     def __init__(self, folder: Path, about: dict[str, Any]) -> None:
@@ -33,11 +33,11 @@ class StepProfiler:
 
     def step(self, step: int) -> None:
         """Record that the run's step number `step` has ended; after the last step of the trace, write it."""
-        if self.seen == _WAIT + _WARMUP + _STEPS:
+        if self.seen == _NEEDED:
             return
         self.profile.step()
         self.seen += 1
-        if self.seen == _WAIT + _WARMUP + _STEPS:
+        if self.seen == _NEEDED:
             trace = self.folder / f"step-{step:08d}.json.gz"
             with replacing(trace) as path:
                 self.profile.export_chrome_trace(str(path))
@@ -49,15 +49,12 @@ class StepProfiler:
     def close(self) -> None:
         """Stop, and say so if the run was too short for a trace."""
         self.profile.stop()
-        if self.seen < _WAIT + _WARMUP + _STEPS:
-            tqdm.write(f"no profile: {_WAIT + _WARMUP + _STEPS} steps are needed and {self.seen} were made")
+        if self.seen < _NEEDED:
+            tqdm.write(f"no profile: {_NEEDED} steps are needed and {self.seen} were made")
 
 
 def _operations(events: list[FunctionEventAvg]) -> tuple[str, list[dict[str, Any]]]:
-    """List the operations by their own time, the most expensive first: kernels on a GPU, otherwise those of the CPU.
-
-    Returns "kernel" or "operation", and of each its name, milliseconds and calls per step, and its share of all time.
-    """
+    """Return "kernel", on a GPU, or "operation", and a record of each, by its own time and the most expensive first."""
     events = [event for event in events if not (event.is_user_annotation or str(event.key).startswith("ProfilerStep"))]
     kernels = [event for event in events if event.self_device_time_total and not event.self_cpu_time_total]
     events = kernels or events

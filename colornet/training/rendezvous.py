@@ -15,23 +15,19 @@ _PAUSE = 0.05  # seconds
 
 
 def join(backend: str) -> None:
-    """Connect processes that torchrun may restart, through entries of its store that belong to this start only.
-
-    The store outlives the processes, and torch (2.14) would find the addresses of ended processes in it.
-    """
+    """Connect processes that torchrun may restart; its store outlives them and still holds addresses of ended ones."""
     store, rank, world_size = next(rendezvous("env://"))
     start = agree_on_start(store, rank, world_size)
-    torch.distributed.init_process_group(
-        backend, store=PrefixStore(f"start-{start}", store), rank=rank, world_size=world_size
-    )
+    own = PrefixStore(f"start-{start}", store)
+    torch.distributed.init_process_group(backend, store=own, rank=rank, world_size=world_size)
 
 
 def agree_on_start(store: Store, rank: int, world_size: int, patience: float = 1800) -> str:
     """Return a name that the processes of one start share, and those of no other start.
 
-    The first process chooses it. Each of the others asks for it with a question of its own, so that it never gets the
-    answer to a process of an earlier start. `TORCHELASTIC_RESTART_COUNT` is no such name: each machine counts for
-    itself, and does not count restarts of other machines. The first process waits `patience` seconds for the others.
+    The first process chooses it and waits `patience` seconds for the others. Each of these asks with its own question,
+    so that it never gets the answer to a process of an earlier start. `TORCHELASTIC_RESTART_COUNT` differs between
+    machines: each counts only its own restarts.
     """
     if rank > 0:
         question = uuid.uuid4().hex

@@ -26,7 +26,7 @@ class StepMetrics:
 
     @contextmanager
     def paused(self) -> Iterator[None]:
-        """Exclude the time spent inside, which is no training."""
+        """Exclude the time spent inside."""
         started = time.perf_counter()
         yield
         then, step = self.clock

@@ -83,8 +83,7 @@ class Trainer:
     def fit(self) -> None:
         """Resume if asked to, then train until the last step, logging, evaluating and saving on the way.
 
-        SIGTERM or SIGUSR1 to any process ends the run early, on all processes after the same step, with a checkpoint
-        and the file `preempted` beside it.
+        SIGTERM or SIGUSR1 to any process ends all after the same step, with a checkpoint and the file `preempted`.
         """
         with noting_stop_signals() as asked:
             if self.accelerator.num_processes > 2:
@@ -104,10 +103,9 @@ class Trainer:
             write_model_card(self.run_dir.path)
 
     def warm_up_ddp(self) -> None:
-        """Make one update and undo it, so that DDP has chosen its buckets before the first update that counts.
+        """Make one update and undo it, so that DDP, which reorders its buckets after the first, sums as it will later.
 
-        DDP reorders its buckets after its first backward pass, by when gradients arrived. Their order determines the
-        order of summation over three or more processes: without this, a resumed run would differ by rounding.
+        Otherwise a resumed run of three or more processes would differ by rounding.
         """
         before = copy.deepcopy(training_state(self.accelerator, self.objective, self.ema))
         self.objective.training_step(next(self.loader.epoch(0)), step=0, noise=self.loader.noise(0))
@@ -160,15 +158,10 @@ class Trainer:
 
     def progress_bar(self) -> tqdm[None]:
         """Return a bar that counts images, shown by rank 0 on a terminal."""
-        return tqdm(
-            total=self.last_step * self.config.batch_size,
-            initial=self.step * self.config.batch_size,
-            desc=self.run_dir.path.name,
-            unit="img",
-            unit_scale=True,
-            dynamic_ncols=True,
-            disable=None if self.accelerator.is_main_process else True,  # None: quiet when not on a terminal
-        )
+        total, initial = (step * self.config.batch_size for step in (self.last_step, self.step))
+        hidden = None if self.accelerator.is_main_process else True  # None: hidden unless on a terminal
+        style = {"desc": self.run_dir.path.name, "unit": "img", "unit_scale": True, "dynamic_ncols": True}
+        return tqdm(total=total, initial=initial, disable=hidden, **style)
 
     def start_profiler(self) -> StepProfiler:
         """Start to trace early steps into the run folder."""
@@ -229,10 +222,9 @@ class Trainer:
     def evaluate(self, log: RunLog | None) -> None:
         """Score the moving average on the validation images and log samples of the same few of them every time."""
         logger.info("Evaluation after step %d.", self.step)
-        with self.metrics.paused():  # evaluation is no training time
-            if self.accelerator.num_processes > 1:
-                for buffer in self.ema.buffers():  # batch statistics differ between ranks
-                    broadcast(buffer)
+        with self.metrics.paused():
+            for buffer in self.ema.buffers():  # batch statistics differ between ranks
+                broadcast(buffer)
             colorize = colorize_with(self.ema, self.space, self.accelerator)
             colors = ColorCounts(self.accelerator.device)
             summary = self.score(colorize, colors.add)
@@ -270,10 +262,9 @@ class Trainer:
         """Stop every process if one of them found another checkpoint, or none, under the same name."""
         steps = gather_object([self.step])
         if len(set(steps)) > 1:
-            raise InputError(
-                f"The processes would resume from different steps ({', '.join(map(str, steps))}): "
-                f"--run-dir {self.run_dir.path} must be the same folder for all of them, on a disk that they share."
-            )
+            found = f"different steps ({', '.join(map(str, steps))})"
+            advice = "must be the same folder for all of them, on a disk that they share"
+            raise InputError(f"The processes would resume from {found}: --run-dir {self.run_dir.path} {advice}.")
 
     def resume(self) -> bool:
         """Load the newest good checkpoint of the run folder; return whether there was one."""
@@ -284,16 +275,13 @@ class Trainer:
             restore_state(self.accelerator, self.objective, self.ema, state)
             self.step = int(state["step"])
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            raise InputError(
-                f"The newest checkpoint in {self.run_dir.checkpoints} does not fit the networks of "
-                f"{self.run_dir.path}: remove it to resume from an older one."
-            ) from error
+            found = f"The newest checkpoint in {self.run_dir.checkpoints} does not fit the networks"
+            raise InputError(f"{found} of {self.run_dir.path}: remove it to resume from an older one.") from error
         return True
 
     def check_finite(self) -> None:
         """Stop every rank if a loss or gradient of any rank was not finite; this waits for the device."""
         if (first_bad := self.metrics.first_bad()) is not None:
-            raise DivergedError(
-                f"The loss or its gradient is not finite since step {first_bad}; {self.run_dir.last_good()}. "
-                "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
-            )
+            advice = "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
+            found = f"The loss or its gradient is not finite since step {first_bad}"
+            raise DivergedError(f"{found}; {self.run_dir.last_good()}. {advice}")

@@ -152,7 +152,7 @@ def test_bad_file_among_good_ones(run: Path, album: Path, capsys: pytest.Capture
     printed, errors = capsys.readouterr()
     assert printed == f"4 of 6 colored, in {out}.\n"
     first, second = errors.splitlines()
-    assert first == f"error: '{album}/0.jpg': it is no image, or damaged"
+    assert first == f"error: '{album}/0.jpg': it is not an image, or damaged"
     assert second.startswith(f"error: '{album}/1/aa.png': ")
 
 
@@ -213,7 +213,7 @@ def test_two_photographs_of_one_name(run: Path, album: Path) -> None:
         ({"photos": "empty"}, "holds no images"),
         ({"model": "cgann"}, "is neither a released one"),
         ({"model": "cgan"}, "does not come with this installation of colornet (it has: none): train one"),
-        ({"model": "empty"}, "is no run"),
+        ({"model": "empty"}, "is not a run folder"),
         ({"model": "half"}, "has no model.safetensors yet"),
     ],
 )

@@ -193,9 +193,9 @@ def test_unusable_data(data: str, words: list[str], tmp_path: Path) -> None:
 
 def test_existing_run_is_refused_and_left_alone(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    result = run("ae", "--data", str(folder), "--run-dir", str(tmp_path))
-    assert_refused(result, str(tmp_path), "not empty", "--resume auto")
-    assert_refused(run("ae", "--data", str(folder), "--run-dir", str(tmp_path), "--resume", "auto"), "is no run")
+    options = "ae", "--data", str(folder), "--run-dir", str(tmp_path)
+    assert_refused(run(*options), str(tmp_path), "not empty", "--resume auto")
+    assert_refused(run(*options, "--resume", "auto"), "is not a run folder")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 

@@ -104,7 +104,7 @@ def test_existing_comparison_is_not_overwritten(
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        ("no config", "is no run"),
+        ("no config", "is not a run folder"),
         ("no weights", "no model.safetensors"),
         ("text", "cannot be loaded"),
         ("shape", "cannot be loaded"),

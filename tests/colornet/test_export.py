@@ -148,7 +148,7 @@ def sentence(main: Callable[[list[str]], None], arguments: list[str], capsys: py
         ("lab", "mine.onnx/a.onnx", [], "cannot be a file there"),
         ("nowhere", "a.onnx", [], "is neither a released one"),
         ("lab.onnx", "a.onnx", [], "is neither a released one"),
-        ("folder.onnx", "a.onnx", [], "is no run: it holds no config.json"),
+        ("folder.onnx", "a.onnx", [], "is not a run folder: it holds no config.json"),
     ],
 )
 def test_mistakes(

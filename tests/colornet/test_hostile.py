@@ -131,7 +131,7 @@ IMAGES: dict[str, bytes] = {
 
 @pytest.mark.parametrize("name", NO_IMAGES)
 @pytest.mark.parametrize("read", [open_rgb, read_photo])
-def test_what_is_no_image_is_an_os_error(tmp_path: Path, name: str, read: Callable[[Path], object]) -> None:
+def test_files_that_are_not_images_raise_os_error(tmp_path: Path, name: str, read: Callable[[Path], object]) -> None:
     path = tmp_path / name
     path.write_bytes(NO_IMAGES[name])
     with pytest.raises(OSError, match=r"."):
@@ -222,8 +222,8 @@ def test_folders_full_of_traps(tmp_path: Path, deep: Path, caplog: pytest.LogCap
     for index in range(20):
         (folder / f"{index}.png").write_bytes(encoded("PNG"))
     (deep / "deep.png").write_bytes(encoded("PNG"))
-    (folder / "two\nlines \x1b[31mred.png").write_bytes(b"no image")
-    (Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.png"))).write_bytes(b"no image")
+    (folder / "two\nlines \x1b[31mred.png").write_bytes(b"not an image")
+    (Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.png"))).write_bytes(b"not an image")
     (folder / "folder.png").mkdir()
     (folder / "loop").symlink_to(folder)
     (folder / "itself.png").symlink_to(folder / "itself.png")

@@ -298,7 +298,7 @@ def test_machines_that_share_no_folder_do_not_go_on(jobs: Jobs, tmp_path: Path) 
     assert codes == [0, 0]
     codes, output = start("logs.txt")  # the second machine has no more of the run than its own log
     assert codes == [1, 2]
-    assert "error: run is no run" in output
+    assert "error: run is not a run folder" in output
     assert "error: Process 0 stops before its first step, because another one has ended" in output
     assert "Traceback" not in output
     shutil.copytree(first, second, dirs_exist_ok=True)

@@ -20,7 +20,7 @@ from benchmarks.__main__ import main
         ("evaluator", ["--batch-size", "1"], "--batch-size 1 leaves no two images with true colors"),
         ("validate", ["--images", "1"], "--images is 1: it must be at least 2"),
         ("validate", ["--batch-size", "1"], "--batch-size is 1: it must be at least 2"),
-        ("validate", ["--runs", "nowhere"], "nowhere is no run"),
+        ("validate", ["--runs", "nowhere"], "nowhere is not a run folder"),
         ("validate", ["--evaluators", "v1.json"], "v1.json is not an evaluator"),
         ("ceiling", ["--epochs", "0"], "--epochs is 0: it must be above 0"),
         ("ceiling", ["--batch-size", "1"], "--batch-size is 1: it must be at least 2"),

@@ -71,7 +71,7 @@ def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch:
     [
         ([], "Nothing is named to compare"),
         (["notebook-cgan"], "'notebook-cgan' is a preset without released weights: train it"),
-        (["nowhere"], "nowhere is no run"),
+        (["nowhere"], "nowhere is not a run folder"),
         (["--images", "nowhere"], "No data set is named: give --data."),
         (["--data", "sample", "--images", "nowhere"], "--images nowhere is not a folder"),
         (["RUN", "--batch-size", "0"], "--batch-size is 0"),

@@ -55,7 +55,7 @@ def damaged_files(root: Path) -> dict[str, bytes]:
     return {
         "empty.png": b"",
         "postscript.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n",
-        "text.jpg": b"This is no image.",
+        "text.jpg": b"This is not an image.",
         "truncated.jpg": whole["jpg"][:-500],
         "truncated.png": whole["png"][:-5000],
         "wrong.png": whole["png"][:100] + b"\0" * 200 + whole["png"][300:],

@@ -1,4 +1,4 @@
-"""What the cache keeps of a decoded folder, when it is decoded anew, and what the user is told."""
+"""What the cache keeps of a decoded folder, when it is decoded again, and what the user is told."""
 
 from __future__ import annotations
 

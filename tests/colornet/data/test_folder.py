@@ -94,7 +94,7 @@ def test_classes_are_the_folders_of_the_images(tmp_path: Path, cache: Path, layo
         write_images(root / part, painted(count, 3), classes)
     for damaged in ("cat/0003.png", "dog/0000.png", "owl/0001.png"):  # in every part: later images move up
         for part in below[layout]:
-            (root / part / damaged).write_bytes(b"no image")
+            (root / part / damaged).write_bytes(b"not an image")
     for _ in range(2):  # decoded, then from the cache
         dataset = load_dataset(str(root), image_size=8, cache_dir=cache)
         assert_classes_fit(dataset, classes)

@@ -155,7 +155,7 @@ def test_large_jpeg_is_decoded_smaller_but_not_too_small(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", damaged_files(Path()))
 def test_what_cannot_be_decoded_is_an_os_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(damaged_files(tmp_path)[name])
-    with pytest.raises(OSError, match=r"it (is no image|cannot be decoded)|image file is truncated|broken"):
+    with pytest.raises(OSError, match=r"it (is not an image|cannot be decoded)|image file is truncated|broken"):
         open_rgb(tmp_path / name)
 
 

@@ -20,7 +20,7 @@ def test_only_visible_images_are_found(tmp_path: Path, cache: Path) -> None:
     write_images(root, noise(3, seed=1))
     Image.fromarray(noise(1, seed=2)[0]).save(root / "UPPER.BMP")
     Image.fromarray(noise(1, seed=2)[0]).save(root / "._UPPER.png")
-    (root / "notes.txt").write_text("no image")
+    (root / "notes.txt").write_text("not an image")
     (root / "folder.jpg").mkdir()
     (root / "b" / "loop").symlink_to(root)
     assert sum(map(len, parts(load_dataset(str(root), image_size=32, cache_dir=cache)))) == 8

@@ -27,7 +27,7 @@ def test_sample_needs_no_network_and_is_always_the_same(cache: Path) -> None:
 
 @pytest.mark.parametrize("image_size", [8, 17, 32, 106])
 def test_sample_blocks_belong_to_one_part_and_never_mix(monkeypatch: pytest.MonkeyPatch, image_size: int) -> None:
-    """Every block painted in a color of its own: a patch must have one color, a color one part."""
+    """Paint every block in another color: a patch must have one color, and a color one part."""
     painted, number = [], 0
     for photo in sample.sample_photos().values():
         rows, columns = photo.height // (3 * image_size), photo.width // (3 * image_size)

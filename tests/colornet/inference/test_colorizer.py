@@ -285,7 +285,7 @@ def test_released_models(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         Colorizer.load("cgan")
     with pytest.raises(InputError, match=r"'cgann' is neither a released one \(ae, cgan\) nor a run folder"):
         Colorizer.load("cgann")
-    with pytest.raises(InputError, match="is no run"):
+    with pytest.raises(InputError, match="is not a run folder"):
         Colorizer.load(tmp_path)
 
 

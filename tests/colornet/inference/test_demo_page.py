@@ -100,7 +100,7 @@ def test_upload_is_shown_and_made_a_png(client: Client, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "sentence"),
-    [("notes.jpg", "it is no image, or damaged"), ("huge.png", "it has more than 0.1 megapixels, the limit")],
+    [("notes.jpg", "it is not an image, or damaged"), ("huge.png", "it has more than 0.1 megapixels, the limit")],
 )
 def test_what_cannot_be_read_gets_a_sentence_and_the_server_goes_on(
     client: Client, tmp_path: Path, name: str, sentence: str

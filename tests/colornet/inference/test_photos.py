@@ -1,4 +1,4 @@
-"""Photograph files: every kind is read as it is meant, and written with what was known of it."""
+"""Photograph files: every kind is read correctly, and written with its metadata."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ def test_what_is_no_image(content: bytes | str, tmp_path: Path) -> None:
         Image.fromarray(gradient(200, 300)).save(path)
         content = path.read_bytes()[:2000]
     path.write_bytes(content)
-    with pytest.raises(OSError, match=r"no image, or damaged|truncated|cannot be decoded|broken"):
+    with pytest.raises(OSError, match=r"not an image, or damaged|truncated|cannot be decoded|broken"):
         read_photo(path)
 
 

@@ -45,7 +45,7 @@ def test_gray_floors_of_the_fixture(kind: Gray) -> None:
         assert measured[name] == pytest.approx(expected, rel=2e-5, abs=1e-4 if name == "cf" else 0), name
 
 
-# Rows of the reference table, made on the 10,000 test images with code of its own. 113 of them are gray photos with an
+# Rows of the reference table, made on the 10,000 test images with separate code. 113 of them are gray photos with an
 # infinite PSNR; the table counts these as 100 dB.
 REFERENCE: dict[Gray, dict[str, str]] = {
     "mean": {

@@ -69,7 +69,7 @@ def test_a_generator_of_another_shape_is_refused(origin: Path, folder: Path, tmp
     other = small("ae", folder, tmp_path / "run", init_from=str(origin), width=16, norm="batch")
     with pytest.raises(InputError, match=r"--width is 8 there, not 16; --norm is group there, not batch"):
         train.check(other)
-    with pytest.raises(InputError, match="is no run"):
+    with pytest.raises(InputError, match="is not a run folder"):
         train.check(dataclasses.replace(other, init_from=str(tmp_path)))
     (tmp_path / "half").mkdir()
     shutil.copy(origin / "config.json", tmp_path / "half")
