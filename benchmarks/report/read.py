@@ -33,9 +33,14 @@ SECTIONS = {
 Results = dict[str, list[Result]]  # by kind, a list for each of SECTIONS
 
 
+def name_of(run: Run) -> str:
+    """Return the name of a run, that of its folder, as rows of records are named today."""
+    return str(modernized(run.path.resolve().name))
+
+
 def group_of(run: Run) -> str:
     """Return the name that a run shares with the runs that differ from it in their seed."""
-    return without_seed(run.path.resolve().name)
+    return without_seed(name_of(run))
 
 
 def read_results(inputs: Sequence[Path]) -> tuple[Results, list[Run]]:
