@@ -113,7 +113,8 @@ class RunLog:
             self.writer._get_file_writer().add_summary(summary, step)
 
     def _drop_records_after(self, step: int) -> None:
-        kept = [record for record in Run(self.folder).records if record["step"] <= step]
+        # Damaged lines are dropped, too: a crash may leave some, and no log is a reason not to resume.
+        kept = [record for record in Run(self.folder).lines if record is not None and record["step"] <= step]
         self.tags = {tag for record in kept for tag in record} - {"step"}
         write_text(self.folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
 
