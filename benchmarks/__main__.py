@@ -1,7 +1,4 @@
-"""`python -m benchmarks COMMAND …`: measure quality and speed, report, and train the evaluator network.
-
-Only this module names both the options and the measurement of a benchmark.
-"""
+"""`python -m benchmarks COMMAND …`: measure quality and speed, report, and train the evaluator network."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ from collections.abc import Sequence
 
 from benchmarks.core.command import Command, run
 
+# Only this module names both the options and the measurement of a benchmark.
 COMMANDS = {
     "quality": Command(
         "compare runs on held-out images: FID, our own distances, colorfulness and the rest",

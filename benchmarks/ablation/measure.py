@@ -31,7 +31,7 @@ from colornet.metrics.evaluator import evaluator_card
 from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
 from colornet.objectives import Objective
-from colornet.objectives.adversarial import R1_INTERVAL
+from colornet.objectives.base import PENALTY_INTERVAL
 from colornet.runs.run import Run
 from colornet.runs.saved_config import differences, load_config
 from colornet.training.build import compose_objective
@@ -213,7 +213,7 @@ def training_flops(config: TrainConfig) -> float:
     noise = [torch.randn(_COUNTED, config.noise_channels)] if config.noise_channels else None
     step = functools.partial(objective.training_step, [images], noise=noise)
     usual, penalized = (flops_of(functools.partial(step, step=number)) for number in (1, 0))
-    return (usual + (penalized - usual) / R1_INTERVAL) / _COUNTED
+    return (usual + (penalized - usual) / PENALTY_INTERVAL) / _COUNTED
 
 
 def _objective(config: TrainConfig) -> Objective:

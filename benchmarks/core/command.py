@@ -1,4 +1,4 @@
-"""Run a benchmark's command: parse and check its options, measure, print the tables, write the record."""
+"""Run a benchmark's command: parse and check its options, measure, write the record, print the tables."""
 
 from __future__ import annotations
 
@@ -62,29 +62,31 @@ def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> 
         record = resolve_name(f"benchmarks.{command.measure.format(name=name)}")(options)
         if record is None:
             return
-        from benchmarks.core.sections import blocks_text
-
         report: Any = import_module(f"benchmarks.{command.report.format(name=name)}")
-        print(f"{report.summarize(record)}\n\n{blocks_text(report.tables(record))}", flush=True)
-        if options.out is not None:
-            _write(record, report, options.out, command.record)
+        _show(record, report, options.out, command.record)
     if hasattr(report, "passed") and not report.passed(record):
         raise SystemExit(1)
 
 
-def _write(record: Record, report: Any, out: Path, name: str | None) -> None:
-    """Write the record, beside it a plot if there is one and, in a folder, the tables."""
-    from benchmarks.core.sections import Section
-    from colornet.files import replacing, write_json
+def _show(record: Record, report: Any, out: Path | None, name: str | None) -> None:
+    """Write the record, print its tables, and write the plot if there is one and, in a folder, the tables.
 
-    path = out if name is None else out / name
-    write_json(path, record)
+    The record comes first: what took hours must not be lost where a terminal is closed or a table cannot be made.
+    """
+    from benchmarks.core.sections import Section, blocks_text
+    from colornet.files import write_json, write_text
+
+    path = None if out is None else out if name is None else out / name
+    if path is not None:
+        write_json(path, record)
+    summary, blocks = report.summarize(record), report.tables(record)
+    print(f"{summary}\n\n{blocks_text(blocks)}", flush=True)
+    if path is None:
+        return
     written = [path]
     if name is not None:
-        section = Section(path.stem, report.summarize(record), None, report.tables(record))
         written.append(path.with_suffix(".md"))
-        with replacing(written[-1]) as temporary:
-            temporary.write_text(section.to_markdown() + "\n", encoding="utf-8")
+        write_text(written[-1], Section(path.stem, summary, None, blocks).to_markdown() + "\n")
     if hasattr(report, "draw") and (plot := report.draw(record, path.with_suffix(".png"))):
         written.append(plot)
     print(f"\nWritten: {', '.join(map(str, written))}")

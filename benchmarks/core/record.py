@@ -75,7 +75,7 @@ _RENAMED = [
         (r"([Nn])eighbour", r"\1eighbor"),
     )
 ]
-_KEPT = ("command", "commit", "date", "device", "machine", "versions")
+_KEPT = ("command", "commit", "date", "device", "machine", "versions", "data")
 
 
 def modernized(value: Any) -> Any:

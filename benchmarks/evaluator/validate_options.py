@@ -21,7 +21,7 @@ from colornet.runs.saved_config import load_config
 class ValidateOptions:
     """Which evaluators are validated, on which images."""
 
-    out: Path  # folder for validation.json and validation.png; must not hold them yet
+    out: Path  # folder for validation.json, validation.md and validation.png; must not hold them yet
     evaluators: tuple[Path, ...] = ()  # cifar10-NAME.json of other evaluators, beside the shipped ones
     runs: tuple[Path, ...] = ()  # runs whose colorings are to be ranked, too
     data: str = "cifar10"  # cifar10, or a folder with a copy of it
@@ -41,4 +41,4 @@ def check(options: ValidateOptions) -> None:
     for card in options.evaluators:
         if not (card.is_file() and card.name.startswith("cifar10-") and card.suffix == ".json"):
             raise InputError(f"{card} is not an evaluator: name a cifar10-NAME.json that `benchmarks evaluator` wrote.")
-    check_out_folder(options.out, ["validation.json"])
+    check_out_folder(options.out, ["validation.json", "validation.md", "validation.png"])

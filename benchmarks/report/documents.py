@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.core.record import Record, read_json, without_seed
 from benchmarks.core.tables import Cell, Column, Table, format_number, format_values, table_of
-from benchmarks.report.read import SECTIONS
+from benchmarks.report.read import SECTIONS, check_record
 from benchmarks.report.tables_options import ROOT, TablesOptions
 from colornet.errors import InputError
 from colornet.evaluation.compare import COLUMNS
@@ -25,10 +25,10 @@ def write(options: TablesOptions) -> None:
     """Write the tables of the documents, or only exit with code 1 if one is outdated; name what has changed."""
     changed = []
     for page in options.pages or (ROOT / "README.md", ROOT / "benchmarks/README.md", *sorted(ROOT.glob("docs/*.md"))):
-        text = page.read_text(encoding="utf-8")
         try:
+            text = page.read_text(encoding="utf-8")
             new = regenerated(text, options.results)
-        except InputError as error:
+        except (InputError, UnicodeDecodeError) as error:
             raise InputError(f"{page}: {error}") from None
         if new != text:
             changed.append(str(page))
@@ -49,7 +49,9 @@ def regenerated(text: str, results: Path) -> str:
 
 def _table(request: str, results: Path) -> Table:
     """Make the table that a comment asks for."""
-    name, *lines = filter(None, map(str.strip, request.splitlines()))
+    name, *lines = [*filter(None, map(str.strip, request.splitlines()))] or [""]
+    if not name:
+        raise InputError("a table names no result: write its name after `table:`.")
     values = {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
     if unknown := values.keys() - {"title", "columns", "rows"}:
         raise InputError(f"the table of {name} has the unknown key {min(unknown)!r}: it may have title, columns, rows.")
@@ -58,7 +60,7 @@ def _table(request: str, results: Path) -> Table:
     notes: list[str] = []
     parts = []
     for path in sorted(results.glob(f"{name}.json"), key=lambda path: path.stem):
-        tables = [table for table in _tables(read_json(path)) if title in ("", table.title)]
+        tables = [table for table in _tables(path) if title in ("", table.title)]
         if not tables or (len(tables) > 1 and not columns):
             raise InputError(f"{name} has {len(tables)} tables titled {title!r}: name one, or columns.")
         parts.append(_select(name, tables, columns, rows, notes))
@@ -102,11 +104,16 @@ def _select(name: str, tables: Sequence[Table], columns: list[str], rows: list[s
 # What there is to ask for
 
 
-def _tables(record: Record) -> Iterator[Table]:
+def _tables(path: Path) -> Iterator[Table]:
     """Yield the tables of a record: those of its section and, of runs, their scores over epochs."""
-    if record.get("kind") not in SECTIONS:
-        yield _comparison(record)
+    record = read_json(path)
+    if not isinstance(record, dict) or record.get("kind") not in SECTIONS:
+        try:
+            yield _comparison(record)
+        except (KeyError, TypeError, AttributeError):
+            raise InputError(f"{path} is no result of `benchmarks` or of `colornet evaluate`: name one.") from None
         return
+    check_record(path, record)
     blocks = import_module(SECTIONS[record["kind"]]).tables(record)
     yield from (block for block in blocks if isinstance(block, Table))
     if record["kind"] == "quality":

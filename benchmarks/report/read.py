@@ -33,9 +33,14 @@ SECTIONS = {
 Results = dict[str, list[Result]]  # by kind, a list for each of SECTIONS
 
 
+def name_of(run: Run) -> str:
+    """Return the name of a run, that of its folder, as rows of records are named today."""
+    return str(modernized(run.path.resolve().name))
+
+
 def group_of(run: Run) -> str:
     """Return the name that a run shares with the runs that differ from it in their seed."""
-    return without_seed(run.path.resolve().name)
+    return without_seed(name_of(run))
 
 
 def read_results(inputs: Sequence[Path]) -> tuple[Results, list[Run]]:
@@ -48,7 +53,7 @@ def read_results(inputs: Sequence[Path]) -> tuple[Results, list[Run]]:
             record = read_json(path)
             kind = record.get("kind") if isinstance(record, dict) else None
             if kind in SECTIONS:
-                _check_record(path, record)
+                check_record(path, record)
                 results[kind][path.resolve()] = Result(path, record, _read_tensors(path, record))
                 found += 1
         for path in _files(given, "metrics.jsonl"):
@@ -67,7 +72,8 @@ def _files(given: Path, ending: str) -> Iterator[Path]:
     return (path for path in paths if path.name.endswith(ending) and not path.name.startswith("."))
 
 
-def _check_record(path: Path, record: Record) -> None:
+def check_record(path: Path, record: Record) -> None:
+    """Raise `InputError` for a record of one of SECTIONS that lacks what its section cannot do without."""
     keys, lists = import_module(SECTIONS[record["kind"]]).REQUIRED[record["kind"]]
     missing = [key for key in keys if key not in record]
     for name, entry_keys in lists.items():

@@ -12,7 +12,7 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, PageOnly, Section
 from benchmarks.core.tables import Column, table_of
-from benchmarks.report.read import group_of
+from benchmarks.report.read import group_of, name_of
 from colornet.runs.run import Run
 
 _READING = "One line is one run; runs that differ in their seed share a color. Dashed: the real images."
@@ -59,7 +59,7 @@ def _over_epochs(runs: Sequence[Run], ablations: Sequence[Result], colors: Color
         if (gray := result.record["floors"].get("gray", {}).get("fd_cifar10_dev"))
     }
     distance = "e (dev)" if all(_data(run) in grays for run, _ in timed) else "FD dev"  # e where gray is known
-    rows: list[Record] = [{"run": run.path.resolve().name, "epochs": 0.0} for run, _ in timed]
+    rows: list[Record] = [{"run": name_of(run), "epochs": 0.0} for run, _ in timed]
     columns = [Column("run", "run"), Column("epochs", "epochs", 0)]
     figures = []
     for tag, name, better, decimals in (

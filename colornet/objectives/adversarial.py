@@ -11,10 +11,8 @@ from torch import Tensor, nn
 from colornet.config import TrainConfig
 from colornet.models.build import build_discriminator, color_space
 from colornet.objectives import Charts, Prepare, Update
-from colornet.objectives.base import Means, Sample, encode
+from colornet.objectives.base import PENALTY_INTERVAL, Means, Sample, encode
 from colornet.objectives.losses import ADVERSARIAL_LOSSES, RECONSTRUCTION_LOSSES
-
-R1_INTERVAL = 16  # steps from one gradient penalty to the next, each of that many times the weight (Karras et al. 2020)
 
 
 class Adversarial:
@@ -61,7 +59,7 @@ class Adversarial:
 
         self.power_iteration()
         count = len(samples) * (2 if self.separate_batches else 1)
-        d_losses = self.discriminator_losses(samples, shared, means, penalized=step % R1_INTERVAL == 0)
+        d_losses = self.discriminator_losses(samples, shared, means, penalized=step % PENALTY_INTERVAL == 0)
         d_norm = self.update(self.discriminator, self.optimizers["discriminator"], d_losses, count)
 
         # Frozen, the discriminator passes gradients on to the generator without collecting or synchronizing its own.
@@ -97,7 +95,7 @@ class Adversarial:
                 if self.config.r1_weight:
                     # Lazy, and logged so that the mean over many steps is that of the penalty. As a part of this loss,
                     # its gradients are synchronized and accumulated with the others. Halved once more, as the loss is.
-                    penalty = R1_INTERVAL * self.gradient_penalty(gray, color) if penalized else loss.new_zeros(())
+                    penalty = PENALTY_INTERVAL * self.gradient_penalty(gray, color) if penalized else loss.new_zeros(())
                     means.add("loss/r1", penalty)
                     loss = loss + self.config.r1_weight / 4 * penalty
                 yield loss

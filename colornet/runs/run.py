@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,23 +35,35 @@ class Run:
 
     @cached_property
     def starts(self) -> list[dict[str, Any]] | None:
-        """The records of `provenance.json`, one for each start; None if only the model was shared."""
+        """The records of `provenance.json`, one for each start; None if only the model was shared.
+
+        Raises `InputError` for a damaged file.
+        """
         path = self.path / "provenance.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else None
+        if not path.is_file():
+            return None
+        try:
+            starts = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError:  # of the JSON, or of its characters
+            starts = None
+        if not (isinstance(starts, list) and all(isinstance(start, dict) for start in starts)):
+            raise InputError(f"{path} is damaged: restore it, or remove it and with it the origin of the run.")
+        return starts
 
     @cached_property
+    def lines(self) -> list[dict[str, Any] | None]:
+        """The lines of `metrics.jsonl`: the record of each, None for one that is damaged."""
+        path = self.path / "metrics.jsonl"
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+        return [_parse(line) for line in lines]
+
+    @property
     def records(self) -> list[dict[str, Any]]:
         """The records of `metrics.jsonl`, without a last line that is incomplete; `InputError` for other damage."""
-        path = self.path / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-        records = []
-        for number, line in enumerate(lines, start=1):
-            try:
-                records.append(json.loads(line))
-            except ValueError:
-                if number < len(lines):
-                    raise InputError(f"{path} is damaged in line {number}: remove the line.") from None
-        return records
+        if None in self.lines[:-1]:
+            number = self.lines.index(None) + 1
+            raise InputError(f"{self.path / 'metrics.jsonl'} is damaged in line {number}: remove the line.")
+        return [record for record in self.lines if record is not None]
 
     @property
     def validations(self) -> list[dict[str, Any]]:
@@ -67,8 +81,11 @@ class Run:
 
     @cached_property
     def step(self) -> int | None:
-        """The number of updates after which the weights were saved; None where they do not say."""
-        with safe_open(self.weights, "np") as file:
+        """The number of updates after which the weights were saved; None where they do not say.
+
+        Raises `InputError` if `model.safetensors` is missing or damaged.
+        """
+        with self._reading_weights(), safe_open(self.weights, "np") as file:
             step = (file.metadata() or {}).get("step")
         return None if step is None else int(step)
 
@@ -106,17 +123,32 @@ class Run:
         from colornet.models.build import build_generator
 
         config = self.config
-        check_weights(self.path)
-        check_release(self.path)
         with torch.device("meta"):  # takes no memory, whatever size the configuration claims
             generator = build_generator(config)
-        try:
+        with self._reading_weights():
+            check_release(self.path)
             generator.load_state_dict(load_file(self.weights), assign=True)
+        return generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+    @contextmanager
+    def _reading_weights(self) -> Iterator[None]:
+        """Raise `InputError` if there is no `model.safetensors`, and for the errors of a damaged one."""
+        check_weights(self.path)
+        try:
+            yield
         except (SafetensorError, RuntimeError, OSError) as error:
             reason = str(error).partition("\n")[0] or "it is damaged"
             advice = "write it again by training with --resume auto"
             raise InputError(f"{self.weights} cannot be loaded: {reason}; {advice}.") from error
-        return generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
+
+
+def _parse(line: str) -> dict[str, Any] | None:
+    """Parse a line of `metrics.jsonl`; None for one that holds no record."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:

@@ -48,7 +48,8 @@ class RunLog:
     def __init__(self, folder: Path, config: TrainConfig, step: int, charts: Charts) -> None:
         self.folder = folder
         self.charts = {**QUALITY_CHARTS, **charts, **SPEED_CHARTS}
-        kept = [record for record in Run(folder).records if record["step"] <= step]
+        # Damaged lines are dropped, too: a crash may leave some, and a log is not a reason to refuse a resume.
+        kept = [record for record in Run(folder).lines if record is not None and record["step"] <= step]
         self.tags = {tag for record in kept for tag in record} - {"step"}
         write_text(folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
         self.records = (folder / "metrics.jsonl").open("a", encoding="utf-8")

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
+from benchmarks.__main__ import main
 from tests.benchmarks.commands import refused
 
 
@@ -32,3 +36,12 @@ def test_existing_file_is_not_overwritten(command: str, tmp_path: Path, capsys: 
     said = refused(capsys, command, "--data", "sample", "--out", str(tmp_path / "a.json"))
     assert "exists already: choose another name" in said
     assert (tmp_path / "a.json").read_text() == "mine"
+
+
+def test_record_is_kept_where_the_terminal_is_closed(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    options = ["--data", "sample", "--images", "2", "--batch-sizes", "2", "--passes", "1", "--cpu"]
+    with pytest.raises(BrokenPipeError), os.fdopen(writing, "w") as closed, redirect_stdout(closed):
+        main(["inference", *options, "--out", str(tmp_path / "a.json")])
+    assert json.loads((tmp_path / "a.json").read_text())["kind"] == "inference"

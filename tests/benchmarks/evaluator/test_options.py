@@ -36,8 +36,9 @@ def test_mistakes_are_named(
     assert not [*tmp_path.iterdir()]
 
 
-def test_a_validation_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "validation.json").write_text("mine")
+@pytest.mark.parametrize("name", ["validation.json", "validation.md", "validation.png"])
+def test_a_validation_is_not_overwritten(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / name).write_text("mine")
     with pytest.raises(SystemExit, match="2"):
         main(["validate", "--data", "sample", "--out", str(tmp_path)])
-    assert "already holds validation.json" in capsys.readouterr().err
+    assert f"already holds {name}" in capsys.readouterr().err

@@ -91,6 +91,7 @@ def test_a_comparison_joins_the_seeds_of_a_model(results: Path) -> None:
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
+        ("", "a table names no result"),
         ("nothing", "there is no result nothing in"),
         ("quality", "tables titled '': name one, or columns"),
         ("quality\ntitle: Other", "0 tables titled 'Other'"),
@@ -103,6 +104,27 @@ def test_a_comparison_joins_the_seeds_of_a_model(results: Path) -> None:
 def test_what_cannot_be_found_is_named(request_: str, words: str, results: Path) -> None:
     with pytest.raises(InputError, match=re.escape(words)):
         regenerated(f"<!-- table: {request_} -->\n<!-- end -->", results)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"kind": "growth"}', "other.json is incomplete, make it again or remove it: it lacks"),
+        ('{"name": "cifar10-v1"}', "other.json is no result"),
+        ("[1]", "other.json is no result"),
+    ],
+)
+def test_what_is_no_result_is_named(content: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "other.json").write_text(content)
+    with pytest.raises(InputError, match=re.escape(words)):
+        regenerated("<!-- table: other -->\n<!-- end -->", tmp_path)
+
+
+def test_a_page_that_is_no_text_is_named(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "page.md").write_bytes(b"\xff\xfe")
+    with pytest.raises(SystemExit, match="2"):
+        main(["tables", str(tmp_path / "page.md"), "--results", str(results)])
+    assert f"error: {tmp_path / 'page.md'}: 'utf-8' codec" in capsys.readouterr().err
 
 
 def test_a_table_must_end(results: Path) -> None:

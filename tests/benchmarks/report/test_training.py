@@ -49,6 +49,13 @@ def test_epochs_are_those_of_the_runs_and_twenty_is_marked(tmp_path: Path) -> No
     assert shown["ae-0"]["FD dev at 20"] == "0.040"
 
 
+def test_runs_of_older_presets_have_the_names_of_today(tmp_path: Path) -> None:
+    write_epochs(tmp_path / "runs" / "seed-ae-0", 4)
+    page, markdown = make(tmp_path / "runs", tmp_path / "out")
+    assert [*table_after(markdown, "### After 20 epochs and at the end")] == ["notebook-ae-0"]
+    assert "notebook-ae</" in page
+
+
 def test_distances_are_shares_of_gray_where_an_ablation_knows_it(tmp_path: Path) -> None:
     write_epochs(tmp_path / "results" / "runs" / "ae-0", 4)
     (tmp_path / "results" / "ablation.json").write_text(json.dumps(ablation_record()))

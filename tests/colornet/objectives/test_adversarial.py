@@ -8,7 +8,8 @@ import pytest
 import torch
 from accelerate.state import AcceleratorState
 
-from colornet.objectives.adversarial import R1_INTERVAL, Adversarial
+from colornet.objectives.adversarial import Adversarial
+from colornet.objectives.base import PENALTY_INTERVAL
 from colornet.runs.run import Run
 from colornet.training.build import compose_trainer
 from tests.conftest import small
@@ -52,7 +53,7 @@ def test_gradient_penalty_is_part_of_every_16th_step(folder: Path, tmp_path: Pat
     trainer = compose_trainer(small("cgan", folder, tmp_path / "run", r1_weight=5.0, log_every=1))
     trainer.fit()
     penalties = {line["step"]: line["loss/r1"] for line in Run(tmp_path / "run").records if "loss/r1" in line}
-    assert [step for step, value in penalties.items() if value > 0] == [1, 1 + R1_INTERVAL]
+    assert [step for step, value in penalties.items() if value > 0] == [1, 1 + PENALTY_INTERVAL]
     assert len(penalties) == 18
 
 

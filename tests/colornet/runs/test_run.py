@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from colornet.errors import InputError
+from colornet.runs.checkpoint import list_checkpoints
 from colornet.runs.run import Run
 from colornet.training.build import compose_trainer
 from tests.conftest import small
@@ -53,6 +54,35 @@ def test_an_incomplete_last_line_is_skipped_and_other_damage_is_named(copy: Path
     path.write_text("\n".join([lines[0], lines[1][:20], *lines[2:]]))
     with pytest.raises(InputError, match=r"metrics\.jsonl is damaged in line 2: remove the line\."):
         _ = Run(copy).records
+    path.write_bytes(b"\xff\xfe\n" + path.read_bytes())
+    with pytest.raises(InputError, match=r"metrics\.jsonl is damaged in line 1: remove the line\."):
+        _ = Run(copy).records
+
+
+def test_a_run_with_a_damaged_line_of_its_log_is_resumed(copy: Path, folder: Path) -> None:
+    path = copy / "metrics.jsonl"
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1][:20], *lines[2:]]) + "\n")
+    shutil.rmtree(list_checkpoints(copy / "checkpoints")[0])  # something is left to train
+    compose_trainer(small("cgan", folder, copy, resume="auto")).fit()
+    steps = [json.loads(line)["step"] for line in lines]
+    assert [record["step"] for record in Run(copy).records] == [steps[0], *steps[2:]]
+
+
+@pytest.mark.parametrize("content", [b"{oops", b"\xff\xfe", b'{"step": 0}', b"[0]"])
+def test_a_damaged_origin_is_named(content: bytes, copy: Path) -> None:
+    (copy / "provenance.json").write_bytes(content)
+    with pytest.raises(InputError, match=r"provenance\.json is damaged: restore it"):
+        _ = Run(copy).images_seen
+
+
+def test_the_step_of_damaged_weights_is_not_known(copy: Path) -> None:
+    (copy / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"model\.safetensors cannot be loaded: .* --resume auto"):
+        _ = Run(copy).step
+    (copy / "model.safetensors").unlink()
+    with pytest.raises(InputError, match=r"has no model\.safetensors yet"):
+        _ = Run(copy).step
 
 
 def test_a_model_that_was_shared_has_no_logs(copy: Path) -> None:
