@@ -185,13 +185,13 @@ def read_run(run_dir: Path) -> dict[str, Any]:
     config, values = run.config, run.validation_curve[-1]
     seen = values.pop("images")
     seconds, step = 0.0, 0
-    curve: dict[str, list[float]] = {"images": [], "loss/reconstruction": []}
+    curve: dict[str, list[float | None]] = {"images": [], "loss/reconstruction": []}
     for record in run.records:
         if rate := record.get("speed/images_per_second"):
             seconds += (record["step"] - step) * config.batch_size / rate
             step = record["step"]
             curve["images"].append(step * config.batch_size)
-            curve["loss/reconstruction"].append(record["loss/reconstruction"])
+            curve["loss/reconstruction"].append(record.get("loss/reconstruction"))
     described = dataclasses.asdict(config)
     for name in ("data", "objective", "run_dir", "init_from", "cache_dir"):
         described[name] = described[name] and Path(described[name]).name

@@ -9,9 +9,7 @@ from torch import Tensor
 
 from colornet.color import ColorSpace, to_float
 
-PENALTY_INTERVAL = (
-    16  # steps between lazy gradient penalties, each with that many times the weight (Karras et al. 2020)
-)
+PENALTY_INTERVAL = 16  # steps between lazy gradient penalties, each with as many times the weight (Karras et al. 2020)
 
 
 class Sample(NamedTuple):

@@ -12,3 +12,7 @@ def test_names_of_older_records_become_those_of_today() -> None:
         "bootstrap": {"accuracy_at_5": [0.1]},
         "command": "nazeri_2 grey",  # a fact about its origin
     }
+
+
+def test_a_data_set_keeps_its_name() -> None:
+    assert modernized({"data": {"name": "grey-photos"}}) == {"data": {"name": "grey-photos"}}
