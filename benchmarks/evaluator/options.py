@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_above, check_alone, check_out_folder, check_range
+from benchmarks.core.checks import check_above, check_out_folder, check_range
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 
@@ -44,10 +44,9 @@ class EvaluatorOptions:
 
 def check(options: EvaluatorOptions) -> None:
     """Raise `InputError` for invalid options."""
-    check_alone("an evaluator is trained in one")
     check_above(options, epochs=0)
     check_range(options, wrong=(0, 1), cutout=(0, SIZE - 1), shift=(0, SIZE - 1))
     if options.batch_size - round(options.wrong * options.batch_size) < 2:
         raise InputError(f"--batch-size {options.batch_size} leaves no two images with true colors: choose more.")
     check_dataset(options.data)
-    check_out_folder(options.out, [f"cifar10-{options.name}.json"])
+    check_out_folder(options.out, [f"cifar10-{options.name}.{kind}" for kind in ("json", "safetensors")])

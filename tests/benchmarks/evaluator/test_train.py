@@ -63,14 +63,15 @@ def test_a_batch_may_be_larger_than_the_data_set(colorful_classes: Path, tmp_pat
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"cifar10-v1.json", "cifar10-v1.safetensors"}
 
 
+@pytest.mark.parametrize("name", ["cifar10-v1.json", "cifar10-v1.safetensors"])
 def test_an_evaluator_is_not_overwritten(
-    colorful_classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    name: str, colorful_classes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "cifar10-v1.json").write_text("mine")
+    (tmp_path / name).write_text("mine")
     with pytest.raises(SystemExit, match="2"):
         train(colorful_classes, tmp_path)
     assert "already holds cifar10-v1" in capsys.readouterr().err
-    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("cifar10-v1.json", "mine")]
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [(name, "mine")]
 
 
 @pytest.mark.parametrize("classes", [CIFAR10_CLASSES[:9], (*CIFAR10_CLASSES[:9], "lorry")])
