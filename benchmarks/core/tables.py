@@ -95,11 +95,6 @@ def _markdown(cell: Cell, mark: str = "") -> str:
     return text + (f"<sup>{cell.note}</sup>" if cell.note else "")
 
 
-def headings(texts: Sequence[str]) -> list[Cell]:
-    """Return cells for headings."""
-    return [*map(Cell, texts)]
-
-
 @dataclass(frozen=True)
 class Column:
     """A column of `table_of`.

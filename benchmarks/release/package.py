@@ -14,7 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from benchmarks.core.record import modernized, read_json
-from benchmarks.core.tables import Table, format_number, headings, line_of
+from benchmarks.core.tables import Cell, Table, format_number, line_of
 from benchmarks.release.options import ReleaseOptions
 from colornet.color import to_float, to_uint8
 from colornet.config import TrainConfig
@@ -167,7 +167,7 @@ def _card(published: Run, validations: list[dict[str, Any]], dataset: Dataset, r
     if test := record["test"]:
         measures = _MEASURES | {"cf_truth": ("CF of the truth", 1)}
         lines = [line_of(label, format_number(test[n], digits)) for n, (label, digits) in measures.items() if n in test]
-        table = Table("", headings(["measure", "value"]), lines).to_markdown()
+        table = Table("", [Cell("measure"), Cell("value")], lines).to_markdown()
         results = f"""## Results
 
 {test["images"]:,} {test["split"]} images of `{test["name"]}`, at full precision, by `python -m benchmarks quality`.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from benchmarks.core.tables import Cell, Column, Line, Table, format_percent, headings, table_of
+from benchmarks.core.tables import Cell, Column, Line, Table, format_percent, table_of
 
 TABLE = Table(
     "Title",
-    headings(["model", "|ΔCF|", "kind"]),
+    [Cell("model"), Cell("|ΔCF|"), Cell("kind")],
     [
         Line(Cell("gray"), [Cell("30.5", note=1), Cell("")], ranked=False, group="none"),
         Line(Cell("a*b"), [Cell("1,234.0", bold=True), Cell("GAN")], group="models"),
