@@ -58,7 +58,7 @@ def evaluate(config: EvaluateConfig) -> None:
 
 
 def check(config: EvaluateConfig) -> str:
-    """Raise `InputError` for whatever would stop the comparison; return the name of the data set."""
+    """Raise `InputError` for options that cannot be used; return the name of the data set."""
     if not config.runs:
         raise InputError("No run is named: give the folder of at least one.")
     require_option(config.batch_size >= 1, config, "batch_size", "at least 1")

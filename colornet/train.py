@@ -97,7 +97,7 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
 
 
 def check(config: TrainConfig) -> None:
-    """Raise `InputError` for whatever would stop the run, without importing torch or writing a file."""
+    """Raise `InputError` for options that cannot be used, without importing torch or writing a file."""
     check_config(config, world_size=int(os.environ.get("WORLD_SIZE", "1")))
     check_dataset(config.data)
     objective_file, _, _ = config.objective.rpartition(":")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from benchmarks.core.checks import check_alone, check_least, check_out_folder, option
+from benchmarks.core.checks import check_least, check_out_folder, option
 from benchmarks.core.presets import shared_values
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.listing import check_dataset
@@ -80,7 +80,6 @@ def check(options: AblationOptions) -> None:
 
 def plan_study(options: AblationOptions) -> Study:
     """Check the options and plan the trainings. Raises `InputError` if none, or one in `only`, is possible."""
-    check_alone("an ablation starts its own")
     check_least(options, jobs=1)
     if not options.seeds or len(set(options.seeds)) < len(options.seeds):
         raise InputError("--seeds needs numbers that are all different.")

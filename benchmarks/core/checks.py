@@ -17,12 +17,6 @@ def check_above(options: Any, **bounds: float) -> None:
         _refuse(name, (n for n in _numbers(options, name) if not bound < n < math.inf), f"above {bound:g}")
 
 
-def check_alone(what: str) -> None:
-    """Refuse to be one of several processes that a launcher started; `what` says how many it takes."""
-    if (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
-        raise InputError(f"{processes} processes were launched: {what}, start it without them.")
-
-
 def check_least(options: Any, **least: float) -> None:
     """Refuse fields below the least value of each; None passes; a tuple needs a value, and all of it is checked."""
     for name, low in least.items():

@@ -15,6 +15,7 @@ import tyro
 
 from benchmarks.core.record import Record
 from colornet.command import exiting_on_errors
+from colornet.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Command:
             record, `draw(record, path)`; if a record can mean failure, `passed(record)`.
         record: name of the record where `--out` is a folder, such as "quality.json"; the tables are written beside it
             in Markdown. None where `--out` is the file of the record.
+        distributed: whether a launcher may start several processes of it.
     """
 
     help: str
@@ -37,6 +39,7 @@ class Command:
     measure: str = "{name}.measure:measure"
     report: str = "{name}.report"
     record: str | None = None
+    distributed: bool = False
 
 
 def options_class(name: str, command: Command) -> Any:
@@ -57,6 +60,8 @@ def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> 
             description=module.__doc__,
             console_outputs=not quiet,
         )
+        if not command.distributed and (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
+            raise InputError(f"{processes} processes were launched: {name} takes one, start it without a launcher.")
         module.check(options)
         # Imported only now: torch takes seconds, which neither --help nor a mistake should cost.
         record = resolve_name(f"benchmarks.{command.measure.format(name=name)}")(options)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_above, check_alone, check_least, check_out
+from benchmarks.core.checks import check_above, check_least, check_out
 from colornet.data.listing import check_dataset
 
 
@@ -33,7 +33,6 @@ class CeilingOptions:
 
 def check(options: CeilingOptions) -> None:
     """Raise `InputError` for invalid options."""
-    check_alone("the ceiling is measured in one")
     check_above(options, epochs=0)
     check_least(options, batch_size=2)
     check_dataset(options.data)

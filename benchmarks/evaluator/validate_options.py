@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.core.checks import check_alone, check_least, check_out_folder
+from benchmarks.core.checks import check_least, check_out_folder
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 from colornet.runs.saved_config import load_config
@@ -33,7 +33,6 @@ class ValidateOptions:
 
 def check(options: ValidateOptions) -> None:
     """Raise `InputError` for invalid options."""
-    check_alone("evaluators are validated in one")
     check_least(options, batch_size=2, images=2)
     check_dataset(options.data)
     for run in options.runs:

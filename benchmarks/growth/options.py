@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_alone, check_fp16, check_least, check_out
+from benchmarks.core.checks import check_fp16, check_least, check_out
 from benchmarks.core.presets import check_presets, sized_preset
 from colornet.config import check_config
 from colornet.data.listing import check_dataset
@@ -42,7 +42,6 @@ class GrowthOptions:
 
 def check(options: GrowthOptions) -> None:
     """Raise `InputError` for options that cannot be used."""
-    check_alone("growth is measured in one")
     check_presets(options, "preset")
     check_least(options, width=1, batch_size=1, sizes=1, resident_limit=0, blocks=1, rounds=1, steps=1, warmup=1)
     if options.batch_size > min(options.sizes):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.core.checks import check_alone, check_least, check_out
+from benchmarks.core.checks import check_least, check_out
 from colornet.data.listing import check_dataset
 from colornet.runs.pretrained import find_model
 
@@ -30,7 +30,6 @@ class InferenceOptions:
 
 def check(options: InferenceOptions) -> None:
     """Raise `InputError` for options that cannot be used."""
-    check_alone("inference is measured in one")
     check_least(options, batch_sizes=1, images=1, passes=1)
     find_model(options.model)
     check_dataset(options.data)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.core.checks import check_alone, check_least, check_out, check_range
+from benchmarks.core.checks import check_least, check_out, check_range
 from colornet.colorize import check_model
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
@@ -38,7 +38,6 @@ class PhotosOptions:
 
 def check(options: PhotosOptions) -> None:
     """Raise `InputError` for invalid options, without importing torch."""
-    check_alone("photographs are measured in one")
     # The smallest photograph has 300 pixels on its shorter side.
     check_range(options, scales=(8, 256), **({"sizes": (16, 300)} if options.sizes else {}))
     check_least(options, images=2, batch_size=1)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.core.checks import check_alone, check_least, check_out
+from benchmarks.core.checks import check_least, check_out
 from benchmarks.core.presets import check_presets
 from colornet.errors import InputError
 
@@ -28,7 +28,6 @@ class KillsOptions:
 
 def check(options: KillsOptions) -> None:
     """Raise `InputError` for options that cannot be used."""
-    check_alone("kills starts its own")
     check_least(options, processes=1, kills=0)
     if len(options.kills) not in (1, len(options.processes)):
         raise InputError(

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_alone, check_least, check_out
+from benchmarks.core.checks import check_least, check_out
 from benchmarks.core.presets import check_presets
 
 Launcher = Literal["accelerate", "torchrun"]
@@ -39,7 +39,6 @@ class MachinesOptions:
 
 def check(options: MachinesOptions) -> None:
     """Raise `InputError` for options that cannot be used."""
-    check_alone("machines starts its own")
     check_least(options, machines=1, processes=1, pause=0, tcp_retries=1, patience=0, steps=1)
     check_presets(options, "preset")
     check_out(options.out)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_above, check_alone, check_file, check_fp16, check_least, check_out
+from benchmarks.core.checks import check_above, check_file, check_fp16, check_least, check_out
 from benchmarks.core.presets import EPOCH_IMAGES, check_presets, sized_preset
 from colornet.config import check_config
 from colornet.data.listing import check_dataset
@@ -48,7 +48,6 @@ class ScalingOptions:
 
 def check(options: ScalingOptions) -> None:
     """Raise `InputError` for options that cannot be used."""
-    check_alone("scaling starts its own")
     check_presets(options)
     check_least(options, processes=1, batch_sizes=1, predict=1, rounds=1, steps=1, warmup=1, threads=1)
     check_above(options, bucket_mb=0, link_bandwidth=0, link_latency=0)

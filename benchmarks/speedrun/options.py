@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_alone, check_fp16, check_least, check_out
+from benchmarks.core.checks import check_fp16, check_least, check_out
 from benchmarks.core.presets import check_notebook_size, shared_values
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.listing import check_dataset
@@ -64,7 +64,6 @@ def our_config(options: SpeedrunOptions) -> TrainConfig:
 
 def check(options: SpeedrunOptions) -> None:
     """Raise `InputError` for options that cannot be used."""
-    check_alone("speedrun is measured in one")
     check_least(
         options, seeds=1, eval_steps=1, notebook_epochs=1, notebook_width=1, eval_batch_size=1, training_images=1
     )

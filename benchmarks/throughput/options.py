@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_above, check_alone, check_least, check_not_empty, check_out
+from benchmarks.core.checks import check_above, check_least, check_not_empty, check_out
 from benchmarks.core.presets import EPOCH_IMAGES, check_notebook_size, check_presets, sized_preset
 from colornet.config import check_config
 from colornet.data.listing import check_dataset
@@ -47,7 +47,6 @@ class ThroughputOptions:
 
 def check(options: ThroughputOptions) -> None:
     """Raise `InputError` for options that cannot be used."""
-    check_alone("throughput is measured in one")
     check_presets(options)
     check_not_empty(options, "precisions", "compile")
     check_least(

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.__main__ import main
+from benchmarks.__main__ import COMMANDS, main
 from tests.benchmarks.commands import refused
 
 
@@ -36,6 +36,24 @@ def test_existing_file_is_not_overwritten(command: str, tmp_path: Path, capsys: 
     said = refused(capsys, command, "--data", "sample", "--out", str(tmp_path / "a.json"))
     assert "exists already: choose another name" in said
     assert (tmp_path / "a.json").read_text() == "mine"
+
+
+ARGUMENTS = {
+    "report": ["."],
+    "release": [".", "--name", "ae"],
+    "tables": ["--check"],
+}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS.keys() - {"quality"}))
+def test_one_process_only(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    out = [] if command == "tables" else ["--out", str(tmp_path / "out")]
+    said = refused(capsys, command, *ARGUMENTS.get(command, []), *out)
+    assert f"2 processes were launched: {command} takes one" in said
+    assert not any(tmp_path.iterdir())
 
 
 def test_record_is_kept_where_the_terminal_is_closed(tmp_path: Path) -> None:

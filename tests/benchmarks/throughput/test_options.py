@@ -34,8 +34,3 @@ from tests.benchmarks.commands import refused
 )
 def test_bad_options(options: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert words in refused(capsys, "throughput", *options)
-
-
-def test_one_process_only(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    assert "2 processes were launched" in refused(capsys, "throughput")
