@@ -22,7 +22,8 @@ def process_log(folder: Path, rank: int, patience: float) -> Iterator[Callable[[
 
     Call the heartbeat after each step. If it is not called for `patience` seconds (0: no limit), the stacks of all
     threads are written to the log, again after each further `patience` seconds, and the first process prints a note on
-    stderr. A hang raises no error: a process that waits for a lost one is ended by its launcher or by a time-out.
+    stderr. A hang raises no error: a process that waits for a lost one is ended by its launcher or by a time-out. One
+    inside native code that keeps the interpreter's lock is not reported.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(folder / f"rank-{rank}.log", encoding="utf-8", errors="backslashreplace")
@@ -63,23 +64,40 @@ class _Watchdog:
         self.folder, self.patience, self.handler, self.prints = folder, patience, handler, prints
         self.last_beat = -_INTERVAL
         self.timer: threading.Timer | None = None
+        self.generation = 0
+        self.reported = False
+        self.lock = threading.Lock()
 
     def heartbeat(self) -> None:
         now = time.monotonic()
         if not self.patience or now - self.last_beat < min(_INTERVAL, self.patience / 4):
             return
         self.stop()
-        self.last_beat = now
-        assert self.handler.stream is not None  # it was opened with the handler
-        # faulthandler needs no lock of Python's: the thread that hangs may hold it.
-        faulthandler.dump_traceback_later(self.patience, repeat=True, file=self.handler.stream)
-        if self.prints:
-            where = f"No step was finished for {self.patience:g} s: where each process stands is in {self.folder}."
-            self.timer = threading.Timer(self.patience, print, (where,), {"file": sys.stderr, "flush": True})
-            self.timer.daemon = True
-            self.timer.start()
+        self.last_beat, self.reported = now, False
+        self._wait()
 
     def stop(self) -> None:
-        faulthandler.cancel_dump_traceback_later()
-        if self.timer is not None:
-            self.timer.cancel()
+        with self.lock:
+            self.generation += 1  # a report that is being written starts no further timer
+            if self.timer is not None:
+                self.timer.cancel()
+
+    def _wait(self) -> None:
+        self.timer = threading.Timer(self.patience, self._report, (self.generation,))
+        self.timer.daemon = True
+        self.timer.start()
+
+    def _report(self, generation: int) -> None:
+        with self.lock:
+            if generation != self.generation or self.handler.stream is None:
+                return
+            # Not dump_traceback_later: it reads the stacks without the interpreter's lock, while other threads change
+            # them, and may crash a process that is only slow.
+            with suppress(OSError):  # a full disk is for the run itself to report
+                print(f"No step for {self.patience:g} s.", file=self.handler.stream, flush=True)
+                faulthandler.dump_traceback(file=self.handler.stream)
+            if self.prints and not self.reported:
+                where = f"No step was finished for {self.patience:g} s: where each process stands is in {self.folder}."
+                print(where, file=sys.stderr, flush=True)
+            self.reported = True
+            self._wait()

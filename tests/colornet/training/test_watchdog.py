@@ -46,7 +46,7 @@ def test_a_hang_shows_where_it_stands(tmp_path: Path, rank: int, capsys: pytest.
     with process_log(tmp_path, rank, 0.2):
         hang_here(0.7)
     text = (tmp_path / f"rank-{rank}.log").read_text()
-    assert "Timeout" in text
+    assert text.count("No step for 0.2 s.") >= 2
     assert "in hang_here" in text
     assert ("No step was finished for 0.2 s" in capsys.readouterr().err) == (rank == 0)
 
