@@ -55,7 +55,7 @@ def measure(options: CeilingOptions) -> Record:
     recipe = EvaluatorOptions(**shared)
     loss_of = functools.partial(_loss, network, recipe.label_smoothing, precision == "bf16")
     optimize(network, recipe, images, labels.train.to(device), loss_of)
-    fit_statistics(network, images)
+    fit_statistics(network, images, options.seed)
     values = {key: value for key, value in dataclasses.asdict(options).items() if not isinstance(value, Path)}
     return {
         "kind": "ceiling",

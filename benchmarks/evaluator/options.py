@@ -5,6 +5,9 @@ validation and the 10,000 test images, which select nothing. A fifth of each bat
 rotated hues, too little or too much chroma), and a second head learns to estimate the error of color of all images: a
 classifier alone hardly uses color. The recipe is that of Jordan 2024 ("94% on CIFAR-10 in 3.29 Seconds on a Single
 GPU") without its tricks for the last second, and with cutout.
+
+With `--refit`, nothing is trained: an evaluator is loaded, and only its normalization and the scales of its features
+are fitted to the images again.
 """
 
 from __future__ import annotations
@@ -25,7 +28,8 @@ class EvaluatorOptions:
     """How an evaluator is trained."""
 
     out: Path  # folder for cifar10-NAME.safetensors and cifar10-NAME.json; must not hold them yet
-    name: str = "v1"  # NAME: v1 and dev are what colornet/weights holds
+    name: str = "v2"  # NAME: v2 and v2-dev are what colornet/weights holds
+    refit: Path | None = None  # do not train: fit the statistics and scales of this cifar10-NAME.json anew
     data: str = "cifar10"  # cifar10, or a folder with its images sorted into classes
     widths: tuple[int, int, int] = (64, 256, 256)  # channels of the three groups of convolutions
     epochs: float = 10.0  # passes over the training images
@@ -48,5 +52,13 @@ def check(options: EvaluatorOptions) -> None:
     check_range(options, wrong=(0, 1), cutout=(0, SIZE - 1), shift=(0, SIZE - 1))
     if options.batch_size - round(options.wrong * options.batch_size) < 2:
         raise InputError(f"--batch-size {options.batch_size} leaves no two images with true colors: choose more.")
+    if options.refit is not None:
+        check_card(options.refit)
     check_dataset(options.data)
     check_out_folder(options.out, [f"cifar10-{options.name}.{kind}" for kind in ("json", "safetensors")])
+
+
+def check_card(path: Path) -> None:
+    """Raise `InputError` unless a file is the card of an evaluator, by its name."""
+    if not (path.is_file() and path.name.startswith("cifar10-") and path.suffix == ".json"):
+        raise InputError(f"{path} is not an evaluator: name a cifar10-NAME.json that `benchmarks evaluator` wrote.")

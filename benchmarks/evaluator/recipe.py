@@ -82,14 +82,19 @@ def _look_ahead(network: nn.Module, average: dict[str, Tensor], decay: float) ->
 
 
 @torch.no_grad()
-def fit_statistics(network: nn.Module, images: Tensor) -> None:
-    """Set normalization's statistics to those of unaltered uint8 images (N, 3, H, W), and end the training."""
+def fit_statistics(network: nn.Module, images: Tensor, seed: int) -> None:
+    """Set normalization's statistics to those of unaltered uint8 images (N, 3, H, W), and end the training.
+
+    They are means over batches, so the images are shuffled by `seed`: data sets are sorted by class, and the variance
+    within batches of one class is too small.
+    """
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     for norm in (module for module in network.modules() if isinstance(module, nn.BatchNorm2d)):
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
     network.train()
-    for batch in images.split(BATCH):
-        network(batch)
+    for chosen in order.to(images.device).split(BATCH):
+        network(images[chosen])
     network.eval()
 
 

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,22 +17,30 @@ from torch.nn import functional as F
 from benchmarks.evaluator.augment import ERROR_UNIT, color_error, cut_out, degrade, wrong_colors
 from benchmarks.evaluator.options import EvaluatorOptions
 from benchmarks.evaluator.recipe import BATCH, LossOf, fit_statistics, optimize, prepare
+from colornet.errors import InputError
 from colornet.files import replacing, write_json
-from colornet.metrics.evaluator import Cifar10Classifier
+from colornet.metrics.evaluator import Cifar10Classifier, evaluator_card, load_evaluator
 from colornet.runs.provenance import provenance
 
 
 def train_evaluator(options: EvaluatorOptions) -> None:
-    """Train on the training images and write the network, its accuracy and its origin to `options.out`."""
+    """Train (or refit) on the training images and write the network, its accuracy and its origin to `options.out`."""
     device, precision, dataset, labels = prepare(options)
     images = dataset.train.to(device)
-    network = Cifar10Classifier(options.widths)
-    network.fit_whitening(dataset.train[::9])
-    network.to(device).to(memory_format=torch.channels_last)
-    started = time.perf_counter()
-    optimize(network, options, images, labels.train.to(device), _loss_of(network, options, bf16=precision == "bf16"))
-    seconds = time.perf_counter() - started
-    fit_statistics(network, images)
+    data = {"name": dataset.name, "training_images": len(dataset.train), "fingerprint": dataset.fingerprint}
+    config = {key: value for key, value in dataclasses.asdict(options).items() if not isinstance(value, Path)}
+    if options.refit is None:
+        network = Cifar10Classifier(options.widths)
+        network.fit_whitening(dataset.train[::9])
+        network.to(device).to(memory_format=torch.channels_last)
+        started = time.perf_counter()
+        bf16 = precision == "bf16"
+        optimize(network, options, images, labels.train.to(device), _loss_of(network, options, bf16=bf16))
+        training = {"config": config, "precision": precision, "seconds": time.perf_counter() - started}
+    else:
+        network, training = _trained(options.refit, data)
+        network.to(device)
+    fit_statistics(network, images, options.seed)
     network.fit_scales(images)
     scores = {
         part: accuracy(network, getattr(dataset, part).to(device), getattr(labels, part).to(device))
@@ -44,14 +53,23 @@ def train_evaluator(options: EvaluatorOptions) -> None:
     record = {
         "name": f"cifar10-{options.name}",
         "sha256": hashlib.sha256(file.read_bytes()).hexdigest(),
-        "config": {key: value for key, value in dataclasses.asdict(options).items() if not isinstance(value, Path)},
-        "precision": precision,
+        **training,
         "accuracy": scores,
-        "seconds": seconds,
-        "data": {"name": dataset.name, "training_images": len(dataset.train), "fingerprint": dataset.fingerprint},
+        "data": data,
         **provenance(device),
     }
     write_json(file.with_suffix(".json"), record)
+
+
+def _trained(path: Path, data: dict[str, Any]) -> tuple[Cifar10Classifier, dict[str, Any]]:
+    """Load an evaluator by its card, and what the card says of its training; `InputError` for another's images."""
+    name = path.stem.removeprefix("cifar10-")
+    card = evaluator_card(name, path.parent)
+    if card["data"]["fingerprint"] != data["fingerprint"]:
+        raise InputError(f"{path} was trained on other images than --data: give the same ones.")
+    about = {key: card[key] for key in ("config", "precision", "seconds")}
+    origin = {key: card[key] for key in ("name", "sha256", "command", "commit", "date", "device", "versions")}
+    return load_evaluator(name, path.parent), {**about, "refit": origin}
 
 
 def _loss_of(network: Cifar10Classifier, options: EvaluatorOptions, *, bf16: bool) -> LossOf:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.core.checks import check_least, check_out_folder
+from benchmarks.evaluator.options import check_card
 from colornet.data.listing import check_dataset
-from colornet.errors import InputError
 from colornet.runs.saved_config import load_config
 
 
@@ -38,6 +38,5 @@ def check(options: ValidateOptions) -> None:
     for run in options.runs:
         load_config(run)
     for card in options.evaluators:
-        if not (card.is_file() and card.name.startswith("cifar10-") and card.suffix == ".json"):
-            raise InputError(f"{card} is not an evaluator: name a cifar10-NAME.json that `benchmarks evaluator` wrote.")
+        check_card(card)
     check_out_folder(options.out, ["validation.json", "validation.md", "validation.png"])
