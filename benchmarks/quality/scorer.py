@@ -32,7 +32,7 @@ from colornet.metrics.image import image_metrics, summarize
 T = TypeVar("T")
 
 FEWEST_IMAGES = 4  # or else precision and recall have no third neighbor
-OTHER_GRAYS: dict[str, Gray] = {"fd_cifar10_v1_mean": "mean", "fd_cifar10_v1_rec601": "rec601"}
+OTHER_GRAYS: dict[str, Gray] = {"fd_cifar10_v2_mean": "mean", "fd_cifar10_v2_rec601": "rec601"}
 _INCEPTION = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
 
 Network = Callable[[Tensor], Tensor]
@@ -80,11 +80,11 @@ class Scorer:
             self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
         if not options.robustness:
             self.reasons |= dict.fromkeys(OTHER_GRAYS, "Not asked for: --robustness.")
-        card = evaluator_card("v1")
-        self.evaluator = load_evaluator("v1").to(device)
-        self.evaluators: dict[str, Any] = {"cifar10_v1": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}
+        card = evaluator_card("v2")
+        self.evaluator = load_evaluator("v2").to(device)
+        self.evaluators: dict[str, Any] = {"cifar10_v2": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}
         features = self.evaluator.features
-        self.references = {"_cifar10_v1": self._references(features, card["sha256"], options.batch_size)}
+        self.references = {"_cifar10_v2": self._references(features, card["sha256"], options.batch_size)}
 
         self.inception = self._load("inception", _INCEPTION, load_inception)
         if self.inception is not None:
@@ -99,7 +99,7 @@ class Scorer:
         per_image = map_images(self._score_pairs, pairs, self.accelerator, batch_size=batch_size)
         if self.cifar10_classes is not None:
             per_image["accuracy"] = (per_image["class"] == self.cifar10_classes).double()
-        features = {"_cifar10_v1": per_image.pop("features")}
+        features = {"_cifar10_v2": per_image.pop("features")}
         if self.inception is not None:
             features[""] = self._map(self.inception, pixels, features_batch)
         if (lpips := self.lpips) is not None:
@@ -130,7 +130,7 @@ class Scorer:
         features = self._map(self.evaluator.features, pixels, self.options.batch_size)
         if not self.accelerator.is_main_process:
             return None
-        return frechet_distance(features.double(), self.references["_cifar10_v1"]["paired"].double())
+        return frechet_distance(features.double(), self.references["_cifar10_v2"]["paired"].double())
 
     def _map(self, network: Network, images: Tensor, batch_size: int, progress: str | None = None) -> Tensor:
         """Apply a network to uint8 images (N, C, H, W) on all ranks: (N, …)."""

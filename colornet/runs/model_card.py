@@ -10,7 +10,7 @@ from colornet.runs.run import Run
 
 # The scores of the last evaluation on the validation images that the card lists.
 MEASURES = {
-    "fd_cifar10_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_dev",
+    "fd_cifar10_v2_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_v2_dev",
     "cf": "colorfulness CF",
     "cf_truth": "CF of the truth",
     "delta_cf_image": "mean \\|ΔCF\\|",

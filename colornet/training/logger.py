@@ -23,15 +23,15 @@ from colornet.runs.run import Run
 from colornet.runs.saved_config import FREE_ON_RESUME
 
 # TensorBoard shows the final values of these beside the hyperparameters.
-HEADLINES = [f"validation/{name}" for name in ("fd_cifar10_dev", "cf", "delta_cf", "ciede2000", "psnr")]
+HEADLINES = [f"validation/{name}" for name in ("fd_cifar10_v2_dev", "cf", "delta_cf", "ciede2000", "psnr")]
 
 # Charts that every run has. Those that two runs share must be the same to the letter: TensorBoard joins the layouts of
 # all runs and shows a chart that differs in anything as another one.
 QUALITY_CHARTS: Charts = {
     "color": {
         "colorfulness CF, of output and truth": ("validation/cf", "validation/cf_truth"),
-        "distance from the truth (fd_cifar10_dev)": ("validation/fd_cifar10_dev",),
-        "accuracy of a classifier that sees the colorings": ("validation/accuracy_cifar10_dev",),
+        "distance from the truth (fd_cifar10_v2_dev)": ("validation/fd_cifar10_v2_dev",),
+        "accuracy of a classifier that sees the colorings": ("validation/accuracy_cifar10_v2_dev",),
     },
     "fidelity": {"PSNR (dB)": ("validation/psnr",), "CIEDE2000": ("validation/ciede2000",)},
 }

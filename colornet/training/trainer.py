@@ -45,7 +45,7 @@ logger = logging.getLogger(__name__)
 SAMPLES = 12  # validation images shown at every evaluation, in rows of three
 SCORES = (
     "step {step}: validation PSNR {psnr:.2f} dB, CIEDE2000 {ciede2000:.2f}, "
-    "colorfulness {cf:.1f} (truth {cf_truth:.1f}), fd_cifar10_dev {fd_cifar10_dev:.3f}"
+    "colorfulness {cf:.1f} (truth {cf_truth:.1f}), fd_cifar10_v2_dev {fd_cifar10_v2_dev:.3f}"
 )
 
 
@@ -235,7 +235,7 @@ class Trainer:
                 shown = images[chosen].to(self.accelerator.device)
                 grid = sample_grid([gray_floor(shown), colorize(shown), shown])
                 log.evaluation(self.step, summary, grid.cpu(), planes, chroma)
-                tqdm.write(SCORES.format_map({"step": self.step, "fd_cifar10_dev": math.nan} | summary))
+                tqdm.write(SCORES.format_map({"step": self.step, "fd_cifar10_v2_dev": math.nan} | summary))
 
     def save(self) -> None:
         """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""

@@ -82,8 +82,8 @@ def assert_one_process_measures_the_same(run_dir: Path, weights: dict[str, Tenso
     colorize = colorize_with(trainer.ema, trainer.space, trainer.accelerator)
     expected = trainer.score(colorize)
     logged = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
-    assert {"fd_cifar10_dev", "accuracy_cifar10_dev", "cf", "psnr"} <= expected.keys()
-    assert expected["fd_cifar10_dev"] > 0.01
+    assert {"fd_cifar10_v2_dev", "accuracy_cifar10_v2_dev", "cf", "psnr"} <= expected.keys()
+    assert expected["fd_cifar10_v2_dev"] > 0.01
     for name, value in expected.items():
         assert logged[f"validation/{name}"] == pytest.approx(value, rel=1e-6), name
 
