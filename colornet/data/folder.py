@@ -6,6 +6,7 @@ import itertools
 import logging
 import os
 import shutil
+import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,8 +21,9 @@ from tqdm import tqdm
 
 from colornet.data.cache import cache_key, make_folder, not_writable, read_dataset, write_dataset
 from colornet.data.images import fit_square, open_rgb, to_chw
-from colornet.data.listing import ImageFile, iter_images, part_folders
-from colornet.data.splits import Dataset, Labels, split_train, split_whole
+from colornet.data.layout import describe, part_folders
+from colornet.data.listing import ImageFile, iter_images
+from colornet.data.splits import PARTS, Dataset, Labels, split_train, split_whole
 from colornet.errors import InputError, printable
 
 _NAMES_SHOWN = 5
@@ -37,12 +39,14 @@ _logger = logging.getLogger("colornet.data")
 def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) -> Dataset:
     """Load the images of a folder, with the shorter side resized to `image_size` pixels and the center cropped.
 
-    Subfolders `train`, `test` and `validation` (or `val`) are taken as the parts; otherwise every tenth image is for
-    test and every tenth for validation. Files that cannot be read are left out with a warning on the logger
-    "colornet.data". Raises InputError where too few images remain or the cache cannot be written.
+    Subfolders `train`, `test` and `validation` (`layout` knows their other names) are taken as the parts; otherwise
+    every tenth image is for test and every tenth for validation. Files that cannot be read are left out with a warning
+    on the logger "colornet.data". With `progress`, stderr says what became of every subfolder. Raises InputError where
+    too few images remain or the cache cannot be written.
     """
     # Sorted by relative path: one class folder after the other.
-    sources = {part: sorted(iter_images(folder, below)) for part, below in part_folders(folder).items()}
+    below = part_folders(folder)
+    sources = {part: sorted(iter_images(folder, name)) for part, name in below.items()}
     path = cache_dir / "decoded" / f"{cache_key(itertools.chain(*sources.values()), image_size)}.npy"
     name = folder.resolve().name
     if (cached := read_dataset(path, name)) is None:
@@ -55,6 +59,9 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
         names = ", ".join(unreadable[:_NAMES_SHOWN]) + (", …" if len(unreadable) > _NAMES_SHOWN else "")
         message = "Left out %d file(s) of '%s' that cannot be read: %s"
         _logger.warning(message, len(unreadable), folder, printable(names))
+    sizes = {part: len(getattr(dataset, part)) for part in PARTS}
+    if progress and (description := describe(folder, below, sizes)):
+        tqdm.write(description, sys.stderr)
     return dataset
 
 

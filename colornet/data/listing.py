@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from colornet.data.layout import is_foreign, not_readable, part_folders
 from colornet.errors import InputError
 
 KNOWN_DATASETS = ("cifar10", "sample")  # a folder of that name is meant by ./cifar10
@@ -28,17 +29,34 @@ class ImageFile(NamedTuple):
 
 
 def default_cache_dir() -> Path:
-    """Return where data sets are kept: $COLORNET_DATA, else $XDG_CACHE_HOME/colornet, else ~/.cache/colornet."""
+    """Return where data sets are kept: $COLORNET_DATA, else $XDG_CACHE_HOME/colornet, else ~/.cache/colornet.
+
+    Raises InputError for a user without a home folder.
+    """
     if chosen := os.environ.get("COLORNET_DATA"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colornet"
+        return expanded(chosen)
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "colornet"
+    try:
+        return Path.home() / ".cache" / "colornet"
+    except RuntimeError as error:  # HOME is not set, and the system does not know the user
+        advice = "name one with --cache-dir or COLORNET_DATA"
+        raise InputError(f"No folder for the cache: the user has no home folder: {advice}.") from error
+
+
+def expanded(path: str) -> Path:
+    """Return a path with the home folder in place of `~`; raise InputError for one of an unknown user."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise InputError(f"The home folder in '{path}' is not known: give the full path.") from error
 
 
 def check_dataset(data: str) -> None:
     """Raise InputError unless `data` is a known name or a folder with an image in each part; decodes nothing."""
     if data in KNOWN_DATASETS:
         return
-    folder = Path(data).expanduser()
+    folder = expanded(data)
     if not folder.exists():
         near = difflib.get_close_matches(data.lower(), KNOWN_DATASETS, n=1)
         advice = f"did you mean {near[0]!r}?" if near else "give one of the two, the folder with its full path."
@@ -70,21 +88,10 @@ def _image_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
 
 
-def part_folders(folder: Path) -> dict[str, str]:
-    """Return the subfolders of the parts `train`, `test` and, if there is one, `validation`; {"all": ""} if undivided.
-
-    A `val/` without a `test/` (the layout of ImageNet) is the test set, on which results are reported.
-    """
-    validation = "validation" if (folder / "validation").is_dir() else "val"
-    found = [name for name in ("train", "test", validation) if (folder / name).is_dir()]
-    if "train" not in found or len(found) == 1:
-        return {"all": ""}
-    return dict(zip(("train", "test", "validation"), found, strict=False))
-
-
 def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
     """Yield every file below a folder or a subfolder that has the suffix of an image format and is not hidden.
 
+    Folders that other programs made for thumbnails or deleted files are not entered.
     Symbolic links are followed, but each directory is read only once. Dangling links are yielded, to be reported as
     unreadable; pipes and devices are not. Raises InputError for a directory that cannot be listed.
     """
@@ -95,10 +102,9 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
         try:
             status = directory.stat()
             with os.scandir(directory) as scan:
-                entries = sorted((e for e in scan if not e.name.startswith(".")), key=lambda entry: entry.name)
+                entries = sorted((e for e in scan if not is_foreign(e.name)), key=lambda entry: entry.name)
         except OSError as error:
-            message = f"Folder '{directory}' cannot be read ({error.strerror}): check its permissions."
-            raise InputError(message) from error
+            raise not_readable(directory, error) from error
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
