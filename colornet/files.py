@@ -1,17 +1,21 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and reading those that others may have written."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 _PART = ".part-"
+LARGEST_WEIGHTS = 2**36  # bytes of a file of tensors; more is damage or an attack
 
 
 @contextmanager
@@ -30,6 +34,54 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def open_regular(path: Path, limit: int) -> Iterator[BinaryIO]:
+    """Open a regular file of at most `limit` bytes to read it.
+
+    Raises `OSError`, whose `strerror` ends a sentence, for anything else: a pipe or device, which could block or never
+    end, a folder, a larger file, or one that cannot be opened.
+    """
+    # Without O_NONBLOCK, opening a pipe would wait for a writer. It does not change how a regular file is read.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if about.st_size > limit:
+            raise OSError(errno.EINVAL, f"it has more than {limit:,} bytes", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes; `OSError` as `open_regular`."""
+    with open_regular(path, limit) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:  # it has grown since it was opened
+        raise OSError(errno.EINVAL, f"it has more than {limit:,} bytes", str(path))
+    return data
+
+
+def sha256_of(path: Path, limit: int = LARGEST_WEIGHTS) -> str:
+    """Return the sha256 of a regular file of at most `limit` bytes; `OSError` as `open_regular`."""
+    digest = hashlib.sha256()
+    with open_regular(path, limit) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_json(path: Path, limit: int) -> Any:
+    """Read a regular file of at most `limit` bytes as JSON; `OSError` as `read_bytes`, `ValueError` for its content."""
+    try:
+        return json.loads(read_bytes(path, limit))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_text(path: Path, text: str) -> None:
