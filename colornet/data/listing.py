@@ -5,19 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
+from colornet.data.formats import image_suffixes
 from colornet.data.layout import is_foreign, not_readable, part_folders
 from colornet.errors import InputError
 
 KNOWN_DATASETS = ("cifar10", "sample")  # a folder of that name is meant by ./cifar10
-
-# Pillow only identifies these or passes them to another program (EPS: Ghostscript, which an image must not start).
-_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 class ImageFile(NamedTuple):
@@ -52,6 +47,11 @@ def expanded(path: str) -> Path:
         raise InputError(f"The home folder in '{path}' is not known: give the full path.") from error
 
 
+def utf8(name: str) -> str:
+    """Return a file's name as text that can be written: bytes that are no UTF-8 become `\\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def check_dataset(data: str) -> None:
     """Raise InputError unless `data` is a known name or a folder with an image in each part; decodes nothing."""
     if data in KNOWN_DATASETS:
@@ -75,23 +75,11 @@ def no_images(folder: Path) -> InputError:
     return InputError(f"Folder '{folder}' holds no images: give a folder with files such as .jpg, .png or .webp.")
 
 
-@cache
-def image_formats() -> tuple[str, ...]:
-    """Return the names of the formats that Pillow itself decodes, in the order in which they are tried."""
-    Image.init()
-    return tuple(sorted(set(Image.ID) - _NOT_DECODED, key=lambda name: (name not in ("JPEG", "PNG"), name)))
-
-
-@cache
-def _image_suffixes() -> frozenset[str]:
-    formats = set(image_formats())
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
-
-
 def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
     """Yield every file below a folder or a subfolder that has the suffix of an image format and is not hidden.
 
-    Folders that other programs made for thumbnails or deleted files are not entered.
+    Formats that are not read, such as raw photographs, are yielded to be reported. Folders that other programs made for
+    thumbnails or deleted files are not entered.
     Symbolic links are followed, but each directory is read only once. Dangling links are yielded, to be reported as
     unreadable; pipes and devices are not. Raises InputError for a directory that cannot be listed.
     """
@@ -114,7 +102,7 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
             found = path if link else entry  # `os.DirEntry` raises an error for circular links
             if found.is_dir():
                 folders.append((path, f"{prefix}{entry.name}/"))
-            elif path.suffix.lower() in _image_suffixes():
+            elif path.suffix.lower() in image_suffixes():
                 dangling = link and not path.exists()
                 if found.is_file() or dangling:
                     file = entry.stat(follow_symlinks=not dangling)

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import IFD, Base
 
-from colornet.data.images import is_deep_gray, open_image, scale_gray, srgb_transform, to_srgb, upright
+from colornet.data.images import deep_alpha, is_deep_gray, open_image, scale_gray, srgb_transform, to_srgb
+from colornet.data.orientation import upright
 from colornet.files import replacing
 
 MAX_PIXELS = 300_000_000  # of a file; more is taken for an attack (Pillow's own limits are 89 and 179 million)
@@ -78,12 +79,13 @@ def to_photo(image: Image.Image) -> Photo:
     if dpi and size != image.size:
         dpi = dpi[::-1]
     if is_deep_gray(image):
-        values = np.asarray(image)
+        values, alpha = np.asarray(image), deep_alpha(image)
         if values.dtype.kind != "u":  # of 32 bits or float
             values = scale_gray(image, 65535)
         values = values.astype(np.uint16)  # in the machine's order of bytes
         transform = srgb_transform(profile, "I;16")
-        return Photo(np.array(transform.apply(Image.fromarray(values))) if transform else values, None, exif, dpi)
+        shown = np.array(transform.apply(Image.fromarray(values))) if transform else values
+        return Photo(shown, None if alpha is None else np.array(alpha), exif, dpi)
     color, alpha = to_srgb(image, profile)
     return Photo(np.array(color), None if alpha is None else np.array(alpha), exif, dpi)
 
