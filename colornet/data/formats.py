@@ -9,14 +9,15 @@ from pathlib import Path
 
 from PIL import Image, TiffImagePlugin
 
-# Pillow only identifies these or passes them to another program (EPS: Ghostscript, which an image must not start).
-_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+# Pillow only identifies these, passes them to another program (EPS: Ghostscript, which an image must not start), or
+# takes their bytes in the wrong order (FITS).
+_NOT_DECODED = {"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 _SAVE = "save it as JPEG, PNG or TIFF"
 _RAW = "a camera's raw photograph: develop it and " + _SAVE
 _HEIF = f"HEIF (HEIC): pip install pillow-heif, which is the extra 'heif', or {_SAVE}"
 _AVIF = f"AVIF: update Pillow to 11.3 or later, or {_SAVE}"
-_JXL, _JXR, _EXR = (f"{name}, which is not read: {_SAVE}" for name in ("JPEG XL", "JPEG XR", "OpenEXR"))
+_JXL, _JXR, _EXR, _FITS = (f"{name}, which is not read: {_SAVE}" for name in ("JPEG XL", "JPEG XR", "OpenEXR", "FITS"))
 _LAYERS = f"an image of layers: merge them and {_SAVE}"
 _DRAWING = f"a drawing or document, not pixels: {_SAVE}"
 
@@ -25,6 +26,7 @@ UNREAD = {
     **dict.fromkeys((".heic", ".heif", ".hif", ".heics", ".heifs"), _HEIF),
     **dict.fromkeys((".avif", ".avifs"), _AVIF),
     **dict.fromkeys((".jxr", ".wdp", ".hdp"), _JXR),
+    **dict.fromkeys((".fits", ".fit"), _FITS),
     **dict.fromkeys((".xcf", ".psb"), _LAYERS),
     **dict.fromkeys((".3fr", ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".gpr", ".iiq", ".k25", ".kdc",
                      ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2",
@@ -39,6 +41,7 @@ _MAGIC = [
     (0, b"\0\0\0\x0cJXL ", _JXL),
     (0, b"II\xbc\x01", _JXR),
     (0, b"v/1\x01", _EXR),
+    (0, b"SIMPLE  =", _FITS),
     (0, b"gimp xcf", _LAYERS),
     (0, b"8BPS\0\2", _LAYERS),
     (0, b"8BPS", f"a Photoshop file of a kind that is not read, or damaged: {_SAVE} of 8 bits"),
@@ -107,6 +110,8 @@ def _tiff(path: str | os.PathLike[str]) -> str:
             directory = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
             file.seek(directory.next)
             directory.load(file)
+        if not {273, 324} & {*directory}:  # no pixels
+            return "it is not an image, or damaged"
         bits, kinds = directory[258], directory.get(339, (1,))
         if directory.get(262) in (32803, 34892) or 50706 in directory:  # a color filter array, DNG
             return f"it is {_RAW}"

@@ -26,6 +26,7 @@ without_heif = pytest.mark.skipif(find_spec("pillow_heif") is not None, reason="
         pytest.param("from-a-phone.jpg", HEIC, r"HEIF \(HEIC\): pip install", marks=without_heif),
         ("a.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60), "JPEG XL, which is not read: save it as"),
         ("a.jpg", b"\xff\x0a" + bytes(60), "JPEG XL"),
+        ("a.fits", b"SIMPLE  =                    T" + bytes(60), "FITS, which is not read"),
         ("a.jxr", b"II\xbc\x01" + bytes(60), "JPEG XR"),
         ("a.cr3", b"\0\0\0\x18ftypcrx " + bytes(60), "raw photograph: develop it"),
         ("a.raf", b"FUJIFILMCCD-RAW 0201" + bytes(60), "raw photograph"),
