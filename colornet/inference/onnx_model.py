@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colornet.errors import InputError
+from colornet.files import expanded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,7 +32,7 @@ def find_onnx(model: str | os.PathLike[str]) -> Path | None:
 
     Raises InputError for a file that does not exist or is not safe to open, and if onnxruntime is missing.
     """
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.suffix not in (".onnx", ".pt2") or path.is_dir():
         return None
     if path.suffix == ".pt2":
