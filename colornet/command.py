@@ -74,7 +74,7 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
         if isinstance(stream, io.TextIOWrapper):  # in a file or pipe, Windows' code page has no Δ
             stream.reconfigure(errors="backslashreplace")
     try:
-        with _silent_threads_on_full_disks():
+        with _silent_event_writer():
             yield
         return
     except SystemExit:  # of the option parser, which has printed its message
@@ -108,12 +108,12 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _silent_threads_on_full_disks() -> Iterator[None]:
-    """Print no traceback if TensorBoard's thread finds the disk full: its next call raises the same error again."""
+def _silent_event_writer() -> Iterator[None]:
+    """Print no traceback if TensorBoard's thread cannot write: its next call raises the same error again."""
     before = threading.excepthook
 
     def hook(arguments: threading.ExceptHookArgs) -> None:
-        if not (isinstance(arguments.exc_value, OSError) and arguments.exc_value.errno in _FULL_DISK):
+        if not (isinstance(arguments.exc_value, OSError) and type(arguments.thread).__name__ == "_AsyncWriterThread"):
             before(arguments)
 
     threading.excepthook = hook

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -11,11 +12,12 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from colornet.errors import InputError
 
 _PART = ".part-"
+LARGEST_WEIGHTS = 2**36  # bytes of a file of tensors; more is damage or an attack
 
 
 @contextmanager
@@ -46,8 +48,9 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         raise InputError(f"The home folder in '{os.fspath(path)}' is not known: give the full path.") from error
 
 
-def read_bytes(path: Path, limit: int) -> bytes:
-    """Read a regular file of at most `limit` bytes.
+@contextmanager
+def open_regular(path: Path, limit: int) -> Iterator[BinaryIO]:
+    """Open a regular file of at most `limit` bytes to read it.
 
     Raises `OSError`, whose `strerror` ends a sentence, for anything else: a pipe or device, which could block or never
     end, a folder, a larger file, or one that cannot be opened.
@@ -59,13 +62,30 @@ def read_bytes(path: Path, limit: int) -> bytes:
         about = os.fstat(descriptor)
         if not stat.S_ISREG(about.st_mode):
             raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if about.st_size > limit:
+            raise OSError(errno.EINVAL, f"it has more than {limit:,} bytes", str(path))
         with os.fdopen(descriptor, "rb", closefd=False) as file:
-            data = file.read(limit + 1) if about.st_size <= limit else None
+            yield file
     finally:
         os.close(descriptor)
-    if data is None or len(data) > limit:  # it may have grown since
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes; `OSError` as `open_regular`."""
+    with open_regular(path, limit) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:  # it has grown since it was opened
         raise OSError(errno.EINVAL, f"it has more than {limit:,} bytes", str(path))
     return data
+
+
+def sha256_of(path: Path, limit: int = LARGEST_WEIGHTS) -> str:
+    """Return the sha256 of a regular file of at most `limit` bytes; `OSError` as `open_regular`."""
+    digest = hashlib.sha256()
+    with open_regular(path, limit) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def read_json(path: Path, limit: int) -> Any:

@@ -106,11 +106,13 @@ def _finished(training: Training) -> bool:
     run_dir = Path(training.config.run_dir)
     if not (run_dir / "config.json").is_file():
         return False
-    if changed := differences(load_config(run_dir), training.config):
+    saved = load_config(run_dir)
+    if changed := differences(saved, training.config):
         raise InputError(
             f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): choose another --out."
         )
-    return (run_dir / "README.md").is_file()  # the model card, which is written last
+    # The model card is written last; a finished run may be trained for more epochs.
+    return (run_dir / "README.md").is_file() and saved.epochs == training.config.epochs
 
 
 def _record(

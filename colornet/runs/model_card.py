@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from colornet.files import write_text
 from colornet.runs.run import Run
@@ -79,11 +80,6 @@ def model_card(
     """
     last = validations[-1] if validations else {}
     scores = {label: last.get(f"validation/{key}") for key, label in MEASURES.items()}
-    origin = (
-        f"- step {start['step']}: `{start['command']}`, commit {start['commit'] or 'unknown'}, {start['date']}, "
-        f"{start['device']}, torch {start['versions']['torch']}"
-        for start in run.starts or []
-    )
     return _CARD.format(
         name=run.path.name,
         approach=run.approach,
@@ -93,5 +89,12 @@ def model_card(
         about_data=about_data and f"\n{about_data}",
         scores="\n".join(f"| {label} | {value:.3f} |" for label, value in scores.items() if value is not None),
         more=more and f"\n{more}\n",
-        origin="\n".join(origin),
+        origin="\n".join(map(_origin, run.starts or [])),
     )
+
+
+def _origin(start: Mapping[str, Any]) -> str:
+    """Describe one start of a run; a version that recorded less leaves gaps."""
+    command, commit, date, device = (start.get(name) or "unknown" for name in ("command", "commit", "date", "device"))
+    torch = start.get("versions", {}).get("torch", "unknown")
+    return f"- step {start.get('step', 'unknown')}: `{command}`, commit {commit}, {date}, {device}, torch {torch}"

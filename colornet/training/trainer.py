@@ -29,6 +29,7 @@ from colornet.metrics.histograms import ColorCounts
 from colornet.models.build import color_space
 from colornet.models.unet import count_parameters
 from colornet.objectives import Objective
+from colornet.runs.checkpoint import State, find_checkpoint
 from colornet.runs.model_card import write_model_card
 from colornet.runs.provenance import provenance
 from colornet.runs.run_dir import RunDir
@@ -90,8 +91,11 @@ class Trainer:
                 self.warm_up_ddp()
             resumed = self.config.resume == "auto" and self.resume()
             self.check_common_step()
-            self.on_main_process("The configuration", lambda: self.describe("resuming" if resumed else "starting"))
-            if self.step == self.last_step:
+            finished = self.step >= self.last_step  # --max-steps may be less than was done
+            verb = "finished" if finished else "resuming" if resumed else "starting"
+            self.on_main_process("The configuration", lambda: self.describe(verb))
+            if finished:
+                self.on_main_process("The model", self.complete)
                 return
             logs, rank = self.run_dir.path / "logs", self.accelerator.process_index
             try:
@@ -99,7 +103,14 @@ class Trainer:
                     self.train(StopVote(asked, self.accelerator.num_processes), heartbeat)
             except OSError as error:  # of curves, samples and logs; `on_main_process` handles the rest
                 raise InputError(self.run_dir.refused(f"What step {self.step} has to show", error)) from error
-        if self.accelerator.is_main_process and self.step == self.last_step:
+        if self.step == self.last_step:
+            self.on_main_process("The model card", lambda: write_model_card(self.run_dir.path))
+
+    def complete(self) -> None:
+        """Write what a finished run lacks, if it was killed at its very end, or if its model was damaged later."""
+        state = training_state(self.accelerator, self.objective, self.ema)
+        self.run_dir.repair_model(State({"step": self.step}, state.tensors))
+        if not (self.run_dir.path / "README.md").exists():
             write_model_card(self.run_dir.path)
 
     def warm_up_ddp(self) -> None:
@@ -109,14 +120,14 @@ class Trainer:
         """
         before = copy.deepcopy(training_state(self.accelerator, self.objective, self.ema))
         self.objective.training_step(next(self.loader.epoch(0)), step=0, noise=self.loader.noise(0))
-        restore_state(self.accelerator, self.objective, self.ema, before)
+        restore_state(self.accelerator, self.objective, self.ema, before, last_step=self.step)
 
     def train(self, vote: StopVote, heartbeat: Callable[[], None]) -> None:
         """Train from the current step until the last one or until a signal asks to stop."""
         where = self.accelerator.process_index, self.accelerator.num_processes, self.accelerator.device
         logger.info("Process %d of %d on %s begins at step %d.", *where, self.step)
         writes, charts, steps_per_epoch = self.accelerator.is_main_process, self.objective.charts, len(self.loader)
-        log = RunLog(self.run_dir.path, self.config, self.step, charts) if writes else None
+        log = RunLog(self.run_dir, self.config, self.step, self.metrics.since, charts) if writes else None
         profiler = self.start_profiler() if self.config.profile and writes else None
         bar = self.progress_bar()
         self.metrics.start_clock(self.step)
@@ -144,7 +155,7 @@ class Trainer:
     def maintain(self, log: RunLog | None, bar: tqdm[None]) -> None:
         """Log, evaluate and save if that is due after this step; every rank takes part, and rank 0 writes."""
         config, final = self.config, self.preempted or self.step == self.last_step
-        if final or self.step % config.log_every == 0:
+        if self.step == self.last_step or self.step % config.log_every == 0:
             self.log_training(log, bar)
         evaluates = self.step == self.last_step or self.step % (config.eval_every * len(self.loader)) == 0
         if evaluates:
@@ -209,7 +220,7 @@ class Trainer:
     def log_training(self, log: RunLog | None, bar: tqdm[None]) -> None:
         """Log the means since the last time, over all processes."""
         self.check_finite()
-        values, steps_per_second = self.metrics.read(self.step)
+        values, steps_per_second = self.metrics.read(self.step, ends=self.step % self.config.log_every == 0)
         if log is None:
             return
         losses = {name.removeprefix("loss/"): f"{value:.3f}" for name, value in values.items() if "loss/" in name}
@@ -240,20 +251,23 @@ class Trainer:
     def save(self) -> None:
         """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""
         self.check_finite()
-        parts = training_state(self.accelerator, self.objective, self.ema)
-        state = {"step": self.step, "data": self.dataset.fingerprint, **parts}
-        write = functools.partial(self.run_dir.save, state, self.config.keep_checkpoints)
+        trained, metrics = training_state(self.accelerator, self.objective, self.ema), self.metrics.state()
+        values = {"step": self.step, "data": self.dataset.fingerprint, "metrics": metrics.values, **trained.values}
+        state = State(values, trained.tensors | metrics.tensors)
+        write = functools.partial(self.run_dir.save, self.config, state)
         self.on_main_process(f"The checkpoint of step {self.step}", write)
         logger.info("The checkpoint of step %d is written.", self.step)
 
     def on_main_process(self, what: str, write: Callable[[], None]) -> None:
-        """Let the first process write something; where the disk refuses it, all processes raise the same error."""
+        """Let the first process write something; where it or the disk refuses, all processes raise the same error."""
         problem = None
         if self.accelerator.is_main_process:
             try:
                 write()
             except OSError as error:
                 problem = self.run_dir.refused(what, error)
+            except InputError as error:
+                problem = str(error)
         (problem,) = broadcast_object_list([problem])  # so that none waits for the first one forever
         if problem is not None:
             raise InputError(problem)
@@ -268,15 +282,24 @@ class Trainer:
 
     def resume(self) -> bool:
         """Load the newest good checkpoint of the run folder; return whether there was one."""
-        state = self.run_dir.load(self.config, self.dataset.fingerprint)
-        if state is None:
+        expected = training_state(self.accelerator, self.objective, self.ema).tensors
+        limit = sum(tensor.nbytes + 2048 for tensor in expected.values()) + 2**20  # with names, and sums of curves
+        path = find_checkpoint(self.run_dir.checkpoints, limit)
+        if path is None:
             return False
+        values, tensors = self.run_dir.load(path, self.config, self.dataset.fingerprint)
+        step, most = values["step"], self.config.epochs * len(self.loader)
+        sums = {name: tensors.pop(name) for name in list(tensors) if name.startswith("metrics/")}
         try:
-            restore_state(self.accelerator, self.objective, self.ema, state)
-            self.step = int(state["step"])
-        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
-            found = f"The newest checkpoint in {self.run_dir.checkpoints} does not fit the networks"
-            raise InputError(f"{found} of {self.run_dir.path}: remove it to resume from an older one.") from error
+            if step > most:
+                raise ValueError(f"its step is {step}, and the run has {most}")
+            metrics = values.get("metrics")
+            self.metrics.restore(None if metrics is None else State(metrics, sums), step)
+            restore_state(self.accelerator, self.objective, self.ema, State(values, tensors), last_step=step)
+        except (TypeError, AttributeError, ValueError) as error:
+            found = f"The checkpoint {path} does not fit the networks of {self.run_dir.path} ({error})"
+            raise InputError(f"{found}: remove it to resume from an older one.") from error
+        self.step = step
         return True
 
     def check_finite(self) -> None:
@@ -284,4 +307,8 @@ class Trainer:
         if (first_bad := self.metrics.first_bad()) is not None:
             advice = "A lower --lr, --max-grad-norm 1 or --mixed-precision no may help, in another --run-dir."
             found = f"The loss or its gradient is not finite since step {first_bad}"
+            raise DivergedError(f"{found}; {self.run_dir.last_good()}. {advice}")
+        if (scale := self.metrics.lost_scale()) is not None:
+            advice = "Train with --mixed-precision bf16 or no, in another --run-dir."
+            found = f"The gradients overflow fp16: at step {self.step}, the scale of the loss has fallen to {scale:g}"
             raise DivergedError(f"{found}; {self.run_dir.last_good()}. {advice}")

@@ -251,11 +251,11 @@ def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(jobs: Jobs, w
     run_dir = tmp_path / "run"
     assert jobs.start(2, run_dir, "--max-steps", "8").codes() == [0, 0]
     newest, older = list_checkpoints(run_dir / "checkpoints")
-    os.truncate(newest / "state.pt", 1000)
+    os.truncate(newest / "state.safetensors", 1000)
     job = jobs.start(2, run_dir)
     assert job.codes() == [0, 0]
     output = job.output.read_text()
-    assert output.count(f"The checkpoint {newest} is damaged (state.pt has 1000 of") == 1
+    assert output.count(f"The checkpoint {newest} is damaged (state.safetensors has 1000 of") == 1
     assert f"resuming at step {int(older.name.removeprefix('step-'))} of 48" in output
     assert_same_result(run_dir, whole)
 

@@ -229,8 +229,12 @@ def many(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def raw_weights(run_dir: Path) -> dict[str, Tensor]:
     """Join the weights of each network, not of the moving average, to one vector."""
-    networks = load_checkpoint(list_checkpoints(run_dir / "checkpoints")[0])["networks"]
-    return {name: torch.cat([value.flatten() for value in weights.values()]) for name, weights in networks.items()}
+    parts: dict[str, list[Tensor]] = {}
+    for name, value in load_checkpoint(list_checkpoints(run_dir / "checkpoints")[0]).tensors.items():
+        kind, network, *_ = name.split("/", 2)
+        if kind == "networks":
+            parts.setdefault(network, []).append(value.flatten())
+    return {network: torch.cat(vectors) for network, vectors in parts.items()}
 
 
 def difference(first: Tensor, second: Tensor) -> float:
@@ -258,6 +262,5 @@ def test_number_of_processes_does_not_change_the_first_gradients(many: Path) -> 
 
 
 def test_three_processes_resume_to_the_last_bit(many: Path) -> None:
-    whole, parts = (load_checkpoint(many / name / "checkpoints/step-00000008") for name in ("whole", "parts"))
-    for name, weights in whole["networks"].items():
-        assert [key for key in weights if not torch.equal(weights[key], parts["networks"][name][key])] == []
+    whole, parts = (load_checkpoint(many / name / "checkpoints/step-00000008").tensors for name in ("whole", "parts"))
+    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
