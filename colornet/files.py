@@ -16,6 +16,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from colornet.errors import InputError
+
 if sys.platform != "win32":
     import fcntl
 
@@ -43,6 +45,16 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home folder in place of `~`; `InputError` if that is not known and nothing is there."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        if Path(path).exists():  # a name that begins with ~
+            return Path(path)
+        raise InputError(f"The home folder in '{os.fspath(path)}' is not known: give the full path.") from error
 
 
 @contextmanager

@@ -6,7 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colornet.data.listing import check_dataset, default_cache_dir, expanded
+from colornet.data.listing import check_dataset, default_cache_dir
+from colornet.files import expanded
 
 if TYPE_CHECKING:
     from colornet.data.loader import DeviceLoader

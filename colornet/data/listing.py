@@ -11,6 +11,7 @@ from typing import NamedTuple
 from colornet.data.formats import image_suffixes
 from colornet.data.layout import is_foreign, not_readable, part_folders
 from colornet.errors import InputError
+from colornet.files import expanded
 
 KNOWN_DATASETS = ("cifar10", "sample")  # a folder of that name is meant by ./cifar10
 
@@ -37,14 +38,6 @@ def default_cache_dir() -> Path:
     except RuntimeError as error:  # HOME is not set, and the system does not know the user
         advice = "name one with --cache-dir or COLORNET_DATA"
         raise InputError(f"No folder for the cache: the user has no home folder: {advice}.") from error
-
-
-def expanded(path: str) -> Path:
-    """Return a path with the home folder in place of `~`; raise InputError for one of an unknown user."""
-    try:
-        return Path(path).expanduser()
-    except RuntimeError as error:
-        raise InputError(f"The home folder in '{path}' is not known: give the full path.") from error
 
 
 def utf8(name: str) -> str:
