@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import io
 import sys
@@ -9,11 +10,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import tyro
 
 from colornet.errors import DivergedError, InputError, LostProcessError, PreemptedError, out_of_memory, printable
+from colornet.files import expanded
 
 _Options = TypeVar("_Options")
 
@@ -34,7 +37,29 @@ def run_command(
 ) -> None:
     """Parse the command line into a dataclass of options and do the work, which imports torch only after its checks."""
     with exiting_on_errors(quiet=quiet):
-        work(tyro.cli(options, args=arguments, prog=prog, description=description, console_outputs=not quiet))
+        work(parse(options, arguments, prog=prog, description=description, quiet=quiet))
+
+
+def parse(
+    options: type[_Options], arguments: Sequence[str] | None, *, prog: str, description: str | None, quiet: bool
+) -> _Options:
+    """Parse a command line into a dataclass of options; mistakes exit with code 2."""
+    parsed = tyro.cli(options, args=arguments, prog=prog, description=description, console_outputs=not quiet)
+    return expand_home(parsed)
+
+
+def expand_home(options: _Options) -> _Options:
+    """Put the home folder in place of `~` in every option, as shells do not within `--option=~/folder`."""
+    values = {field.name: getattr(options, field.name) for field in dataclasses.fields(cast(Any, options))}
+    return dataclasses.replace(cast(Any, options), **{name: _expand(value) for name, value in values.items()})
+
+
+def _expand(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_expand, value))
+    if isinstance(value, (str, Path)) and str(value).startswith("~"):
+        return type(value)(expanded(value))
+    return value
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import tyro
 
-from colornet.command import exiting_on_errors
+from colornet.command import exiting_on_errors, expand_home
 from colornet.config import PRESETS, TrainConfig, check_config, levels_for
 from colornet.data.listing import KNOWN_DATASETS, check_dataset
 from colornet.errors import InputError, LostProcessError, PreemptedError
@@ -76,17 +76,18 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
     config: TrainConfig = tyro.extras.overridable_config_cli(
         presets, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
     )
+    config = expand_home(config)
     run, levels = Path(config.run_dir), config.multipliers
     if not levels:
         resuming = config.resume == "auto" and (run / "config.json").is_file()
         levels = load_config(run).multipliers if resuming else levels_for(config.image_size)
 
     def absolute(path: str) -> str:
-        return str(Path(path).expanduser().absolute())
+        return str(Path(path).absolute())
 
     # The paths that `config.json` keeps are complete: a run may be resumed from another folder.
     file, _, name = config.objective.rpartition(":")
-    is_folder = config.data not in KNOWN_DATASETS and Path(config.data).expanduser().is_dir()
+    is_folder = config.data not in KNOWN_DATASETS and Path(config.data).is_dir()
     return dataclasses.replace(
         config,
         multipliers=levels,

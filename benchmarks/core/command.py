@@ -11,10 +11,8 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-import tyro
-
 from benchmarks.core.record import Record
-from colornet.command import exiting_on_errors
+from colornet.command import exiting_on_errors, parse
 from colornet.errors import InputError
 
 
@@ -53,13 +51,7 @@ def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> 
     with exiting_on_errors(quiet=quiet):
         found = options_class(name, command)
         module: Any = sys.modules[found.__module__]
-        options = tyro.cli(
-            found,
-            args=arguments,
-            prog=f"python -m benchmarks {name}",
-            description=module.__doc__,
-            console_outputs=not quiet,
-        )
+        options = parse(found, arguments, prog=f"python -m benchmarks {name}", description=module.__doc__, quiet=quiet)
         if not command.distributed and (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
             raise InputError(f"{processes} processes were launched: {name} takes one, start it without a launcher.")
         module.check(options)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colornet.errors import InputError
-from colornet.files import read_bytes
+from colornet.files import expanded, read_bytes
 from colornet.inference.onnx_seal import is_damaged
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ RECORD = "colornet"  # its key in the metadata of the file
 
 _CHANNELS = {"lab": 2, "rgb": 3}  # of the color that a network predicts, by color space
 _LARGEST = 4096  # image size; more is damage or an attack
+_MOST_SECONDS = 300  # of a forward pass, which takes a few
+_MOST_MEMORY = 2**33  # bytes that graphs may take
 _LARGEST_FILE = 2**31  # bytes, where protobuf ends
 
 
@@ -34,7 +38,7 @@ def find_onnx(model: str | os.PathLike[str]) -> Path | None:
 
     Raises InputError for a file that does not exist or is not safe to open, and if onnxruntime is missing.
     """
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.suffix not in (".onnx", ".pt2") or path.is_dir():
         return None
     if path.suffix == ".pt2":
@@ -55,10 +59,11 @@ class OnnxModel:
     """
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
         import torch
 
+        onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.use_env_allocators", "1")  # the bounded one
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # errors are raised, too
         self.path = path
@@ -75,10 +80,21 @@ class OnnxModel:
     def __call__(self, condition: Tensor) -> Tensor:
         import torch
 
+        options = _runtime().RunOptions()
+        # A graph may hold a loop that never ends: onnxruntime looks at `terminate` between its nodes.
+        timer = threading.Timer(_MOST_SECONDS, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
         try:
-            (color,) = self.session.run(["color"], {"condition": condition.numpy()})
+            (color,) = self.session.run(["color"], {"condition": condition.numpy()}, options)
+            expected = (len(condition), _CHANNELS[self.record["color_space"]], *condition.shape[2:])
+            if color.shape != expected:
+                raise ValueError(f"its colors are of shape {color.shape}, not {expected}")
         except Exception as error:
-            raise InputError(f"{self.path} cannot be run: {_reason(error)}; export it again.") from error
+            reason = f"it takes more than {_MOST_SECONDS:,} seconds" if options.terminate else _reason(error)
+            raise InputError(f"{self.path} cannot be run: {reason}; export it again.") from error
+        finally:
+            timer.cancel()
         return torch.from_numpy(color)
 
     def _read_record(self) -> dict[str, Any]:
@@ -101,6 +117,19 @@ class OnnxModel:
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
             raise InputError(f"{self.path} cannot be used: {error}; export it again.") from error
         return record
+
+
+@cache
+def _runtime() -> Any:
+    """Import onnxruntime: it sends nothing, and all that it computes is in `_MOST_MEMORY`."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # or it writes into the home folder and looks for its collector
+    import onnxruntime
+
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg({"max_mem": _MOST_MEMORY}))
+    return onnxruntime
 
 
 def _reason(error: Exception) -> str:

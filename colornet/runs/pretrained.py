@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from colornet.errors import InputError
-from colornet.files import read_json, sha256_of
+from colornet.files import expanded, read_json, sha256_of
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
@@ -25,7 +25,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
             advice = f"train one with `colornet train {model}` and give its run folder"
             raise InputError(f"Model {model!r} {lacking}: {advice}.")
         return folder
-    folder = Path(model).expanduser()
+    folder = expanded(model)
     if not folder.is_dir():
         known = f"a released one ({', '.join(RELEASED)})"
         raise InputError(f"Model '{os.fspath(model)}' is neither {known} nor a run folder: give one of the two.")
