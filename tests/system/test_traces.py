@@ -61,7 +61,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         (place / name).mkdir(parents=True)
     save_run(place / "work/run")
     Image.fromarray(photo(40, 60)).convert("L").save(place / "work/a.png")
-    shutil.copy(ROOT / "benchmarks/results/growth.json", place / "work")
+    shutil.copy(ROOT / "benchmarks/results/cifar10-jpeg-cpu-growth.json", place / "work/growth.json")
     run(place, "export", "run", "--out", "model.onnx")
     yield place
     assert list((place / "home").rglob("*")) == []  # nor do libraries that are not written in Python
@@ -98,7 +98,8 @@ def test_commands_leave_traces_only_where_they_are_told_to(command: str, place: 
     run(place, *command.split())
 
 
-def test_the_demo_leaves_no_traces(place: Path) -> None:
+@pytest.mark.parametrize("end", ["SIGINT", "SIGHUP"])
+def test_the_demo_leaves_no_traces(end: str, place: Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -108,7 +109,7 @@ def test_the_demo_leaves_no_traces(place: Path) -> None:
     ) as server:
         assert server.stdout
         said = server.stdout.readline()
-        server.send_signal(signal.SIGINT)
+        server.send_signal(signal.Signals[end])
         _, errors = server.communicate(timeout=60)
     assert said.startswith("The page is at "), errors
     assert server.returncode == 130, errors
