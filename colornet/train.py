@@ -117,9 +117,15 @@ def check(config: TrainConfig) -> None:
         if config.resume == "never":
             advice = "resume its run with --resume auto, or choose another folder"
             raise InputError(f"--run-dir {run_dir} is not empty: {advice}.")
-        if changed := "; ".join(differences(load_config(run_dir, resuming=True), config)):
+        saved = load_config(run_dir, resuming=True)
+        if changed := "; ".join(differences(saved, config)):
             advice = "use its values to resume it, or choose another --run-dir"
             raise InputError(f"{run_dir} holds a run with another configuration ({changed}): {advice}.")
+        if saved.accumulation_steps != config.accumulation_steps:
+            steps = saved.accumulation_steps, config.accumulation_steps
+            logging.getLogger(__name__).warning(
+                "--accumulation-steps was %d and is %d: the result is the same except for rounding.", *steps
+            )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colornet.errors import InputError
-from colornet.files import expanded
+from colornet.files import expanded, read_bytes
+from colornet.inference.onnx_seal import is_damaged
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,6 +24,7 @@ _CHANNELS = {"lab": 2, "rgb": 3}  # of the color that a network predicts, by col
 _LARGEST = 4096  # image size; more is damage or an attack
 _MOST_SECONDS = 300  # of a forward pass, which takes a few
 _MOST_MEMORY = 2**33  # bytes that graphs may take
+_LARGEST_FILE = 2**31  # bytes, where protobuf ends
 
 
 def require(*packages: str) -> None:
@@ -66,8 +68,11 @@ class OnnxModel:
         options.log_severity_level = 4  # errors are raised, too
         self.path = path
         try:
+            content = read_bytes(path, _LARGEST_FILE)  # as bytes, the model cannot name other files
+            if is_damaged(content):
+                raise ValueError("its sha256 is not that of what was written: it is damaged")
             cpu = ["CPUExecutionProvider"]
-            self.session = onnxruntime.InferenceSession(path, options, providers=cpu, enable_fallback=0)
+            self.session = onnxruntime.InferenceSession(content, options, providers=cpu, enable_fallback=0)
         except Exception as error:  # onnxruntime's errors have no type in common
             raise InputError(f"{path} cannot be opened: {_reason(error)}; export it again.") from error
         self.record = self._read_record()
@@ -128,4 +133,5 @@ def _runtime() -> Any:
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).partition("\n")[0] or type(error).__name__).rstrip(". ")
+    reason = error.strerror if isinstance(error, OSError) else None
+    return (reason or str(error).partition("\n")[0] or type(error).__name__).rstrip(". ")

@@ -104,9 +104,14 @@ class Run:
         return None if step is None else int(step)
 
     @property
+    def origin(self) -> dict[str, Any] | None:
+        """Where the first weights come from, if from another run: its name, sha256 of its weights, steps, images."""
+        return next((start["init_from"] for start in self.starts or [] if "init_from" in start), None)
+
+    @property
     def images_before(self) -> int:
         """How many images the weights had seen before the first step: those of a warm start, or none."""
-        return next((int(start["init_from"]["images"]) for start in self.starts or [] if "init_from" in start), 0)
+        return 0 if self.origin is None else self.origin["images"]
 
     @property
     def images_seen(self) -> int:

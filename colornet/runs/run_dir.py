@@ -28,6 +28,7 @@ class RunDir:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.marker = path / "preempted"
+        self.origin: dict[str, Any] | None = None  # of the first weights
 
     def begin(self, config: TrainConfig, start: dict[str, Any]) -> None:
         """Remove leftovers of earlier starts, and record this one and the configuration."""
@@ -36,13 +37,14 @@ class RunDir:
         self.marker.unlink(missing_ok=True)
         write_json(self.path / "config.json", dataclasses.asdict(config))
         write_json(self.path / "provenance.json", [*(Run(self.path).starts or []), start])
+        self.origin = Run(self.path).origin
 
     def save(self, config: TrainConfig, state: State) -> None:
         """Write a checkpoint and its moving average, as `model.safetensors`; `OSError` if the disk is full."""
         self.require()
         # The model first: a run that is killed in between writes both again, one with its last checkpoint does not.
         self.save_model(state)
-        values = {"options": saved_options(config), **state.values}
+        values = {"options": saved_options(config), "origin": self.origin, **state.values}
         save_checkpoint(self.checkpoints, values["step"], State(values, state.tensors), config.keep_checkpoints)
 
     def save_model(self, state: State) -> None:
@@ -79,7 +81,7 @@ class RunDir:
         return f"{what} cannot be written to {self.path}: {reason}. Older checkpoints are intact: {advice}."
 
     def load(self, path: Path, config: TrainConfig, fingerprint: str) -> State:
-        """Read a checkpoint of this run; `InputError` if it is of another step, of other images, or of other options.
+        """Read a checkpoint of this run; `InputError` for other images, other options, another origin or another step.
 
         Earlier versions did not save the options.
         """
@@ -92,6 +94,9 @@ class RunDir:
             changed = differences(parse_config(values["options"]), config) if "options" in values else []
         except ValueError as error:
             changed = [str(error)]
+        origin = Run(self.path).origin  # None, too, if provenance.json was removed
+        if origin is not None and values.get("origin", origin) != origin:
+            changed.append("it began with other weights of --init-from")
         if values.get("step") != int(path.name.removeprefix("step-")):
             changed.append("it is that of another step")
         if changed:

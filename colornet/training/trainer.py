@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
-from colornet.errors import DivergedError, InputError
+from colornet.errors import DivergedError, InputError, printable
 from colornet.evaluation.loop import colorize_with, gray_floor, sample_grid
 from colornet.evaluation.validation import ValidationScore
 from colornet.metrics.histograms import ColorCounts
@@ -171,7 +171,12 @@ class Trainer:
         """Return a bar that counts images, shown by rank 0 on a terminal."""
         total, initial = (step * self.config.batch_size for step in (self.last_step, self.step))
         hidden = None if self.accelerator.is_main_process else True  # None: hidden unless on a terminal
-        style = {"desc": self.run_dir.path.name, "unit": "img", "unit_scale": True, "dynamic_ncols": True}
+        style = {
+            "desc": printable(self.run_dir.path.name, 40),
+            "unit": "img",
+            "unit_scale": True,
+            "dynamic_ncols": True,
+        }
         return tqdm(total=total, initial=initial, disable=hidden, **style)
 
     def start_profiler(self) -> StepProfiler:
@@ -190,11 +195,11 @@ class Trainer:
         sizes = ", ".join(f"{name} {count_parameters(network):,}" for name, network in networks.items())
         streamed = ", streamed to the device" if self.loader.streamed else ""
         print(
-            f"{self.run_dir.path}: {verb} at step {self.step} of {self.last_step}\n"
+            f"{printable(config.run_dir)}: {verb} at step {self.step} of {self.last_step}\n"
             f"  {accelerator.num_processes} process(es) on {accelerator.device.type}, "
             f"precision {accelerator.mixed_precision}, batch {config.batch_size}\n"
-            f"  data {data.name}: {len(data.train):,} training and {len(data.validation):,} validation images of "
-            f"{config.image_size}×{config.image_size} pixels{streamed}\n"
+            f"  data {printable(data.name)}: {len(data.train):,} training and {len(data.validation):,} validation "
+            f"images of {config.image_size}×{config.image_size} pixels{streamed}\n"
             f"  parameters: {sizes}",
             flush=True,
         )

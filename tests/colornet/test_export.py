@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import re
 import subprocess
 import sys
@@ -199,7 +200,9 @@ def changed(content: bytes, **changes: Any) -> bytes:
         if changes["record"] is None:
             del model.metadata_props[:]
     else:
-        entry.value = json.dumps(json.loads(entry.value) | changes)
+        record = json.loads(entry.value) | changes
+        del record["file_sha256"]  # or every change is damage
+        entry.value = json.dumps(record)
     return model.SerializeToString()
 
 
@@ -219,6 +222,17 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
     "other colors": (lambda content: changed(content, color_space="rgb"), "not those of its record"),
     "no colors": (lambda content: changed(content, color_space=["lab"]), "cannot be used"),
 }
+
+
+def test_any_flipped_bit_is_noticed(runs: Path, tmp_path: Path) -> None:
+    content, model = (runs / "lab.onnx").read_bytes(), tmp_path / "model.onnx"
+    rng = random.Random(0)
+    for place in rng.sample(range(len(content)), 40):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.randrange(8)
+        model.write_bytes(damaged)
+        with pytest.raises(InputError, match="cannot be opened"):
+            OnnxModel(model)
 
 
 @pytest.mark.parametrize("name", DAMAGED)
