@@ -34,7 +34,12 @@ STAGES = ("options", "measure", "report")  # of a benchmark: each may import tho
 
 ACCELERATE = {"colornet.training", "colornet.evaluation"}  # the folders that may know of processes
 
-MODULE_OF = {"pillow": "PIL", "scikit-image": "skimage", "torch-fidelity": "torch_fidelity"}  # where names differ
+MODULE_OF = {
+    "pillow": "PIL",
+    "pillow-heif": "pillow_heif",
+    "scikit-image": "skimage",
+    "torch-fidelity": "torch_fidelity",
+}  # where names differ
 
 PLACES = {
     f"{package}.{name}": place

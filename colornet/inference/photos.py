@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from PIL.ExifTags import GPSTAGS, IFD, TAGS, Base
 
-from colornet.data.images import is_deep_gray, open_image, scale_gray, srgb_transform, to_srgb, upright
+from colornet.data.images import deep_alpha, is_deep_gray, open_image, scale_gray, srgb_transform, to_srgb
+from colornet.data.orientation import upright
 from colornet.files import replacing
 
 MAX_PIXELS = 300_000_000  # of a file; more is taken for an attack (Pillow's own limits are 89 and 179 million)
@@ -32,8 +33,8 @@ _WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
 _DESCRIPTIVE = (Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist,
                 Base.HostComputer, Base.Copyright, Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords,
                 Base.XPSubject)  # fmt: skip
-# Formats of several pages or frames. Those of an MPO are previews, those of a PSD are layers of one picture.
-_PAGED = ("TIFF", "GIF", "PNG", "WEBP", "AVIF")
+# Formats of several frames. Those of an MPO are previews, those of a PSD are layers of one picture.
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 _SRGB = 1  # the value of EXIF's ColorSpace
 
 
@@ -45,7 +46,7 @@ class Photo:
     alpha: NDArray[np.uint8] | None = None  # (H, W)
     exif: Image.Exif = field(default_factory=Image.Exif)
     dpi: tuple[float, float] | None = None  # horizontal, vertical
-    several: bool = False  # whether its file holds more pages or frames
+    page: str | None = None  # which one of several pages or frames it is
 
 
 def colored_name(name: Path) -> Path:
@@ -63,9 +64,7 @@ def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels are an error
             with open_image(path) as image:
-                several = _has_several(image)
-                image.load()
-                return replace(to_photo(image), several=several)
+                return replace(to_photo(image), page=_page(image))
     finally:
         Image.MAX_IMAGE_PIXELS = before
 
@@ -83,12 +82,13 @@ def to_photo(image: Image.Image) -> Photo:
     if dpi and size != image.size:
         dpi = dpi[::-1]
     if is_deep_gray(image):
-        values = np.asarray(image)
+        values, alpha = np.asarray(image), deep_alpha(image)
         if values.dtype.kind != "u":  # of 32 bits or float
             values = scale_gray(image, 65535)
         values = values.astype(np.uint16)  # in the machine's order of bytes
         transform = srgb_transform(profile, "I;16")
-        return Photo(np.array(transform.apply(Image.fromarray(values))) if transform else values, None, exif, dpi)
+        shown = np.array(transform.apply(Image.fromarray(values))) if transform else values
+        return Photo(shown, None if alpha is None else np.array(alpha), exif, dpi)
     color, alpha = to_srgb(image, profile)
     return Photo(np.array(color), None if alpha is None else np.array(alpha), exif, dpi)
 
@@ -110,15 +110,12 @@ def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> list[str]:
     written and was left out, by name. Raises OSError if it fails.
     """
     image_format, options = _WRITTEN[path.suffix.lower()]
-    alpha = origin.alpha
-    if image_format == "JPEG" and alpha is not None:
-        if alpha.min() < 255:
-            raise OSError(f"it has transparency, which a {path.suffix} cannot hold: rename it to what it is")
-        alpha = None
+    if image_format == "JPEG" and origin.alpha is not None:
+        raise OSError(f"it has transparency, which a {path.suffix} cannot hold: rename it to what it is")
     exif, left_out = _encode_exif(origin.exif)  # as bytes: Pillow's TIFF writer cannot write the folders of an Exif
     found: dict[str, tuple[str, Any]] = {"resolution": ("dpi", origin.dpi), "EXIF": ("exif", exif)}
     names = [name for name, (_, value) in found.items() if value]
-    image, first_error = to_image(rgb, alpha), None
+    image, first_error = to_image(rgb, origin.alpha), None
     for dropped in (subset for size in range(len(names) + 1) for subset in itertools.combinations(names, size)):
         metadata = dict(found[name] for name in names if name not in dropped)
         try:
@@ -163,10 +160,12 @@ def _encode(tags: dict[int, Any]) -> bytes | None:
         return None
 
 
-def _has_several(image: Image.Image) -> bool:
-    with suppress(Exception):  # damage to the other pages must not prevent coloring
-        return image.format in _PAGED and bool(getattr(image, "is_animated", False))
-    return False
+def _page(image: Image.Image) -> str | None:
+    if page := image.info.get("page"):
+        return str(page)
+    with suppress(Exception):  # damage to the other frames must not prevent coloring
+        return "the first frame" if image.format in _ANIMATED and getattr(image, "is_animated", False) else None
+    return None
 
 
 def _descriptive_exif(image: Image.Image) -> Image.Exif:

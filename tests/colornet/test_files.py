@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from colornet.errors import printable
-from colornet.files import read_bytes, read_json
+from colornet.files import read_bytes, read_json, remove_leftovers, replacing, write_text
 
 
 @given(text=st.text(st.characters(exclude_categories=[]), max_size=200), limit=st.integers(1, 80))
@@ -57,3 +57,20 @@ def test_any_bytes_are_json_or_a_value_error(tmp_path: Path, text: bytes) -> Non
     (tmp_path / "a.json").write_bytes(text)
     with pytest.raises(ValueError, match=r"."):
         read_json(tmp_path / "a.json", 1 << 20)
+
+
+def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 250 + ".json")
+    write_text(path, "{}")
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_leftovers_are_removed_unless_their_process_lives(tmp_path: Path) -> None:
+    (tmp_path / ".part-0badcafe.npy").write_bytes(b"new")
+    (tmp_path / ".model.safetensors.part-0badcafe.safetensors").write_bytes(b"of an earlier version")
+    (tmp_path / ".hidden").write_bytes(b"of the user")
+    with replacing(tmp_path / "a.txt") as temporary:
+        temporary.write_text("whole", encoding="utf-8")
+        remove_leftovers(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {temporary.name, ".hidden"}
+    assert (tmp_path / "a.txt").read_text(encoding="utf-8") == "whole"

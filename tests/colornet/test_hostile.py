@@ -63,13 +63,15 @@ def encoded(format_: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def png(width: int, height: int, *more: tuple[bytes, bytes], pixels: bytes = b"\0") -> bytes:
-    """Return a PNG that claims a size; `more` are chunks before its pixels."""
+def png(
+    width: int, height: int, *more: tuple[bytes, bytes], pixels: bytes = b"\0", kind: tuple[int, int] = (8, 2)
+) -> bytes:
+    """Return a PNG that claims a size; `more` are chunks before its pixels, `kind` its bit depth and color type."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, *kind, 0, 0, 0))
     body = b"".join(chunk(*one) for one in more) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + body
 
