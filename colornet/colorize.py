@@ -98,8 +98,8 @@ def _color(colorizer: Colorizer, config: ColorizeConfig, job: Job, numbers: list
     """Write the colorings of a photograph that have these numbers; return what is to be said about it."""
     photo = read_photo(job.source)
     notes: dict[str, None] = {}  # each said once
-    if photo.several:
-        notes["only one of its pages or frames is colored"] = None
+    if photo.page:
+        notes[f"only {photo.page} is colored"] = None
     colorings = colorizer.colorings(photo.pixels, numbers, saturation=config.saturation)
     for number, rgb in zip(numbers, colorings, strict=True):
         target = job.targets[number]

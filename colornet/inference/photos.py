@@ -46,7 +46,7 @@ class Photo:
     alpha: NDArray[np.uint8] | None = None  # (H, W)
     exif: Image.Exif = field(default_factory=Image.Exif)
     dpi: tuple[float, float] | None = None  # horizontal, vertical
-    several: bool = False  # whether its file holds more pages or frames
+    page: str | None = None  # which one of several pages or frames it is
 
 
 def colored_name(name: Path) -> Path:
@@ -64,9 +64,7 @@ def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels are an error
             with open_image(path) as image:
-                several = _has_several(image)
-                image.load()
-                return replace(to_photo(image), several=several)
+                return replace(to_photo(image), page=_page(image))
     finally:
         Image.MAX_IMAGE_PIXELS = before
 
@@ -112,15 +110,12 @@ def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> list[str]:
     written and was left out, by name. Raises OSError if it fails.
     """
     image_format, options = _WRITTEN[path.suffix.lower()]
-    alpha = origin.alpha
-    if image_format == "JPEG" and alpha is not None:
-        if alpha.min() < 255:
-            raise OSError(f"it has transparency, which a {path.suffix} cannot hold: rename it to what it is")
-        alpha = None
+    if image_format == "JPEG" and origin.alpha is not None:
+        raise OSError(f"it has transparency, which a {path.suffix} cannot hold: rename it to what it is")
     exif, left_out = _encode_exif(origin.exif)  # as bytes: Pillow's TIFF writer cannot write the folders of an Exif
     found: dict[str, tuple[str, Any]] = {"resolution": ("dpi", origin.dpi), "EXIF": ("exif", exif)}
     names = [name for name, (_, value) in found.items() if value]
-    image, first_error = to_image(rgb, alpha), None
+    image, first_error = to_image(rgb, origin.alpha), None
     for dropped in (subset for size in range(len(names) + 1) for subset in itertools.combinations(names, size)):
         metadata = dict(found[name] for name in names if name not in dropped)
         try:
@@ -165,10 +160,12 @@ def _encode(tags: dict[int, Any]) -> bytes | None:
         return None
 
 
-def _has_several(image: Image.Image) -> bool:
-    with suppress(Exception):  # damage to the other pages must not prevent coloring
-        return "page" in image.info or (image.format in _ANIMATED and bool(getattr(image, "is_animated", False)))
-    return False
+def _page(image: Image.Image) -> str | None:
+    if page := image.info.get("page"):
+        return str(page)
+    with suppress(Exception):  # damage to the other frames must not prevent coloring
+        return "the first frame" if image.format in _ANIMATED and getattr(image, "is_animated", False) else None
+    return None
 
 
 def _descriptive_exif(image: Image.Image) -> Image.Exif:

@@ -175,7 +175,7 @@ def test_odd_metadata_ends_no_album_and_is_said(run: Path, album: Path, capsys: 
     assert printed == f"6 of 6 colored, in {out}.\n"
     assert said.splitlines() == [
         f"note: '{album}/0.jpg': what cannot be written was left out: ExposureBiasValue",
-        f"note: '{album}/00.tif': only one of its pages or frames is colored",
+        f"note: '{album}/00.tif': only page 1 of 2 is colored",
     ]
 
 

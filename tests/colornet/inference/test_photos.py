@@ -181,13 +181,16 @@ def test_opaque_transparency_is_none_for_jpeg(tmp_path: Path) -> None:
         assert (image.format, image.mode) == ("JPEG", "RGB")
 
 
-@pytest.mark.parametrize(("name", "several"), [("a.tif", True), ("a.gif", True), ("a.webp", True), ("one.tif", False)])
-def test_files_of_several_pages_are_known(name: str, several: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("a.tif", "page 1 of 3"), ("a.gif", "the first frame"), ("a.webp", "the first frame"), ("one.tif", None)],
+)
+def test_files_of_several_pages_are_known(name: str, page: str | None, tmp_path: Path) -> None:
     pages = [Image.fromarray(np.roll(gradient(), shift, axis=0)) for shift in (0, 5, 9)]
-    more: dict[str, Any] = {"save_all": True, "append_images": pages[1:]} if several else {}
+    more: dict[str, Any] = {"save_all": True, "append_images": pages[1:]} if page else {}
     pages[0].save(tmp_path / name, **more)
     photo = read_photo(tmp_path / name)
-    assert photo.several == several
+    assert photo.page == page
     if name.endswith("tif"):
         assert np.array_equal(photo.pixels, gradient())
 
