@@ -16,7 +16,7 @@ from colornet.errors import InputError
 # A resumed run may differ in these fields: they determine where and how it runs, not what it computes.
 FREE_ON_RESUME = frozenset({
     "max_steps", "log_every", "eval_every", "compile", "activation_checkpointing", "cpu", "device_budget",
-    "num_processes", "run_dir", "resume", "cache_dir", "hang_timeout", "profile", "dry_run",
+    "num_processes", "run_dir", "resume", "cache_dir", "hang_timeout", "hang_exit", "profile", "dry_run",
 })  # fmt: skip
 
 # Options that two configurations share if the weights of one generator fit into the other.
