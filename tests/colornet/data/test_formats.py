@@ -37,6 +37,7 @@ without_heif = pytest.mark.skipif(find_spec("pillow_heif") is not None, reason="
         ("a.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a drawing"),
         ("a.png", b"text", "not an image, or damaged"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_not_read_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
@@ -77,7 +78,7 @@ def test_a_pipe_is_no_image(tmp_path: Path) -> None:
         open_rgb(tmp_path / "a.png")
 
 
-def test_names_that_are_no_utf8_can_be_written(tmp_path: Path, cache: Path) -> None:
+def test_names_that_are_no_utf8_can_be_written(tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     for name in (b"ch\xe2t", b"dog"):
         write_images(root / os.fsdecode(name), noise(10))
@@ -87,3 +88,4 @@ def test_names_that_are_no_utf8_can_be_written(tmp_path: Path, cache: Path) -> N
         assert dataset.name == r"caf\xe9"
         assert dataset.labels is not None
         assert dataset.labels.classes == (r"ch\xe2t", "dog")
+        assert "br" in caplog.text.encode().decode()  # which encodes it
