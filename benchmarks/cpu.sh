@@ -10,7 +10,7 @@
 #   throughput   our training against the notebook pipeline at its own width, with rooflines
 #   profile      which operations a step of ours is made of, in fp32 and bf16
 #   precision    the curves of ae and cgan in fp32, bf16 and compiled, two seeds each
-#   speedrun     two epochs of the notebook pipeline, then ours until its error is as low: chosen on validation images; takes hours
+#   speedrun     two epochs of the notebook pipeline, then ours until its error is as low: takes hours
 # Results are WORK/*.json, WORK/quality/ and WORK/precision/. An epoch of the
 # notebooks' network takes half an hour, the rest minutes.
 set -euo pipefail
