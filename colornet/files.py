@@ -1,11 +1,13 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and reading those that others may have written."""
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,6 +32,36 @@ def replacing(path: Path) -> Iterator[Path]:
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes.
+
+    Raises `OSError`, whose `strerror` ends a sentence, for anything else: a pipe or device, which could block or never
+    end, a folder, a larger file, or one that cannot be opened.
+    """
+    # Without O_NONBLOCK, opening a pipe would wait for a writer. It does not change how a regular file is read.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            data = file.read(limit + 1) if about.st_size <= limit else None
+    finally:
+        os.close(descriptor)
+    if data is None or len(data) > limit:  # it may have grown since
+        raise OSError(errno.EINVAL, f"it has more than {limit:,} bytes", str(path))
+    return data
+
+
+def read_json(path: Path, limit: int) -> Any:
+    """Read a regular file of at most `limit` bytes as JSON; `OSError` as `read_bytes`, `ValueError` for its content."""
+    try:
+        return json.loads(read_bytes(path, limit))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_text(path: Path, text: str) -> None:
