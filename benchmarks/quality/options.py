@@ -77,7 +77,7 @@ def check(options: QualityOptions) -> None:
     for folder in options.images:
         if not folder.is_dir():
             raise InputError(f"--images {folder} is not a folder: give one that holds CLASS/NNNN.png.")
-    check_new_folder("out", options.out)
+    check_new_folder("out", options.out, ["quality.png", "quality.safetensors"])
     check_new_folder("write_inputs", options.write_inputs)
 
 

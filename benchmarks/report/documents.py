@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.core.record import Record, read_json, without_seed
+from benchmarks.core.record import Record, read_json, showing, without_seed
 from benchmarks.core.tables import Cell, Column, Table, format_number, format_values, table_of
 from benchmarks.report.read import SECTIONS, check_record
 from benchmarks.report.tables_options import ROOT, TablesOptions
@@ -60,7 +60,8 @@ def _table(request: str, results: Path) -> Table:
     notes: list[str] = []
     parts = []
     for path in sorted(results.glob(f"{name}.json"), key=lambda path: path.stem):
-        tables = [table for table in _tables(path) if title in ("", table.title)]
+        with showing(path):
+            tables = [table for table in _tables(path) if title in ("", table.title)]
         if not tables or (len(tables) > 1 and not columns):
             raise InputError(f"{name} has {len(tables)} tables titled {title!r}: name one, or columns.")
         parts.append(_select(name, tables, columns, rows, notes))

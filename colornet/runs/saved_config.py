@@ -96,7 +96,9 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
     """Describe the fields, other than those free on resume, in which two configurations differ, with both values."""
     names = (field.name for field in dataclasses.fields(TrainConfig) if field.name not in FREE_ON_RESUME)
     changed = [name for name in names if getattr(old, name) != getattr(new, name)]
-    for name in ("data", "objective"):  # may have moved; the images are compared when they are read
-        if name in changed and Path(getattr(old, name)).name == Path(getattr(new, name)).name:
+    # These may have moved. The images are compared when they are read; a warm start is not repeated.
+    for name in ("data", "objective", "init_from"):
+        values = getattr(old, name), getattr(new, name)
+        if name in changed and None not in values and Path(values[0]).name == Path(values[1]).name:
             changed.remove(name)
     return [f"--{name.replace('_', '-')} was {getattr(old, name)} and is {getattr(new, name)}" for name in changed]
