@@ -124,7 +124,12 @@ def _tables(path: Path) -> Iterator[Table]:
 def _comparison(record: Record) -> Table:
     """Lay out a comparison by `colornet evaluate`, runs that differ in their seed as one row; the truth comes last."""
     rows: dict[str, Record] = {}  # values of the seeds by column
+    configs: dict[str, Record] = {}
     for name, scores in record["rows"].items():
+        config = (record.get("runs") or {}).get(name, {}).get("config") or {}
+        config = {key: value for key, value in config.items() if key not in ("seed", "run_dir")}
+        if configs.setdefault(without_seed(name), config) != config:
+            raise InputError(f"{name} differs in more than its seed from a run of the same name: name it otherwise.")
         row = rows.setdefault(without_seed(name), {"name": without_seed(name)})
         for key, _ in COLUMNS.values():
             row.setdefault(key, []).append(scores[key])

@@ -10,7 +10,6 @@ from importlib import import_module
 from pathlib import Path
 
 import jinja2
-from markupsafe import Markup
 
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import showing
@@ -95,7 +94,7 @@ def page_html(title: str, sections: Sequence[Section]) -> str:
     loader = jinja2.FileSystemLoader(folder)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     # Names come from files: what a terminal would interpret, a page does not show well either.
-    environment.finalize = lambda value: value if isinstance(value, Markup) else plain(str(value))
+    environment.finalize = lambda value: value if hasattr(value, "__html__") else plain(str(value))
     environment.filters["kind"] = lambda block: type(block).__name__
     css = (folder / "page.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(title=title, sections=sections, css=css) + "\n"
