@@ -35,6 +35,7 @@ class Row:
     kind: Kind
     about: str
     make: Make
+    paired: bool = True  # whether each image is one of the true images, so that the two can be compared
 
 
 def reference_rows() -> list[Row]:
@@ -42,6 +43,8 @@ def reference_rows() -> list[Row]:
     notebook_gray = "The mean of R, G and B: the original notebooks' gray."
     return [
         Row("real", "truth", "The true images.", lambda images, _: images),
+        Row("real, other images", "unranked", "Training images, evenly spaced: the floor of distances between sets.",
+            _others, paired=False),
         Row("gray", "floor", "L* of the image, a* = b* = 0.", _gray_as("lightness")),
         Row("gray, channel mean", "unranked", notebook_gray, _gray_as("mean")),
         Row("gray, Rec. 601", "unranked", "The luma of Rec. 601: what most programs call gray.", _gray_as("rec601")),
@@ -56,6 +59,10 @@ def reference_rows() -> list[Row]:
         Row("sanity check, nearest ab", "sanity_check", "L* and the a*b* of the training image nearest in L*.",
             _nearest_ab),
     ]  # fmt: skip
+
+
+def _others(images: Tensor, training: Tensor) -> Tensor:
+    return training[torch.linspace(0, len(training) - 1, len(images)).long().to(training.device)]
 
 
 def swap_colors(images: Tensor, _: Tensor) -> Tensor:

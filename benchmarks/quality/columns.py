@@ -48,7 +48,16 @@ COLUMNS: dict[str, Column] = {
     "accuracy": Column("Acc. %", 1, "higher", "Images whose class the cifar10-v2 classifier names, per cent."),
     "cf": Column("CF", 1, "truth", "Colorfulness M³ (Hasler & Süsstrunk 2003), mean over images."),
     "delta_cf": Column("ΔCF", 1, None, "Mean colorfulness less that of the true images."),
-    "delta_cf_image": Column("|ΔCF|", 1, "lower", "Mean over images of the absolute difference in colorfulness."),
+    "delta_cf_image": Column(
+        "|ΔCF|",
+        1,
+        None,
+        "Mean over images of the absolute difference in colorfulness. It ranks nothing: one dull guess "
+        "for all is nearer to each image than a draw from the true distribution.",
+    ),
+    "w1_cf": Column(
+        "W1(CF)", 1, "lower", "Wasserstein distance between the distributions of colorfulness of these and true images."
+    ),
     "mean_a": Column("a*", 1, None, "Mean a* of all pixels: above 0 is red, below it green."),
     "mean_b": Column("b*", 1, None, "Mean b* of all pixels: above 0 is yellow, below it blue."),
     "chroma": Column("C*", 1, None, "Mean chroma of all pixels: their distance from gray in the a*b* plane."),
@@ -75,6 +84,10 @@ COLUMNS: dict[str, Column] = {
 DISTINCT = ("fid", "fd_cifar10_v2", "e_cifar10_v2", "accuracy", "cf", "delta_cf", "delta_cf_image", "psnr",
             "psnr_pooled", "ssim", "ciede2000")  # fmt: skip
 """Columns that are also measured without the images that have a near-duplicate among the training images."""
+
+PAIRED = ("accuracy", "delta_cf_image", "psnr", "psnr_pooled", "ssim", "l1", "ciede2000", "lightness", "lpips",
+          "accuracy_at_2", "accuracy_at_5")  # fmt: skip
+"""Columns that compare each image with its own truth or class."""
 
 SHARES = ("accuracy", "accuracy_at_2", "accuracy_at_5", "colored", "sepia")
 """Columns that are means of shares: 0 to 1 for each image and per cent in the table."""

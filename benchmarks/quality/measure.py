@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from benchmarks.baselines.reference_rows import Kind, reference_rows
 from benchmarks.core.record import Record, start_record
 from benchmarks.quality.color_stats import color_histograms
-from benchmarks.quality.columns import COLUMNS
+from benchmarks.quality.columns import COLUMNS, PAIRED
 from benchmarks.quality.diversity import measure_diversity, summarize_diversity
 from benchmarks.quality.exchange import gray_images, read_images, write_images
 from benchmarks.quality.failures import CATEGORIES, failures_of
@@ -33,7 +33,7 @@ from colornet.models.build import color_space
 from colornet.models.unet import count_parameters
 from colornet.runs.run import Run
 
-PROTOCOL = "candidate v0"
+PROTOCOL = "candidate v1"
 
 
 def measure(options: QualityOptions) -> Record | None:
@@ -103,6 +103,7 @@ def _measure_rows(scorer: Scorer, groups: Sequence[Group]) -> list[ScoredRow]:
     made: list[tuple[str, Kind, str, Callable[[], Tensor]]] = [
         (row.name, row.kind, row.about, functools.partial(row.make, truth, training)) for row in reference_rows()
     ]
+    unpaired = {row.name for row in reference_rows() if not row.paired}
     for folder in scorer.options.images:
         about = f"Images that another program made of the gray inputs, from the folder {folder.name}."
         read = functools.partial(read_images, folder, scorer.images, scorer.classes, scorer.names)
@@ -114,7 +115,11 @@ def _measure_rows(scorer: Scorer, groups: Sequence[Group]) -> list[ScoredRow]:
         for name, kind, about, make in made:
             bar.set_postfix_str(name)
             pixels = make().cpu()
-            results.append(ScoredRow(_unused(name, results), kind, about, [scorer(pixels)], pixels, {}))
+            scores = scorer(pixels)
+            if name in unpaired:
+                none: dict[str, None] = dict.fromkeys(PAIRED)
+                scores = replace(scores, values=scores.values | none, distinct=scores.distinct | none)
+            results.append(ScoredRow(_unused(name, results), kind, about, [scores], pixels, {}))
             bar.update()
         for group in groups:
             name = _unused(group.name, results)

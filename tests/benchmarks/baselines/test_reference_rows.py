@@ -15,8 +15,9 @@ from tests.images import cifar10_jpeg_test_images, photos, random_pixels
 
 ROWS = {row.name: row.make for row in reference_rows()}
 TRUE_AB, OTHER, NEAREST = "oracle, true ab", "sanity check, another's ab", "sanity check, nearest ab"
-# These keep the L* of the protocol's input; the other three are the truth and the grays of other definitions.
-KEEP_LIGHTNESS = [name for name in ROWS if name not in ("real", "gray, channel mean", "gray, Rec. 601")]
+# These keep the L* of the protocol's input; the others are real images and the grays of other definitions.
+KEEP_LIGHTNESS = [name for name in ROWS if name not in ("real", "real, other images", "gray, channel mean",
+                                                           "gray, Rec. 601")]  # fmt: skip
 
 
 def pale(count: int, size: int = 8, seed: int = 0) -> Tensor:
@@ -61,10 +62,20 @@ def test_every_row_makes_images_of_the_kind_it_was_given(name: str) -> None:
 def test_rows_say_what_they_are() -> None:
     rows = reference_rows()
     assert len(ROWS) == len(rows)
-    assert [row.kind for row in rows[:2]] == ["truth", "floor"]
+    assert [row.kind for row in rows[:3]] == ["truth", "unranked", "floor"]
     assert {row.kind for row in rows} == {"truth", "floor", "oracle", "sanity_check", "unranked"}
     assert all(row.about.endswith(".") for row in rows)
     assert torch.equal(ROWS["real"](photos(), photos()), photos())
+
+
+@pytest.mark.parametrize("count", [1, 7, 9, 20])
+def test_other_images_are_training_images(count: int) -> None:
+    training = random_pixels(9, 8, 8, seed=1)
+    made = ROWS["real, other images"](random_pixels(count, 8, 8), training)
+    found = [next(index for index, image in enumerate(training) if torch.equal(image, one)) for one in made]
+    assert found == sorted(found)
+    assert len({*found}) == min(count, 9)  # all of them where there are enough places
+    assert [row.name for row in reference_rows() if not row.paired] == ["real, other images"]
 
 
 @pytest.mark.parametrize("name", KEEP_LIGHTNESS)
@@ -125,7 +136,7 @@ def test_mean_colors() -> None:
 
 def test_images_do_not_depend_on_their_batch() -> None:
     truth, training = random_pixels(503, 8, 8), random_pixels(50, 8, 8, seed=1)
-    for name in set(ROWS) - {OTHER}:
+    for name in set(ROWS) - {OTHER, "real, other images"}:
         whole = ROWS[name](truth, training)
         assert torch.equal(whole[498:], ROWS[name](truth[498:], training)), name
 

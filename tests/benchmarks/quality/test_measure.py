@@ -27,7 +27,7 @@ from tests.benchmarks.report.records import table_after
 
 def test_a_record_says_what_was_measured_on_what(comparison: Comparison, folder: Path) -> None:
     record = comparison.record
-    assert (record["kind"], record["protocol"]) == ("quality", "candidate v0")
+    assert (record["kind"], record["protocol"]) == ("quality", "candidate v1")
     assert {"command", "commit", "date", "device", "versions"} <= record.keys()
     data = record["data"]
     assert (data["name"], data["split"], data["image_size"]) == (folder.name, "test", 16)
@@ -106,6 +106,15 @@ def test_errors_are_normalized_between_real_and_gray(comparison: Comparison) -> 
     assert rows["real"]["values"]["fd_cifar10_v2"]["mean"] == pytest.approx(0, abs=1e-5)
     assert rows["real"]["values"]["fd_cifar10_v2_train"]["mean"] > 0.01
     assert rows["real"]["values"]["precision_cifar10_v2"]["mean"] == 1
+
+
+def test_images_that_are_not_pairs_are_compared_as_sets_only(comparison: Comparison) -> None:
+    values = comparison.rows["real, other images"]["values"]
+    assert all(values[name] is None for name in ("psnr", "ssim", "ciede2000", "delta_cf_image", "accuracy", "l1"))
+    assert values["fd_cifar10_v2"]["mean"] > 0.001
+    assert values["w1_cf"]["mean"] > 0
+    rows = {name: row["values"]["w1_cf"]["mean"] for name, row in comparison.rows.items()}
+    assert rows["real"] == 0 < rows["oracle, mean ab"] < rows["gray"]
 
 
 def test_what_cannot_be_had_is_null_and_says_why(comparison: Comparison) -> None:
