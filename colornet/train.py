@@ -18,6 +18,7 @@ from colornet.command import exiting_on_errors, expand_home
 from colornet.config import PRESETS, TrainConfig, check_config, levels_for
 from colornet.data.listing import KNOWN_DATASETS, check_dataset
 from colornet.errors import InputError, LostProcessError, PreemptedError
+from colornet.files import check_utf8
 from colornet.runs.saved_config import check_init, differences, load_config
 
 
@@ -104,6 +105,7 @@ def check(config: TrainConfig) -> None:
     objective_file, _, _ = config.objective.rpartition(":")
     if objective_file and not Path(objective_file).is_file():
         raise InputError(f"--objective names the file {objective_file}, which does not exist: correct the path.")
+    check_utf8(config.run_dir)
     run_dir = Path(config.run_dir)
     if not (run_dir / "checkpoints").exists():  # a resumed run no longer needs its origin
         check_init(config)
