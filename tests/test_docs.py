@@ -25,8 +25,10 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGES = {
     page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
     for page in (
-        *(ROOT / name for name in ("README.md", "SECURITY.md", "benchmarks/README.md")),
-        *sorted((ROOT / "docs").glob("*.md")),
+        ROOT / "README.md",
+        ROOT / "SECURITY.md",
+        ROOT / "benchmarks/README.md",
+        *sorted(ROOT.glob("docs/*.md")),
     )
 }
 README = PAGES["README.md"]
