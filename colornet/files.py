@@ -57,6 +57,15 @@ def expanded(path: str | os.PathLike[str]) -> Path:
         raise InputError(f"The home folder in '{os.fspath(path)}' is not known: give the full path.") from error
 
 
+def check_utf8(path: str | os.PathLike[str]) -> None:
+    """Raise `InputError` for a path with bytes that are no UTF-8: safetensors and TensorBoard take no others."""
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        advice = "rename it, or choose another"
+        raise InputError(f"Path '{os.fspath(path)}' is no UTF-8, and a run needs one that is: {advice}.") from error
+
+
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
     """Lock a file, which the system unlocks when this process dies; yield whether that succeeded.

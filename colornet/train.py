@@ -20,6 +20,7 @@ from colornet.config import PRESETS, TrainConfig, check_config, levels_for
 from colornet.data.listing import KNOWN_DATASETS, check_dataset
 from colornet.environment import check_environment, is_quiet, launched_processes, read_launch
 from colornet.errors import InputError, LostProcessError, PreemptedError
+from colornet.files import check_utf8
 from colornet.runs.lock import check_run_dir
 from colornet.runs.saved_config import check_init, load_config
 
@@ -113,6 +114,7 @@ def check(config: TrainConfig) -> None:
     objective_file, _, _ = config.objective.rpartition(":")
     if objective_file and not Path(objective_file).is_file():
         raise InputError(f"--objective names the file {objective_file}, which does not exist: correct the path.")
+    check_utf8(config.run_dir)
     if not (Path(config.run_dir) / "checkpoints").exists():  # a resumed run no longer needs its origin
         check_init(config)
     check_run_dir(config)

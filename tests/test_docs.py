@@ -24,7 +24,12 @@ ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 PAGES = {
     page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8")
-    for page in (ROOT / "README.md", ROOT / "benchmarks" / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+    for page in (
+        ROOT / "README.md",
+        ROOT / "SECURITY.md",
+        ROOT / "benchmarks/README.md",
+        *sorted(ROOT.glob("docs/*.md")),
+    )
 }
 README = PAGES["README.md"]
 

@@ -23,7 +23,7 @@ from benchmarks.quality.exchange import gray_images, read_images, write_images
 from benchmarks.quality.failures import CATEGORIES, failures_of
 from benchmarks.quality.options import Group, QualityOptions, find_groups
 from benchmarks.quality.pictures import choose_pictures, write_pictures
-from benchmarks.quality.scorer import OTHER_GRAYS, Scorer, part_of
+from benchmarks.quality.scorer import OTHER_GRAYS, Scorer, Values, part_of
 from benchmarks.quality.summary import ScoredRow, summarize_result
 from colornet.color import lightness_input, to_gray
 from colornet.data import load_dataset
@@ -117,7 +117,7 @@ def _measure_rows(scorer: Scorer, groups: Sequence[Group]) -> list[ScoredRow]:
             pixels = make().cpu()
             scores = scorer(pixels)
             if name in unpaired:
-                none: dict[str, None] = dict.fromkeys(PAIRED)
+                none: Values = dict.fromkeys(PAIRED)
                 scores = replace(scores, values=scores.values | none, distinct=scores.distinct | none)
             results.append(ScoredRow(_unused(name, results), kind, about, [scores], pixels, {}))
             bar.update()

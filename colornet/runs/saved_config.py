@@ -11,7 +11,7 @@ from typeguard import TypeCheckError, check_type
 
 from colornet.config import TrainConfig, check_values
 from colornet.errors import InputError
-from colornet.files import read_json
+from colornet.files import check_utf8, read_json
 
 # A resumed run may differ in these fields: they determine where and how it runs, not what it computes.
 FREE_ON_RESUME = frozenset({
@@ -70,7 +70,8 @@ def saved_options(config: TrainConfig) -> dict[str, Any]:
 
 
 def check_weights(run_dir: Path) -> None:
-    """Raise `InputError` if a run folder holds no weights."""
+    """Raise `InputError` if a run folder holds no weights, or is at a path at which they cannot be read."""
+    check_utf8(run_dir)
     if not (run_dir / "model.safetensors").is_file():
         raise InputError(f"{run_dir} has no model.safetensors yet: train until its first checkpoint.")
 

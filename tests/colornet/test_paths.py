@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.__main__ import COMMANDS
 from benchmarks.core.command import options_class
-from colornet import colorize, train
+from colornet import colorize, evaluate, train
 from colornet.colorize import ColorizeConfig
 from colornet.command import expand_home, parse
 from colornet.config import PRESETS
@@ -83,3 +83,19 @@ def test_names_that_are_no_utf_8_and_names_of_full_length(tmp_path: Path, capsys
     colorize.main([str(album), "--out", str(out), "--model", str(tmp_path / "run")])
     assert sorted(path.name for path in out.iterdir()) == ["x" * 251 + ".png", "\udce4.png"]
     assert capsys.readouterr().out.startswith("2 of 2 colored, in ")
+
+
+def test_a_run_needs_a_path_that_its_libraries_take(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Image.fromarray(photo(20, 30)).save(tmp_path / "a.png")
+    run = save_run(tmp_path / "run").rename(tmp_path / "run-\udcff")
+    for main, call in (
+        (train.main, ["ae", "--data", str(folder), "--run-dir", str(tmp_path / "new-\udcff")]),
+        (colorize.main, [str(tmp_path / "a.png"), "--model", str(run), "--out", str(tmp_path / "out")]),
+        (evaluate.main, [str(run), "--data", str(folder), "--out", str(tmp_path / "out")]),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            main(call)
+        assert "is no UTF-8, and a run needs one that is: rename it" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.png", "run-\udcff"]

@@ -22,6 +22,7 @@ from PIL import Image
 from colornet.demo import DemoConfig, check
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
+from tests.colornet.inference.test_photos import odd_exif
 from tests.images import lightness, photo
 from tests.runs import save_run
 
@@ -192,7 +193,7 @@ def test_models_with_noise_show_and_write_several_colorings(run: Path, tmp_path:
     colorizers = {name: Colorizer.load(folder, "cpu") for name, folder in (("tiny", run), ("C:\\noisy", noisy))}
     studio = Studio(colorizers, tmp_path, 10**6, 1, released=False)
     path = str(tmp_path / "mill.png")
-    Image.fromarray(photo(40, 60)).save(path)
+    Image.fromarray(photo(40, 60)).save(path, exif=odd_exif())  # which can be read but not written
     first, second = (studio.show(path, 1, sample)[-2:] for sample in (1, 2))
     assert np.array_equal(first[0][1], second[0][1])
     assert not np.array_equal(first[1][1], second[1][1])
