@@ -24,7 +24,7 @@ LAYERS = {
         ["runs"],
         ["evaluation", "inference"],
         ["training"],
-        ["train", "evaluate", "colorize", "export", "demo"],
+        ["train", "evaluate", "colorize", "export", "fetch", "demo"],
         ["cli"],
         ["__main__"],
     ],

@@ -24,6 +24,7 @@ from colornet.color import ColorSpace, Gray, lightness_input
 from colornet.data import Dataset, default_cache_dir
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
+from colornet.evaluation.turns import local_main_first
 from colornet.files import replacing
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
 from colornet.metrics.evaluator import CIFAR10_CLASSES, evaluator_card, load_evaluator
@@ -179,8 +180,8 @@ class Scorer:
         elif choice == "auto" and weights is None and device.type == "cpu":
             failure = WeightsUnavailable(f"Left out on a CPU, where it takes long: --{name} on")
         else:
-            # No exception may leave this block: it ends in a barrier.
-            with self.accelerator.local_main_process_first():
+            # No exception may leave this block: it would end the other processes.
+            with local_main_first(self.accelerator):
                 try:
                     return load(weights, self.cache_dir, device)
                 except (WeightsUnavailable, InputError) as error:

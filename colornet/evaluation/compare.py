@@ -16,6 +16,7 @@ from torch import Tensor
 
 from colornet.data import load_dataset
 from colornet.evaluation.loop import Colorize, colorize_with, gray_floor, score
+from colornet.evaluation.turns import local_main_first
 from colornet.files import finite_or_none, replacing, write_json, write_text
 from colornet.metrics.image import summarize
 from colornet.models.build import color_space
@@ -50,7 +51,7 @@ def compare(
     """Score the gray floor and runs that share an image size, print the table and write everything to `out`."""
     runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
     image_size = next(iter(runs.values())).config.image_size
-    with accelerator.local_main_process_first():
+    with local_main_first(accelerator):
         progress = accelerator.is_local_main_process
         dataset = load_dataset(data, image_size=image_size, cache_dir=cache_dir, progress=progress)
     images = dataset.test if split == "test" else dataset.validation

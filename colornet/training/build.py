@@ -16,6 +16,7 @@ from torch.optim import Adam, Optimizer
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
+from colornet.evaluation.turns import local_main_first
 from colornet.models.build import build_generator
 from colornet.objectives import Objective
 from colornet.objectives.find import find_objective
@@ -32,7 +33,7 @@ def compose_trainer(config: TrainConfig) -> Trainer:
     accelerator = start_accelerator(config)
     cache_dir, progress = Path(config.cache_dir) if config.cache_dir else None, accelerator.is_local_main_process
     # The first process of a machine downloads or decodes, the others find what it cached.
-    with accelerator.local_main_process_first():
+    with local_main_first(accelerator):
         dataset = load_dataset(config.data, image_size=config.image_size, cache_dir=cache_dir, progress=progress)
     return build_trainer(config, accelerator, dataset)
 
