@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from colornet import __version__, colorize, demo, evaluate, export, fetch, train
+from colornet import __version__, colorize, demo, evaluate, export, fetch, push, train
 
 COMMANDS = {
     "train": (train.main, "train a colorizer; on several GPUs: accelerate launch -m colornet.train"),
@@ -13,6 +13,7 @@ COMMANDS = {
     "colorize": (colorize.main, "color photographs of any size"),
     "export": (export.main, "write a model as one ONNX file, checked against PyTorch"),
     "fetch": (fetch.main, "download a data set before a job without network"),
+    "push": (push.main, "publish a trained model on the Hugging Face Hub"),
     "demo": (demo.main, "color photographs in the browser"),
 }
 

@@ -15,13 +15,14 @@ import tyro
 from colornet.command import run_command
 from colornet.data.listing import default_cache_dir
 from colornet.errors import InputError, printable
+from colornet.hub import is_hub_name
 
 
 @dataclass(frozen=True)
 class FetchConfig:
     """What is downloaded, and where to."""
 
-    data: Annotated[str, tyro.conf.Positional]  # data set: cifar10
+    data: Annotated[str, tyro.conf.Positional]  # data set: cifar10, or one of the Hub, hf:OWNER/NAME
     cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
 
 
@@ -39,10 +40,15 @@ def fetch(config: FetchConfig) -> None:
         fetch_cifar10(cache_dir, progress=True)
         print(printable(f"CIFAR-10 is in {cache_dir / 'cifar10'}."))
         return
+    if is_hub_name(config.data):
+        from colornet.data.hub import fetch_hub_dataset
+
+        print(printable(f"{config.data} is in {fetch_hub_dataset(config.data, cache_dir, progress=True)}."))
+        return
     if config.data == "sample":
         print("Data set 'sample' needs no download: it comes with scikit-image.")
         return
-    raise InputError(f"{config.data!r} is no data set that is downloaded: name cifar10.")
+    raise InputError(f"{config.data!r} is no data set that is downloaded: name cifar10 or hf:OWNER/NAME.")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from colornet.errors import InputError
+from colornet.hub import is_hub_name, parse_hub_name
 
 KNOWN_DATASETS = ("cifar10", "sample")  # a folder of that name is meant by ./cifar10
 
@@ -35,8 +36,11 @@ def default_cache_dir() -> Path:
 
 
 def check_dataset(data: str) -> None:
-    """Raise InputError unless `data` is a known name or a folder with an image in each part; decodes nothing."""
+    """Raise InputError unless `data` is a known name, one of the Hub or a folder with an image in each part."""
     if data in KNOWN_DATASETS:
+        return
+    if is_hub_name(data):
+        parse_hub_name(data)  # whether it exists is found where it is downloaded
         return
     folder = Path(data).expanduser()
     if not folder.exists():

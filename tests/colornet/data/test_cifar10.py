@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import json
 import math
 import pickle
 import tarfile
@@ -17,13 +15,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torchvision.datasets import CIFAR10
 
 from colornet.data import cifar10_copy, load_dataset
 from colornet.errors import InputError
 from colornet.metrics.evaluator import CIFAR10_CLASSES
-from tests.colornet.data.files import Pixels, noise, parts, write_images
+from tests.colornet.data.files import Pixels, noise, parquet, parts, write_images
 from tests.server import Server, reply, reply_with_range, serving
 
 Cifar = tuple[Path, Pixels, NDArray[np.int64]]
@@ -122,22 +119,6 @@ def copy(cifar10: Cifar, monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
     monkeypatch.setattr(cifar10_copy, "_FIRST_LABELS", firsts)
     monkeypatch.setattr(cifar10_copy, "_SUMS", sums)
     return files
-
-
-def parquet(images: Pixels, labels: NDArray[np.int64]) -> bytes:
-    """Write images and their classes as the Hub does."""
-    import pyarrow
-    import pyarrow.parquet
-
-    rows = []
-    for image in images:
-        Image.fromarray(image).save(encoded := io.BytesIO(), "PNG")
-        rows.append({"bytes": encoded.getvalue(), "path": None})
-    table = pyarrow.table({"img": rows, "label": labels})
-    features = {"img": {"_type": "Image"}, "label": {"names": CIFAR10_CLASSES, "_type": "ClassLabel"}}
-    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-    pyarrow.parquet.write_table(table, buffer := io.BytesIO())
-    return buffer.getvalue()
 
 
 def sources(monkeypatch: pytest.MonkeyPatch, server: Server) -> None:
