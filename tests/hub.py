@@ -130,8 +130,7 @@ def _json(request: BaseHTTPRequestHandler, value: Any) -> None:
 
 
 def _error(request: BaseHTTPRequestHandler, status: int, code: str, message: str) -> None:
-    headers = {"X-Error-Code": code} if code else {}
-    reply(request, status=status, **headers, **{"X-Error-Message": message})
+    reply(request, status=status, X_Error_Code=code, X_Error_Message=message)
 
 
 @contextmanager

@@ -69,7 +69,8 @@ def download_copy(root: Path, progress: bool) -> Original:
 
     Raises DownloadError.
     """
-    source = f"{os.environ.get('HF_ENDPOINT') or 'https://huggingface.co'}/datasets/uoft-cs/cifar10"
+    endpoint = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+    source = f"{endpoint}/datasets/uoft-cs/cifar10"
     parts = {}
     try:
         if os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"):

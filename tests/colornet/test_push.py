@@ -6,6 +6,7 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,12 +82,13 @@ def test_the_card_tells_the_hub_license_data_and_results(hub: Hub, token: None, 
     (run / "config.json").write_text(json.dumps(config | {"data": "hf:somebody/photographs@v1"}))
     main(["push", str(run), "user/model", "--license", "cc-by-4.0"])
     card = ModelCard(hub.repos["models/user/model"]["README.md"].decode())
-    assert card.data.license == "cc-by-4.0"
-    assert card.data.datasets == ["somebody/photographs"]
-    assert (card.data.library_name, card.data.pipeline_tag) == ("colornet", "image-to-image")
-    assert "image-colorization" in card.data.tags
-    assert card.data.model_name == "model"
-    results = {result.metric_type: (result.metric_value, result.dataset_split) for result in card.data.eval_results}
+    data: Any = card.data
+    assert data.license == "cc-by-4.0"
+    assert data.datasets == ["somebody/photographs"]
+    assert (data.library_name, data.pipeline_tag) == ("colornet", "image-to-image")
+    assert "image-colorization" in data.tags
+    assert data.model_name == "model"
+    results = {result.metric_type: (result.metric_value, result.dataset_split) for result in data.eval_results}
     assert results == {"psnr": (21.5, "validation"), "cf": (12.25, "validation")}
     assert 'Colorizer.load("hf:user/model")' in card.text
     assert "--data holidays" in card.text

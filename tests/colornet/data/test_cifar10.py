@@ -19,7 +19,6 @@ from torchvision.datasets import CIFAR10
 
 from colornet.data import cifar10_copy, load_dataset
 from colornet.errors import InputError
-from colornet.metrics.evaluator import CIFAR10_CLASSES
 from tests.colornet.data.files import Pixels, noise, parquet, parts, write_images
 from tests.server import Server, reply, reply_with_range, serving
 
