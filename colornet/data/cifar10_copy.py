@@ -21,8 +21,8 @@ from colornet.metrics.evaluator import CIFAR10_CLASSES
 _FILES = {"train": "plain_text/train-00000-of-00001.parquet", "test": "plain_text/test-00000-of-00001.parquet"}
 _KEPT = "cifar10.npz"
 
-# What is published of the original's batches, 10,000 images each. The first labels tell them from each other: the copy
-# has them in the order in which they lie in the archive, 4, 3, 2, 5, 1.
+# What is published of the original's batches, 10,000 images each. The first labels tell them from each other: a copy
+# may have them in another order, such as that of the files in the archive.
 _BATCH = 10_000
 _FIRST_LABELS = {
     "train": ("6994112783", "1668834606", "8506928362", "0602721241", "1851574382"),
