@@ -1,17 +1,19 @@
-"""The `colornet` command: `colornet train PRESET …`, `evaluate RUN …`, `colorize PHOTO …`, `export RUN …`, `demo`."""
+"""The `colornet` command: `colornet COMMAND --help` lists the options of each command."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 
-from colornet import __version__, colorize, demo, evaluate, export, train
+from colornet import __version__, colorize, demo, evaluate, export, fetch, push, train
 
 COMMANDS = {
     "train": (train.main, "train a colorizer; on several GPUs: accelerate launch -m colornet.train"),
     "evaluate": (evaluate.main, "compare runs on held-out images"),
     "colorize": (colorize.main, "color photographs of any size"),
     "export": (export.main, "write a model as one ONNX file, checked against PyTorch"),
+    "fetch": (fetch.main, "download a data set before a job without network"),
+    "push": (push.main, "publish a trained model on the Hugging Face Hub"),
     "demo": (demo.main, "color photographs in the browser"),
 }
 

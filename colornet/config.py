@@ -19,7 +19,7 @@ class TrainConfig:
     """Everything that defines a run; written to `config.json` in its folder."""
 
     # Data
-    data: str = "cifar10"  # data set: cifar10, sample, or the path of a folder of images
+    data: str = "cifar10"  # data set: cifar10, sample, a folder of images, or one of the Hub, hf:OWNER/NAME
     image_size: int = 32  # side of the square training images, pixels
     flip: bool = True  # flip images horizontally at random
     shift: int = 0  # shift images at random by up to this many pixels

@@ -18,7 +18,9 @@ from colornet.config import PRESETS, TrainConfig
 from colornet.demo import DemoConfig
 from colornet.evaluate import EvaluateConfig
 from colornet.export import ExportConfig
+from colornet.fetch import FetchConfig
 from colornet.metrics.evaluator import evaluator_card
+from colornet.push import PushConfig
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
@@ -140,7 +142,7 @@ def test_files_exist_that_are_named(page: str) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_options_exist(page: str) -> None:
-    configs = [TrainConfig, EvaluateConfig, ColorizeConfig, ExportConfig, DemoConfig]
+    configs = [TrainConfig, EvaluateConfig, ColorizeConfig, ExportConfig, FetchConfig, PushConfig, DemoConfig]
     configs += [options_class(name, command) for name, command in COMMANDS.items()]
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
     known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir", "--no-open", "--lowest"}

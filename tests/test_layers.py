@@ -18,13 +18,13 @@ BENCHMARKS = ["quality", "throughput", "scaling", "speedrun", "inference", "phot
 # Low to high: a folder or top-level module may import those on its own line or on a line above it.
 LAYERS = {
     "colornet": [
-        ["errors", "files", "color", "command", "environment"],
+        ["errors", "files", "color", "command", "environment", "hub"],
         ["config"],
         ["data", "models", "metrics", "objectives"],
         ["runs"],
         ["evaluation", "inference"],
         ["training"],
-        ["train", "evaluate", "colorize", "export", "demo"],
+        ["train", "evaluate", "colorize", "export", "fetch", "push", "demo"],
         ["cli"],
         ["__main__"],
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from colornet.errors import InputError, printable
 from colornet.files import write_json
 from colornet.models.build import color_space
 from colornet.models.unet import UNet
+from colornet.runs.hub import publishable, without_folders
 from colornet.runs.model_card import model_card
 from colornet.runs.provenance import provenance
 from colornet.runs.run import Run
@@ -71,15 +71,8 @@ def release(options: ReleaseOptions) -> None:
     network = run.load_generator()
     images = dataset.validation[torch.linspace(0, len(dataset.validation) - 1, _COMPARED).long()]
 
-    public = dataclasses.replace(
-        trained,
-        data=dataset.name,
-        objective=Path(trained.objective).name,
-        run_dir=options.name,
-        cache_dir=None,
-        init_from=trained.init_from and Path(trained.init_from).name,
-    )
-    starts = [{**start, "command": _without_folders(start["command"])} for start in starts]
+    public = dataclasses.replace(publishable(trained, options.name), data=dataset.name)
+    starts = [{**start, "command": without_folders(start["command"])} for start in starts]
     state = {
         name: (value.half() if value.is_floating_point() else value).contiguous()  # counters stay integers
         for name, value in network.state_dict().items()
@@ -94,7 +87,7 @@ def release(options: ReleaseOptions) -> None:
         "images_seen": run.images_seen,
         "test": measured,
         **made,
-        "command": _without_folders(made["command"]),
+        "command": without_folders(made["command"]),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{options.out.name}.part-", dir=options.out.parent) as temporary:
@@ -149,11 +142,6 @@ def _largest_difference(config: TrainConfig, one: UNet, other: UNet, images: Ten
     condition, _ = space.encode(to_float(images))
     first, second = (to_uint8(space.decode(condition, network(condition))).int() for network in (one, other))
     return int((first - second).abs().max())
-
-
-def _without_folders(command: str) -> str:
-    """Shorten absolute paths in a command to their last part: they mean nothing on another machine."""
-    return re.sub(r"(?<![^\s='\"])/(?:[^\s'\"]*/)?", "", command)
 
 
 def _card(published: Run, validations: list[dict[str, Any]], dataset: Dataset, record: dict[str, Any]) -> str:

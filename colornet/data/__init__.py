@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from colornet.data.listing import check_dataset, default_cache_dir
 from colornet.files import expanded
+from colornet.hub import is_hub_name
 
 if TYPE_CHECKING:
     from colornet.data.loader import DeviceLoader
@@ -19,7 +20,7 @@ _NEEDS_TORCH = {"Dataset": "splits", "DeviceLoader": "loader"}
 
 
 def load_dataset(data: str, *, image_size: int, cache_dir: Path | None = None, progress: bool = False) -> Dataset:
-    """Load "cifar10", "sample" or any folder of images, resized and cropped to squares of `image_size` pixels.
+    """Load "cifar10", "sample", "hf:OWNER/NAME" or a folder of images, as squares of `image_size` pixels.
 
     CIFAR-10 is downloaded to `cache_dir` once, folders are decoded once and kept there; the default is
     `default_cache_dir()`. `progress` shows bars where stderr is a terminal. Raises InputError for data that cannot be
@@ -36,6 +37,10 @@ def load_dataset(data: str, *, image_size: int, cache_dir: Path | None = None, p
         from colornet.data.sample import load_sample
 
         return load_sample(image_size)
+    if is_hub_name(data):
+        from colornet.data.hub import load_hub_dataset
+
+        return load_hub_dataset(data, image_size, cache_dir, progress)
     from colornet.data.folder import load_folder
 
     return load_folder(expanded(data), image_size, cache_dir, progress)

@@ -12,6 +12,7 @@ from colornet.data.formats import image_suffixes
 from colornet.data.layout import is_foreign, not_readable, part_folders
 from colornet.errors import InputError
 from colornet.files import expanded
+from colornet.hub import is_hub_name, parse_hub_name
 
 KNOWN_DATASETS = ("cifar10", "sample")  # a folder of that name is meant by ./cifar10
 
@@ -46,8 +47,11 @@ def utf8(name: str) -> str:
 
 
 def check_dataset(data: str) -> None:
-    """Raise InputError unless `data` is a known name or a folder with an image in each part; decodes nothing."""
+    """Raise InputError unless `data` is a known name, one of the Hub or a folder with an image in each part."""
     if data in KNOWN_DATASETS:
+        return
+    if is_hub_name(data):
+        parse_hub_name(data)  # whether it exists is found where it is downloaded
         return
     folder = expanded(data)
     if not folder.exists():

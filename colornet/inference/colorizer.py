@@ -58,7 +58,9 @@ class Colorizer:
     def load(
         cls, model: str | os.PathLike[str], device: str | torch.device | None = None, *, bf16: bool = False
     ) -> Colorizer:
-        """Load a released model, "ae" or "cgan", or that of a run folder, onto a device (default: the GPU if any).
+        """Load a released model ("ae" or "cgan"), one of the Hub ("hf:OWNER/NAME") or a run folder onto a device.
+
+        The default is the GPU if there is one.
 
         An ONNX file that `colornet export` wrote runs in onnxruntime, on the CPU, in fp32. Raises InputError for a
         model that does not exist or cannot be used.

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from colornet.files import write_text
+from colornet.hub import short_data_name
 from colornet.runs.run import Run
 
 # The scores of the last evaluation on the validation images that the card lists.
@@ -86,7 +87,7 @@ def model_card(
         approach=run.approach,
         side=run.config.image_size,
         load=load,
-        data=Path(run.config.data).name,
+        data=short_data_name(run.config.data),
         about_data=about_data and f"\n{about_data}",
         scores="\n".join(f"| {label} | {value:.3f} |" for label, value in scores.items() if value is not None),
         more=more and f"\n{more}\n",

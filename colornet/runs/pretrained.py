@@ -7,6 +7,8 @@ from pathlib import Path
 
 from colornet.errors import InputError
 from colornet.files import expanded, read_json, sha256_of
+from colornet.hub import HubName, download_file, is_hub_name, parse_hub_name
+from colornet.runs.saved_config import load_config
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
@@ -16,7 +18,10 @@ _LARGEST_RECORD = 2**20  # bytes
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
-    """Return the folder of a released model, given its name, or the run folder at a path; `InputError` if missing."""
+    """Return the folder of a released model, of one of the Hub (hf:OWNER/NAME, downloaded once) or of a run.
+
+    Raises `InputError` if there is none.
+    """
     if model in RELEASED:
         folder = WEIGHTS / model
         if not (folder / "model.safetensors").is_file():
@@ -25,11 +30,31 @@ def find_model(model: str | os.PathLike[str]) -> Path:
             advice = f"train one with `colornet train {model}` and give its run folder"
             raise InputError(f"Model {model!r} {lacking}: {advice}.")
         return folder
+    if is_hub_name(model):
+        return _download_run(model)
     folder = expanded(model)
     if not folder.is_dir():
-        known = f"a released one ({', '.join(RELEASED)})"
-        raise InputError(f"Model '{os.fspath(model)}' is neither {known} nor a run folder: give one of the two.")
+        known = f"a released one ({', '.join(RELEASED)}), one of the Hub (hf:OWNER/NAME)"
+        raise InputError(f"Model '{os.fspath(model)}' is neither {known} nor a run folder: give one of these.")
     return folder
+
+
+def _download_run(name: str) -> Path:
+    """Return the folder of a model on the Hub, in its cache: config.json and model.safetensors, and no other file.
+
+    Raises InputError for a model that cannot be downloaded or is no run of colornet.
+    """
+    hub_name = parse_hub_name(name)
+    folder = download_file(hub_name, "config.json").parent
+    try:
+        load_config(folder)
+    except InputError as error:
+        reason = error.__cause__ or error
+        raise InputError(
+            f"Model '{name}' is no run of this version of colornet: in its config.json, {reason}."
+        ) from error
+    # Of the same commit, whose name is that of the folder.
+    return download_file(HubName(hub_name.repo, folder.name), "model.safetensors").parent
 
 
 def check_release(folder: Path) -> None:

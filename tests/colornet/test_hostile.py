@@ -560,6 +560,8 @@ def test_weights_of_half_precision_are_computed_with_in_full(tmp_path: Path) -> 
 
 def test_a_cifar10_archive_writes_nowhere_and_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(CIFAR10, "url", "http://localhost:9/cifar-10-python.tar.gz")  # where nobody answers
+    monkeypatch.setenv("HF_ENDPOINT", "http://localhost:9")
+    monkeypatch.setattr("colornet.data.download.PAUSE", 0.0)
     root = tmp_path / "a" / "b" / "cifar10"
     root.mkdir(parents=True)
     evidence = tmp_path / "ran"

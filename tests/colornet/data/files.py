@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from PIL import Image, ImageCms
 
 from colornet.data import Dataset
 from colornet.data.images import open_rgb
+from colornet.metrics.evaluator import CIFAR10_CLASSES
 
 Pixels = NDArray[np.uint8]
 
@@ -27,6 +29,22 @@ def write_images(root: Path, images: Pixels, classes: tuple[str, ...] = ("",)) -
         (root / name).mkdir(parents=True, exist_ok=True)
     for number, pixels in enumerate(images):
         Image.fromarray(pixels).save(root / classes[number % len(classes)] / f"{number // len(classes):04}.png")
+
+
+def parquet(images: Pixels, labels: NDArray[np.int64]) -> bytes:
+    """Write images and their classes as the Hub does."""
+    import pyarrow
+    import pyarrow.parquet
+
+    rows = []
+    for image in images:
+        Image.fromarray(image).save(encoded := io.BytesIO(), "PNG")
+        rows.append({"bytes": encoded.getvalue(), "path": None})
+    table = pyarrow.table({"img": rows, "label": labels})
+    features = {"img": {"_type": "Image"}, "label": {"names": CIFAR10_CLASSES, "_type": "ClassLabel"}}
+    table = table.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    pyarrow.parquet.write_table(table, buffer := io.BytesIO())
+    return buffer.getvalue()
 
 
 def shown(path: Path, image: Image.Image, **options: Any) -> Pixels:
