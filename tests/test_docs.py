@@ -97,7 +97,17 @@ def test_results_were_measured_by_the_evaluators_of_the_package() -> None:
     assert {name: evaluators[name]["card"]["sha256"] for name in cards} == cards
 
 
-# Links and options
+# Names of files, links and options
+
+
+def test_nothing_installs_the_package_of_that_name_on_pypi() -> None:
+    """`colornet` on PyPI is not this project, which is called colornet-cifar and installed from a checkout."""
+    folders = ("colornet", "benchmarks", "docs", "launch", "tests", ".ci", ".github")
+    files = [path for path in ROOT.iterdir() if path.is_file()]
+    files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    texts = {path: path.read_bytes().decode(errors="ignore") for path in files if "__pycache__" not in path.parts}
+    wrong = re.compile(r"pip3? install (?:-\S+ )*[\"']?colornet(?!-cifar)")
+    assert [path.relative_to(ROOT).as_posix() for path, text in texts.items() if wrong.search(text)] == []
 
 
 def anchors(page: str) -> set[str]:

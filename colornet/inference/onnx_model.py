@@ -23,7 +23,7 @@ _LARGEST = 4096  # image size; more is damage or an attack
 def require(*packages: str) -> None:
     """Raise InputError, which says how to install them, unless all of these optional packages are installed."""
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
-        raise InputError(f'ONNX needs {" and ".join(missing)}: install with `pip install "colornet[export]"`.')
+        raise InputError(f'ONNX needs {" and ".join(missing)}: run `pip install ".[export]"` in the checkout.')
 
 
 def find_onnx(model: str | os.PathLike[str]) -> Path | None:
