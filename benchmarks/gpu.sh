@@ -4,7 +4,7 @@
 #   bash benchmarks/gpu.sh DATA WORK [STAGE ...]     DATA: a folder of CIFAR-10 images, or cifar10
 #
 # WORK keeps runs and results; a stage resumes from what it finds there. The stages, all of them unless named:
-#   evaluators       the evaluator networks: cifar10-v1 with three seeds and cifar10-dev, from scratch
+#   evaluators       the evaluator networks: cifar10-v2 with three seeds and cifar10-v2-dev, from scratch
 #   ceiling          how colorful images were, told from their gray versions by a large network
 #   train            ae and cgan at full width, three seeds each, side by side
 #   validate         whether the evaluators see color, on validation images: before any of them is taken over
@@ -21,6 +21,7 @@
 #   ablation         variants of the recipe on validation images, one seed; repeat until all are finished
 #   quality          all trained runs on the test images, with the evaluators as shipped
 #   report           one page of it all
+# A stage that fails is named at the end, with exit code 1; the stages after it are run.
 # Results are WORK/*.json, WORK/*.log, WORK/quality/, WORK/report/ and WORK/weights.tar (the models, without checkpoints).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -61,16 +62,16 @@ bench() { # SECONDS COMMAND OUT [OPTION ...]: for at most that long, 0 for no li
 # Decode or download once, before several processes want to.
 "$python" -c "import sys; from colornet.data import load_dataset; load_dataset(sys.argv[1], image_size=32)" "$data"
 
-for stage in ${stages[*]}; do
-    echo "== $stage"
+run_stage() { # STAGE
+    local stage=$1 option preset processes first gpus link
     jobs=()
     case $stage in
         evaluators)
             for seed in 0 1 2; do
-                bench 0 evaluator "v1-$seed" --name v1 --widths 64 256 256 --epochs 40 --seed "$seed" &
+                bench 0 evaluator "v2-$seed" --name v2 --widths 64 256 256 --epochs 40 --seed "$seed" &
                 jobs+=($!)
             done
-            bench 0 evaluator dev --name dev --widths 32 64 128 --epochs 20 --seed 100 &
+            bench 0 evaluator v2-dev --name v2-dev --widths 32 64 128 --epochs 20 --seed 100 &
             jobs+=($!)
             side_by_side
             ;;
@@ -82,7 +83,7 @@ for stage in ${stages[*]}; do
             ;;
         validate)
             bench 0 validate validation --images 1000 --runs "$runs"/{ae,cgan}-[0-9] \
-                --evaluators "$work"/v1-*/cifar10-v1.json "$work/dev/cifar10-dev.json"
+                --evaluators "$work"/v2-*/cifar10-v2.json "$work/v2-dev/cifar10-v2-dev.json"
             ;;
         notebook-ae | notebook-cgan)
             train "$stage"
@@ -154,4 +155,21 @@ for stage in ${stages[*]}; do
             exit 2
             ;;
     esac
+}
+
+failed=()
+for stage in ${stages[*]}; do
+    echo "== $stage"
+    set +e # a subshell with its own -e: bash ignores -e in what stands before ||
+    (
+        set -e
+        run_stage "$stage"
+    )
+    code=$?
+    set -e
+    [ "$code" = 0 ] || failed+=("$stage ($code)")
 done
+if [ "${#failed[@]}" -gt 0 ]; then
+    echo "error: failed, with these exit codes: ${failed[*]}; their output is above and in $work/*.log." >&2
+    exit 1
+fi

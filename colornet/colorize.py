@@ -26,7 +26,7 @@ from tqdm import tqdm
 from colornet.command import run_command
 from colornet.config import require_option
 from colornet.data.listing import iter_images, no_images
-from colornet.errors import InputError, printable
+from colornet.errors import InputError, out_of_memory, printable
 from colornet.files import replacing
 from colornet.inference.onnx_model import find_onnx
 from colornet.inference.photos import colored_name, read_photo, to_image, write_photo
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from colornet.inference.colorizer import Colorizer
 
+_MOST_SAMPLES = 100
 _COMPARED = 1024  # longer side of each half of a comparison, pixels
 
 
@@ -49,8 +50,9 @@ class ColorizeConfig:
     out: Path  # folder of the colored copies, named and sorted into folders as the photographs are
     model: str = "cgan"  # released model (cgan or ae), the folder of a run, or an exported ONNX file
     saturation: float = 1.0  # factor on the chroma: 0 is gray, above 1 is more vivid than the model's colors
-    samples: int = 1  # colorings of each photograph, NAME.1.png, NAME.2.png, …, of a model with a noise input
+    samples: int = 1  # colorings of each photograph, NAME.1.png, NAME.2.png, …, at most 100, of a model with noise
     compare: bool = False  # also write NAME.compare.png: gray and colored side by side, 1024 pixels each
+    skip_existing: bool = False  # continue an earlier call: keep what is in --out, and color what is missing
     force: bool = False  # overwrite what is in --out (photographs themselves are never overwritten)
     cpu: bool = False  # work on the CPU even where there is a GPU
 
@@ -73,29 +75,63 @@ def colorize(config: ColorizeConfig) -> None:
     from colornet.inference.colorizer import Colorizer
 
     colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
-    failures = []
+    failures, notes, kept = [], [], 0
     # One by one: decoding and encoding take the time, and memory holds one photograph. None: a bar only on a terminal.
     for job in tqdm(jobs, desc="Coloring", unit="photo", disable=None):
+        missing = [number for number, target in enumerate(job.targets) if any(_missing(config, target))]
+        kept += not missing
         try:
-            photo = read_photo(job.source)
-            colored = colorizer.colorize(photo.pixels, saturation=config.saturation, samples=len(job.targets))
-            for rgb, target in zip(colored, job.targets, strict=True):
-                write_photo(target, rgb, photo)
-                if config.compare:
-                    _compare(colorizer, rgb, _comparison(target))
-        except OSError as error:
-            failures.append(f"error: '{job.source}': {error.strerror or error}")
-    print(printable(f"{len(jobs) - len(failures)} of {len(jobs)} colored, in {config.out}."))
-    for failure in failures:
-        print(printable(failure), file=sys.stderr)
+            said = _color(colorizer, config, job, missing) if missing else []
+        except (OSError, MemoryError, RuntimeError) as error:
+            failures.append(f"error: '{job.source}': {_reason(error)}")
+        else:
+            notes += [f"note: '{job.source}': {note}" for note in said]
+    there = f" {kept} more were there already." if kept else ""
+    print(printable(f"{len(jobs) - kept - len(failures)} of {len(jobs)} colored, in {config.out}.{there}"))
+    for line in (*notes, *failures):
+        print(printable(line), file=sys.stderr)
     if failures:
         sys.exit(1)
+
+
+def _color(colorizer: Colorizer, config: ColorizeConfig, job: Job, numbers: list[int]) -> list[str]:
+    """Write the colorings of a photograph that have these numbers; return what is to be said about it."""
+    photo = read_photo(job.source)
+    notes: dict[str, None] = {}  # each said once
+    if photo.page:
+        notes[f"only {photo.page} is colored"] = None
+    colorings = colorizer.colorings(photo.pixels, numbers, saturation=config.saturation)
+    for number, rgb in zip(numbers, colorings, strict=True):
+        target = job.targets[number]
+        colored, compared = _missing(config, target)
+        if colored and (left_out := write_photo(target, rgb, photo)):
+            notes[f"what cannot be written was left out: {', '.join(left_out)}"] = None
+        if compared:
+            _compare(colorizer, rgb, _comparison(target))
+    return list(notes)
+
+
+def _missing(config: ColorizeConfig, target: Path) -> tuple[bool, bool]:
+    """Tell whether a coloring and its comparison are to be written."""
+    keep = config.skip_existing
+    return not (keep and target.exists()), config.compare and not (keep and _comparison(target).exists())
+
+
+def _reason(error: Exception) -> str:
+    """Say why a photograph cannot be colored; raise errors that are not about it again."""
+    if out_of_memory(error):
+        return "there is not enough memory for its size"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    raise error
 
 
 def check(config: ColorizeConfig) -> list[Job]:
     """Raise InputError for options that cannot be used, without importing torch; return the jobs."""
     require_option(0 <= config.saturation < math.inf, config, "saturation", "a number of at least 0")
-    require_option(config.samples >= 1, config, "samples", "at least 1")
+    require_option(1 <= config.samples <= _MOST_SAMPLES, config, "samples", f"from 1 to {_MOST_SAMPLES}")
+    if config.skip_existing and config.force:
+        raise InputError("--skip-existing keeps what --force overwrites: choose one of them.")
     if not config.photos:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)
@@ -168,9 +204,10 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
             made_of[name] = job.source
             if target.exists():
                 existing.append(target)
-    if existing and not config.force:
+    if existing and not (config.force or config.skip_existing):
         exist = f"and {len(existing) - 1} more exist" if len(existing) > 1 else "exists"
-        raise InputError(f"'{existing[0]}' {exist} already: choose another --out, or overwrite with --force.")
+        advice = "choose another --out, color what is missing with --skip-existing, or overwrite with --force"
+        raise InputError(f"'{existing[0]}' {exist} already: {advice}.")
 
 
 def _make_folder(folder: Path) -> None:

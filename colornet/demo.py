@@ -2,7 +2,9 @@
 
 Drop a photograph or pick an example: the page shows it in gray and as each model colors it, with a slider for the
 saturation, and makes PNGs of full size to download. Nothing leaves the machine, and uploads are deleted after an hour,
-at the latest when the server ends (Ctrl-C). It is an extra: `pip install ".[demo]"` in a checkout.
+at the latest when the server ends (Ctrl-C) or, if it was killed, when another one starts.
+
+It is an extra: `pip install ".[demo]"` in a checkout.
 
 Anyone who can reach the address may use the page, without a password: the default is open to this machine only.
 """
@@ -20,12 +22,12 @@ import webbrowser
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from colornet.colorize import check_model
 from colornet.command import run_command
 from colornet.config import require_option
 from colornet.errors import InputError, printable
+from colornet.inference.demo_folder import own_folder
 from colornet.runs.pretrained import RELEASED
 
 
@@ -36,6 +38,9 @@ class DemoConfig:
     models: tuple[str, ...] = RELEASED  # released models (cgan or ae, where they are installed), or folders of runs
     host: str = "127.0.0.1"  # address to listen at; 0.0.0.0 admits the whole network
     port: int = 7860
+    names: tuple[
+        str, ...
+    ] = ()  # further names of this machine in browsers, such as that of a proxy; others are refused
     open: bool = True  # open the page in the browser
     max_megapixels: float = 40.0  # of a photograph; memory and time grow with it
     max_megabytes: int = 30  # of an upload
@@ -82,17 +87,20 @@ def _check_address(host: str, port: int) -> None:
 def serve(config: DemoConfig) -> None:
     """Check the options, and serve the page until a signal ends it; then delete all uploads."""
     models = check(config)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end as by Ctrl-C
-    with TemporaryDirectory(prefix="colornet-demo-") as folder:
+    for name in ("SIGTERM", "SIGHUP"):  # end as by Ctrl-C, unless they are ignored, as by nohup
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler)
+    with own_folder() as folder:
         # gradio reads these when it is imported. It connects only to its own page, which a proxy would hide.
-        os.environ |= {"GRADIO_TEMP_DIR": folder, "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
+        os.environ |= {"GRADIO_TEMP_DIR": str(folder), "GRADIO_ANALYTICS_ENABLED": "False", "no_proxy": "*"}
         from colornet.inference.colorizer import Colorizer
         from colornet.inference.demo_page import Studio, launch
 
         colorizers = {name: Colorizer.load(model, "cpu" if config.cpu else None) for name, model in models.items()}
         max_pixels, released = round(config.max_megapixels * 10**6), set(config.models) <= set(RELEASED)
-        studio = Studio(colorizers, Path(folder), max_pixels, config.max_megabytes, released)
-        page = launch(studio, host=config.host, port=config.port)
+        studio = Studio(colorizers, folder, max_pixels, config.max_megabytes, released)
+        page = launch(studio, host=config.host, port=config.port, names=config.names)
         print(printable(f"The page is at {page.local_url} until Ctrl-C."), flush=True)
         try:
             if config.open:

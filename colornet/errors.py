@@ -25,6 +25,21 @@ def out_of_memory(error: Exception) -> bool:
     return isinstance(error, MemoryError) or "out of memory" in reason or "can't allocate memory" in reason
 
 
-def printable(text: str) -> str:
-    """Escape what a terminal would interpret: line ends, control sequences, broken characters of file names."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def printable(text: str, limit: int = 2000) -> str:
+    """Make text from outside safe to print or render: one line of at most `limit` characters.
+
+    What a terminal would interpret is escaped (line ends, control sequences, changes of the writing direction, broken
+    characters of file names), and the middle of a longer text is replaced by "…". Everything that names a file or
+    quotes its content passes through here before it is shown.
+    """
+    escaped = "".join(
+        c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in _shortened(text, limit)
+    )
+    return _shortened(escaped, limit)
+
+
+def _shortened(text: str, limit: int) -> str:
+    if len(text) <= limit:
+        return text
+    tail = (limit - 1) // 2
+    return f"{text[: limit - 1 - tail]}…{text[len(text) - tail :]}"

@@ -1,17 +1,30 @@
-"""Files that are either whole or absent."""
+"""Files that are either whole or absent, and reading those that others may have written."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import math
 import os
 import secrets
+import stat
+import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+
+from colornet.errors import InputError
+
+if sys.platform != "win32":
+    import fcntl
 
 _PART = ".part-"
+_LOCK_TIME = 60.0  # seconds between making a file and locking it, at most
+_ABANDONED = 86400.0  # seconds without a change after which a file has no process, where locks do not tell
+LARGEST_WEIGHTS = 2**36  # bytes of a file of tensors; more is damage or an attack
 
 
 @contextmanager
@@ -21,15 +34,93 @@ def replacing(path: Path) -> Iterator[Path]:
     After an exception, or a crash at any moment, `path` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}{_PART}{secrets.token_hex(4)}{path.suffix}")
+    # Without the name of `path`, which may be as long as the file system allows.
+    temporary = path.with_name(f"{_PART}{secrets.token_hex(4)}{path.suffix}")
     temporary.touch(exist_ok=False)
     try:
-        yield temporary
-        sync(temporary)
-        temporary.replace(path)
+        with _locked(temporary):
+            yield temporary
+            sync(temporary)
+            temporary.replace(path)
         sync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def expanded(path: str | os.PathLike[str]) -> Path:
+    """Return a path with the home folder in place of `~`; `InputError` if that is not known and nothing is there."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        if Path(path).exists():  # a name that begins with ~
+            return Path(path)
+        raise InputError(f"The home folder in '{os.fspath(path)}' is not known: give the full path.") from error
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Lock a file, which the system unlocks when this process dies; yield whether that succeeded.
+
+    It fails where another process holds the lock, and where locks do not exist: on Windows and some file systems.
+    """
+    if sys.platform == "win32":
+        yield False  # an open file could not be renamed there
+        return
+    with path.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+@contextmanager
+def open_regular(path: Path, limit: int) -> Iterator[BinaryIO]:
+    """Open a regular file of at most `limit` bytes to read it.
+
+    Raises `OSError`, whose `strerror` ends a sentence, for anything else: a pipe or device, which could block or never
+    end, a folder, a larger file, or one that cannot be opened.
+    """
+    # Without O_NONBLOCK, opening a pipe would wait for a writer. It does not change how a regular file is read.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    descriptor = os.open(path, flags)
+    try:
+        about = os.fstat(descriptor)
+        if not stat.S_ISREG(about.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", str(path))
+        if about.st_size > limit:
+            raise OSError(errno.EINVAL, f"it has more than {limit:,} bytes", str(path))
+        with os.fdopen(descriptor, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(descriptor)
+
+
+def read_bytes(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes; `OSError` as `open_regular`."""
+    with open_regular(path, limit) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:  # it has grown since it was opened
+        raise OSError(errno.EINVAL, f"it has more than {limit:,} bytes", str(path))
+    return data
+
+
+def sha256_of(path: Path, limit: int = LARGEST_WEIGHTS) -> str:
+    """Return the sha256 of a regular file of at most `limit` bytes; `OSError` as `open_regular`."""
+    digest = hashlib.sha256()
+    with open_regular(path, limit) as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def read_json(path: Path, limit: int) -> Any:
+    """Read a regular file of at most `limit` bytes as JSON; `OSError` as `read_bytes`, `ValueError` for its content."""
+    try:
+        return json.loads(read_bytes(path, limit))
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def write_text(path: Path, text: str) -> None:
@@ -49,9 +140,16 @@ def finite_or_none(value: float) -> float | None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left of files that they were `replacing`; no other process may write there now."""
-    for path in folder.glob(f".*{_PART}*"):
-        path.unlink(missing_ok=True)
+    """Remove what killed processes left of files that they were `replacing`; those of living processes stay."""
+    for path in (*folder.glob(f"{_PART}*"), *folder.glob(f".*{_PART}*")):  # the latter are names of earlier versions
+        with suppress(OSError):  # another process has removed it, or on Windows uses it
+            about = path.stat()
+            age = time.time() - about.st_mtime
+            if not about.st_size and age < _LOCK_TIME:
+                continue  # its process may be about to lock it
+            with _locked(path) as abandoned:
+                if abandoned or age > _ABANDONED:
+                    path.unlink()
 
 
 def sync(path: Path) -> None:

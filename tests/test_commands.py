@@ -36,6 +36,7 @@ PAGES = ["README.md", "benchmarks/README.md", *(f"docs/{path.name}" for path in 
 RUN_BY = {
     "bash launch/quickstart.sh": "test_quickstart_trains_compares_and_leaves_earlier_results_alone",
     "bash launch/test.sh": "CI itself: .ci/run",
+    "bash launch/reproduce.sh": "test_the_script_makes_what_is_missing_and_leaves_the_rest",
     "bash launch/release_weights.sh": "test_the_script_makes_what_is_missing_and_leaves_the_rest",
     "benchmarks kills": "test_killed_runs_end_as_if_nothing_had_happened",
     "benchmarks machines": "test_machines_of_their_own_networks_train_as_one",

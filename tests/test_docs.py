@@ -88,12 +88,23 @@ def test_results_say_where_they_come_from(path: Path) -> None:
     assert all(start["commit"] for run in runs for start in run["training"])
 
 
-def test_results_were_measured_by_the_evaluators_of_the_package() -> None:
-    cards = {name: evaluator_card(name)["sha256"] for name in ("v1", "dev")}
+# Evaluators of earlier versions, which older results keep: their statistics came from batches of one class.
+FORMER = {
+    "cifar10_v1": "1049c59f8fbb63d58243b5c73b4b066ffc28a92d994a8c306e6fe5f3b4514937",
+    "v1": "1049c59f8fbb63d58243b5c73b4b066ffc28a92d994a8c306e6fe5f3b4514937",
+    "dev": "b38f0242235eec800724c18792c1a6e85a6996e86b70f9b1e44c3b92686158d5",
+}
+
+
+def test_results_say_which_evaluators_measured_them() -> None:
+    known = FORMER | {name: evaluator_card(name)["sha256"] for name in ("v2", "v2-dev")}
+    known["cifar10_v2"] = known["v2"]
     for path in RESULTS.glob("*quality*.json"):
-        assert json.loads(path.read_text(encoding="utf-8"))["evaluators"]["cifar10_v1"]["sha256"] == cards["v1"]
+        evaluators = json.loads(path.read_text(encoding="utf-8"))["evaluators"]
+        assert {name: found["sha256"] for name, found in evaluators.items()}.items() <= known.items()
     evaluators = json.loads((RESULTS / "cifar10-jpeg-evaluators.json").read_text(encoding="utf-8"))["evaluators"]
-    assert {name: evaluators[name]["card"]["sha256"] for name in cards} == cards
+    shipped = {name: found["card"]["sha256"] for name, found in evaluators.items() if "," not in name}
+    assert shipped.items() <= known.items()
 
 
 # Names of files, links and options
@@ -136,7 +147,7 @@ def test_options_exist(page: str) -> None:
     configs = [TrainConfig, EvaluateConfig, ColorizeConfig, ExportConfig, DemoConfig]
     configs += [options_class(name, command) for name, command in COMMANDS.items()]
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
-    known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir", "--no-open"}
+    known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir", "--no-open", "--lowest"}
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",
                 "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend",
                 "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--signal"}  # fmt: skip

@@ -18,7 +18,7 @@ BENCHMARKS = ["quality", "throughput", "scaling", "speedrun", "inference", "phot
 # Low to high: a folder or top-level module may import those on its own line or on a line above it.
 LAYERS = {
     "colornet": [
-        ["errors", "files", "color", "command"],
+        ["errors", "files", "color", "command", "environment"],
         ["config"],
         ["data", "models", "metrics", "objectives"],
         ["runs"],
@@ -34,7 +34,12 @@ STAGES = ("options", "measure", "report")  # of a benchmark: each may import tho
 
 ACCELERATE = {"colornet.training", "colornet.evaluation"}  # the folders that may know of processes
 
-MODULE_OF = {"pillow": "PIL", "scikit-image": "skimage", "torch-fidelity": "torch_fidelity"}  # where names differ
+MODULE_OF = {
+    "pillow": "PIL",
+    "pillow-heif": "pillow_heif",
+    "scikit-image": "skimage",
+    "torch-fidelity": "torch_fidelity",
+}  # where names differ
 
 PLACES = {
     f"{package}.{name}": place

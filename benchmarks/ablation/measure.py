@@ -40,7 +40,7 @@ _BATCH = 500  # images that are scored at a time, as in the evaluation during tr
 _COUNTED = 16  # images of the step whose operations are counted
 _NOTES = (
     "The validation images, by the trainer's own evaluation of the moving average at the end. Models of color_space "
-    "rgb see the mean of the channels, the others L* at 8 bits. e: fd_cifar10_dev as a share of the gray images'. "
+    "rgb see the mean of the channels, the others L* at 8 bits. e: fd_cifar10_v2_dev as a share of the gray images'. "
     "Images, FLOPs and seconds include those of the run that a warm start began with; a multiply-add is two FLOPs; "
     "seconds are those of training steps alone, on a machine that others may have used."
 )
@@ -106,11 +106,13 @@ def _finished(training: Training) -> bool:
     run_dir = Path(training.config.run_dir)
     if not (run_dir / "config.json").is_file():
         return False
-    if changed := differences(load_config(run_dir), training.config):
+    saved = load_config(run_dir)
+    if changed := differences(saved, training.config):
         raise InputError(
             f"{run_dir} holds a run with another configuration ({'; '.join(changed)}): choose another --out."
         )
-    return (run_dir / "README.md").is_file()  # the model card, which is written last
+    # The model card is written last; a finished run may be trained for more epochs.
+    return (run_dir / "README.md").is_file() and saved.epochs == training.config.epochs
 
 
 def _record(
@@ -118,7 +120,7 @@ def _record(
 ) -> Record:
     accelerator = Accelerator(mixed_precision="no", cpu=options.cpu)
     floors, data = _floors(options, accelerator)
-    gray = floors["gray"]["fd_cifar10_dev"]
+    gray = floors["gray"]["fd_cifar10_v2_dev"]
     runs = {name: read_run(Path(training.config.run_dir)) for name, training in trainings.items()}
     if others := [name for name, run in runs.items() if run["training"][-1]["data"] != data["fingerprint"]]:
         raise InputError(
@@ -126,7 +128,7 @@ def _record(
             "them, or choose another --out."
         )
     for values in (*floors.values(), *(run["values"] for run in runs.values())):
-        values["e"] = values["fd_cifar10_dev"] / gray
+        values["e"] = values["fd_cifar10_v2_dev"] / gray
     first = {training.variant: training.config for training in reversed(trainings.values())}
     flops = {variant: training_flops(config) for variant, config in first.items()}
     for name, training in trainings.items():
@@ -136,7 +138,7 @@ def _record(
     return {
         **start_record("ablation", accelerator.device, options),
         "data": data,
-        "evaluator": evaluator_card("dev"),
+        "evaluator": evaluator_card("v2-dev"),
         "notes": _NOTES,
         "questions": plan["questions"],
         "floors": floors,

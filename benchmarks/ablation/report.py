@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 
 from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg, write_panels
-from benchmarks.core.record import Record, Result
+from benchmarks.core.record import Record, Result, first_key
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, measured_on
 from benchmarks.core.tables import Column, format_number, format_values, table_of
 
@@ -33,10 +33,10 @@ _READING = (
 
 
 def _score(heading: str, key: str, decimals: int, unit: float = 1.0, tip: str = "") -> Column:
-    """Return a column of a score over the seeds of a variant; a dash where one of them lacks it."""
+    """Return a column of the score whose key begins so, over the seeds of a variant; a dash where one lacks it."""
 
     def values(row: Record) -> list[float] | None:
-        found = [scores.get(key) for scores in row["scores"]]
+        found = [scores.get(first_key(scores, key)) for scores in row["scores"]]
         return [value / unit for value in found] if found and None not in found else None
 
     return Column(heading, values, partial(format_values, decimals=decimals), tip=tip)
@@ -44,9 +44,9 @@ def _score(heading: str, key: str, decimals: int, unit: float = 1.0, tip: str = 
 
 _COLUMNS = (
     Column("variant", "name"),
-    _score("e", "e", 3, tip="fd_cifar10_dev as a share of the gray images'."),
-    _score("FD dev", "fd_cifar10_dev", 3),
-    _score("Acc. %", "accuracy_cifar10_dev", 1, 0.01),
+    _score("e", "e", 3, tip="FD dev as a share of the gray images'."),
+    _score("FD dev", "fd_cifar10_", 3),
+    _score("Acc. %", "accuracy_cifar10_", 1, 0.01),
     _score("CF", "cf", 1),
     _score("ΔCF", "delta_cf", 1),
     _score("|ΔCF|", "delta_cf_image", 1),

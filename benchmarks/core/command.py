@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
-import tyro
-
 from benchmarks.core.record import Record
-from colornet.command import exiting_on_errors
+from colornet.command import exiting_on_errors, parse
+from colornet.data.listing import default_cache_dir
 from colornet.errors import InputError
 
 
@@ -51,15 +51,11 @@ def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> 
     """Run a command; a mistake of the user is one sentence and exit code 2, a record that did not pass exit code 1."""
     quiet = os.environ.get("RANK", "0") != "0"
     with exiting_on_errors(quiet=quiet):
+        with suppress(InputError):  # no home folder: matplotlib takes a temporary one
+            os.environ.setdefault("MPLCONFIGDIR", str(default_cache_dir() / "matplotlib"))
         found = options_class(name, command)
         module: Any = sys.modules[found.__module__]
-        options = tyro.cli(
-            found,
-            args=arguments,
-            prog=f"python -m benchmarks {name}",
-            description=module.__doc__,
-            console_outputs=not quiet,
-        )
+        options = parse(found, arguments, prog=f"python -m benchmarks {name}", description=module.__doc__, quiet=quiet)
         if not command.distributed and (processes := os.environ.get("WORLD_SIZE", "1")) != "1":
             raise InputError(f"{processes} processes were launched: {name} takes one, start it without a launcher.")
         module.check(options)

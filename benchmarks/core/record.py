@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,6 +89,14 @@ def modernized(value: Any) -> Any:
         for pattern, replacement in _RENAMED:
             value = pattern.sub(replacement, value)
     return value
+
+
+def first_key(values: Collection[str], beginning: str) -> str:
+    """Return `beginning` if it is a key, or else the first that begins so, if any.
+
+    The keys of distances hold the name of their evaluator, `fd_cifar10_v2`, and older records were scored by others.
+    """
+    return beginning if beginning in values else next((key for key in values if key.startswith(beginning)), beginning)
 
 
 def read_json(path: Path) -> Any:

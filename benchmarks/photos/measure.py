@@ -64,7 +64,7 @@ def measure(options: PhotosOptions) -> Record:
             "photos": {name: image.size for name, image in photos.items()},
         },
         "models": {name: (folder / "model.safetensors").stat().st_size for name, folder in models.items()},
-        "evaluator": evaluator_card("v1")["sha256"],
+        "evaluator": evaluator_card("v2")["sha256"],
         "enlarging": upsampling,
         "defects": {name: about for name, (about, _) in DEFECTS.items()},
         "scans": _scans(images, full, colorizers, accelerator, options.batch_size),
@@ -76,7 +76,7 @@ def _scans(
     images: Tensor, photos: list[Tensor], colorizers: dict[str, Colorizer], accelerator: Accelerator, batch_size: int
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Color the degraded images and photographs with every model: model, defect, measure."""
-    evaluator = load_evaluator("v1").to(accelerator.device)
+    evaluator = load_evaluator("v2").to(accelerator.device)
 
     def features(pixels: Tensor) -> Tensor:
         found = map_images(lambda x: {"features": evaluator.features(x)}, pixels, accelerator, batch_size=batch_size)

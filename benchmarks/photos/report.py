@@ -20,7 +20,7 @@ _UPSAMPLING = {  # heading: key, decimals, tip
     "gray edges": ("gray_edges", 1, f"{_OFF} L* changes most and they do not."),
 }
 _SCANS = {
-    "e": ("e", 3, "FD v1 as a share of the gray image's."),
+    "e": ("e", 3, "FD v2 as a share of the gray image's."),
     "CF": ("cf", 1, "Mean colorfulness."),
     "ΔE00": ("ciede2000", 2, "Mean ΔE00 to the truth."),
     "moved": ("moved", 2, "Mean ΔE00 to the model's own colors of the clean image."),

@@ -50,7 +50,7 @@ def upsample(method: Method, color: Tensor, small_lightness: Tensor, lightness: 
     """Upsample a*b* (1, 2, h, w), whose L* is (1, 1, h, w), to the size of a photograph's L*: (1, 2, H, W)."""
     size = (lightness.shape[-2], lightness.shape[-1])
     if method == "guided":
-        return GuidedUpsampler(small_lightness, color, size).rows(0, lightness)
+        return GuidedUpsampler(small_lightness, color, size).tile(lightness)
     return F.interpolate(color, size, mode=method)
 
 

@@ -41,11 +41,11 @@ def _distances(network: str, suffix: str, label: str) -> dict[str, Column]:
 
 
 COLUMNS: dict[str, Column] = {
-    "e_cifar10_v1": Column("e", 3, "lower", "fd_cifar10_v1 as a share of the gray image's: 0 is real, 1 is gray."),
-    **_distances("cifar10-v1", "_cifar10_v1", " v1"),
-    "e_cifar10_v1_train": Column("e train", 3, "lower", "(FD − real) / (gray − real) of fd_cifar10_v1_train."),
+    "e_cifar10_v2": Column("e", 3, "lower", "fd_cifar10_v2 as a share of the gray image's: 0 is real, 1 is gray."),
+    **_distances("cifar10-v2", "_cifar10_v2", " v2"),
+    "e_cifar10_v2_train": Column("e train", 3, "lower", "(FD − real) / (gray − real) of fd_cifar10_v2_train."),
     **_distances("Inception", "", ""),
-    "accuracy": Column("Acc. %", 1, "higher", "Images whose class the cifar10-v1 classifier names, per cent."),
+    "accuracy": Column("Acc. %", 1, "higher", "Images whose class the cifar10-v2 classifier names, per cent."),
     "cf": Column("CF", 1, "truth", "Colorfulness M³ (Hasler & Süsstrunk 2003), mean over images."),
     "delta_cf": Column("ΔCF", 1, None, "Mean colorfulness less that of the true images."),
     "delta_cf_image": Column("|ΔCF|", 1, "lower", "Mean over images of the absolute difference in colorfulness."),
@@ -55,8 +55,8 @@ COLUMNS: dict[str, Column] = {
     "colored": Column("colored %", 1, None, "Pixels with C* > 5, per cent."),
     "sepia": Column("sepia %", 1, None, "Pixels with C* > 5 and a hue from 40° to 90° (orange to yellow), per cent."),
     "sepia_of_colored": Column("sepia of colored %", 1, None, "Sepia pixels among the colored, per cent."),
-    "fd_cifar10_v1_mean": Column("FD v1, mean", 3, "lower", "FD v1 where the input is the mean of the channels."),
-    "fd_cifar10_v1_rec601": Column("FD v1, 601", 3, "lower", "FD v1 where the input is the luma of Rec. 601."),
+    "fd_cifar10_v2_mean": Column("FD v2, mean", 3, "lower", "FD v2 where the input is the mean of the channels."),
+    "fd_cifar10_v2_rec601": Column("FD v2, 601", 3, "lower", "FD v2 where the input is the luma of Rec. 601."),
     "psnr": Column("PSNR", 2, "higher", "Mean over images of the PSNR in dB; an image equal to the truth counts 100."),
     "psnr_pooled": Column("PSNR pooled", 2, "higher", "PSNR in dB of the mean squared error of all images."),
     "ssim": Column("SSIM", 4, "higher", "Structural similarity, Gaussian window 11 × 11, σ 1.5, mean over channels."),
@@ -72,7 +72,7 @@ COLUMNS: dict[str, Column] = {
     ),
 }
 
-DISTINCT = ("fid", "fd_cifar10_v1", "e_cifar10_v1", "accuracy", "cf", "delta_cf", "delta_cf_image", "psnr",
+DISTINCT = ("fid", "fd_cifar10_v2", "e_cifar10_v2", "accuracy", "cf", "delta_cf", "delta_cf_image", "psnr",
             "psnr_pooled", "ssim", "ciede2000")  # fmt: skip
 """Columns that are also measured without the images that have a near-duplicate among the training images."""
 

@@ -24,6 +24,7 @@ from colornet.color import ColorSpace, Gray, lightness_input
 from colornet.data import Dataset, default_cache_dir
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
+from colornet.evaluation.processes import local_first, wait_for_all
 from colornet.files import replacing
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
 from colornet.metrics.evaluator import CIFAR10_CLASSES, evaluator_card, load_evaluator
@@ -32,7 +33,7 @@ from colornet.metrics.image import image_metrics, summarize
 T = TypeVar("T")
 
 FEWEST_IMAGES = 4  # or else precision and recall have no third neighbor
-OTHER_GRAYS: dict[str, Gray] = {"fd_cifar10_v1_mean": "mean", "fd_cifar10_v1_rec601": "rec601"}
+OTHER_GRAYS: dict[str, Gray] = {"fd_cifar10_v2_mean": "mean", "fd_cifar10_v2_rec601": "rec601"}
 _INCEPTION = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
 
 Network = Callable[[Tensor], Tensor]
@@ -80,11 +81,11 @@ class Scorer:
             self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
         if not options.robustness:
             self.reasons |= dict.fromkeys(OTHER_GRAYS, "Not asked for: --robustness.")
-        card = evaluator_card("v1")
-        self.evaluator = load_evaluator("v1").to(device)
-        self.evaluators: dict[str, Any] = {"cifar10_v1": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}
+        card = evaluator_card("v2")
+        self.evaluator = load_evaluator("v2").to(device)
+        self.evaluators: dict[str, Any] = {"cifar10_v2": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}
         features = self.evaluator.features
-        self.references = {"_cifar10_v1": self._references(features, card["sha256"], options.batch_size)}
+        self.references = {"_cifar10_v2": self._references(features, card["sha256"], options.batch_size)}
 
         self.inception = self._load("inception", _INCEPTION, load_inception)
         if self.inception is not None:
@@ -99,7 +100,7 @@ class Scorer:
         per_image = map_images(self._score_pairs, pairs, self.accelerator, batch_size=batch_size)
         if self.cifar10_classes is not None:
             per_image["accuracy"] = (per_image["class"] == self.cifar10_classes).double()
-        features = {"_cifar10_v1": per_image.pop("features")}
+        features = {"_cifar10_v2": per_image.pop("features")}
         if self.inception is not None:
             features[""] = self._map(self.inception, pixels, features_batch)
         if (lpips := self.lpips) is not None:
@@ -130,7 +131,7 @@ class Scorer:
         features = self._map(self.evaluator.features, pixels, self.options.batch_size)
         if not self.accelerator.is_main_process:
             return None
-        return frechet_distance(features.double(), self.references["_cifar10_v1"]["paired"].double())
+        return frechet_distance(features.double(), self.references["_cifar10_v2"]["paired"].double())
 
     def _map(self, network: Network, images: Tensor, batch_size: int, progress: str | None = None) -> Tensor:
         """Apply a network to uint8 images (N, C, H, W) on all ranks: (N, …)."""
@@ -155,7 +156,7 @@ class Scorer:
             features = None
             with suppress(SafetensorError, OSError, KeyError):  # missing or damaged: computed and written
                 features = load_file(path)["features"]
-            self.accelerator.wait_for_everyone()  # or one rank finds what another is about to write
+            wait_for_all(self.accelerator)  # or one rank finds what another is about to write
             if features is None:
                 features = self._map(network, images, batch_size, progress=f"features, {name}")
                 if self.accelerator.is_main_process:
@@ -180,7 +181,7 @@ class Scorer:
             failure = WeightsUnavailable(f"Left out on a CPU, where it takes long: --{name} on")
         else:
             # No exception may leave this block: it ends in a barrier.
-            with self.accelerator.local_main_process_first():
+            with local_first(self.accelerator):
                 try:
                     return load(weights, self.cache_dir, device)
                 except (WeightsUnavailable, InputError) as error:

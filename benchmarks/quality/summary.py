@@ -77,9 +77,9 @@ def _normalized(values: Values, real: Values, gray: Values) -> Values:
     """Add e = (FD − real) / (gray − real) for both references, and drop what JSON cannot hold."""
     found = {name: None if value is None else finite_or_none(value) for name, value in values.items()}
     for end in ("", "_train"):
-        fd, low, high = (one.get(f"fd_cifar10_v1{end}") for one in (values, real, gray))
+        fd, low, high = (one.get(f"fd_cifar10_v2{end}") for one in (values, real, gray))
         known = None if fd is None or low is None or high is None else (fd - low) / (high - low)
-        found[f"e_cifar10_v1{end}"] = known
+        found[f"e_cifar10_v2{end}"] = known
     return found
 
 

@@ -34,14 +34,14 @@ _COMPARED = 200  # validation images whose colors are compared
 
 # What the card says of the test images: column of `benchmarks quality`, in its words, digits.
 _MEASURES = {
-    "fd_cifar10_v1": ("distance from the truth on CIFAR-10 features, fd_cifar10_v1", 3),
-    "e_cifar10_v1": ("e, the same as a share of the gray image's: 0 is real, 1 is gray", 3),
+    "fd_cifar10_v2": ("distance from the truth on CIFAR-10 features, fd_cifar10_v2", 3),
+    "e_cifar10_v2": ("e, the same as a share of the gray image's: 0 is real, 1 is gray", 3),
     "cf": ("colorfulness CF", 1),
     "delta_cf": ("ΔCF, mean CF less that of the truth", 1),
     "delta_cf_image": ("mean |ΔCF|", 1),
     "psnr": ("PSNR (dB)", 2),
     "ciede2000": ("CIEDE2000", 2),
-    "accuracy": ("images whose class the cifar10-v1 classifier names (%)", 1),
+    "accuracy": ("images whose class the cifar10-v2 classifier names (%)", 1),
 }
 
 _ABOUT = {

@@ -16,7 +16,7 @@ def final_state(run_dir: Path) -> dict[str, Any]:
     """Load a run's model and its newest checkpoint: networks, moving average, optimizers."""
     path = find_checkpoint(run_dir / "checkpoints")
     assert path is not None, f"{run_dir} has no checkpoint"
-    return {"model": load_file(run_dir / "model.safetensors"), "checkpoint": load_checkpoint(path)}
+    return {"model": load_file(run_dir / "model.safetensors"), "checkpoint": load_checkpoint(path)._asdict()}
 
 
 def same(first: Any, second: Any) -> bool:

@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.core.record import Record, read_json, without_seed
+from benchmarks.core.record import Record, first_key, read_json, without_seed
 from benchmarks.core.tables import Cell, Column, Table, format_number, format_values, table_of
 from benchmarks.report.read import SECTIONS, check_record
 from benchmarks.report.tables_options import ROOT, TablesOptions
@@ -135,7 +135,7 @@ def _comparison(record: Record) -> Table:
 
 def _over_epochs(record: Record) -> Table:
     """Lay out the validation of the models of a quality record that were evaluated more than once, by epoch."""
-    measures = {"FD dev": ("fd_cifar10_dev", 3), "CF": ("cf", 1), "PSNR": ("psnr", 2)}
+    measures = {"FD dev": ("fd_cifar10_", 3), "CF": ("cf", 1), "PSNR": ("psnr", 2)}
     columns = [Column("epochs", "epochs")]
     rows: dict[str, Record] = {}
     for model in record["rows"]:
@@ -146,5 +146,6 @@ def _over_epochs(record: Record) -> Table:
         columns += [Column(f"{text}, {model['name']}", keys[key], n) for text, (key, n) in measures.items()]
         for point in points:
             epochs = format_number(point["images"] * (run["config"]["epochs"] / points[-1]["images"]), 0)
-            rows.setdefault(epochs, {"epochs": epochs}).update({name: point[key] for key, name in keys.items()})
+            found = {name: point[first_key(point, key)] for key, name in keys.items()}
+            rows.setdefault(epochs, {"epochs": epochs}).update(found)
     return table_of("Validation over epochs", columns, rows.values())

@@ -56,14 +56,14 @@ def _over_epochs(runs: Sequence[Run], ablations: Sequence[Result], colors: Color
     grays = {
         (result.record["data"]["name"], result.record["data"]["image_size"]): gray
         for result in ablations
-        if (gray := result.record["floors"].get("gray", {}).get("fd_cifar10_dev"))
+        if (gray := result.record["floors"].get("gray", {}).get("fd_cifar10_v2_dev"))
     }
     distance = "e (dev)" if all(_data(run) in grays for run, _ in timed) else "FD dev"  # e where gray is known
     rows: list[Record] = [{"run": name_of(run), "epochs": 0.0} for run, _ in timed]
     columns = [Column("run", "run"), Column("epochs", "epochs", 0)]
     figures = []
     for tag, name, better, decimals in (
-        ("validation/fd_cifar10_dev", distance, "lower is better", 3),
+        ("validation/fd_cifar10_v2_dev", distance, "lower is better", 3),
         ("validation/cf", "CF", "nearer to the real images is better", 1),
         ("validation/psnr", "PSNR", "higher is better", 2),
     ):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from colornet.data.listing import check_dataset, default_cache_dir
+from colornet.files import expanded
 
 if TYPE_CHECKING:
     from colornet.data.loader import DeviceLoader
@@ -37,7 +38,7 @@ def load_dataset(data: str, *, image_size: int, cache_dir: Path | None = None, p
         return load_sample(image_size)
     from colornet.data.folder import load_folder
 
-    return load_folder(Path(data).expanduser(), image_size, cache_dir, progress)
+    return load_folder(expanded(data), image_size, cache_dir, progress)
 
 
 def __getattr__(name: str) -> object:

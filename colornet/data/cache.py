@@ -8,29 +8,40 @@ import logging
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from colornet.data.formats import image_formats
 from colornet.data.listing import ImageFile
 from colornet.data.memory_map import advise_random, map_images, store_images
 from colornet.data.splits import PARTS, Dataset, Labels, fingerprint
 from colornet.errors import InputError
 from colornet.files import write_text
 
-_READER_VERSION = "3"  # raise it whenever the same files would decode, split or be stored differently
+_READER_VERSION = "4"  # raise it whenever the same files would decode, split or be stored differently
 
 _logger = logging.getLogger("colornet.data")
+
+
+class Remark(NamedTuple):
+    """What the user is told of a file: why it is left out, or that only a page of it is used."""
+
+    name: str
+    what: str
+    left_out: bool
+    passing: bool = False  # the reason is not in the file's content: the next load tries again
 
 
 def cache_key(files: Iterable[ImageFile], image_size: int) -> str:
     """Return the name under which a folder's decoded images are kept: a sha256 in hexadecimal.
 
-    It covers the relative path, size and time of last change of each file; reading all contents may take too long.
+    It covers the relative path, size and time of last change of each file, as reading all contents may take too long,
+    and the formats that can be read.
     """
-    digest = hashlib.sha256(f"{_READER_VERSION} {image_size}\n".encode())
+    digest = hashlib.sha256(f"{_READER_VERSION} {image_size} {image_formats()}\n".encode())
     for file in files:
         digest.update(os.fsencode(f"{file.name}\0{file.size} {file.mtime_ns}\n"))
     return digest.hexdigest()
@@ -46,8 +57,8 @@ def make_folder(folder: Path) -> None:
         raise not_writable(folder, "no permission")
 
 
-def read_dataset(path: Path, name: str) -> tuple[Dataset, list[str]] | None:
-    """Return a data set, mapped from its .npy file, and the names of unreadable files; None if missing or damaged."""
+def read_dataset(path: Path, name: str) -> tuple[Dataset, list[Remark]] | None:
+    """Return a data set, mapped from its .npy file, and remarks about its files; None if missing or damaged."""
     about = path.with_suffix(".json")
     if not about.exists():
         return None
@@ -58,7 +69,8 @@ def read_dataset(path: Path, name: str) -> tuple[Dataset, list[str]] | None:
             labels = Labels(tuple(labels["classes"]), *(torch.tensor(labels[part]) for part in PARTS))
         if fingerprint(train, validation, test) == record["fingerprint"]:
             advise_random(train)  # only now: the fingerprint reads the images in order
-            return Dataset(name, train, validation, test, record["fingerprint"], labels), record["unreadable"]
+            remarks = [Remark(*remark) for remark in record["remarks"]]
+            return Dataset(name, train, validation, test, record["fingerprint"], labels), remarks
         problem = "its content changed"
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
         problem = str(error)
@@ -72,14 +84,14 @@ def write_dataset(
     image_shape: tuple[int, ...],
     images: Iterable[NDArray[np.uint8]],
     labels: Labels | None,
-    unreadable: list[str],
+    remarks: Sequence[Remark],
 ) -> None:
     """Store a decoded data set at a .npy path, so that a reader finds all of it or nothing.
 
     `sizes` count the images of `PARTS`; `images` yields pieces of them (n, 3, H, W) in that order, each of which fits
     into memory. Raises InputError if the folder cannot be written.
     """
-    record: dict[str, Any] = {"sizes": list(sizes), "labels": None, "unreadable": unreadable}
+    record: dict[str, Any] = {"sizes": list(sizes), "labels": None, "remarks": remarks}
     if labels is not None:
         record["labels"] = {"classes": labels.classes} | {part: getattr(labels, part).tolist() for part in PARTS}
     try:

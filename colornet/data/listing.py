@@ -5,18 +5,15 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image
-
+from colornet.data.formats import image_suffixes
+from colornet.data.layout import is_foreign, not_readable, part_folders
 from colornet.errors import InputError
+from colornet.files import expanded
 
 KNOWN_DATASETS = ("cifar10", "sample")  # a folder of that name is meant by ./cifar10
-
-# Pillow only identifies these or passes them to another program (EPS: Ghostscript, which an image must not start).
-_NOT_DECODED = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 
 
 class ImageFile(NamedTuple):
@@ -28,17 +25,31 @@ class ImageFile(NamedTuple):
 
 
 def default_cache_dir() -> Path:
-    """Return where data sets are kept: $COLORNET_DATA, else $XDG_CACHE_HOME/colornet, else ~/.cache/colornet."""
+    """Return where data sets are kept: $COLORNET_DATA, else $XDG_CACHE_HOME/colornet, else ~/.cache/colornet.
+
+    Raises InputError for a user without a home folder.
+    """
     if chosen := os.environ.get("COLORNET_DATA"):
-        return Path(chosen).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "colornet"
+        return expanded(chosen)
+    if chosen := os.environ.get("XDG_CACHE_HOME"):
+        return Path(chosen) / "colornet"
+    try:
+        return Path.home() / ".cache" / "colornet"
+    except RuntimeError as error:  # HOME is not set, and the system does not know the user
+        advice = "name one with --cache-dir or COLORNET_DATA"
+        raise InputError(f"No folder for the cache: the user has no home folder: {advice}.") from error
+
+
+def utf8(name: str) -> str:
+    """Return a file's name as text that can be written: bytes that are no UTF-8 become `\\xNN`."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def check_dataset(data: str) -> None:
     """Raise InputError unless `data` is a known name or a folder with an image in each part; decodes nothing."""
     if data in KNOWN_DATASETS:
         return
-    folder = Path(data).expanduser()
+    folder = expanded(data)
     if not folder.exists():
         near = difflib.get_close_matches(data.lower(), KNOWN_DATASETS, n=1)
         advice = f"did you mean {near[0]!r}?" if near else "give one of the two, the folder with its full path."
@@ -57,34 +68,11 @@ def no_images(folder: Path) -> InputError:
     return InputError(f"Folder '{folder}' holds no images: give a folder with files such as .jpg, .png or .webp.")
 
 
-@cache
-def image_formats() -> tuple[str, ...]:
-    """Return the names of the formats that Pillow itself decodes, in the order in which they are tried."""
-    Image.init()
-    return tuple(sorted(set(Image.ID) - _NOT_DECODED, key=lambda name: (name not in ("JPEG", "PNG"), name)))
-
-
-@cache
-def _image_suffixes() -> frozenset[str]:
-    formats = set(image_formats())
-    return frozenset(suffix for suffix, name in Image.registered_extensions().items() if name in formats)
-
-
-def part_folders(folder: Path) -> dict[str, str]:
-    """Return the subfolders of the parts `train`, `test` and, if there is one, `validation`; {"all": ""} if undivided.
-
-    A `val/` without a `test/` (the layout of ImageNet) is the test set, on which results are reported.
-    """
-    validation = "validation" if (folder / "validation").is_dir() else "val"
-    found = [name for name in ("train", "test", validation) if (folder / name).is_dir()]
-    if "train" not in found or len(found) == 1:
-        return {"all": ""}
-    return dict(zip(("train", "test", "validation"), found, strict=False))
-
-
 def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
     """Yield every file below a folder or a subfolder that has the suffix of an image format and is not hidden.
 
+    Formats that are not read, such as raw photographs, are yielded to be reported. Folders that other programs made for
+    thumbnails or deleted files are not entered.
     Symbolic links are followed, but each directory is read only once. Dangling links are yielded, to be reported as
     unreadable; pipes and devices are not. Raises InputError for a directory that cannot be listed.
     """
@@ -95,10 +83,9 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
         try:
             status = directory.stat()
             with os.scandir(directory) as scan:
-                entries = sorted((e for e in scan if not e.name.startswith(".")), key=lambda entry: entry.name)
+                entries = sorted((e for e in scan if not is_foreign(e.name)), key=lambda entry: entry.name)
         except OSError as error:
-            message = f"Folder '{directory}' cannot be read ({error.strerror}): check its permissions."
-            raise InputError(message) from error
+            raise not_readable(directory, error) from error
         if (status.st_dev, status.st_ino) in seen:
             continue
         seen.add((status.st_dev, status.st_ino))
@@ -108,7 +95,7 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
             found = path if link else entry  # `os.DirEntry` raises an error for circular links
             if found.is_dir():
                 folders.append((path, f"{prefix}{entry.name}/"))
-            elif path.suffix.lower() in _image_suffixes():
+            elif path.suffix.lower() in image_suffixes():
                 dangling = link and not path.exists()
                 if found.is_file() or dangling:
                     file = entry.stat(follow_symlinks=not dangling)

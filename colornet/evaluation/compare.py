@@ -14,8 +14,10 @@ from einops import rearrange, repeat
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from colornet.data import load_dataset
+from colornet.data import Dataset, load_dataset
+from colornet.errors import printable
 from colornet.evaluation.loop import Colorize, colorize_with, gray_floor, score
+from colornet.evaluation.processes import local_first, on_all
 from colornet.files import finite_or_none, replacing, write_json, write_text
 from colornet.metrics.image import summarize
 from colornet.models.build import color_space
@@ -50,16 +52,21 @@ def compare(
     """Score the gray floor and runs that share an image size, print the table and write everything to `out`."""
     runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
     image_size = next(iter(runs.values())).config.image_size
-    with accelerator.local_main_process_first():
-        progress = accelerator.is_local_main_process
-        dataset = load_dataset(data, image_size=image_size, cache_dir=cache_dir, progress=progress)
+
+    def load() -> Dataset:
+        with local_first(accelerator):
+            progress = accelerator.is_local_main_process
+            return load_dataset(data, image_size=image_size, cache_dir=cache_dir, progress=progress)
+
+    dataset = on_all(accelerator, load)
+    generators = on_all(accelerator, lambda: {name: run.load_generator() for name, run in runs.items()})
     images = dataset.test if split == "test" else dataset.validation
     candidates: dict[str, Colorize] = {"gray": gray_floor}
     if all_grays:
         candidates["gray, channel mean"] = functools.partial(gray_floor, kind="mean")
         candidates["gray, Rec. 601"] = functools.partial(gray_floor, kind="rec601")
     for name, run in runs.items():
-        generator = run.load_generator().to(accelerator.device)
+        generator = generators[name].to(accelerator.device)
         candidates[name] = colorize_with(generator, color_space(run.config), accelerator)
 
     rows = {
@@ -68,9 +75,8 @@ def compare(
     }
     if not accelerator.is_main_process:
         return
-    table = format_table(rows)
-    print(f"{split} images of {dataset.name}: {len(images):,}\n\n{table}", flush=True)
-    if out is not None:
+    table, written = format_table(rows), ""
+    if out is not None:  # before anything is printed: whoever reads it may stop reading
         chosen = images[torch.linspace(0, len(images) - 1, min(PICTURED, len(images))).long()].to(accelerator.device)
         picture = draw({name: colorize(chosen) for name, colorize in candidates.items()} | {"truth": chosen})
         record = {
@@ -80,6 +86,9 @@ def compare(
             **provenance(accelerator.device),
         }
         _write(out, picture, table, record)
+        written = f"\n\nWritten to {printable(str(out))}: comparison.txt, comparison.json, comparison.png"
+    about = f"{split} images of {printable(dataset.name)}: {len(images):,}"
+    print(f"{about}\n\n{table}{written}", flush=True)
 
 
 def _write(out: Path, picture: Image.Image, table: str, record: dict[str, Any]) -> None:
@@ -87,7 +96,6 @@ def _write(out: Path, picture: Image.Image, table: str, record: dict[str, Any]) 
         picture.save(path)
     write_text(out / "comparison.txt", table + "\n")
     write_json(out / "comparison.json", record)
-    print(f"\nWritten to {out}: comparison.txt, comparison.json, comparison.png")
 
 
 def format_table(rows: dict[str, dict[str, float]]) -> str:
@@ -124,6 +132,9 @@ def draw(rows: dict[str, Tensor]) -> Image.Image:
 
 
 def _names(runs: Sequence[Path]) -> list[str]:
-    """Name runs by their folder, or by their whole path where two share a name."""
-    names = [run.resolve().name for run in runs]
-    return names if len({*names, "gray", "truth"}) == len(runs) + 2 else [str(run) for run in runs]
+    """Name runs by their folder, or by their whole path where two share a name; escaped, as tables show the names."""
+    for names in ([run.resolve().name for run in runs], [str(run) for run in runs]):
+        shown = [printable(name, 100).replace("|", "\\|") for name in names]
+        if len({*shown, "gray", "truth"}) == len(runs) + 2:
+            return shown
+    return [f"{number}: {name}" for number, name in enumerate(shown, 1)]

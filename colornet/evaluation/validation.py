@@ -19,7 +19,7 @@ class ValidationScore:
     """Scores colorings of the validation images; all ranks share the work and get all scores."""
 
     def __init__(self, dataset: Dataset, accelerator: Accelerator, *, batch_size: int) -> None:
-        self.evaluator = load_evaluator("dev").to(accelerator.device)
+        self.evaluator = load_evaluator("v2-dev").to(accelerator.device)
         self.images, labels = dataset.validation, dataset.labels
         self.labels = labels.validation if labels is not None and labels.classes == CIFAR10_CLASSES else None
         self.accelerator = accelerator
@@ -45,7 +45,7 @@ class ValidationScore:
         values = gather(parts, len(self.images), self.accelerator)
         summary = summarize(values)
         if len(self.images) > 1:
-            summary["fd_cifar10_dev"] = frechet_distance(values["features"].double(), self.true_features)
+            summary["fd_cifar10_v2_dev"] = frechet_distance(values["features"].double(), self.true_features)
         if self.labels is not None:
-            summary["accuracy_cifar10_dev"] = (values["class"] == self.labels).double().mean().item()
+            summary["accuracy_cifar10_v2_dev"] = (values["class"] == self.labels).double().mean().item()
         return summary

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, TypeVar, overload
@@ -27,9 +27,10 @@ from colornet.runs.run import load_run
 
 _Image = TypeVar("_Image", Image.Image, NDArray[Any], Tensor)
 
-_STRIP = 2**18  # pixels of full resolution that are converted at a time: some 30 MB
+_TILE = 2**18  # pixels of full resolution that are converted at a time: some 30 MB
 _FORWARD = 2**18  # pixels in a forward pass of the network
 _LONGEST = 8  # largest aspect ratio of the network's input; longer panoramas are squeezed
+_GAP = 8  # times the network's longest side to which a panorama is averaged before it is resized
 
 
 @dataclass(eq=False, repr=False)
@@ -120,18 +121,33 @@ class Colorizer:
         if samples is not None and samples > 1 and not self.noise_channels:
             raise ValueError(f"samples is {samples}, but the model {self.name!r} has no noise input and makes only 1")
         images: list[Any] = list(image) if isinstance(image, (list, tuple)) else [image]
+        numbered = list(self._colorings(images, range(samples or 1), saturation))
+        results = numbered[0] if samples is None else [list(colorings) for colorings in zip(*numbered, strict=True)]
+        return results if isinstance(image, (list, tuple)) else results[0]
+
+    @torch.no_grad()
+    def colorings(self, image: _Image, numbers: Iterable[int], *, saturation: float = 1.0) -> Iterator[_Image]:
+        """Yield the colorings of an image that have these numbers, from 0, as `colorize` returns them with `samples`.
+
+        They are computed one by one, when they are asked for. A model without a noise input has number 0 alone.
+        """
+        for (coloring,) in self._colorings([image], numbers, saturation):
+            yield coloring
+
+    def _colorings(self, images: Sequence[Any], numbers: Iterable[int], saturation: float) -> Iterator[list[Any]]:
+        """Yield one list of colored images for each number of a coloring."""
         inputs = [to_batch(one) for one in images]
         smalls = [self._reduce(pixels) for pixels, _ in inputs]
-        results: list[Any] = [[] for _ in images]
-        for sample in range(samples or 1):
-            colors = self._predict(smalls, sample)
-            for place, ((pixels, alpha), small, color) in enumerate(zip(inputs, smalls, colors, strict=True)):
+        for number in numbers:
+            results = []
+            colors = self._predict(smalls, number)
+            for image, (pixels, alpha), small, color in zip(images, inputs, smalls, colors, strict=True):
                 guide = rgb_to_lab(small)[:, :1]  # (N, 1, h, w)
+                # Arrays and Pillow's images have the channels last: they are not copied again.
+                layout = torch.contiguous_format if isinstance(image, Tensor) else torch.channels_last
                 upsampler = GuidedUpsampler(guide, color * saturation, (pixels.shape[-2], pixels.shape[-1]))
-                results[place].append(as_given(images[place], self._join(pixels, upsampler), alpha))
-        if samples is None:
-            results = [colored for (colored,) in results]
-        return results if isinstance(image, (list, tuple)) else results[0]
+                results.append(as_given(image, self._join(pixels, upsampler, layout), alpha))
+            yield results
 
     def _reduce(self, pixels: Tensor) -> Tensor:
         """Resize a batch (N, 1|3, H, W) to the network's input size: sRGB (N, 3, h, w) in [0, 1], on its device."""
@@ -141,11 +157,28 @@ class Colorizer:
         height, width = (min(max(self.image_size, side), _LONGEST * self.image_size) for side in sides)
         if (height, width) == size:
             return to_rgb(pixels, self.device)
+        if max(size) > _LONGEST * min(size):
+            pixels = self._average(pixels, max(size) // (_GAP * _LONGEST * self.image_size))
         # Horizontally first, strip by strip, then vertically: the separable filter of training (Pillow's).
         resize = partial(F.interpolate, mode="bicubic", antialias=True)
-        strips = (to_rgb(pixels[..., rows, :], self.device) for rows in _strips(pixels))
+        rows = _parts(pixels.shape[2], len(pixels) * pixels.shape[3])
+        strips = (to_rgb(pixels[..., part, :], self.device) for part in rows)
         narrow = torch.cat([resize(strip, (strip.shape[-2], width)) for strip in strips], dim=-2)  # (N, 3, H, w)
         return resize(narrow, (height, width)).clamp(0, 1)  # (N, 3, h, w)
+
+    def _average(self, pixels: Tensor, block: int) -> Tensor:
+        """Average a batch (N, 1|3, H, W) over blocks of pixels along its longer side: sRGB (N, 3, H', W').
+
+        Without it, resizing the shorter side first would hold floats of the whole length.
+        """
+        if block <= 1:
+            return pixels
+        if pixels.shape[2] < pixels.shape[3]:
+            return self._average(pixels.mT, block).mT
+        rows = _parts(pixels.shape[2], len(pixels) * pixels.shape[3], block)
+        strips = (to_rgb(pixels[..., part, :], self.device) for part in rows)
+        average = partial(F.avg_pool2d, kernel_size=(block, 1), ceil_mode=True, count_include_pad=False)
+        return torch.cat([average(strip) for strip in strips], dim=2)
 
     def _predict(self, smalls: Sequence[Tensor], sample: int) -> list[Tensor]:
         """Predict the a*b* (N, 2, h, w) of each of several batches (N, 3, h, w), those of one size together."""
@@ -168,19 +201,20 @@ class Colorizer:
             return color.contiguous() * 110  # not decoded: the gamut is mapped at full resolution
         return rgb_to_lab(self.space.decode(condition, color))[:, 1:].contiguous()
 
-    def _join(self, pixels: Tensor, upsampler: GuidedUpsampler) -> Tensor:
+    def _join(self, pixels: Tensor, upsampler: GuidedUpsampler, layout: torch.memory_format) -> Tensor:
         """Join a batch (N, 1|3, H, W) with its colors: (N, 3, H, W) of the same dtype, on the same device."""
-        joined = pixels.new_empty((len(pixels), 3, *pixels.shape[-2:]))
-        for rows in _strips(pixels):
-            lightness = rgb_to_lab(to_rgb(pixels[..., rows, :], self.device))[:, :1]  # (N, 1, R, W)
-            color = upsampler.rows(rows.start, lightness)  # (N, 2, R, W)
-            rgb = gamut_map_to_rgb(torch.cat((lightness, color), dim=1))  # (N, 3, R, W)
-            joined[..., rows, :] = from_rgb(rgb, pixels.dtype).to(pixels.device)
+        shape = (len(pixels), 3, *pixels.shape[-2:])
+        joined = torch.empty(shape, dtype=pixels.dtype, device=pixels.device, memory_format=layout)
+        for columns in _parts(pixels.shape[3], len(pixels) * upsampler.small_height):
+            for rows in _parts(pixels.shape[2], len(pixels) * (columns.stop - columns.start)):
+                lightness = rgb_to_lab(to_rgb(pixels[..., rows, columns], self.device))[:, :1]  # (N, 1, R, C)
+                color = upsampler.tile(lightness, rows.start, columns.start)  # (N, 2, R, C)
+                rgb = gamut_map_to_rgb(torch.cat((lightness, color), dim=1))  # (N, 3, R, C)
+                joined[..., rows, columns] = from_rgb(rgb, pixels.dtype).to(pixels.device)
         return joined
 
 
-def _strips(pixels: Tensor) -> list[slice]:
-    """Divide the rows of a batch (N, C, H, W) into strips of at most `_STRIP` pixels, or of one row."""
-    count, _, height, width = pixels.shape
-    step = max(1, _STRIP // (count * width))
-    return [slice(first, first + step) for first in range(0, height, step)]
+def _parts(length: int, across: int, block: int = 1) -> list[slice]:
+    """Divide a side of images, with `across` pixels beside each, into parts of whole blocks and of `_TILE` pixels."""
+    step = block * max(1, _TILE // (block * across))
+    return [slice(first, min(first + step, length)) for first in range(0, length, step)]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import html
+import os
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any, TypeVar
@@ -17,6 +21,8 @@ from PIL import Image
 from colornet.data.sample import sample_photos
 from colornet.errors import out_of_memory
 from colornet.inference.colorizer import Colorizer
+from colornet.inference.demo_folder import KEPT, Disk
+from colornet.inference.demo_guard import Guard
 from colornet.inference.photos import Photo, read_photo, to_image, write_photo
 
 _Picture = TypeVar("_Picture", Image.Image, NDArray[Any])
@@ -26,7 +32,9 @@ _FREQUENCY, _AGE = 300, 3600  # seconds between deletions of uploads, and their 
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*]')  # in names of files, on Windows
 _WAITING = 32  # requests at most; more are refused
 _SAMPLES = 4  # colorings to choose from, of models with a noise input
-_LARGEST = 4  # uploads up to this many times the limit are refused in a sentence, larger ones by gradio
+_LARGEST = 4  # uploads up to this many times the limit are refused in the caption, larger ones in a message
+_KEPT_UPLOADS = 20  # of the largest size: the disk space of all files
+_PREVIEWS = 2**24  # bytes that those of a photograph take at most
 _SWITCHED_OFF = ("inline", "share", "ssr_mode", "mcp_server", "enable_monitoring", "run_history", "pwa")  # of gradio
 _TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
 
@@ -41,12 +49,22 @@ class Studio:
     max_megabytes: int
     released: bool  # whether all models are released ones, about whose training data the page has a sentence
 
+    @property
+    def max_upload(self) -> int:
+        """The most bytes that are taken from a browser."""
+        return _LARGEST * self.max_megabytes * 2**20
+
+    @cached_property
+    def disk(self) -> Disk:
+        """The space for uploads and results."""
+        return Disk(self.folder, _KEPT_UPLOADS * self.max_upload)
+
     def examples(self) -> list[str]:
         """Write the photographs that come with scikit-image, the last one gray; return their paths."""
         photos = sample_photos() | {"camera": Image.fromarray(skimage.data.camera())}
         names = ("chelsea", "astronaut", "coffee", "rocket", "motorcycle", "camera")
-        folder = self.folder / "examples"
-        folder.mkdir()
+        folder = self.folder / KEPT / "examples"
+        folder.mkdir(parents=True)
         for name in names:
             photos[name].save(folder / f"{name}.png")
         return [str(folder / f"{name}.png") for name in names]
@@ -62,6 +80,7 @@ class Studio:
             photo = self._read(path)
             preview = to_image(photo.pixels, photo.alpha)
             preview.thumbnail((_PREVIEW, _PREVIEW))
+            self.disk.make_room(_PREVIEWS)
             colored = [_color(colorizer, preview, saturation, sample) for colorizer in self.colorizers.values()]
             gray = next(iter(self.colorizers.values())).colorize(preview, saturation=0)
         except (OSError, MemoryError, RuntimeError) as error:
@@ -74,14 +93,17 @@ class Studio:
         file = Path(path or "")
         if file.stat().st_size > self.max_megabytes * 2**20:
             raise OSError(f"its file has more than {self.max_megabytes} MB, the limit")
+        with suppress(OSError):
+            os.utime(file)  # what is in use is removed last
         return read_photo(file, max_pixels=self.max_pixels)
 
     def write(self, path: str | None, saturation: float, sample: int = 1) -> list[Any]:
         """Color a photograph at full size; return the PNGs, one a model, and a caption if there are none."""
         name, targets = Path(path or "").name, []
         try:
-            folder = Path(mkdtemp(dir=self.folder))  # for each call, since others may be downloading; gradio empties it
             photo = self._read(path)
+            self.disk.make_room(4 * photo.pixels.shape[0] * photo.pixels.shape[1] * len(self.colorizers))
+            folder = Path(mkdtemp(dir=self.folder))  # for each call, since others may be downloading; gradio empties it
             for label, colorizer in self.colorizers.items():
                 number = f".{sample}" if colorizer.noise_channels else ""
                 target = folder / f"{Path(name).stem}.{_FORBIDDEN.sub('-', label)}{number}.png"
@@ -94,14 +116,14 @@ class Studio:
 
 def _color(colorizer: Colorizer, image: _Picture, saturation: float, sample: int) -> _Picture:
     """Color an image; of a model with a noise input, return the coloring of that number, from 1."""
-    samples = sample if colorizer.noise_channels else 1
-    return colorizer.colorize(image, saturation=saturation, samples=samples)[-1]
+    number = sample - 1 if colorizer.noise_channels else 0
+    return next(colorizer.colorings(image, [number], saturation=saturation))
 
 
 def _refusal(name: str, error: Exception) -> str:
     """Return a caption (HTML) that says why a photograph cannot be colored; raise errors of other kinds again."""
     if isinstance(error, FileNotFoundError):
-        reason = "it was deleted, as all uploads are after an hour; choose it again"
+        reason = "it was deleted, as uploads are after an hour or where space is needed; choose it again"
     elif isinstance(error, OSError):
         reason = error.strerror or str(error)
     elif out_of_memory(error):
@@ -112,14 +134,18 @@ def _refusal(name: str, error: Exception) -> str:
     return f'<p class="refused" role="alert">{html.escape(f"{name} cannot be colored: {reason}.")}</p>'
 
 
-def launch(studio: Studio, *, host: str, port: int) -> Any:
-    """Serve the page from a thread, without gradio's other services; return the `gradio.Blocks`, to be closed."""
+def launch(studio: Studio, *, host: str, port: int, names: Sequence[str] = ()) -> Any:
+    """Serve the page from a thread, without gradio's other services; return the `gradio.Blocks`, to be closed.
+
+    Beside the loopback and `host`, browsers may use `names` for this machine.
+    """
     page = _page(studio)
     page.queue(max_size=_WAITING, api_open=False)
+    limits = {"host": host, "names": names, "max_bytes": studio.max_upload, "disk": studio.disk}
     page.launch(
         server_name=f"[{host}]" if ":" in host else host,
         server_port=port,
-        max_file_size=f"{_LARGEST * studio.max_megabytes}mb",
+        app_kwargs={"middleware": [(Guard, (), limits)]},
         theme=_theme(),
         css=Path(__file__).with_suffix(".css").read_text(encoding="utf-8"),
         prevent_thread_lock=True,

@@ -17,6 +17,7 @@ from colornet.config import TrainConfig
 from colornet.errors import InputError
 from colornet.files import replacing
 from colornet.inference.onnx_model import FORMAT, RECORD, OnnxModel
+from colornet.inference.onnx_seal import BLANK, KEY, seal
 from colornet.runs.provenance import provenance
 from colornet.runs.run import Run
 
@@ -57,8 +58,9 @@ def export_onnx(folder: Path, source: str, out: Path) -> float:
         if not difference <= TOLERANCE:
             differ = f"differ from PyTorch's by up to {difference:.1e}, more than {TOLERANCE:.0e}"
             raise InputError(f"Exported as ONNX, the colors of {source} {differ}: nothing is written; use the run.")
-        graph.model.metadata_props[RECORD] = json.dumps(record | {"max_difference": difference})
+        graph.model.metadata_props[RECORD] = json.dumps(record | {"max_difference": difference, KEY: BLANK})
         graph.save(path)
+        seal(path)
     return difference
 
 

@@ -5,10 +5,14 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import threading
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colornet.errors import InputError
+from colornet.files import expanded, read_bytes
+from colornet.inference.onnx_seal import is_damaged
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +22,9 @@ RECORD = "colornet"  # its key in the metadata of the file
 
 _CHANNELS = {"lab": 2, "rgb": 3}  # of the color that a network predicts, by color space
 _LARGEST = 4096  # image size; more is damage or an attack
+_MOST_SECONDS = 300  # of a forward pass, which takes a few
+_MOST_MEMORY = 2**33  # bytes that graphs may take
+_LARGEST_FILE = 2**31  # bytes, where protobuf ends
 
 
 def require(*packages: str) -> None:
@@ -31,7 +38,7 @@ def find_onnx(model: str | os.PathLike[str]) -> Path | None:
 
     Raises InputError for a file that does not exist or is not safe to open, and if onnxruntime is missing.
     """
-    path = Path(model).expanduser()
+    path = expanded(model)
     if path.suffix not in (".onnx", ".pt2") or path.is_dir():
         return None
     if path.suffix == ".pt2":
@@ -52,16 +59,20 @@ class OnnxModel:
     """
 
     def __init__(self, path: Path) -> None:
-        import onnxruntime
         import torch
 
+        onnxruntime = _runtime()
         options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.use_env_allocators", "1")  # the bounded one
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = 4  # errors are raised, too
         self.path = path
         try:
+            content = read_bytes(path, _LARGEST_FILE)  # as bytes, the model cannot name other files
+            if is_damaged(content):
+                raise ValueError("its sha256 is not that of what was written: it is damaged")
             cpu = ["CPUExecutionProvider"]
-            self.session = onnxruntime.InferenceSession(path, options, providers=cpu, enable_fallback=0)
+            self.session = onnxruntime.InferenceSession(content, options, providers=cpu, enable_fallback=0)
         except Exception as error:  # onnxruntime's errors have no type in common
             raise InputError(f"{path} cannot be opened: {_reason(error)}; export it again.") from error
         self.record = self._read_record()
@@ -69,10 +80,21 @@ class OnnxModel:
     def __call__(self, condition: Tensor) -> Tensor:
         import torch
 
+        options = _runtime().RunOptions()
+        # A graph may hold a loop that never ends: onnxruntime looks at `terminate` between its nodes.
+        timer = threading.Timer(_MOST_SECONDS, setattr, (options, "terminate", True))
+        timer.daemon = True
+        timer.start()
         try:
-            (color,) = self.session.run(["color"], {"condition": condition.numpy()})
+            (color,) = self.session.run(["color"], {"condition": condition.numpy()}, options)
+            expected = (len(condition), _CHANNELS[self.record["color_space"]], *condition.shape[2:])
+            if color.shape != expected:
+                raise ValueError(f"its colors are of shape {color.shape}, not {expected}")
         except Exception as error:
-            raise InputError(f"{self.path} cannot be run: {_reason(error)}; export it again.") from error
+            reason = f"it takes more than {_MOST_SECONDS:,} seconds" if options.terminate else _reason(error)
+            raise InputError(f"{self.path} cannot be run: {reason}; export it again.") from error
+        finally:
+            timer.cancel()
         return torch.from_numpy(color)
 
     def _read_record(self) -> dict[str, Any]:
@@ -97,5 +119,19 @@ class OnnxModel:
         return record
 
 
+@cache
+def _runtime() -> Any:
+    """Import onnxruntime: it sends nothing, and all that it computes is in `_MOST_MEMORY`."""
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # or it writes into the home folder and looks for its collector
+    import onnxruntime
+
+    memory = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    onnxruntime.create_and_register_allocator(memory, onnxruntime.OrtArenaCfg({"max_mem": _MOST_MEMORY}))
+    return onnxruntime
+
+
 def _reason(error: Exception) -> str:
-    return (str(error).partition("\n")[0] or type(error).__name__).rstrip(". ")
+    reason = error.strerror if isinstance(error, OSError) else None
+    return (reason or str(error).partition("\n")[0] or type(error).__name__).rstrip(". ")

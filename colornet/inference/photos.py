@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import GPSTAGS, IFD, TAGS, Base
 
-from colornet.data.images import is_deep_gray, open_image, scale_gray, srgb_transform, to_srgb, upright
+from colornet.data.images import deep_alpha, is_deep_gray, open_image, scale_gray, srgb_transform, to_srgb
+from colornet.data.orientation import upright
 from colornet.files import replacing
 
 MAX_PIXELS = 300_000_000  # of a file; more is taken for an attack (Pillow's own limits are 89 and 179 million)
@@ -31,6 +33,8 @@ _WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
 _DESCRIPTIVE = (Base.ImageDescription, Base.Make, Base.Model, Base.Software, Base.DateTime, Base.Artist,
                 Base.HostComputer, Base.Copyright, Base.XPTitle, Base.XPComment, Base.XPAuthor, Base.XPKeywords,
                 Base.XPSubject)  # fmt: skip
+# Formats of several frames. Those of an MPO are previews, those of a PSD are layers of one picture.
+_ANIMATED = ("GIF", "PNG", "WEBP", "AVIF")
 _SRGB = 1  # the value of EXIF's ColorSpace
 
 
@@ -42,6 +46,7 @@ class Photo:
     alpha: NDArray[np.uint8] | None = None  # (H, W)
     exif: Image.Exif = field(default_factory=Image.Exif)
     dpi: tuple[float, float] | None = None  # horizontal, vertical
+    page: str | None = None  # which one of several pages or frames it is
 
 
 def colored_name(name: Path) -> Path:
@@ -59,8 +64,7 @@ def read_photo(path: Path, *, max_pixels: int | None = None) -> Photo:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)  # more pixels are an error
             with open_image(path) as image:
-                image.load()
-                return to_photo(image)
+                return replace(to_photo(image), page=_page(image))
     finally:
         Image.MAX_IMAGE_PIXELS = before
 
@@ -78,12 +82,13 @@ def to_photo(image: Image.Image) -> Photo:
     if dpi and size != image.size:
         dpi = dpi[::-1]
     if is_deep_gray(image):
-        values = np.asarray(image)
+        values, alpha = np.asarray(image), deep_alpha(image)
         if values.dtype.kind != "u":  # of 32 bits or float
             values = scale_gray(image, 65535)
         values = values.astype(np.uint16)  # in the machine's order of bytes
         transform = srgb_transform(profile, "I;16")
-        return Photo(np.array(transform.apply(Image.fromarray(values))) if transform else values, None, exif, dpi)
+        shown = np.array(transform.apply(Image.fromarray(values))) if transform else values
+        return Photo(shown, None if alpha is None else np.array(alpha), exif, dpi)
     color, alpha = to_srgb(image, profile)
     return Photo(np.array(color), None if alpha is None else np.array(alpha), exif, dpi)
 
@@ -98,25 +103,69 @@ def to_image(rgb: NDArray[Any], alpha: NDArray[np.uint8] | None) -> Image.Image:
     return image
 
 
-def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> None:
+def write_photo(path: Path, rgb: NDArray[Any], origin: Photo) -> list[str]:
     """Write sRGB pixels (H, W, 3), uint8 or uint16, with the metadata of the photograph that they were made of.
 
-    The format, of 8 bits, follows from the suffix, which `colored_name` chose. Raises OSError if it fails.
+    The format, of 8 bits, follows from the suffix, which `colored_name` chose. Returns what of the metadata cannot be
+    written and was left out, by name. Raises OSError if it fails.
     """
     image_format, options = _WRITTEN[path.suffix.lower()]
     if image_format == "JPEG" and origin.alpha is not None:
         raise OSError(f"it has transparency, which a {path.suffix} cannot hold: rename it to what it is")
-    if origin.dpi:
-        options = options | {"dpi": origin.dpi}
-    if origin.exif:  # as bytes: Pillow's TIFF writer cannot write the folders of an Exif
-        options = options | {"exif": origin.exif.tobytes()}
+    exif, left_out = _encode_exif(origin.exif)  # as bytes: Pillow's TIFF writer cannot write the folders of an Exif
+    found: dict[str, tuple[str, Any]] = {"resolution": ("dpi", origin.dpi), "EXIF": ("exif", exif)}
+    names = [name for name, (_, value) in found.items() if value]
+    image, first_error = to_image(rgb, origin.alpha), None
+    for dropped in (subset for size in range(len(names) + 1) for subset in itertools.combinations(names, size)):
+        metadata = dict(found[name] for name in names if name not in dropped)
+        try:
+            with replacing(path) as temporary:
+                image.save(temporary, format=image_format, **options, **metadata)
+            return [*left_out, *dropped]
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # encoders raise ValueError, struct.error, …: about the metadata or the pixels
+            first_error = first_error or error
+    raise OSError(f"its colored copy cannot be written: {first_error}") from first_error
+
+
+def _encode_exif(exif: Image.Exif) -> tuple[bytes, list[str]]:
+    """Encode EXIF data; return it, empty if there is none, and the names of the tags that cannot be encoded.
+
+    Cameras write values that Pillow reads but does not write, such as an exposure bias of −2/0.
+    """
+    if (encoded := _encode(dict(exif))) is not None:
+        return encoded, []
+    kept: dict[int, Any] = {}
+    left_out = []
+    for tag, value in exif.items():
+        folder = value if isinstance(value, dict) else None  # the EXIF or GPS folder
+        for inner, one in (folder or {tag: value}).items():
+            if _encode({tag: {inner: one}} if folder else {tag: one}) is None:
+                left_out.append(str((GPSTAGS if tag == IFD.GPSInfo else TAGS).get(inner, f"EXIF tag {inner}")))
+            elif folder:
+                kept.setdefault(tag, {})[inner] = one
+            else:
+                kept[tag] = one
+    return _encode(kept) or b"", left_out
+
+
+def _encode(tags: dict[int, Any]) -> bytes | None:
+    """Encode EXIF tags: empty if there are none, None if they cannot be encoded."""
+    exif = Image.Exif()
+    exif.update(tags)
     try:
-        with replacing(path) as temporary:
-            to_image(rgb, origin.alpha).save(temporary, format=image_format, **options)
-    except OSError:
-        raise
-    except Exception as error:  # encoders raise ValueError, struct.error, …
-        raise OSError(f"its colored copy cannot be written: {error}") from error
+        return exif.tobytes() if tags else b""
+    except Exception:  # struct.error, ValueError, UnicodeEncodeError, …
+        return None
+
+
+def _page(image: Image.Image) -> str | None:
+    if page := image.info.get("page"):
+        return str(page)
+    with suppress(Exception):  # damage to the other frames must not prevent coloring
+        return "the first frame" if image.format in _ANIMATED and getattr(image, "is_animated", False) else None
+    return None
 
 
 def _descriptive_exif(image: Image.Image) -> Image.Exif:

@@ -14,7 +14,7 @@ _EPSILON = 1e-3
 
 
 class GuidedUpsampler:
-    """Upsample a*b* (N, 2, h, w) to (N, 2, H, W), guided by L*, as many rows at a time as fit into memory.
+    """Upsample a*b* (N, 2, h, w) to (N, 2, H, W), guided by L*, tile by tile: memory holds the small image only.
 
     Within windows of the small image, a*b* is regressed linearly on L*; the upsampled slope converts the detail of the
     full L* to color: q = up(p) + up(slope) (I - up(I_small)). That is the guided filter (He, Sun & Tang 2013, "Guided
@@ -25,7 +25,8 @@ class GuidedUpsampler:
     """
 
     def __init__(self, lightness: Tensor, color: Tensor, size: tuple[int, int]) -> None:
-        self.height = size[0]
+        self.size = size
+        self.small_height = min(size[0], color.shape[-2])  # memory of a tile is this times its width, or its pixels
         self.unscaled = color if color.shape[-2:] == size else None
         if self.unscaled is not None:
             return
@@ -37,24 +38,39 @@ class GuidedUpsampler:
         window = 2 * _RADIUS + 1
         highest = F.max_pool2d(color, window, 1, _RADIUS)  # (N, 2, h, w)
         lowest = -F.max_pool2d(-color, window, 1, _RADIUS)  # (N, 2, h, w)
-        maps = torch.cat((color, slope, lowest, highest, guide), dim=1)  # (N, 9, h, w)
-        self.maps = F.interpolate(maps, (maps.shape[-2], size[1]), mode="bilinear")  # (N, 9, h, W)
+        self.maps = torch.cat((color, slope, lowest, highest, guide), dim=1)  # (N, 9, h, w)
+        if size[0] == self.small_height:  # a thin strip
+            self.maps = _stretch(self.maps, 2, range(size[0]), size[0])  # (N, 9, H, w)
+        self._columns, self._wide = range(0), self.maps  # of the last tile: those below it take the same
 
-    def rows(self, first: int, lightness: Tensor) -> Tensor:
-        """Return the rows of the result from `first` on, given their L*: (N, 1, R, W) to (N, 2, R, W)."""
-        count = lightness.shape[-2]
+    def tile(self, lightness: Tensor, top: int = 0, left: int = 0) -> Tensor:
+        """Return the part of the result whose L* is given, (N, 1, R, C) to (N, 2, R, C), with its place in it.
+
+        Tiles below each other are faster than those beside each other.
+        """
+        rows = range(top, top + lightness.shape[-2])
+        columns = range(left, left + lightness.shape[-1])
         if self.unscaled is not None:
-            return self.unscaled[..., first : first + count, :]  # (N, 2, R, W)
-        small = self.maps.shape[-2]
-        # Bilinear along the height, with the pixel centers of F.interpolate, which cannot compute single rows.
-        position = (torch.arange(first, first + count, device=lightness.device) + 0.5) * (small / self.height) - 0.5
-        position = position.clamp(0, small - 1)
-        above = position.long()
-        below = (above + 1).clamp(max=small - 1)
-        weight = (position - above)[:, None]  # (R, 1)
-        maps = self.maps[..., above, :] * (1 - weight) + self.maps[..., below, :] * weight  # (N, 9, R, W)
+            return self.unscaled[..., rows.start : rows.stop, columns.start : columns.stop]  # (N, 2, R, C)
+        if columns != self._columns:
+            self._columns, self._wide = columns, _stretch(self.maps, 3, columns, self.size[1])  # (N, 9, h, C)
+        maps = _stretch(self._wide, 2, rows, self.size[0])  # (N, 9, R, C)
         color, slope, lowest, highest, guide = maps.split((2, 2, 2, 2, 1), dim=1)
         return (color + slope * (lightness / 100 - guide)).clamp(lowest, highest)
+
+
+def _stretch(maps: Tensor, dim: int, part: range, size: int) -> Tensor:
+    """Interpolate maps linearly to `size` along a dimension, and return that part of it.
+
+    The centers of pixels are those of F.interpolate, which cannot compute a part.
+    """
+    small = maps.shape[dim]
+    position = (torch.arange(part.start, part.stop, device=maps.device) + 0.5) * (small / size) - 0.5
+    position = position.clamp(0, small - 1)
+    before = position.long()
+    after = (before + 1).clamp(max=small - 1)
+    weight = (position - before).view([-1 if d == dim else 1 for d in range(maps.ndim)])
+    return maps.index_select(dim, before) * (1 - weight) + maps.index_select(dim, after) * weight
 
 
 def _box(maps: Tensor) -> Tensor:

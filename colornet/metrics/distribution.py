@@ -1,4 +1,4 @@
-"""Distances between two sets of features, by torch-fidelity's undocumented reducers.
+"""Distances between two sets: of features, by torch-fidelity's undocumented reducers, and of numbers.
 
 The values are those of `torch_fidelity.calculate_metrics`. With features of Inception's last pooling they are FID and
 KID; with others they need other names. They are computed on the CPU, in the precision of the features: published values
@@ -66,6 +66,24 @@ def precision_recall(generated: Tensor, real: Tensor, *, k: int = 3) -> tuple[fl
     options = {"prc_neighborhood": k, "prc_batch_size": _PRC_ROWS, "save_cpu_ram": True, "verbose": False}
     result = prc_features_to_metric(generated, real, **options)
     return result[KEY_METRIC_PRECISION], result[KEY_METRIC_RECALL]
+
+
+def wasserstein_distance(values: Tensor, reference: Tensor) -> float:
+    """Measure the 1-Wasserstein distance ∫ |F(x) − G(x)| dx between numbers (N,) and (M,), in their unit, in float64.
+
+    F and G are the shares of the numbers that are at most x. 0 for equal sets, the shift for shifted ones. Raises
+    ValueError for an empty set and for numbers that are not finite. Formula: Vallender 1974, "Calculation of the
+    Wasserstein distance between probability distributions on the line".
+    """
+    values, reference = values.detach().double().cpu(), reference.detach().double().cpu()
+    if not (values.numel() and reference.numel() and values.isfinite().all() and reference.isfinite().all()):
+        raise ValueError("expected two sets of finite numbers, neither of them empty")
+    places = torch.cat((values, reference)).sort().values  # (N + M,)
+    below, expected = (
+        torch.searchsorted(numbers.sort().values, places[:-1], right=True).double() / numbers.numel()
+        for numbers in (values, reference)
+    )
+    return ((below - expected).abs() * places.diff()).sum().item()
 
 
 def _checked(features: Tensor, reference: Tensor) -> tuple[Tensor, Tensor]:

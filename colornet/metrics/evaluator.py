@@ -1,8 +1,8 @@
 """The evaluator network: a CIFAR-10 classifier that is sensitive to color, never part of a training loss.
 
 It predicts the ten classes and how far an image's colors are from the true ones, the task that makes its features
-sensitive to color. Distances on its features are called `fd_cifar10_v1`, `kid_cifar10_dev` and so on, never FID. Two
-are shipped: `v1` for results, `dev` for development.
+sensitive to color. Distances on its features are called `fd_cifar10_v2`, `kid_cifar10_v2_dev` and so on, never FID. Two
+are shipped: `v2` for results, `v2-dev` for development.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from colornet.color import to_float
 
-SHIPPED = ("v1", "dev")
+SHIPPED = ("v2", "v2-dev")
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 _WEIGHTS = Path(__file__).parents[1] / "weights"
 _SIZE = 32  # pixels

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from colornet.color import rgb_to_lab
+from colornet.metrics.distribution import wasserstein_distance
 
 _WINDOW = 11  # pixels of SSIM's window
 _SIGMA = 1.5  # its standard deviation
@@ -136,14 +137,16 @@ def summarize(per_image: Mapping[str, Tensor]) -> dict[str, float]:
 
     Means over the images, and: `psnr_pooled`, the dB of the mean `mse`, several dB below the mean of `psnr`;
     `delta_cf`, the signed difference of the mean colorfulness (output - truth); `delta_cf_image`, the mean over images
-    of the absolute difference. In the mean `psnr`, an image counts at most 100 dB, since gray images may be matched
-    exactly.
+    of the absolute difference; `w1_cf`, the Wasserstein distance between the two distributions of colorfulness, which
+    asks whether images are as colorful as true ones, not which of them. In the mean `psnr`, an image counts at most
+    100 dB, since gray images may be matched exactly.
     """
     names = ("ssim", "l1", "ciede2000", "lightness", "cf", "cf_truth")
     summary = {name: per_image[name].double().mean().item() for name in names}
     summary["psnr"] = per_image["psnr"].double().clamp(max=_PSNR_CAP).mean().item()
     summary["psnr_pooled"] = -10 * per_image["mse"].double().mean().log10().item()
     delta_cf = per_image["cf"].double() - per_image["cf_truth"].double()
+    summary["w1_cf"] = wasserstein_distance(per_image["cf"], per_image["cf_truth"])
     return summary | {"delta_cf": delta_cf.mean().item(), "delta_cf_image": delta_cf.abs().mean().item()}
 
 

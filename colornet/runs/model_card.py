@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from colornet.files import write_text
 from colornet.runs.run import Run
 
 # The scores of the last evaluation on the validation images that the card lists.
 MEASURES = {
-    "fd_cifar10_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_dev",
+    "fd_cifar10_v2_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_v2_dev",
     "cf": "colorfulness CF",
     "cf_truth": "CF of the truth",
     "delta_cf_image": "mean \\|ΔCF\\|",
@@ -28,7 +29,7 @@ tags:
 
 # {name}
 
-A U-Net that colors gray images, trained as {approach} on images of {side}×{side} pixels.
+A U-Net that colors gray images, trained as {article} {approach} on images of {side}×{side} pixels.
 
 ```python
 from colornet import Colorizer
@@ -79,13 +80,9 @@ def model_card(
     """
     last = validations[-1] if validations else {}
     scores = {label: last.get(f"validation/{key}") for key, label in MEASURES.items()}
-    origin = (
-        f"- step {start['step']}: `{start['command']}`, commit {start['commit'] or 'unknown'}, {start['date']}, "
-        f"{start['device']}, torch {start['versions']['torch']}"
-        for start in run.starts or []
-    )
     return _CARD.format(
         name=run.path.name,
+        article="an" if run.approach[:1].lower() in tuple("aeiou") else "a",
         approach=run.approach,
         side=run.config.image_size,
         load=load,
@@ -93,5 +90,12 @@ def model_card(
         about_data=about_data and f"\n{about_data}",
         scores="\n".join(f"| {label} | {value:.3f} |" for label, value in scores.items() if value is not None),
         more=more and f"\n{more}\n",
-        origin="\n".join(origin),
+        origin="\n".join(map(_origin, run.starts or [])),
     )
+
+
+def _origin(start: Mapping[str, Any]) -> str:
+    """Describe one start of a run; a version that recorded less leaves gaps."""
+    command, commit, date, device = (start.get(name) or "unknown" for name in ("command", "commit", "date", "device"))
+    torch = start.get("versions", {}).get("torch", "unknown")
+    return f"- step {start.get('step', 'unknown')}: `{command}`, commit {commit}, {date}, {device}, torch {torch}"

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from pathlib import Path
 
 from colornet.errors import InputError
+from colornet.files import expanded, read_json, sha256_of
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # a folder for each name, written by `python -m benchmarks release`
+
+_LARGEST_RECORD = 2**20  # bytes
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
@@ -24,7 +25,7 @@ def find_model(model: str | os.PathLike[str]) -> Path:
             advice = f"train one with `colornet train {model}` and give its run folder"
             raise InputError(f"Model {model!r} {lacking}: {advice}.")
         return folder
-    folder = Path(model).expanduser()
+    folder = expanded(model)
     if not folder.is_dir():
         known = f"a released one ({', '.join(RELEASED)})"
         raise InputError(f"Model '{os.fspath(model)}' is neither {known} nor a run folder: give one of the two.")
@@ -34,12 +35,12 @@ def find_model(model: str | os.PathLike[str]) -> Path:
 def check_release(folder: Path) -> None:
     """Raise `InputError` if a folder has a `release.json` that is damaged or describes another `model.safetensors`."""
     record = folder / "release.json"
-    if not record.is_file():
+    if not record.exists():
         return
     path = folder / "model.safetensors"
     try:
-        expected = json.loads(record.read_text(encoding="utf-8"))["sha256"]
-    except (ValueError, KeyError, TypeError) as error:
+        expected = read_json(record, _LARGEST_RECORD)["sha256"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{record} is damaged and does not describe {path.name}: install colornet again.") from error
-    if hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+    if sha256_of(path) != expected:
         raise InputError(f"{path} is not the file that {record.name} describes: install colornet again.")

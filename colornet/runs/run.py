@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from colornet.config import TrainConfig
-from colornet.errors import InputError
+from colornet.errors import InputError, printable
+from colornet.files import read_bytes, read_json, sha256_of
 from colornet.runs.pretrained import check_release
 from colornet.runs.saved_config import check_weights, load_config
 
 if TYPE_CHECKING:
     from colornet.models.unet import UNet
+
+_LARGEST_PROVENANCE, _LARGEST_METRICS = 2**24, 2**29  # bytes
+_MOST = 1e300  # of a number in metrics.jsonl: sums of them stay finite
 
 
 class Run:
@@ -40,22 +44,30 @@ class Run:
         Raises `InputError` for a damaged file.
         """
         path = self.path / "provenance.json"
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
-            starts = json.loads(path.read_text(encoding="utf-8"))
+            starts = read_json(path, _LARGEST_PROVENANCE)
         except ValueError:  # of the JSON, or of its characters
             starts = None
-        if not (isinstance(starts, list) and all(isinstance(start, dict) for start in starts)):
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}; restore or remove it.") from error
+        if not (isinstance(starts, list) and all(_is_start(start) for start in starts)):
             raise InputError(f"{path} is damaged: restore it, or remove it and with it the origin of the run.")
         return starts
 
     @cached_property
     def lines(self) -> list[dict[str, Any] | None]:
-        """The lines of `metrics.jsonl`: the record of each, None for one that is damaged."""
+        """The lines of `metrics.jsonl`: the record of each, None for one that is damaged.
+
+        Raises `InputError` for what cannot be read as a file.
+        """
         path = self.path / "metrics.jsonl"
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
-        return [_parse(line) for line in lines]
+        try:
+            text = read_bytes(path, _LARGEST_METRICS).decode(errors="replace") if path.exists() else ""
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}; restore or remove it.") from error
+        return [_parse(line) for line in text.splitlines()]
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -87,12 +99,19 @@ class Run:
         """
         with self._reading_weights(), safe_open(self.weights, "np") as file:
             step = (file.metadata() or {}).get("step")
+        if step is not None and not re.fullmatch("[0-9]{1,18}", step):
+            raise InputError(f"{self.weights} is damaged: it says that it was saved after step {printable(step, 20)}.")
         return None if step is None else int(step)
+
+    @property
+    def origin(self) -> dict[str, Any] | None:
+        """Where the first weights come from, if from another run: its name, sha256 of its weights, steps, images."""
+        return next((start["init_from"] for start in self.starts or [] if "init_from" in start), None)
 
     @property
     def images_before(self) -> int:
         """How many images the weights had seen before the first step: those of a warm start, or none."""
-        return next((int(start["init_from"]["images"]) for start in self.starts or [] if "init_from" in start), 0)
+        return 0 if self.origin is None else self.origin["images"]
 
     @property
     def images_seen(self) -> int:
@@ -113,21 +132,22 @@ class Run:
     @property
     def sha256(self) -> str:
         """The sha256 of the file of weights."""
-        return hashlib.sha256(self.weights.read_bytes()).hexdigest()
+        with self._reading_weights():
+            return sha256_of(self.weights)
 
     def load_generator(self) -> UNet:
         """Load the moving average of the generator for inference on the CPU; `InputError` for unusable weights."""
         import torch
-        from safetensors.torch import load_file
 
         from colornet.models.build import build_generator
+        from colornet.runs.tensor_file import read_tensors
 
         config = self.config
         with torch.device("meta"):  # takes no memory, whatever size the configuration claims
             generator = build_generator(config)
         with self._reading_weights():
             check_release(self.path)
-            generator.load_state_dict(load_file(self.weights), assign=True)
+            generator.load_state_dict(read_tensors(self.weights, generator.state_dict()), assign=True)
         return generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
     @contextmanager
@@ -136,19 +156,42 @@ class Run:
         check_weights(self.path)
         try:
             yield
-        except (SafetensorError, RuntimeError, OSError) as error:
+        except (SafetensorError, RuntimeError, ValueError, OSError) as error:
             reason = str(error).partition("\n")[0] or "it is damaged"
             advice = "write it again by training with --resume auto"
             raise InputError(f"{self.weights} cannot be loaded: {reason}; {advice}.") from error
 
 
 def _parse(line: str) -> dict[str, Any] | None:
-    """Parse a line of `metrics.jsonl`; None for one that holds no record."""
+    """Parse a line of `metrics.jsonl`: a step, and numbers or None by name. None for one that holds no record."""
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return record if isinstance(record, dict) else None
+    if not isinstance(record, dict) or not _is(record.get("step"), int) or not 0 <= record["step"] < _MOST:
+        return None
+    if not all(value is None or (_is(value, int, float) and abs(value) < _MOST) for value in record.values()):
+        return None
+    return record
+
+
+def _is_start(start: Any) -> bool:
+    """Tell whether a record of `provenance.json` has fields of the right types, as far as they are read."""
+    if not isinstance(start, dict):
+        return False
+    origin, versions = start.get("init_from"), start.get("versions", {})
+    texts = [start.get(name) for name in ("command", "commit", "date", "device", "data", "approach")]
+    return (
+        all(text is None or isinstance(text, str) for text in texts)
+        and _is(start.get("step", 0), int)
+        and isinstance(versions, dict)
+        and all(isinstance(version, str) for version in versions.values())
+        and ("init_from" not in start or (isinstance(origin, dict) and _is(origin.get("images"), int)))
+    )
+
+
+def _is(value: Any, *kinds: type) -> bool:
+    return isinstance(value, kinds) and not isinstance(value, bool)
 
 
 def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import save
-from torch import Tensor
+import torch
+from safetensors import SafetensorError
 
 from colornet.config import TrainConfig
 from colornet.errors import InputError
 from colornet.files import remove_leftovers, replacing, write_json, write_text
-from colornet.runs.checkpoint import find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
+from colornet.runs.checkpoint import State, list_checkpoints, load_checkpoint, save_checkpoint
 from colornet.runs.run import Run
+from colornet.runs.saved_config import differences, parse_config, saved_options
+from colornet.runs.tensor_file import read_tensors, write_tensors
 
 
 class RunDir:
@@ -24,6 +28,7 @@ class RunDir:
         self.path = path
         self.checkpoints = path / "checkpoints"
         self.marker = path / "preempted"
+        self.origin: dict[str, Any] | None = None  # of the first weights
 
     def begin(self, config: TrainConfig, start: dict[str, Any]) -> None:
         """Remove leftovers of earlier starts, and record this one and the configuration."""
@@ -32,17 +37,41 @@ class RunDir:
         self.marker.unlink(missing_ok=True)
         write_json(self.path / "config.json", dataclasses.asdict(config))
         write_json(self.path / "provenance.json", [*(Run(self.path).starts or []), start])
+        self.origin = Run(self.path).origin
 
-    def save(self, state: dict[str, Any], keep: int) -> None:
+    def save(self, config: TrainConfig, state: State) -> None:
         """Write a checkpoint and its moving average, as `model.safetensors`; `OSError` if the disk is full."""
+        self.require()
         # The model first: a run that is killed in between writes both again, one with its last checkpoint does not.
-        weights: dict[str, Tensor] = {name: value.cpu().contiguous() for name, value in state["ema"].items()}
+        self.save_model(state)
+        values = {"options": saved_options(config), "origin": self.origin, **state.values}
+        save_checkpoint(self.checkpoints, values["step"], State(values, state.tensors), config.keep_checkpoints)
+
+    def save_model(self, state: State) -> None:
+        """Write the moving average of a state as `model.safetensors`: the same bytes for the same weights and step."""
+        weights = {name[4:]: value for name, value in state.tensors.items() if name.startswith("ema/")}
         with replacing(self.path / "model.safetensors") as path:
-            path.write_bytes(save(weights, metadata={"format": "pt", "step": str(state["step"])}))
-        save_checkpoint(self.checkpoints, state["step"], state, keep)
+            write_tensors(path, weights, {"format": "pt", "step": str(state.values["step"])})
+
+    def repair_model(self, state: State) -> None:
+        """Write `model.safetensors` again unless it holds the moving average of a state."""
+        weights = {name[4:]: value.cpu() for name, value in state.tensors.items() if name.startswith("ema/")}
+        with suppress(OSError, ValueError, SafetensorError):  # missing or damaged
+            found = read_tensors(self.path / "model.safetensors", weights)
+            if all(torch.equal(value, found[name]) for name, value in weights.items()):
+                return
+        self.save_model(state)
+
+    def require(self) -> None:
+        """Raise `OSError` if the folder has gone: what is written would make another one, without its beginning."""
+        if not (self.path / "config.json").exists():
+            raise FileNotFoundError(errno.ENOENT, "the folder was removed or renamed during the training")
 
     def refused(self, what: str, error: OSError) -> str:
         """Return what to tell the user where the disk refused something."""
+        if not (self.path / "config.json").exists() and error.errno == errno.ENOENT:
+            gone = "the folder was removed or renamed during the training"
+            return f"{what} cannot be written to {self.path}: {gone}; restore it, and continue with --resume auto."
         try:
             free = f"{shutil.disk_usage(self.path).free / 2**20:,.1f} MiB free there"
         except OSError:
@@ -51,15 +80,28 @@ class RunDir:
         reason = f"{error.strerror or error}, {free}"
         return f"{what} cannot be written to {self.path}: {reason}. Older checkpoints are intact: {advice}."
 
-    def load(self, config: TrainConfig, fingerprint: str) -> dict[str, Any] | None:
-        """Read the newest good state, None if there is none; raise `InputError` if it is of other images."""
-        path = find_checkpoint(self.checkpoints)
-        if path is None:
-            return None
+    def load(self, path: Path, config: TrainConfig, fingerprint: str) -> State:
+        """Read a checkpoint of this run; `InputError` for other images, other options, another origin or another step.
+
+        Earlier versions did not save the options.
+        """
         state = load_checkpoint(path)
-        if state.get("data") != fingerprint:
+        values = state.values
+        if values.get("data") != fingerprint:
             found = f"The images of --data {config.data} are not those that {self.path} was trained on"
             raise InputError(f"{found}: restore them, or start again in another --run-dir.")
+        try:
+            changed = differences(parse_config(values["options"]), config) if "options" in values else []
+        except ValueError as error:
+            changed = [str(error)]
+        origin = Run(self.path).origin  # None, too, if provenance.json was removed
+        if origin is not None and values.get("origin", origin) != origin:
+            changed.append("it began with other weights of --init-from")
+        if values.get("step") != int(path.name.removeprefix("step-")):
+            changed.append("it is that of another step")
+        if changed:
+            found = f"The checkpoint {path} is not of this run ({'; '.join(changed)})"
+            raise InputError(f"{found}: remove it to resume from an older one.")
         return state
 
     def last_good(self) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import reprlib
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -12,12 +11,16 @@ from typeguard import TypeCheckError, check_type
 
 from colornet.config import TrainConfig, check_values
 from colornet.errors import InputError
+from colornet.files import read_json
 
 # A resumed run may differ in these fields: they determine where and how it runs, not what it computes.
 FREE_ON_RESUME = frozenset({
     "max_steps", "log_every", "eval_every", "compile", "activation_checkpointing", "cpu", "device_budget",
-    "num_processes", "run_dir", "resume", "cache_dir", "hang_timeout", "profile", "dry_run",
+    "num_processes", "run_dir", "resume", "cache_dir", "hang_timeout", "hang_exit", "profile", "dry_run", "save_every",
+    "keep_checkpoints", "eval_batch_size",
 })  # fmt: skip
+
+_LARGEST = 2**20  # bytes of a config.json
 
 # Options that two configurations share if the weights of one generator fit into the other.
 _SHAPE = ("color_space", "width", "multipliers", "blocks", "residual", "attention", "norm")
@@ -32,22 +35,38 @@ def load_config(run_dir: Path, *, resuming: bool = False) -> TrainConfig:
     if not path.is_file():
         raise InputError(f"{run_dir} is not a run folder: it holds no config.json; name one that training wrote.")
     try:
-        values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return parse_config(read_json(path, _LARGEST), resuming=resuming)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+        advice = "restore it, or start again in another --run-dir"
+        raise InputError(f"{path} cannot be used: {reason}; {advice}.") from error
+
+
+def parse_config(values: Any, *, resuming: bool = False) -> TrainConfig:
+    """Make a configuration of what was saved of one; fields that are missing get their defaults, except `multipliers`.
+
+    Raises `ValueError` for anything that no run could have written, and where `load_config` refuses to resume.
+    """
+    try:
+        values = dict(values)
         removed = _drop_removed(values)
         if removed and resuming:
             raise ValueError(f"this version cannot continue a training with {removed}")
         known = {field.name for field in dataclasses.fields(TrainConfig)}
         if unknown := values.keys() - known:
-            raise ValueError(f"it has the unknown field {min(unknown)!r}, from another version perhaps")
+            raise ValueError(f"it has the unknown field {reprlib.repr(min(unknown))}, from another version perhaps")
         config = TrainConfig(**{**values, "multipliers": tuple(values["multipliers"])})
         for name, kind in get_type_hints(TrainConfig).items():
             _check_type(name, getattr(config, name), kind)
         check_values(config)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, InputError) as error:
-        reason = str(error).rstrip(".")
-        advice = "restore it, or start again in another --run-dir"
-        raise InputError(f"{path} cannot be used: {reason}; {advice}.") from error
+    except (TypeError, KeyError, AttributeError, InputError) as error:
+        raise ValueError(str(error)) from error
     return config
+
+
+def saved_options(config: TrainConfig) -> dict[str, Any]:
+    """Return the options that bind a checkpoint to its run: those that are not free on resume."""
+    return {name: value for name, value in dataclasses.asdict(config).items() if name not in FREE_ON_RESUME}
 
 
 def check_weights(run_dir: Path) -> None:
@@ -92,10 +111,20 @@ def check_init(config: TrainConfig) -> None:
         raise InputError(f"The generator of --init-from {run_dir} has {shape}: use its values.")
 
 
+def has_batch_statistics(config: TrainConfig) -> bool:
+    """Tell whether a network of the run has BatchNorm, whose results depend on the size of the micro-batches."""
+    of_generator = not config.residual or config.norm == "batch"
+    return of_generator or (config.objective != "reconstruction" and config.discriminator == "dcgan")
+
+
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
     """Describe the fields, other than those free on resume, in which two configurations differ, with both values."""
     names = (field.name for field in dataclasses.fields(TrainConfig) if field.name not in FREE_ON_RESUME)
     changed = [name for name in names if getattr(old, name) != getattr(new, name)]
+    if "epochs" in changed and new.epochs > old.epochs and old.lr_schedule != "cosine":
+        changed.remove("epochs")  # only the cosine depends on their number
+    if "accumulation_steps" in changed and not has_batch_statistics(old):
+        changed.remove("accumulation_steps")  # equal to rounding
     for name in ("data", "objective"):  # may have moved; the images are compared when they are read
         if name in changed and Path(getattr(old, name)).name == Path(getattr(new, name)).name:
             changed.remove(name)

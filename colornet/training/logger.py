@@ -6,7 +6,6 @@ import dataclasses
 import json
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,18 +19,19 @@ from colornet.files import finite_or_none, replacing, write_text
 from colornet.metrics.histograms import BIN, draw_planes
 from colornet.objectives import Charts
 from colornet.runs.run import Run
+from colornet.runs.run_dir import RunDir
 from colornet.runs.saved_config import FREE_ON_RESUME
 
 # TensorBoard shows the final values of these beside the hyperparameters.
-HEADLINES = [f"validation/{name}" for name in ("fd_cifar10_dev", "cf", "delta_cf", "ciede2000", "psnr")]
+HEADLINES = [f"validation/{name}" for name in ("fd_cifar10_v2_dev", "cf", "delta_cf", "ciede2000", "psnr")]
 
 # Charts that every run has. Those that two runs share must be the same to the letter: TensorBoard joins the layouts of
 # all runs and shows a chart that differs in anything as another one.
 QUALITY_CHARTS: Charts = {
     "color": {
         "colorfulness CF, of output and truth": ("validation/cf", "validation/cf_truth"),
-        "distance from the truth (fd_cifar10_dev)": ("validation/fd_cifar10_dev",),
-        "accuracy of a classifier that sees the colorings": ("validation/accuracy_cifar10_dev",),
+        "distance from the truth (fd_cifar10_v2_dev)": ("validation/fd_cifar10_v2_dev",),
+        "accuracy of a classifier that sees the colorings": ("validation/accuracy_cifar10_v2_dev",),
     },
     "fidelity": {"PSNR (dB)": ("validation/psnr",), "CIEDE2000": ("validation/ciede2000",)},
 }
@@ -41,15 +41,18 @@ SPEED_CHARTS: Charts = {"speed": {"images per second": ("speed/images_per_second
 class RunLog:
     """The curves of one run in TensorBoard and in `metrics.jsonl`, one record per line.
 
-    A run that resumes at `step` first drops what was logged beyond it. `charts` are those of the objective, `tags` the
+    A run that resumes at `step` first drops what was logged beyond it, and a point of the training curves after step
+    `since`, which ended too early: its steps belong to the next one. `charts` are those of the objective, `tags` the
     curves that the run has from all of its starts.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig, step: int, charts: Charts) -> None:
-        self.folder = folder
+    def __init__(self, run_dir: RunDir, config: TrainConfig, step: int, since: int, charts: Charts) -> None:
+        self.run_dir = run_dir
+        folder = self.folder = run_dir.path
         self.charts = {**QUALITY_CHARTS, **charts, **SPEED_CHARTS}
         # Damaged lines are dropped, too: a crash may leave some, and a log is not a reason to refuse a resume.
-        kept = [record for record in Run(folder).lines if record is not None and record["step"] <= step]
+        lines = (record for record in Run(folder).lines if record is not None)
+        kept = [record for record in lines if record["step"] <= (step if "validation/cf" in record else since)]
         self.tags = {tag for record in kept for tag in record} - {"step"}
         write_text(folder / "metrics.jsonl", "".join(json.dumps(record) + "\n" for record in kept))
         self.records = (folder / "metrics.jsonl").open("a", encoding="utf-8")
@@ -66,11 +69,12 @@ class RunLog:
         if step == 0:
             self.writer.add_text("run/config", _table(fields), step)
         if starts := Run(folder).starts:
-            versions = ", ".join(f"{name} {version}" for name, version in starts[-1]["versions"].items())
+            versions = ", ".join(f"{name} {version}" for name, version in starts[-1].get("versions", {}).items())
             self.writer.add_text("run/start", _table({**starts[-1], "versions": versions}), step)
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Add a point to each of the named curves."""
+        """Add a point to each of the named curves; `OSError` if the run folder has gone."""
+        self.run_dir.require()
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, step)
         record = {"step": step, **{tag: finite_or_none(value) for tag, value in values.items()}}

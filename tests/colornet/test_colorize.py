@@ -16,6 +16,7 @@ from colornet.colorize import ColorizeConfig, check, main
 from colornet.errors import InputError
 from colornet.inference import photos
 from colornet.runs import pretrained as released
+from tests.colornet.inference.test_photos import odd_exif
 from tests.images import photo
 from tests.runs import save_run
 
@@ -124,7 +125,12 @@ def test_samples_of_a_model_with_noise(run: Path, album: Path) -> None:
     main(call)  # the first of them is the one that a single coloring is
     assert np.array_equal(np.asarray(Image.open(out / "a.png")), pixels[0])
     assert "exist" in refused(ColorizeConfig((album / "1",), out, model=str(noisy), samples=2))
-    for count, words in ((0, "--samples is 0: it must be at least 1"), (2, f"the model '{run}' has no noise input")):
+    too_many = (10**9, "--samples is 1000000000: it must be from 1 to 100")
+    for count, words in (
+        too_many,
+        (0, "--samples is 0: it must be from 1 to 100"),
+        (2, f"the model '{run}' has no noise input"),
+    ):
         assert words in refused(ColorizeConfig((album,), album.parent / "other", model=str(run), samples=count))
 
 
@@ -154,6 +160,56 @@ def test_bad_file_among_good_ones(run: Path, album: Path, capsys: pytest.Capture
     first, second = errors.splitlines()
     assert first == f"error: '{album}/0.jpg': it is not an image, or damaged"
     assert second.startswith(f"error: '{album}/1/aa.png': ")
+
+
+def test_odd_metadata_ends_no_album_and_is_said(run: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.fromarray(photo(20, 30)).save(album / "0.jpg", exif=odd_exif())
+    pages = [Image.fromarray(photo(20, 30)), Image.fromarray(photo(20, 30))]
+    pages[0].save(album / "00.tif", save_all=True, append_images=pages[1:])
+    out = album.parent / "out"
+    main([str(album), "--out", str(out), "--model", str(run)])
+    assert files(out) == ["0.jpg", "00.tif", "1/a.png", "1/b.JPG", "2/c.png", "a.png"]
+    with Image.open(out / "0.jpg") as image:
+        assert image.size == (20, 30)
+    printed, said = capsys.readouterr()
+    assert printed == f"6 of 6 colored, in {out}.\n"
+    assert said.splitlines() == [
+        f"note: '{album}/0.jpg': what cannot be written was left out: ExposureBiasValue",
+        f"note: '{album}/00.tif': only page 1 of 2 is colored",
+    ]
+
+
+def test_memory_that_is_not_enough_costs_one_photograph(
+    run: Path, album: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read(path: Path) -> photos.Photo:
+        if path.name == "b.JPG":
+            torch.empty(2**60)
+        return photos.read_photo(path)
+
+    monkeypatch.setattr("colornet.colorize.read_photo", read)
+    out = album.parent / "out"
+    with pytest.raises(SystemExit, match="1"):
+        main([str(album), "--out", str(out), "--model", str(run)])
+    assert files(out) == ["1/a.png", "2/c.png", "a.png"]
+    assert capsys.readouterr().err == f"error: '{album}/1/b.JPG': there is not enough memory for its size\n"
+
+
+def test_an_album_is_continued(run: Path, album: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = album.parent / "out"
+    call = [str(album), "--out", str(out), "--model", str(run), "--compare"]
+    main(call)
+    whole = {name: (out / name).read_bytes() for name in files(out)}
+    (out / "1/a.png").unlink()
+    (out / "a.png.compare.png").unlink()
+    (out / "a.png").write_text("mine")
+    capsys.readouterr()
+    assert "color what is missing with --skip-existing" in refused(ColorizeConfig((album,), out, model=str(run)))
+    main([*call, "--skip-existing"])
+    assert capsys.readouterr().out == f"2 of 4 colored, in {out}. 2 more were there already.\n"
+    assert {name: (out / name).read_bytes() for name in files(out)} == whole | {"a.png": b"mine"}
+    both = ColorizeConfig((album,), out, model=str(run), skip_existing=True, force=True)
+    assert "choose one of them" in refused(both)
 
 
 def test_limit_of_pixels_is_a_sentence(

@@ -123,6 +123,28 @@ def test_a_run_may_be_resumed_with_activation_checkpointing() -> None:
     assert differences(old, dataclasses.replace(old, activation_checkpointing=True)) == []
 
 
+def test_a_run_may_be_resumed_with_what_changes_no_weight() -> None:
+    free: dict[str, Any] = {"save_every": 7, "keep_checkpoints": 9, "eval_batch_size": 3, "accumulation_steps": 4}
+    assert differences(TrainConfig(), dataclasses.replace(TrainConfig(), **free)) == []
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes"),
+    [("notebook-ae", {}), ("notebook-cgan", {}), ("ae", {"norm": "batch"}), ("cgan", {"discriminator": "dcgan"})],
+)
+def test_micro_batches_are_part_of_the_run_where_batch_norm_sees_them(preset: str, changes: dict[str, Any]) -> None:
+    old = dataclasses.replace(PRESETS[preset].config, **changes)
+    new = dataclasses.replace(old, accumulation_steps=4)
+    assert differences(old, new) == ["--accumulation-steps was 1 and is 4"]
+
+
+@pytest.mark.parametrize(("schedule", "may"), [("constant", True), ("exponential", True), ("cosine", False)])
+def test_epochs_may_grow_where_the_schedule_does_not_depend_on_them(schedule: Any, may: bool) -> None:
+    old = TrainConfig(lr_schedule=schedule, epochs=3)
+    assert (differences(old, dataclasses.replace(old, epochs=5)) == []) == may
+    assert differences(old, dataclasses.replace(old, epochs=2)) == ["--epochs was 3 and is 2"]
+
+
 def test_config_file_round_trip(tmp_path: Path) -> None:
     config = PRESETS["notebook-cgan"].config
     (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
@@ -222,7 +244,8 @@ def test_fp16_on_a_cpu_is_refused(folder: Path, tmp_path: Path) -> None:
 
 
 def test_other_ranks_stay_quiet(tmp_path: Path) -> None:
-    result = run("ae", "--data", str(tmp_path / "missing"), RANK="1", WORLD_SIZE="2")
+    result = run("ae", "--data", str(tmp_path / "missing"), RANK="1", LOCAL_RANK="1", WORLD_SIZE="2",
+                 MASTER_ADDR="127.0.0.1", MASTER_PORT="1")  # fmt: skip
     assert (result.returncode, result.stderr, result.stdout) == (2, "", "")
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -81,6 +85,28 @@ def test_model_that_was_shared_without_its_origin(runs: dict[str, Path], tmp_pat
     evaluate.main([str(tmp_path), "--out", str(tmp_path / "out"), "--cpu"])
     (run,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"].values()
     assert run["training"] is None
+
+
+class Closed(io.StringIO):
+    """A pipe whose reader has gone, as that of `| true`."""
+
+    def write(self, _: str) -> int:
+        raise BrokenPipeError
+
+
+def test_results_are_written_before_they_are_printed(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = shutil.copytree(runs["ae"], tmp_path / "red\x1b[31m|" / "run")
+    other = shutil.copytree(run, tmp_path / "b" / "run")
+    with monkeypatch.context() as patch, contextlib.suppress(BrokenPipeError, SystemExit):
+        patch.setattr(sys, "stdout", Closed())
+        evaluate.main([str(run), str(other), "--out", str(tmp_path / "out"), "--cpu"])
+    record = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    table = (tmp_path / "out" / "comparison.txt").read_text().rstrip("\n")
+    assert r"red\x1b[31m\|" in table
+    assert all(line.isprintable() for line in table.splitlines())
+    assert len(record["rows"]) == 3
 
 
 def test_out_that_is_a_file(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

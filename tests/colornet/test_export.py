@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import random
 import re
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from torch import Tensor
 from colornet import cli, colorize, export
 from colornet.color import LabSpace, to_float, to_uint8
 from colornet.errors import InputError
+from colornet.inference import onnx_model
 from colornet.inference.colorizer import Colorizer
 from colornet.inference.onnx_model import OnnxModel
 from colornet.runs.run import load_run
@@ -198,7 +200,9 @@ def changed(content: bytes, **changes: Any) -> bytes:
         if changes["record"] is None:
             del model.metadata_props[:]
     else:
-        entry.value = json.dumps(json.loads(entry.value) | changes)
+        record = json.loads(entry.value) | changes
+        del record["file_sha256"]  # or every change is damage
+        entry.value = json.dumps(record)
     return model.SerializeToString()
 
 
@@ -220,6 +224,17 @@ DAMAGED: dict[str, tuple[Callable[[bytes], bytes], str]] = {
 }
 
 
+def test_any_flipped_bit_is_noticed(runs: Path, tmp_path: Path) -> None:
+    content, model = (runs / "lab.onnx").read_bytes(), tmp_path / "model.onnx"
+    rng = random.Random(0)
+    for place in rng.sample(range(len(content)), 40):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.randrange(8)
+        model.write_bytes(damaged)
+        with pytest.raises(InputError, match="cannot be opened"):
+            OnnxModel(model)
+
+
 @pytest.mark.parametrize("name", DAMAGED)
 def test_files_that_are_no_exports(name: str, runs: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     damage, words = DAMAGED[name]
@@ -235,6 +250,57 @@ def test_files_that_are_no_exports(name: str, runs: Path, tmp_path: Path, capfd:
 def test_graph_that_cannot_be_run(runs: Path) -> None:
     with pytest.raises(InputError, match=re.escape("rgb.onnx cannot be run: ")):
         OnnxModel(runs / "rgb.onnx")(torch.zeros(1, 1, 5, 7))  # not the multiples of 4
+
+
+Value = onnx.helper.make_tensor_value_info
+
+
+def forged(path: Path, name: str) -> Path:
+    """Write an export whose graph is a loop without end, or takes or makes more than any memory has."""
+    node, constant = onnx.helper.make_node, onnx.numpy_helper.from_array
+    float_, long, flag = onnx.TensorProto.FLOAT, onnx.TensorProto.INT64, onnx.TensorProto.BOOL
+    step = [node("Identity", ["going"], ["go on"]), node("Add", ["x", "x"], ["y"])]
+    inputs = [Value("i", long, []), Value("going", flag, []), Value("x", float_, None)]
+    body = onnx.helper.make_graph(step, "body", inputs, [Value("go on", flag, []), Value("y", float_, None)])
+    first = {
+        "loop": [node("Loop", ["large", "yes", "condition"], ["made"], body=body)],
+        "memory": [node("ConstantOfShape", ["huge"], ["k"]), node("ReduceMax", ["k"], ["m"], keepdims=0),
+                   node("Add", ["condition", "m"], ["made"])],
+        "output": [node("Tile", ["condition", "by"], ["made"])],
+    }[name]  # fmt: skip
+    numbers = {
+        "large": np.int64(2**62),
+        "yes": np.bool_(True),
+        "huge": np.array([10**11]),
+        "by": np.array([1, 1, 2, 3]),
+    }
+    ports = [Value(port, float_, ["n", channels, "h", "w"]) for port, channels in (("condition", 1), ("color", 2))]
+    graph = onnx.helper.make_graph(
+        [*first, node("Concat", ["made", "made"], ["color"], axis=1)], name, ports[:1], ports[1:],
+        [constant(np.asarray(value), key) for key, value in numbers.items()],
+    )  # fmt: skip
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 20)], ir_version=10)
+    record = {"format": 1, "image_size": 16, "multiple": 2, "color_space": "lab"}
+    onnx.helper.set_model_props(model, {"colornet": json.dumps(record)})
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("loop", "it takes more than 0.2 seconds"),
+        ("memory", "Available memory of"),
+        ("output", "its colors are of shape (1, 2, 32, 48), not (1, 2, 16, 16)"),
+    ],
+)
+def test_graphs_that_would_never_end_or_take_all_memory(
+    name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(onnx_model, "_MOST_SECONDS", 0.2)
+    model = OnnxModel(forged(tmp_path / "forged.onnx", name))
+    with pytest.raises(InputError, match=r"forged\.onnx cannot be run: .*" + re.escape(words)):
+        model(torch.zeros(1, 1, 16, 16))
 
 
 def test_other_models_are_refused_unopened(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,8 +6,10 @@ import dataclasses
 import gzip
 import io
 import json
+import math
 import os
 import pickle
+import shutil
 import struct
 import subprocess
 import sys
@@ -35,11 +37,12 @@ from colornet.data.listing import iter_images
 from colornet.errors import InputError, printable
 from colornet.inference.photos import read_photo
 from colornet.models.build import build_generator
-from colornet.runs.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from colornet.runs.checkpoint import State, find_checkpoint, list_checkpoints, load_checkpoint, save_checkpoint
 from colornet.runs.run import load_run
 from colornet.runs.saved_config import load_config
 from colornet.training.build import compose_trainer
 from tests.conftest import small
+from tests.runs import nested, save_as_format_1
 
 
 class Payload:
@@ -60,13 +63,15 @@ def encoded(format_: str, **options: Any) -> bytes:
     return file.getvalue()
 
 
-def png(width: int, height: int, *more: tuple[bytes, bytes], pixels: bytes = b"\0") -> bytes:
-    """Return a PNG that claims a size; `more` are chunks before its pixels."""
+def png(
+    width: int, height: int, *more: tuple[bytes, bytes], pixels: bytes = b"\0", kind: tuple[int, int] = (8, 2)
+) -> bytes:
+    """Return a PNG that claims a size; `more` are chunks before its pixels, `kind` its bit depth and color type."""
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, *kind, 0, 0, 0))
     body = b"".join(chunk(*one) for one in more) + chunk(b"IDAT", zlib.compress(pixels)) + chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + header + body
 
@@ -353,31 +358,132 @@ def test_command_lines(arguments: list[str], words: str, capsys: pytest.CaptureF
     assert message.count("\n") == 1
 
 
-def state(**changes: Any) -> dict[str, Any]:
-    return {"step": 1, "data": "", "networks": {}, "optimizers": {}, "ema": {}, "scaler": None, **changes}
+def state(**changes: Any) -> State:
+    return State({"step": 1, "data": "", "scaler": None, **changes}, {})
 
 
 def test_a_checkpoint_runs_no_code_though_its_hash_is_right(tmp_path: Path) -> None:
     path = save_checkpoint(tmp_path, 1, state(), keep=1)
-    hidden = save_checkpoint(tmp_path / "other", 1, state(data=Payload(tmp_path / "ran")), keep=1)
-    for file in hidden.iterdir():
-        file.rename(path / file.name)
+    save_as_format_1(path, {**nested(state()), "networks": {}, "optimizers": {}, "ema": Payload(tmp_path / "ran")})
     assert find_checkpoint(tmp_path) == path
     with pytest.raises(InputError, match="tampered with"):
         load_checkpoint(path)
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.parametrize("changes", [{"networks": {}}, {"ema": {"stem.weight": torch.zeros(3)}}, {"step": "many"}])
-def test_a_checkpoint_of_another_network_is_refused(folder: Path, tmp_path: Path, changes: dict[str, Any]) -> None:
-    config = small("ae", folder, tmp_path, max_steps=1)
-    compose_trainer(config).fit()
-    (path,) = (tmp_path / "checkpoints").iterdir()
-    forged = {**load_checkpoint(path), **changes}
-    save_checkpoint(tmp_path / "checkpoints", 1, forged, keep=1)
-    trainer = compose_trainer(dataclasses.replace(config, max_steps=2, resume="auto"))
-    with pytest.raises(InputError, match="does not fit the networks"):
+@pytest.fixture(scope="module")
+def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train a cGAN of four steps, the last of which has a checkpoint."""
+    run_dir = tmp_path_factory.mktemp("hostile") / "run"
+    compose_trainer(small("cgan", folder, run_dir, max_steps=4)).fit()
+    return run_dir
+
+
+MOMENT = "optimizers/generator/0/exp_avg"
+FORGED: dict[str, Callable[[State], object]] = {
+    "moments of one element": lambda s: s.tensors.update({MOMENT: torch.zeros(1)}),
+    "moments of half precision": lambda s: s.tensors.update({MOMENT: s.tensors[MOMENT].half()}),
+    "moments of another shape": lambda s: s.tensors.update({MOMENT: s.tensors[MOMENT].flatten()}),
+    "no moments": lambda s: s.tensors.pop(MOMENT),
+    "no moments of a parameter": lambda s: [s.tensors.pop(n) for n in list(s.tensors) if "/generator/0/" in n],
+    "more moments": lambda s: s.tensors.update({MOMENT + "_2": s.tensors[MOMENT]}),
+    "a step to come": lambda s: s.tensors.update({"optimizers/generator/0/step": torch.tensor(5.0)}),
+    "a step before the first": lambda s: s.tensors.update({"optimizers/generator/0/step": torch.tensor(-1.0)}),
+    "a step that is no number": lambda s: s.tensors.update({"optimizers/generator/0/step": torch.tensor(math.nan)}),
+    "no networks": lambda s: [s.tensors.pop(n) for n in list(s.tensors) if n.startswith("networks/")],
+    "another moving average": lambda s: s.tensors.update({"ema/stem.weight": torch.zeros(3)}),
+}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("name", FORGED)
+def test_a_state_that_does_not_fit_is_refused(
+    name: str, version: int, trained: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Before it is given to fused Adam, which believes that moments are as large as their parameters."""
+    run_dir = shutil.copytree(trained, tmp_path / "run")
+    (path, *_) = list_checkpoints(run_dir / "checkpoints")
+    forged = load_checkpoint(path)
+    FORGED[name](forged)
+    save_checkpoint(run_dir / "checkpoints", 4, forged, keep=1)
+    if version == 1:
+        save_as_format_1(path, {"networks": {}, **nested(forged)})
+    trainer = compose_trainer(small("cgan", folder, run_dir, max_steps=5, resume="auto"))
+    before = trainer.generator.state_dict()["stem.weight"].clone()
+    with pytest.raises(InputError, match=r"does not fit the networks of .*: remove it to resume from an older one"):
         trainer.fit()
+    assert torch.equal(trainer.generator.state_dict()["stem.weight"], before)
+
+
+VALUES: dict[str, dict[str, Any]] = {
+    "another step": {"step": 3},
+    "a step of text": {"step": "4"},
+    "no sums": {"metrics": {"since": 4}},
+    "sums of later steps": {"metrics": {"since": 9, "sums": []}},
+    "sums of names": {"metrics": {"since": 2, "sums": ["loss/reconstruction"]}},
+    "other options": {"options": 3},
+    "an option of another type": {"options": {"lr": "fast", "multipliers": [1, 2]}},
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_values_that_no_run_wrote_are_refused(name: str, trained: Path, folder: Path, tmp_path: Path) -> None:
+    run_dir = shutil.copytree(trained, tmp_path / "run")
+    (path, *_) = list_checkpoints(run_dir / "checkpoints")
+    state = load_checkpoint(path)
+    save_checkpoint(run_dir / "checkpoints", 4, State({**state.values, **VALUES[name]}, state.tensors), keep=1)
+    with pytest.raises(InputError, match=r"step-00000004 (is not of this run|does not fit)"):
+        compose_trainer(small("cgan", folder, run_dir, max_steps=5, resume="auto")).fit()
+
+
+FOREIGN: list[dict[str, Any]] = [
+    {"seed": 1}, {"lr": 0.5}, {"batch_size": 9}, {"flip": False}, {"reconstruction_weight": 3.0}, {"beta1": 0.9},
+    {"lr_schedule": "constant"}, {"adversarial_loss": "hinge"}, {"warmup_steps": 0}, {"epochs": 30},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("changes", FOREIGN, ids=str)
+def test_a_checkpoint_of_another_run_is_refused(
+    changes: dict[str, Any], trained: Path, folder: Path, tmp_path: Path
+) -> None:
+    """Its networks fit, but the run would go on as none that its configuration describes."""
+    run_dir = shutil.copytree(trained, tmp_path / "run")
+    (name,) = changes
+    option = f"--{name.replace('_', '-')}"
+    with pytest.raises(InputError, match=rf"step-00000004 is not of this run \({option} was .* and is "):
+        compose_trainer(small("cgan", folder, run_dir, resume="auto", **changes)).fit()
+
+
+def test_an_old_checkpoint_takes_no_more_memory_than_its_size(tmp_path: Path) -> None:
+    """Compressed, its zeros would be a thousandth; expanded or counted twice, one number is as many as one likes."""
+    path = save_checkpoint(tmp_path, 1, state(), keep=1)
+    rest: dict[str, Any] = {"step": 1, "data": "", "scaler": None, "networks": {}, "optimizers": {}}
+    save_as_format_1(path, {**rest, "ema": {"weight": torch.zeros(1).expand(10**12)}})
+    with pytest.raises(InputError, match="repeats its numbers"):
+        load_checkpoint(path)
+    save_as_format_1(path, {**rest, "ema": {"weight": torch.zeros(10**6)}})
+    with (
+        zipfile.ZipFile(path / "state.pt") as stored,
+        zipfile.ZipFile(path / "small", "w", zipfile.ZIP_DEFLATED) as out,
+    ):
+        for member in stored.infolist():
+            out.writestr(member.filename, stored.read(member))
+    (path / "small").replace(path / "state.pt")
+    with pytest.raises(InputError, match="is compressed"):
+        load_checkpoint(path)
+
+
+def test_an_old_checkpoint_of_large_bytes_is_refused(tmp_path: Path) -> None:
+    """One of the few functions that torch calls for a file: `bytearray(10 ** 12)`."""
+    path = save_checkpoint(tmp_path, 1, state(), keep=1)
+
+    class Large:
+        def __reduce__(self) -> tuple[object, tuple[int]]:
+            return bytearray, (10**12,)
+
+    save_as_format_1(path, {"step": Large()})
+    with pytest.raises(InputError, match=r"names '[a-z_]+ bytearray', which is no tensor"):
+        load_checkpoint(path)
 
 
 @pytest.mark.parametrize(
@@ -387,14 +493,17 @@ def test_a_checkpoint_of_another_network_is_refused(folder: Path, tmp_path: Path
         "[]",
         "null",
         "[" * 100_000,
-        '{"format": 1}',
-        '{"format": 1, "files": {}}',
+        '{"format": 2}',
+        '{"format": 1, "step": 2, "files": {}}',
         '{"format": 1, "files": {"../../../../dev/zero": {"bytes": 0, "sha256": ""}}}',
         '{"format": 1, "files": {"/dev/zero": {"bytes": 0, "sha256": ""}}}',
         '{"format": 1, "files": {"state.pt": {"bytes": "many", "sha256": 5}}}',
         '{"format": 1, "files": {"state.pt": 3}}',
         '{"format": 1, "files": 3}',
         '{"format": {}, "files": {}}',
+        '{"format": 0, "step": 2, "files": {}}',
+        '{"format": 2, "step": 2, "files": {"state.json": 3, "state.safetensors": []}}',
+        '{"format": 2, "step": 2, "files": {"state.json": {}, "state.safetensors": {"bytes": "many", "sha256": 5}}}',
     ],
 )
 def test_manifests(tmp_path: Path, manifest: str) -> None:

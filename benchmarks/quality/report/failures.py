@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.core.record import Record, Tensors
+from benchmarks.core.record import Record, Tensors, first_key
 from benchmarks.core.sections import Block, Definitions, Details, Examples, Heading, Note, PageOnly, image_uri
 from benchmarks.core.tables import Cell, Line, Table, format_number
 from benchmarks.quality.report.tables import mean_of, ordered_rows
@@ -43,7 +43,8 @@ def worst_blocks(record: Record, tensors: Tensors) -> list[Block]:
     rows = _rows(record)
     if not rows:
         return []
-    best = min(rows, key=lambda row: np.inf if (e := mean_of(row, "e_cifar10_v1")) is None else e)
+    key = first_key(record["columns"], "e_cifar10_")
+    best = min(rows, key=lambda row: np.inf if (e := mean_of(row, key)) is None else e)
     blocks: list[Block] = [Heading("The kinds, in order", 4), Definitions(record["failure_categories"]), Note(_READING)]
     for row in rows:
         pictures = tensors.get(f"failures/{row['name']}")  # (lists, n, versions, 3, H, W)

@@ -6,7 +6,7 @@ import numpy as np
 
 from benchmarks.core import plots
 from benchmarks.core.colors import Colors
-from benchmarks.core.record import Record, Result, Tensors
+from benchmarks.core.record import Record, Result, Tensors, first_key
 from benchmarks.core.sections import (
     Block,
     Definitions,
@@ -38,7 +38,7 @@ REQUIRED = {
         {"rows": ("name", "kind", "values")},
     )
 }
-_BAR_COLUMNS = ("fid", "fd_cifar10_v1", "cf")
+_BAR_COLUMNS = ("fid", "fd_cifar10_", "cf")  # or the first that begins so
 _BESIDE = {"floor": "floor", "oracle": "oracle", "sanity_check": "sanity check", "unranked": "unranked row"}
 _DIRECTIONS = {
     "lower": ", lower is better",
@@ -125,8 +125,10 @@ def _pictures(record: Record, tensors: Tensors) -> list[Block]:
 def _bars(record: Record, colors: Colors, source: str) -> list[Block]:
     """Draw the headline columns that have values."""
     rows, figures = ordered_rows(record), []
-    for name, column in record["columns"].items():
-        values = {row["name"]: row["values"].get(name) for row in rows} if name in _BAR_COLUMNS else {}
+    for key in _BAR_COLUMNS:
+        name = first_key(record["columns"], key)
+        column = record["columns"].get(name, {})
+        values = {row["name"]: row["values"].get(name) for row in rows}
         truth = next((values.pop(row["name"], None) for row in rows if row["kind"] == "truth"), None)
         bars = [
             plots.Bar(row, value["mean"], value.get("sd"), format_mean(value, column["decimals"]), colors(row))

@@ -59,8 +59,8 @@ def test_every_row_has_its_values_costs_and_origin(study: tuple[Path, list[str]]
     assert record["floors"]["gray"]["e"] == 1
     assert {"sanity check, gradient", "data set's mean ab"} < record["floors"].keys()
     *_, trained, logged = map(json.loads, (out / "runs/cgan-0/metrics.jsonl").read_text().splitlines())
-    assert cgan["values"]["fd_cifar10_dev"] == logged["validation/fd_cifar10_dev"]
-    assert cgan["values"]["e"] == logged["validation/fd_cifar10_dev"] / record["floors"]["gray"]["fd_cifar10_dev"]
+    assert cgan["values"]["fd_cifar10_v2_dev"] == logged["validation/fd_cifar10_v2_dev"]
+    assert cgan["values"]["e"] == logged["validation/fd_cifar10_v2_dev"] / record["floors"]["gray"]["fd_cifar10_v2_dev"]
     assert cgan["curve"] == {"images": [96], "loss/reconstruction": [trained["loss/reconstruction"]]}
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert str(out) not in json.dumps([run["config"] for run in record["runs"].values()])

@@ -20,11 +20,11 @@ def table_of(record: Record) -> Table:
 
 
 def test_table_groups_by_question_and_shows_the_spread_of_seeds() -> None:
-    values = {"e": 0.5, "fd_cifar10_dev": 1.0, "cf": 20.0, "delta_cf": -0.04, "delta_cf_image": 5.0, "psnr": 24.0}
+    values = {"e": 0.5, "fd_cifar10_v2_dev": 1.0, "cf": 20.0, "delta_cf": -0.04, "delta_cf_image": 5.0, "psnr": 24.0}
     run = {"values": values, "images_seen": 90_000, "training_flops": 9e13, "training_seconds": 100.0}
     other = {**run, "values": {**values, "e": 0.7, "cf": 22.0}, "training_seconds": 200.0}
     record = {
-        "floors": {"gray": {**values, "e": 1.0, "accuracy_cifar10_dev": 0.5}},
+        "floors": {"gray": {**values, "e": 1.0, "accuracy_cifar10_v2_dev": 0.5}},
         "questions": {"Loss": ["a", "b", "c", "never"], "Alone": ["a"]},
         "variants": {
             "a": {"runs": ["a-0", "a-1"], "parameters": {"generator": 1_500_000, "discriminator": 20_000}},

@@ -21,7 +21,7 @@ from benchmarks.__main__ import main
         ("validate", ["--images", "1"], "--images is 1: it must be at least 2"),
         ("validate", ["--batch-size", "1"], "--batch-size is 1: it must be at least 2"),
         ("validate", ["--runs", "nowhere"], "nowhere is not a run folder"),
-        ("validate", ["--evaluators", "v1.json"], "v1.json is not an evaluator"),
+        ("validate", ["--evaluators", "v2.json"], "v2.json is not an evaluator"),
         ("ceiling", ["--epochs", "0"], "--epochs is 0: it must be above 0"),
         ("ceiling", ["--batch-size", "1"], "--batch-size is 1: it must be at least 2"),
         ("ceiling", ["--data", "nowhere"], "nowhere"),

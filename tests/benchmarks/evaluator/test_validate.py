@@ -56,11 +56,11 @@ def test_small_validation_end_to_end(folder: Path, tmp_path: Path, capsys: pytes
             assert values["amounts"] == [*SWEEPS[sweep]]
             assert values["fd"][0] == pytest.approx(0, abs=1e-4)
             assert values["monotone"] == is_increasing(values["fd"])
-    gray = f"{record['evaluators']['dev']['rows']['gray']:.3f}"
+    gray = f"{record['evaluators']['v2-dev']['rows']['gray']:.3f}"
     assert gray in capsys.readouterr().out
     with Image.open(out / "validation.png") as picture:
         assert picture.width > 1000
 
     page, markdown = make(out, tmp_path / "page")
-    assert table_after(markdown, "Fréchet distances")["gray"]["dev"] == gray
+    assert table_after(markdown, "Fréchet distances")["gray"]["v2-dev"] == gray
     assert page.count("<svg") == len(SWEEPS)

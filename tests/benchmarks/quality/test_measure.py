@@ -32,7 +32,7 @@ def test_a_record_says_what_was_measured_on_what(comparison: Comparison, folder:
     data = record["data"]
     assert (data["name"], data["split"], data["image_size"]) == (folder.name, "test", 16)
     assert (data["images"], data["training_images"]) == (21, 54)
-    assert record["evaluators"]["cifar10_v1"]["sha256"] == evaluator_card("v1")["sha256"]
+    assert record["evaluators"]["cifar10_v2"]["sha256"] == evaluator_card("v2")["sha256"]
     assert list(record["columns"]) == list(COLUMNS)
     names = [row.name for row in reference_rows()]
     assert list(comparison.rows) == [*names, "ae", "notebook-ae-0", "notebook-ae-0, own gray"]
@@ -78,8 +78,8 @@ def test_seeds_are_one_row_with_the_deviation_of_its_members(comparison: Compari
     assert all(run["images_seen"] == 6 * 8 for run in row["runs"].values())
     assert all(run["training"][0]["versions"]["torch"] for run in row["runs"].values())
     assert [point["images"] for point in row["runs"]["ae-0"]["validation"]][-1] == 6 * 8
-    assert all(point.keys() >= {"fd_cifar10_dev", "cf", "psnr"} for point in row["runs"]["ae-0"]["validation"])
-    for name in ("fd_cifar10_v1", "e_cifar10_v1", "kid_cifar10_v1_train", "psnr", "cf"):
+    assert all(point.keys() >= {"fd_cifar10_v2_dev", "cf", "psnr"} for point in row["runs"]["ae-0"]["validation"])
+    for name in ("fd_cifar10_v2", "e_cifar10_v2", "kid_cifar10_v2_train", "psnr", "cf"):
         value = row["values"][name]
         assert len(set(value["members"])) == 2
         assert value["mean"] == pytest.approx(statistics.mean(value["members"]))
@@ -98,14 +98,14 @@ def test_only_a_model_of_another_gray_has_a_row_for_it(comparison: Comparison) -
 def test_errors_are_normalized_between_real_and_gray(comparison: Comparison) -> None:
     rows = comparison.rows
     for suffix in ("", "_train"):
-        fd = {name: row["values"][f"fd_cifar10_v1{suffix}"]["mean"] for name, row in rows.items()}
-        e = {name: row["values"][f"e_cifar10_v1{suffix}"]["mean"] for name, row in rows.items()}
+        fd = {name: row["values"][f"fd_cifar10_v2{suffix}"]["mean"] for name, row in rows.items()}
+        e = {name: row["values"][f"e_cifar10_v2{suffix}"]["mean"] for name, row in rows.items()}
         assert (e["real"], e["gray"]) == (0, 1)
         assert e["notebook-ae-0"] == pytest.approx((fd["notebook-ae-0"] - fd["real"]) / (fd["gray"] - fd["real"]))
         assert e["oracle, true ab"] < 0.1
-    assert rows["real"]["values"]["fd_cifar10_v1"]["mean"] == pytest.approx(0, abs=1e-5)
-    assert rows["real"]["values"]["fd_cifar10_v1_train"]["mean"] > 0.01
-    assert rows["real"]["values"]["precision_cifar10_v1"]["mean"] == 1
+    assert rows["real"]["values"]["fd_cifar10_v2"]["mean"] == pytest.approx(0, abs=1e-5)
+    assert rows["real"]["values"]["fd_cifar10_v2_train"]["mean"] > 0.01
+    assert rows["real"]["values"]["precision_cifar10_v2"]["mean"] == 1
 
 
 def test_what_cannot_be_had_is_null_and_says_why(comparison: Comparison) -> None:
@@ -230,12 +230,12 @@ def test_images_of_another_program_are_scored(
     assert len(rows) == len(reference_rows()) + 2  # the name of the folder and of the run belongs to another row
     assert rows["gray (2)"]["about"].startswith("Images that another program made")
     assert rows["gray (3)"]["values"]["psnr"]["mean"] == comparison.rows["ae"]["values"]["psnr"]["members"][0]
-    for name in ("fd_cifar10_v1_mean", "fd_cifar10_v1_rec601"):  # asked for, and of models only
+    for name in ("fd_cifar10_v2_mean", "fd_cifar10_v2_rec601"):  # asked for, and of models only
         assert [row_name for row_name, row in rows.items() if row["values"][name] is not None] == ["gray (3)"]
-        assert rows["gray (3)"]["values"][name]["mean"] != rows["gray (3)"]["values"]["fd_cifar10_v1"]["mean"]
+        assert rows["gray (3)"]["values"][name]["mean"] != rows["gray (3)"]["values"]["fd_cifar10_v2"]["mean"]
     expected, scored = rows["gray"]["values"], rows["gray (2)"]["values"]
-    assert expected["e_cifar10_v1"]["mean"] == 1
-    assert scored["e_cifar10_v1"]["mean"] == pytest.approx(1, abs=0.1)
+    assert expected["e_cifar10_v2"]["mean"] == 1
+    assert scored["e_cifar10_v2"]["mean"] == pytest.approx(1, abs=0.1)
     for name in ("psnr", "ssim", "ciede2000", "accuracy_at_5"):
         assert scored[name]["mean"] == pytest.approx(expected[name]["mean"], rel=0.02), name
     assert {"cf/gray", "cf/gray (2)"} <= load_file(tmp_path / "out" / "quality.safetensors").keys()

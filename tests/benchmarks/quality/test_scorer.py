@@ -81,7 +81,7 @@ def test_inception_columns_come_from_its_features(
     assert values["fid_train"] == pytest.approx(frechet_distance(gray, training), rel=1e-9)
     assert scorer(labeled.test).values["fid"] == pytest.approx(0, abs=1e-9)
     assert all(values[name] is not None for name in ("kid", "kid_train", "precision", "recall"))
-    assert values["fd_cifar10_v1"] != values["fid"]
+    assert values["fd_cifar10_v2"] != values["fid"]
 
 
 def test_reference_features_are_computed_once(
@@ -120,4 +120,4 @@ def test_weights_out_of_reach_leave_a_reason(labeled: Dataset, tmp_path: Path, m
         assert scorer.reasons[name] == "No network here."
     values = scorer(labeled.test).values
     assert (values["fid"], values["lpips"]) == (None, None)
-    assert values["fd_cifar10_v1"] == pytest.approx(0, abs=1e-5)
+    assert values["fd_cifar10_v2"] == pytest.approx(0, abs=1e-5)

@@ -32,8 +32,8 @@ COLUMNS: Record = {
     for name, label, decimals, better, reason in (
         ("fid", "FID", 2, "lower", "The weights of Inception were not found."),
         ("kid", "KID", 4, "lower", "The weights of Inception were not found."),
-        ("fd_cifar10_v1", "FD v1", 3, "lower", None),
-        ("e_cifar10_v1", "e v1", 3, "lower", None),
+        ("fd_cifar10_v2", "FD v2", 3, "lower", None),
+        ("e_cifar10_v2", "e v2", 3, "lower", None),
         ("accuracy", "accuracy", 3, "higher", None),
         ("cf", "CF", 1, "truth", None),
         ("delta_cf", "ΔCF", 1, "truth", None),

@@ -26,7 +26,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     quality = quality_record()
     for row in quality["rows"]:
         row["runs"] = {}
-    points = [{"images": 8 * epoch, "fd_cifar10_dev": 1 / epoch, "cf": 20.0, "psnr": 25.0} for epoch in (1, 2, 4)]
+    points = [{"images": 8 * epoch, "fd_cifar10_v2_dev": 1 / epoch, "cf": 20.0, "psnr": 25.0} for epoch in (1, 2, 4)]
     quality["rows"][4]["runs"] = {"ae-0": {"config": {"epochs": 4}, "validation": points}}
     scores = dict.fromkeys(("psnr", "psnr_pooled", "ssim", "l1", "ciede2000", "cf", "delta_cf", "delta_cf_image"), 1.0)
     rows = {name: scores | {"cf_truth": 30.0, "psnr": psnr} for name, psnr in (("gray", 20.0), ("ae-0", 24.0))}
@@ -58,10 +58,10 @@ def test_rows_of_several_results_are_joined(results: Path) -> None:
 
 
 def test_columns_come_from_whichever_table_has_them_and_nothing_is_best_of_a_choice(results: Path) -> None:
-    assert table("quality\ncolumns: PSNR; e v1\nrows: gray; cgan", results) == [
-        ["", "PSNR", "e v1"], ["*gray*", "25.49", "1.000"], ["cgan", "24.01 ± 0.48", "0.215 ± 0.004"],
+    assert table("quality\ncolumns: PSNR; e v2\nrows: gray; cgan", results) == [
+        ["", "PSNR", "e v2"], ["*gray*", "25.49", "1.000"], ["cgan", "24.01 ± 0.48", "0.215 ± 0.004"],
     ]  # fmt: skip
-    (bold,) = (row for row in table("quality\ncolumns: PSNR; e v1", results) if row[0] == "cgan")
+    (bold,) = (row for row in table("quality\ncolumns: PSNR; e v2", results) if row[0] == "cgan")
     assert bold == ["cgan", "24.01 ± 0.48", "**0.215 ± 0.004**"]
 
 
@@ -110,7 +110,7 @@ def test_what_cannot_be_found_is_named(request_: str, words: str, results: Path)
     ("content", "words"),
     [
         ('{"kind": "growth"}', "other.json is incomplete, make it again or remove it: it lacks"),
-        ('{"name": "cifar10-v1"}', "other.json is no result"),
+        ('{"name": "cifar10-v2"}', "other.json is no result"),
         ("[1]", "other.json is no result"),
     ],
 )

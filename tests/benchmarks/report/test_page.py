@@ -36,7 +36,7 @@ def test_page_shows_all_parts(page: str) -> None:
         "Quality on cifar10-jpeg", "Pictures", "At a glance", "All numbers", "Colors",
         "Throughput on NVIDIA H100 80GB HBM3", "Training", "Speed against quality", "Provenance",
     ]  # fmt: skip
-    assert outline.captions[:2] == ["FD v1, lower is better", "CF, nearer to the real images is better"]
+    assert outline.captions[:2] == ["FD v2, lower is better", "CF, nearer to the real images is better"]
     assert {"validation/cf", "loss/reconstruction"} <= {*outline.captions}
     assert not {"validation/cf_truth", "validation/psnr", "lr/generator"} & {*outline.captions}
     assert page.count("<img ") == 7 * 2
@@ -51,7 +51,7 @@ def test_seeds_of_a_model_share_its_color(page: str) -> None:
     legend = re.findall(r'<i style="background: (#\w+)"></i>([\w-]+)', page)
     assert [name for _, name in legend] == ["ae", "cgan"]
     assert len({color for color, _ in legend}) == 2
-    bars = page.partition("FD v1 of")[2].partition("</svg>")[0]
+    bars = page.partition("FD v2 of")[2].partition("</svg>")[0]
     assert all(f"fill: {color}" in bars for color, _ in legend)
 
 

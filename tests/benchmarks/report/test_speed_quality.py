@@ -17,5 +17,5 @@ def test_files_of_a_device_share_a_point_a_model(tmp_path: Path) -> None:
         record["rows"] = [row for row in record["rows"] if row["preset"] == preset]
         (tmp_path / "results" / f"{preset}.json").write_text(json.dumps(record), encoding="utf-8")
     page, _ = make(tmp_path / "results", tmp_path / "out")
-    (drawing,) = re.findall(r'aria-label="FD v1 on cifar10-jpeg, speed on.*?</svg>', page, re.DOTALL)
+    (drawing,) = re.findall(r'aria-label="FD v2 on cifar10-jpeg, speed on.*?</svg>', page, re.DOTALL)
     assert re.findall(r">(ae|cgan|notebook-ae)</text>", drawing) == ["ae", "cgan"]

@@ -23,7 +23,7 @@ def write_epochs(folder: Path, epochs: int, warm: int = 0) -> Path:
     (folder / "provenance.json").write_text(json.dumps([start]))
     records = []
     for epoch in range(2, epochs + 1, 2):
-        scores = {"cf": 10.0 + epoch, "cf_truth": 30.0, "psnr": 24 + epoch / 100, "fd_cifar10_dev": 0.8 / epoch}
+        scores = {"cf": 10.0 + epoch, "cf_truth": 30.0, "psnr": 24 + epoch / 100, "fd_cifar10_v2_dev": 0.8 / epoch}
         records.append({"step": 100 * epoch} | {f"validation/{name}": value for name, value in scores.items()})
     (folder / "metrics.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
     return folder

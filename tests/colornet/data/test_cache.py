@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import pickle
 import resource
+import subprocess
+import sys
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ import torch
 from PIL import Image
 
 from colornet.data import folder, load_dataset
-from colornet.data.images import open_rgb, to_chw
+from colornet.data.images import open_square, to_chw
 from colornet.errors import InputError
 from tests.colornet.data.files import Pixels, noise, parts, write_images
 
@@ -26,11 +28,11 @@ def cached(photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> list[P
     load_dataset(str(photos), image_size=32, cache_dir=cache)
     decoded = []
 
-    def watched(path: Path, *, shorter_side: int) -> Image.Image:
+    def watched(path: Path, side: int) -> Image.Image:
         decoded.append(path)
-        return open_rgb(path, shorter_side=shorter_side)
+        return open_square(path, side)
 
-    monkeypatch.setattr(folder, "open_rgb", watched)
+    monkeypatch.setattr(folder, "open_square", watched)
     return decoded
 
 
@@ -128,7 +130,7 @@ def test_a_full_disk_leaves_nothing_behind(photos: Path, cache: Path, images: in
 def test_a_disk_that_will_be_full_is_named_before_anything_is_decoded(
     photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "open_rgb", None)
+    monkeypatch.setattr(folder, "open_square", None)
     monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100_000_000))
     with pytest.raises(InputError, match=r"\(0\.2 GB are needed for decoding and 0\.1 GB are free\)"):
         load_dataset(str(photos), image_size=1024, cache_dir=cache)
@@ -168,7 +170,88 @@ def test_decoding_holds_few_images_in_memory(
 def test_an_unwritable_cache_is_named_before_anything_is_decoded(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder, "open_rgb", None)
+    monkeypatch.setattr(folder, "open_square", None)
     (tmp_path / "file").write_text("no folder")
     with pytest.raises(InputError, match=r"Cache folder '.*file/decoded' cannot be written .* --cache-dir"):
         load_dataset(str(photos), image_size=32, cache_dir=tmp_path / "file")
+
+
+@pytest.mark.parametrize("reason", ["no permission", "no memory", "a bad disk", "no target"])
+def test_a_passing_failure_is_not_remembered(
+    photos: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, reason: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    errors = {"no permission": PermissionError(13, "Permission denied"), "a bad disk": OSError(5, "Input/output error"),
+              "no memory": MemoryError()}  # fmt: skip
+    (photos / "damaged.png").write_bytes(b"no image")
+    if reason == "no target":
+        (photos / "0007.png").rename(photos.parent / "target.png")
+        (photos / "0007.png").symlink_to(photos.parent / "target.png")
+        (photos.parent / "target.png").rename(photos.parent / "away.png")
+
+    def failing(path: Path, side: int) -> Image.Image:
+        if path.name == "0007.png" and reason in errors:
+            raise errors[reason]
+        return open_square(path, side)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "open_square", failing)
+        for _ in range(2):  # the second time, the same failure decodes nothing else again
+            caplog.clear()
+            dataset = load_dataset(str(photos), image_size=32, cache_dir=cache)
+            assert sum(map(len, parts(dataset))) == 29
+            assert "0007.png" in caplog.text
+            assert "damaged.png" in caplog.text
+    if reason == "no target":
+        (photos.parent / "away.png").rename(photos.parent / "target.png")
+    caplog.clear()
+    assert sum(map(len, parts(load_dataset(str(photos), image_size=32, cache_dir=cache)))) == 30
+    assert "0007.png" not in caplog.text
+    assert "damaged.png" in caplog.text
+
+
+def test_a_passing_failure_decodes_only_its_file_again(photos: Path, cache: Path, cached: list[Path]) -> None:
+    (photos / "gone.png").symlink_to(photos / "nowhere.png")
+    load_dataset(str(photos), image_size=32, cache_dir=cache)
+    cached.clear()
+    load_dataset(str(photos), image_size=32, cache_dir=cache)
+    assert [path.name for path in cached] == ["gone.png"]
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from colornet.files import replacing
+
+with replacing(Path(sys.argv[1])) as temporary:
+    temporary.write_bytes(bytes(1000))
+    print("writing", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_a_killed_decode_leaves_nothing_for_ever(photos: Path, cache: Path) -> None:
+    decoded = cache / "decoded"
+    decoded.mkdir(parents=True)
+    command = [sys.executable, "-c", KILLED, str(decoded / "other.npy")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"writing\n"
+        load_dataset(str(photos), image_size=32, cache_dir=cache)
+        (alive,) = decoded.glob(".*")  # of a process that lives
+        process.kill()
+    load_dataset(str(photos), image_size=32, cache_dir=cache)
+    assert alive.exists()  # nothing is decoded, nothing is swept
+    load_dataset(str(photos), image_size=16, cache_dir=cache)
+    assert not list(decoded.glob(".*"))
+
+
+def test_a_page_of_several_is_said_again_from_the_cache(
+    photos: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pages = [Image.fromarray(pixels) for pixels in noise(3, seed=3)]
+    pages[0].save(photos / "scan.tif", save_all=True, append_images=pages[1:])
+    for _ in range(2):
+        caplog.clear()
+        load_dataset(str(photos), image_size=32, cache_dir=cache)
+        ((_, _, text),) = caplog.record_tuples
+        assert text.endswith(f"Used one page only of 1 file(s) of '{photos}': scan.tif (page 1 of 3)")

@@ -60,8 +60,7 @@ def test_unreadable_files_are_left_out_and_named_again_from_the_cache(
     ((logger, level, text),) = messages[0]
     assert (logger, level) == ("colornet.data", logging.WARNING)
     assert "7 file(s)" in text
-    assert "gone.png, sub/empty.png" in text
-    assert text.endswith(", …")
+    assert "gone.png (No such file or directory); sub/empty.png" in text
 
 
 def test_a_folder_of_which_nothing_can_be_read_is_refused(tmp_path: Path, cache: Path) -> None:

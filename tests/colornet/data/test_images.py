@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from colornet.data.images import open_rgb
+from colornet.data import images
+from colornet.data.budget import PixelBudget
+from colornet.data.images import is_passing, open_rgb
+from colornet.inference.photos import read_photo
 from tests.colornet.data.files import Pixels, damaged_files, noise, shown, swapped_profile
+from tests.colornet.test_hostile import png, tiff
 
 
 @pytest.mark.parametrize(
@@ -65,6 +74,36 @@ def test_damaged_exif_is_ignored(tmp_path: Path) -> None:
     assert np.array_equal(shown(tmp_path / "a.png", Image.fromarray(pixels), exif=b"Exif\0\0MM\0*\0"), pixels)
 
 
+def exif(*entries: tuple[int, int, int, int], values: bytes = b"") -> bytes:
+    """EXIF with entries of tag, type, count and value; `values`, at byte 200, are what others point to."""
+    return b"Exif\0\0" + tiff(*entries).ljust(200, b"\0") + values
+
+
+BESIDE_ORIENTATION = {
+    "a phone's ExposureBias of -2/0": exif(
+        (0x0112, 3, 1, 6),
+        (0x8769, 4, 1, 200),
+        values=tiff((0x9204, 10, 1, 240))[8:].ljust(40, b"\0") + b"\xfe\xff\xff\xff\0\0\0\0",
+    ),
+    "a maker out of the data": exif((0x010F, 2, 900, 5000), (0x0112, 3, 1, 6)),
+    "a date of an unknown type": exif((0x0112, 3, 1, 6), (0x0132, 99, 7, 7)),
+    "a folder out of the data": exif((0x0112, 3, 1, 6), (0x8769, 4, 1, 2**31)),
+    "a resolution of 1/0": exif(
+        (0x0112, 3, 1, 6), (0x011A, 5, 1, 200), (0x0128, 3, 1, 2), values=b"\1\0\0\0" + bytes(4)
+    ),
+    "a cut end": exif((0x0112, 3, 1, 6), (0x0132, 2, 20, 100))[:40],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF", "ignore:Possibly corrupt EXIF", "ignore:Truncated File Read")
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("damage", BESIDE_ORIENTATION)
+def test_damage_beside_it_costs_no_orientation(tmp_path: Path, damage: str, suffix: str) -> None:
+    image = Image.fromarray(noise(1)[0][:20])
+    assert shown(tmp_path / f"a.{suffix}", image, exif=BESIDE_ORIENTATION[damage]).shape == (32, 20, 3)
+    assert read_photo(tmp_path / f"a.{suffix}").pixels.shape == (32, 20, 3)
+
+
 @pytest.mark.parametrize(
     ("mode", "color", "expected"),
     [
@@ -107,6 +146,53 @@ def test_palette_with_and_without_transparency(tmp_path: Path, transparency: int
 @pytest.mark.parametrize(("mode", "key"), [("RGB", (1, 2, 3)), ("L", 7)])
 def test_color_key_is_transparent(tmp_path: Path, mode: str, key: int | tuple[int, ...]) -> None:
     assert (shown(tmp_path / "key.png", Image.new(mode, (2, 2), key), transparency=key) == 255).all()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_color_key_of_any_depth_is_transparent(tmp_path: Path, depth: int) -> None:
+    most = 2**depth - 1
+    row = np.array([1, 0, most, 0], ">u2" if depth == 16 else np.uint8)
+    packed = (
+        row.tobytes()
+        if depth >= 8
+        else sum(int(v) << (8 - depth * (i + 1)) for i, v in enumerate(row)).to_bytes(2, "big")[-1:]
+        if depth < 4
+        else bytes((1 * 16, 15 * 16))
+    )
+    file = png(4, 1, (b"tRNS", (1).to_bytes(2, "big")), pixels=b"\0" + packed, kind=(depth, 0))
+    (tmp_path / "key.png").write_bytes(file)
+    assert np.array(open_rgb(tmp_path / "key.png"))[0, :, 0].tolist() == [255, 0, 255, 0]
+    photo = read_photo(tmp_path / "key.png")
+    assert photo.alpha is not None
+    assert photo.alpha[0].tolist() == ([0, 255, 0, 255] if depth == 1 else [0, 255, 255, 255])
+
+
+def test_color_key_of_16_bit_color_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "key.png").write_bytes(png(1, 1, (b"tRNS", bytes(6)), pixels=bytes(7), kind=(16, 2)))
+    with pytest.raises(OSError, match="one transparent color, which is not read: save it with alpha"):
+        open_rgb(tmp_path / "key.png")
+
+
+def test_opaque_alpha_is_no_transparency(tmp_path: Path) -> None:
+    pixels = np.dstack([noise(1)[0], np.full((32, 32), 255, np.uint8)])
+    assert np.array_equal(shown(tmp_path / "a.png", Image.fromarray(pixels)), pixels[..., :3])
+    assert read_photo(tmp_path / "a.png").alpha is None
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "LAB", "I;16", "I", "F"])
+def test_pieces_are_converted_as_the_whole(tmp_path: Path, mode: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ramp = Image.fromarray(np.arange(4096, dtype=np.uint16).reshape(64, 64) * 16)
+    deep = {"I;16": ramp, "I": ramp.convert("I"), "F": Image.fromarray(np.asarray(ramp, np.float32) - 100)}
+    color = Image.fromarray(noise(1, 64)[0])
+    image = deep[mode] if mode in deep else color if mode == "LAB" else color.convert(mode)
+    image = Image.frombytes("LAB", color.size, color.tobytes()) if mode == "LAB" else image
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    suffix = "tif" if mode in ("CMYK", "LAB", "I", "F") else "png"
+    whole = shown(tmp_path / f"a.{suffix}", image, exif=exif)
+    for piece in (1000, 50):  # rows, and parts of rows
+        monkeypatch.setattr(images, "_PIECE", piece)
+        assert np.array_equal(np.array(open_rgb(tmp_path / f"a.{suffix}")), whole)
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
@@ -155,7 +241,9 @@ def test_large_jpeg_is_decoded_smaller_but_not_too_small(tmp_path: Path) -> None
 @pytest.mark.parametrize("name", damaged_files(Path()))
 def test_what_cannot_be_decoded_is_an_os_error(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(damaged_files(tmp_path)[name])
-    with pytest.raises(OSError, match=r"it (is not an image|cannot be decoded)|image file is truncated|broken"):
+    with pytest.raises(
+        OSError, match=r"it (is not an image|is a drawing|cannot be decoded)|image file is truncated|broken"
+    ):
         open_rgb(tmp_path / name)
 
 
@@ -164,3 +252,67 @@ def test_decompression_bomb_is_an_os_error(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(OSError, match=r"it has more than 0\.0001 megapixels, the limit"):
         open_rgb(tmp_path / "bomb.png")
+
+
+def test_a_side_of_many_millions_of_pixels_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(1, 50_000_000))
+    with pytest.raises(OSError, match="a side of more than 20 million pixels"):
+        open_rgb(tmp_path / "a.png")
+
+
+def test_a_lack_of_memory_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    monkeypatch.setattr(images, "to_srgb", full)
+    with pytest.raises(OSError, match="not enough memory to decode it") as caught:
+        open_rgb(tmp_path / "a.png")
+    assert is_passing(caught.value)
+
+
+def test_threads_share_one_budget_of_pixels() -> None:
+    budget, held, most = PixelBudget(100), [0], [0]
+    lock = threading.Lock()
+
+    def work(pixels: int) -> None:
+        with budget.hold(pixels):
+            with lock:
+                held[0] += pixels
+                most[0] = max(most[0], held[0])
+            time.sleep(0.001)
+            with lock:
+                held[0] -= pixels
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(work, [30, 60, 45, 100, 10, 99, 1] * 8))
+    assert most[0] <= 100
+    with budget.hold(1000):  # alone
+        assert budget.used == 100
+    assert budget.used == 0
+
+
+MEASURE = """
+import resource, sys
+from PIL import Image
+from colornet.data.images import open_square
+Image.MAX_IMAGE_PIXELS = 10**9
+open_square(sys.argv[2], 32)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+open_square(sys.argv[1], 32)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
+"""
+
+
+@pytest.mark.parametrize(
+    ("size", "mode", "suffix"),
+    [((4000, 5000), "F", "tif"), ((10_000_000, 1), "RGBA", "png"), ((2, 5_000_000), "I;16", "png")],
+)
+def test_memory_is_bounded_by_the_pixels(tmp_path: Path, size: tuple[int, int], mode: str, suffix: str) -> None:
+    for name, sides in (("large", size), ("small", (64, 64))):
+        Image.new(mode, sides).save(
+            tmp_path / f"{name}.{suffix}", compression="tiff_deflate" if suffix == "tif" else None
+        )
+    command = [sys.executable, "-c", MEASURE, *(str(tmp_path / f"{name}.{suffix}") for name in ("large", "small"))]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert int(result.stdout) < 14 * size[0] * size[1] + 50e6

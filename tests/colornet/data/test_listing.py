@@ -73,3 +73,18 @@ def test_cache_dir_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert default_cache_dir() == Path("/xdg/colornet")
     monkeypatch.setenv("COLORNET_DATA", "~/data")
     assert default_cache_dir() == Path("/home/me/data")
+
+
+def test_an_unknown_user_without_a_home_is_asked_for_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(_: int) -> None:
+        raise KeyError("uid not found")
+
+    for variable in ("HOME", "COLORNET_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", unknown)
+    with pytest.raises(InputError, match="no home folder: name one with --cache-dir or COLORNET_DATA"):
+        default_cache_dir()
+    with pytest.raises(InputError, match="home folder in '~/photos' is not known: give the full path"):
+        check_dataset("~/photos")
+    with pytest.raises(InputError, match="home folder in '~nobody-has-this-name/x' is not known"):
+        check_dataset("~nobody-has-this-name/x")

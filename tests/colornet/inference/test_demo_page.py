@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -141,6 +142,40 @@ def test_the_queue_cannot_be_bypassed(port: int, route: str) -> None:
         urlopen(request)
     with refused.value:
         assert refused.value.code == 404
+
+
+def answer(port: int, method: str, path: str, body: bytes | None = None, **headers: str) -> tuple[int, str]:
+    """Ask the server with any headers, as a browser does that another site leads here."""
+    with closing(HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+        connection.request(method, path, body, {"Host": f"127.0.0.1:{port}", **headers})
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+
+
+def test_names_that_are_not_its_own_are_refused(port: int) -> None:
+    for host in (f"127.0.0.1:{port}", f"localhost:{port}", "LOCALHOST", "[::1]:9000"):
+        assert answer(port, "GET", "/config", Host=host)[0] == 200
+    for host in ("evil.example", f"evil.example:{port}", "127.0.0.1.evil.example", "192.168.1.7", "[", ""):
+        status, said = answer(port, "GET", "/config", Host=host)
+        assert status == 403
+        assert "is not a name of this demo: open it by its address" in said
+
+
+def test_other_sites_cannot_use_the_page(port: int, run: Path) -> None:
+    body = b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nabc\r\n--x--\r\n'
+    upload = {"Content-Type": "multipart/form-data; boundary=x"}
+    files = len(list((run.parent / "tmp").rglob("a.png")))
+    for origin in ("https://evil.example", "null", "http://127.0.0.1:1", "http://["):
+        status, said = answer(port, "POST", "/gradio_api/upload", body, **upload, Origin=origin)
+        assert (status, "is not this demo: it may not use it" in said) == (403, True)
+    assert len(list((run.parent / "tmp").rglob("a.png"))) == files
+    assert answer(port, "POST", "/gradio_api/upload", body, **upload, Origin=f"http://127.0.0.1:{port}")[0] == 200
+
+
+def test_larger_uploads_are_refused_in_a_sentence_that_browsers_show(port: int) -> None:
+    body = bytes(5 * 2**20)
+    status, said = answer(port, "POST", "/gradio_api/upload", body)
+    assert (status, said) == (413, "The upload has more than 4 MB: choose a smaller file.")
 
 
 def test_only_this_machine_may_come(port: int) -> None:

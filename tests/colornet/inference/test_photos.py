@@ -124,11 +124,75 @@ def test_transparency_is_kept(kind: str, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_encoded_leaves_no_file(tmp_path: Path) -> None:
-    exif = Image.Exif()
-    exif[Base.ImageDescription] = "x" * 70_000  # JPEG has room for 65,533 bytes
-    with pytest.raises(OSError, match=r"cannot be written: .*too long"):
-        write_photo(tmp_path / "photo.jpg", gradient(), Photo(gradient(), exif=exif))
+    wide = np.zeros((1, 70_000, 3), np.uint8)  # JPEG and WebP have 16 bits for the sides, and fewer
+    for name in ("photo.jpg", "photo.webp"):
+        with pytest.raises(OSError, match=r"."):
+            write_photo(tmp_path / name, wide, Photo(wide, exif=camera_exif(), dpi=(300, 300)))
     assert list(tmp_path.iterdir()) == []
+
+
+def odd_exif() -> bytes:
+    """Return EXIF of orientation 6 whose ExposureBiasValue is −2/0, as a telephone wrote it, beside sound tags."""
+    make, numbers = 8 + 2 + 3 * 12 + 4, 8 + 2 + 3 * 12 + 4 + 8 + 2 + 2 * 12 + 4
+    first = struct.pack("<HHIIHHIHHHHII", 0x010F, 2, 6, make, 0x0112, 3, 1, 6, 0, 0x8769, 4, 1, make + 8)
+    details = struct.pack("<HHIIHHII", 0x829D, 5, 1, numbers, 0x9204, 10, 1, numbers + 8)
+    return (
+        b"Exif\0\0II*\0" + struct.pack("<IH", 8, 3) + first + bytes(4) + b"Phone\0\0\0"
+        + struct.pack("<H", 2) + details + bytes(4) + struct.pack("<IIii", 56, 10, -2, 0)
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+def test_metadata_that_can_be_read_but_not_written_costs_nothing_else(suffix: str, tmp_path: Path) -> None:
+    Image.fromarray(gradient()).save(tmp_path / "in.jpg", exif=odd_exif())
+    photo = read_photo(tmp_path / "in.jpg")
+    assert photo.pixels.shape == (30, 20, 3)  # upright
+    assert write_photo(tmp_path / f"out.{suffix}", photo.pixels, photo) == ["ExposureBiasValue"]
+    with Image.open(tmp_path / f"out.{suffix}") as image:
+        assert image.size == (20, 30)
+        assert image.getexif()[Base.Make] == "Phone"
+        assert float(image.getexif().get_ifd(IFD.Exif)[Base.FNumber]) == pytest.approx(5.6)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize(
+    "dpi", [(1e30, 1e30), (float("nan"), 1.0), (-1.0, 72.0), (float("inf"), 1.0), (70_000, 70_000)]
+)
+def test_absurd_resolutions_cost_no_photograph(suffix: str, dpi: tuple[float, float], tmp_path: Path) -> None:
+    left_out = write_photo(tmp_path / f"out.{suffix}", gradient(), Photo(gradient(), exif=camera_exif(), dpi=dpi))
+    assert set(left_out) <= {"resolution"}
+    with Image.open(tmp_path / f"out.{suffix}") as image:
+        assert image.size == (30, 20)
+        assert image.getexif()[Base.Make] == "Leica"
+
+
+def test_metadata_that_is_too_long_is_left_out(tmp_path: Path) -> None:
+    exif = camera_exif()
+    exif[Base.ImageDescription] = "x" * 70_000  # JPEG has room for 65,533 bytes
+    assert write_photo(tmp_path / "out.jpg", gradient(), Photo(gradient(), exif=exif, dpi=(300, 300))) == ["EXIF"]
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert image.info["dpi"] == (300, 300)
+
+
+def test_opaque_transparency_is_none_for_jpeg(tmp_path: Path) -> None:
+    Image.fromarray(gradient()).convert("RGBA").save(tmp_path / "opaque.jpg", format="PNG")
+    write_photo(tmp_path / "out.jpg", gradient(), read_photo(tmp_path / "opaque.jpg"))
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert (image.format, image.mode) == ("JPEG", "RGB")
+
+
+@pytest.mark.parametrize(
+    ("name", "page"),
+    [("a.tif", "page 1 of 3"), ("a.gif", "the first frame"), ("a.webp", "the first frame"), ("one.tif", None)],
+)
+def test_files_of_several_pages_are_known(name: str, page: str | None, tmp_path: Path) -> None:
+    pages = [Image.fromarray(np.roll(gradient(), shift, axis=0)) for shift in (0, 5, 9)]
+    more: dict[str, Any] = {"save_all": True, "append_images": pages[1:]} if page else {}
+    pages[0].save(tmp_path / name, **more)
+    photo = read_photo(tmp_path / name)
+    assert photo.page == page
+    if name.endswith("tif"):
+        assert np.array_equal(photo.pixels, gradient())
 
 
 def test_profile_of_color_is_converted_to_srgb_and_not_passed_on(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from colornet.metrics.image import ciede2000
 
 
 def upsampled(lightness: Tensor, color: Tensor, full: Tensor) -> Tensor:
-    return GuidedUpsampler(lightness, color, (full.shape[-2], full.shape[-1])).rows(0, full)
+    return GuidedUpsampler(lightness, color, (full.shape[-2], full.shape[-1])).tile(full)
 
 
 def test_same_size_changes_nothing() -> None:
@@ -30,11 +30,15 @@ def test_without_edges_it_is_bilinear(size: tuple[int, int]) -> None:
     torch.testing.assert_close(upsampled(flat, color, torch.full((1, 1, *size), 50.0)), expected, atol=1e-5, rtol=1e-5)
 
 
-def test_rows_can_be_had_in_strips() -> None:
-    color, lightness, full = torch.randn(1, 2, 8, 12), torch.rand(1, 1, 8, 12) * 100, torch.rand(1, 1, 50, 75) * 100
-    upsampler = GuidedUpsampler(lightness, color, (50, 75))
-    strips = [upsampler.rows(first, full[..., first : first + 7, :]) for first in range(0, 50, 7)]
-    torch.testing.assert_close(torch.cat(strips, dim=-2), upsampler.rows(0, full))
+@pytest.mark.parametrize("size", [(50, 75), (8, 12)])
+def test_it_can_be_had_in_tiles(size: tuple[int, int]) -> None:
+    color, lightness, full = torch.randn(1, 2, 8, 12), torch.rand(1, 1, 8, 12) * 100, torch.rand(1, 1, *size) * 100
+    upsampler, (height, width) = GuidedUpsampler(lightness, color, size), size
+    columns = [
+        torch.cat([upsampler.tile(full[..., y : y + 7, x : x + 5], y, x) for y in range(0, height, 7)], dim=-2)
+        for x in range(0, width, 5)
+    ]
+    torch.testing.assert_close(torch.cat(columns, dim=-1), upsampler.tile(full))
 
 
 def test_edge_stays_sharp_and_colors_within_their_range() -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 from torch import Tensor
 
-from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
+from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall, wasserstein_distance
 
 DISTANCES: list[Callable[[Tensor, Tensor], object]] = [frechet_distance, kernel_distance, precision_recall]
 
@@ -183,3 +184,34 @@ def test_neighbors_that_are_not_there_are_refused(k: int) -> None:
 def test_subsets_without_pairs_are_refused(subsets: int, size: int) -> None:
     with pytest.raises(ValueError, match=f"not {subsets} of {size}"):
         kernel_distance(features(9), features(8), subsets=subsets, subset_size=size)
+
+
+# --- Wasserstein distance --------------------------------------------------------------------------------------------
+
+
+def test_wasserstein_distance_by_hand() -> None:
+    x = torch.tensor([1.0, 2.0, 4.0])
+    assert wasserstein_distance(x, x.flip(0)) == 0
+    assert wasserstein_distance(x + 3, x) == pytest.approx(3)
+    assert wasserstein_distance(torch.tensor([0.0]), torch.tensor([-1.0, 3.0])) == pytest.approx(2)  # (1 + 3) / 2
+    assert wasserstein_distance(x, x.repeat(5)) == pytest.approx(0, abs=1e-12)
+
+
+def test_wasserstein_distance_is_that_of_scipy() -> None:
+    x, y = features(300)[:, 0], features(170, seed=1)[:, 1]
+    expected = scipy.stats.wasserstein_distance(x.numpy(), y.numpy())
+    assert wasserstein_distance(x, y) == pytest.approx(expected, rel=1e-9)
+
+
+def test_wasserstein_distance_prefers_the_right_spread_to_a_dull_one() -> None:
+    """The mean absolute difference of pairs is smaller for one number for all than for a draw from the truth itself."""
+    truth = torch.randn(5000, generator=torch.Generator().manual_seed(0)).mul(10).add(30)
+    drawn, dull = truth.roll(1), torch.full_like(truth, 30)
+    assert (dull - truth).abs().mean() < (drawn - truth).abs().mean()
+    assert wasserstein_distance(drawn, truth) == 0 < wasserstein_distance(dull, truth)
+
+
+@pytest.mark.parametrize("values", [torch.empty(0), torch.tensor([1.0, float("nan")])])
+def test_wasserstein_distance_refuses_what_has_none(values: Tensor) -> None:
+    with pytest.raises(ValueError, match="finite"):
+        wasserstein_distance(values, torch.ones(3))

@@ -101,7 +101,7 @@ def test_other_sizes_are_resized(network: Cifar10Classifier, size: tuple[int, in
 
 
 def test_large_photographs_are_antialiased_as_pillow_does() -> None:
-    network = load_evaluator("dev")
+    network = load_evaluator("v2-dev")
     large = photos().repeat_interleave(2, 2).repeat_interleave(2, 3)  # (40, 3, 64, 64)
     channels = [Image.fromarray(channel) for channel in large.float().flatten(0, 1).numpy()]  # unrounded, in 0 … 255
     small = np.stack([np.asarray(channel.resize((32, 32), Image.Resampling.BILINEAR)) for channel in channels])
@@ -138,13 +138,13 @@ def test_shipped_evaluators_name_what_the_photographs_show(name: str) -> None:
 
 def test_a_changed_byte_in_the_weights_is_refused(tmp_path: Path) -> None:
     folder = shutil.copytree(Path(shipped.__file__).parents[1] / "weights", tmp_path / "weights")
-    path = folder / "cifar10-dev.safetensors"
-    load_evaluator("dev", folder)
+    path = folder / "cifar10-v2-dev.safetensors"
+    load_evaluator("v2-dev", folder)
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"cifar10-dev\.safetensors is not the file"):
-        load_evaluator("dev", folder)
+    with pytest.raises(ValueError, match=r"cifar10-v2-dev\.safetensors is not the file"):
+        load_evaluator("v2-dev", folder)
 
 
 def recolored(change: Callable[[Tensor], Tensor]) -> Tensor:

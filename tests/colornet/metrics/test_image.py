@@ -262,6 +262,7 @@ def test_summary_by_hand() -> None:
             "cf_truth": 20,
             "delta_cf": 1.5,
             "delta_cf_image": 11.5,
+            "w1_cf": 11.5,
         }
     )
     assert all(type(number) is float for number in summary.values())

@@ -49,7 +49,11 @@ def run(folder: Path, file: Path) -> Path:
 
 def test_its_curves_are_logged_and_share_its_charts(run: Path) -> None:
     records = [record for record in Run(run).records if "loss/total_variation" in record]
-    assert [record["step"] for record in records] == [2, 3, 4, 6]
+    assert [record["step"] for record in records] == [
+        2,
+        4,
+        6,
+    ]  # that of step 3, where the first start ended, is part of the next
     events = EventAccumulator(str(run), size_guidance={"tensors": 0}).Reload()
     layout = Layout.FromString(events.Tensors("custom_scalars__config__")[-1].tensor_proto.string_val[0])
     charts = {category.title: [chart.title for chart in category.chart] for category in layout.category}
@@ -58,7 +62,7 @@ def test_its_curves_are_logged_and_share_its_charts(run: Path) -> None:
 
 
 def test_its_model_card_calls_it_by_its_own_description(run: Path) -> None:
-    assert f"trained as {DESCRIPTION} on images of 16×16 pixels" in (run / "README.md").read_text(encoding="utf-8")
+    assert f"trained as an {DESCRIPTION} on images of 16×16 pixels" in (run / "README.md").read_text(encoding="utf-8")
 
 
 def test_its_model_is_evaluated_and_colors_without_its_file(run: Path, tmp_path: Path) -> None:
@@ -89,3 +93,17 @@ def test_mistakes_are_named(folder: Path, tmp_path: Path, capsys: pytest.Capture
     with pytest.raises(SystemExit, match="2"):
         train.main(["ae", "--data", str(folder), "--objective", f"{tmp_path / 'nowhere.py'}:Mine"])
     assert "nowhere.py, which does not exist: correct the path." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def f(:\n", r"SyntaxError: invalid syntax \(own.py, line 1\)"),
+        ("\nimport no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module' in line 2"),
+        ("Own = 7\n", "does not define"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_a_mistake_of_one_sentence(code: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(code)
+    with pytest.raises(InputError, match=rf"^--objective names .*{reason}"):
+        find_objective(f"{tmp_path / 'own.py'}:Own")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +17,22 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import Tensor, nn
 
+from colornet import train
 from colornet.config import TrainConfig
 from colornet.errors import DivergedError, InputError
 from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
 from colornet.runs.run import Run, load_run
 from colornet.training.build import compose_trainer
 from colornet.training.optimization import learning_rate_factor, update_ema
+from colornet.training.trainer import Trainer
 from tests.conftest import small
 
 ALL = ["ae", "cgan", "notebook-ae", "notebook-cgan"]
 
 
 def state(run_dir: Path) -> dict[str, Tensor]:
-    """Flatten the newest checkpoint to named tensors: networks, moving average and optimizers."""
-    flat: dict[str, Tensor] = {}
-
-    def visit(prefix: str, value: Any) -> None:
-        if isinstance(value, dict):
-            for key, child in value.items():
-                visit(f"{prefix}/{key}", child)
-        elif isinstance(value, Tensor):
-            flat[prefix] = value
-
-    visit("", load_checkpoint(list_checkpoints(run_dir / "checkpoints")[0]))
-    return flat
+    """Load the tensors of the newest checkpoint: networks, moving average and optimizers."""
+    return load_checkpoint(list_checkpoints(run_dir / "checkpoints")[0]).tensors
 
 
 def assert_same(first: dict[str, Tensor], second: dict[str, Tensor]) -> None:
@@ -64,6 +60,7 @@ def test_resumed_run_equals_an_uninterrupted_one_to_the_last_bit(
     assert_same(state(tmp_path / "whole"), state(tmp_path / "parts"))
     assert_same(load_file(tmp_path / "whole/model.safetensors"), load_file(tmp_path / "parts/model.safetensors"))
     moved = [n for n, v in state(tmp_path / "parts").items() if not torch.equal(v, halfway[n])]
+    assert not [n for n in halfway if n.startswith("metrics/")]  # a point of the curves has just ended
     assert len(moved) > 10
 
 
@@ -96,6 +93,105 @@ def test_resumed_run_shows_one_curve(folder: Path, tmp_path: Path) -> None:
     events = EventAccumulator(str(tmp_path / "run")).Reload()
     assert [event.step for event in events.Scalars("loss/reconstruction")] == list(range(1, 19))
     assert [event.step for event in events.Scalars("validation/psnr")][-2:] == [12, 18]
+
+
+@pytest.mark.parametrize("preset", ["ae", "cgan"])
+def test_resumed_run_logs_the_same_numbers(preset: str, folder: Path, tmp_path: Path) -> None:
+    """Stopped between two points, and killed after a checkpoint: no point averages fewer steps."""
+    whole = small(preset, folder, tmp_path / "whole", log_every=5, save_every=4)
+    compose_trainer(whole).fit()
+    parts = dataclasses.replace(whole, run_dir=str(tmp_path / "parts"), resume="auto")
+    compose_trainer(dataclasses.replace(parts, max_steps=12)).fit()  # an evaluation is due there anyway
+    last, *_ = list_checkpoints(tmp_path / "parts/checkpoints")
+    shutil.rmtree(last)
+    compose_trainer(dataclasses.replace(parts, max_steps=12)).fit()  # from step 8
+    assert Run(tmp_path / "parts").records[-2]["step"] == 12  # as far as it went
+    compose_trainer(parts).fit()
+    records = [
+        [
+            {name: value for name, value in record.items() if not name.startswith("speed/")}
+            for record in Run(path).records
+        ]
+        for path in (tmp_path / "whole", tmp_path / "parts")
+    ]
+    assert records[0] == records[1]
+    assert [record["step"] for record in records[0]] == [5, 6, 10, 12, 15, 18, 18]
+
+
+def test_a_run_trained_longer_is_one_that_was_to_be_as_long(folder: Path, tmp_path: Path) -> None:
+    whole = small("ae", folder, tmp_path / "whole", lr_schedule="constant", epochs=3)
+    compose_trainer(whole).fit()
+    parts = dataclasses.replace(whole, run_dir=str(tmp_path / "parts"), resume="auto")
+    compose_trainer(dataclasses.replace(parts, epochs=2)).fit()
+    train.check(parts)
+    compose_trainer(parts).fit()
+    assert_same(state(tmp_path / "whole"), state(tmp_path / "parts"))
+
+
+def test_fewer_steps_than_were_made_train_nothing(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = small("ae", folder, tmp_path / "run", resume="auto", max_steps=4)
+    compose_trainer(config).fit()
+    before = state(tmp_path / "run")
+    trainer = compose_trainer(dataclasses.replace(config, max_steps=3))
+    trainer.fit()
+    assert trainer.step == 4
+    assert "finished at step 4 of 3" in capsys.readouterr().out
+    assert_same(state(tmp_path / "run"), before)
+    assert [path.name for path in list_checkpoints(tmp_path / "run/checkpoints")] == ["step-00000004"]
+
+
+def test_what_a_finished_run_lacks_is_written_by_its_next_start(folder: Path, tmp_path: Path) -> None:
+    """It was killed before its card was written; or its model was damaged later."""
+    config = small("ae", folder, tmp_path / "run", resume="auto", max_steps=2)
+    compose_trainer(config).fit()
+    card, model = tmp_path / "run/README.md", tmp_path / "run/model.safetensors"
+    text, weights = card.read_text(), model.read_bytes()
+    card.unlink()
+    model.write_bytes(weights[:-1] + b"?")
+    compose_trainer(config).fit()
+    assert card.read_text().partition("## Origin")[0] == text.partition("## Origin")[0]
+    assert model.read_bytes() == weights
+    written = model.stat().st_mtime_ns
+    compose_trainer(config).fit()
+    assert model.stat().st_mtime_ns == written
+
+
+def test_a_run_whose_folder_goes_ends_with_a_sentence(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And makes no other one, of which nothing but the end would be there."""
+    arguments = ["ae", "--data", str(folder), "--run-dir", str(tmp_path / "run"), "--image-size", "16", "--width", "8"]
+    more = ["--batch-size", "8", "--mixed-precision", "no", "--cpu", "--epochs", "3", "--log-every", "1"]
+    step = Trainer.train_step
+
+    def removing(trainer: Trainer, microbatches: list[Tensor]) -> None:
+        if trainer.step == 7:
+            shutil.rmtree(tmp_path / "run")
+        step(trainer, microbatches)
+
+    monkeypatch.setattr(Trainer, "train_step", removing)
+    with pytest.raises(SystemExit) as caught:
+        train.main([*arguments, *more])
+    assert caught.value.code == 2
+    message = capsys.readouterr().err
+    assert "the folder was removed or renamed during the training" in message
+    assert "Traceback" not in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_scale_of_fp16_that_collapses_stops_the_run(folder: Path, tmp_path: Path) -> None:
+    """Every gradient overflows and every step is skipped; the losses stay finite."""
+    trainer = compose_trainer(small("ae", folder, tmp_path / "run", max_steps=18))
+    scaler = torch.amp.GradScaler("cpu", growth_interval=100)  # as Accelerate makes one for GPUs
+    trainer.accelerator.scaler = scaler
+    for optimizer in trainer.objective.optimizers.values():
+        optimizer.__init__(optimizer.optimizer, scaler=scaler)  # type: ignore[misc, attr-defined]  # as for fp16
+    (head,) = [p for n, p in trainer.generator.named_parameters() if n == "head.2.bias"]
+    head.register_hook(lambda gradient: gradient * math.inf)
+    with pytest.raises(DivergedError, match=r"overflow fp16: at step 18, the scale of the loss has fallen to 0\.25; "):
+        trainer.fit()
 
 
 def test_run_folder_holds_what_others_script_against(folder: Path, tmp_path: Path) -> None:
@@ -174,6 +270,33 @@ def test_not_a_number_stops_the_run_and_is_never_saved(folder: Path, tmp_path: P
     assert not list_checkpoints(tmp_path / "run/checkpoints")
 
 
+def test_a_diverged_model_is_neither_logged_nor_evaluated(folder: Path, tmp_path: Path) -> None:
+    """Every sixth step ends an epoch: the evaluation is due before anything is logged or saved."""
+    steps: dict[str, Any] = {"log_every": 100, "max_steps": 6}
+    trainer = compose_trainer(small("ae", folder, tmp_path / "run", lr=1e18, lr_schedule="constant", **steps))
+    with pytest.raises(DivergedError, match=r"not finite since step [1-6]"):
+        trainer.fit()
+    assert Run(tmp_path / "run").records == []
+    assert not (tmp_path / "run" / "samples").exists()
+
+
+def test_a_closed_stdout_stops_the_run_with_a_checkpoint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `train … | head -1` does: no full disk, and nothing is lost."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    config = small("ae", folder, tmp_path / "run")
+    trainer = compose_trainer(config)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "w") as closed, monkeypatch.context() as context:
+        context.setattr(sys, "stdout", closed)
+        trainer.fit()
+    assert (trainer.step, trainer.preempted, trainer.unheard) == (1, True, True)
+    compose_trainer(dataclasses.replace(config, resume="auto")).fit()
+    compose_trainer(dataclasses.replace(config, run_dir=str(tmp_path / "whole"))).fit()
+    assert_same(state(tmp_path / "run"), state(tmp_path / "whole"))
+
+
 def test_not_a_number_names_the_last_good_checkpoint(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,9 +317,10 @@ def test_not_a_number_names_the_last_good_checkpoint(
 def test_changed_images_are_refused_on_resume(folder: Path, tmp_path: Path) -> None:
     config = small("ae", folder, tmp_path / "run", max_steps=2)
     compose_trainer(config).fit()
-    other = dataclasses.replace(config, resume="auto", image_size=20)  # as if the files had changed
+    trainer = compose_trainer(dataclasses.replace(config, resume="auto"))
+    trainer.dataset = dataclasses.replace(trainer.dataset, fingerprint="of other images")
     with pytest.raises(InputError, match=r"are not those that .* was trained on"):
-        compose_trainer(other).fit()
+        trainer.fit()
 
 
 def test_moving_average_of_a_short_run_is_not_its_initial_weights() -> None:

@@ -65,6 +65,21 @@ def test_a_resumed_run_does_not_need_its_origin(origin: Path, folder: Path, tmp_
     assert ["init_from" in start for start in starts] == [True, False]
 
 
+def test_a_checkpoint_that_began_with_other_weights_is_refused(origin: Path, folder: Path, tmp_path: Path) -> None:
+    """Though all options are equal: the run in --init-from was replaced between two trainings."""
+    copy = shutil.copytree(origin, tmp_path / "copy")
+    config = small("ae", folder, tmp_path / "run", init_from=str(copy), max_steps=2, resume="auto")
+    compose_trainer(config).fit()
+    compose_trainer(dataclasses.replace(config, max_steps=3)).fit()
+    shutil.rmtree(copy)
+    compose_trainer(small("ae", folder, copy, max_steps=1)).fit()
+    other = dataclasses.replace(config, run_dir=str(tmp_path / "other"))
+    compose_trainer(other).fit()
+    shutil.copytree(tmp_path / "run/checkpoints/step-00000003", tmp_path / "other/checkpoints/step-00000003")
+    with pytest.raises(InputError, match=r"step-00000003 is not of this run \(it began with other weights"):
+        compose_trainer(dataclasses.replace(other, max_steps=4)).fit()
+
+
 def test_a_generator_of_another_shape_is_refused(origin: Path, folder: Path, tmp_path: Path) -> None:
     other = small("ae", folder, tmp_path / "run", init_from=str(origin), width=16, norm="batch")
     with pytest.raises(InputError, match=r"--width is 8 there, not 16; --norm is group there, not batch"):

@@ -44,11 +44,11 @@ def distinct_record() -> Record:
         scores = []
         for fd, distinct in fds:
             per_image = {column: torch.full((6,), 20.0).double() for column in ("psnr", "cf", "cf_truth", "mse")}
-            values: dict[str, float | None] = {"fd_cifar10_v1": fd, "cf": 20.0, "psnr": 20.0}
-            scores.append(Scores(values, per_image, values | {"fd_cifar10_v1": distinct}))
+            values: dict[str, float | None] = {"fd_cifar10_v2": fd, "cf": 20.0, "psnr": 20.0}
+            scores.append(Scores(values, per_image, values | {"fd_cifar10_v2": distinct}))
         runs: dict[str, Record] = {f"{name}-{seed}": {} for seed in range(len(fds))} if kind == "model" else {}
         results.append(ScoredRow(name, kind, f"What {name} is.", scores, torch.empty(0), runs))  # type: ignore[arg-type]
-    measured = {"e_cifar10_v1", "fd_cifar10_v1", "cf", "psnr"}
+    measured = {"e_cifar10_v2", "fd_cifar10_v2", "cf", "psnr"}
     columns = {
         name: {**dataclasses.asdict(column), "reason": None if name in measured else "Left out here."}
         for name, column in ALL_COLUMNS.items()
@@ -90,7 +90,7 @@ def test_tables_are_the_numbers_of_the_json(markdown: str) -> None:
 def test_best_model_of_a_column_is_bold_and_nothing_else(page: str, markdown: str) -> None:
     bold = {(row, column) for row, line in cells(markdown).items() for column, text in line.items() if "**" in text}
     assert bold == {
-        ("cgan", "FD v1"), ("cgan", "e v1"), ("cgan", "accuracy"), ("cgan", "CF"), ("cgan", "ΔCF"),
+        ("cgan", "FD v2"), ("cgan", "e v2"), ("cgan", "accuracy"), ("cgan", "CF"), ("cgan", "ΔCF"),
         ("ae", "PSNR"), ("ae", "ΔE00"),
     }  # fmt: skip
     assert page.count("<strong>") == len(bold)
@@ -129,11 +129,11 @@ def test_scores_without_near_duplicates_have_a_table_of_their_own(tmp_path: Path
     labels = {name: column["label"].replace("|", "\\|") for name, column in record["columns"].items()}
     notes = {name: "<sup>1</sup>" if column["reason"] else "" for name, column in record["columns"].items()}
     assert {*shown["ae"]} == {labels[name] + notes[name] for name in DISTINCT}
-    assert {row: line["FD v1"] for row, line in shown.items()} == {
+    assert {row: line["FD v2"] for row, line in shown.items()} == {
         "real": "0.000", "gray": "1.250", "ae": "0.725 ± 0.141", "cgan": "0.375",
     }  # fmt: skip
     assert shown["cgan"]["e"] == "0.300"
-    assert table_after(markdown, "Distance between")["cgan"]["FD v1"] == "0.750"
+    assert table_after(markdown, "Distance between")["cgan"]["FD v2"] == "0.750"
 
 
 def test_best_model_without_near_duplicates_is_another(tmp_path: Path) -> None:

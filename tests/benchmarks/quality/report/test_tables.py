@@ -12,7 +12,7 @@ def test_footnotes_are_numbered_and_shared() -> None:
     assert distances.notes == ["The weights of Inception were not found."]
     assert closeness.notes == ["The weights of AlexNet were not found."]
     text = distances.to_text().splitlines()
-    assert [cell.strip() for cell in text[0].strip("|").split("|")] == ["", "FD v1", "e v1", "FID [1]", "KID [1]"]
+    assert [cell.strip() for cell in text[0].strip("|").split("|")] == ["", "FD v2", "e v2", "FID [1]", "KID [1]"]
     assert [cell.strip() for cell in text[2].strip("|").split("|")][-2:] == ["– [1]", "– [1]"]
     assert len({len(line) for line in text[:-1]}) == 1
     assert text[-1] == "[1] The weights of Inception were not found."
