@@ -11,7 +11,8 @@ from benchmarks.core.command import Command, run
 COMMANDS = {
     "quality": Command(
         "compare runs on held-out images: FID, our own distances, colorfulness and the rest",
-        report="quality.report.section", record="quality.json", distributed=True,
+        report="quality.report.section", record="quality.json",
+        beside=("quality.png", "quality.safetensors"), distributed=True,
     ),
     "throughput": Command("time training steps and inference against the original notebooks' pipeline"),
     "inference": Command("time coloring small images in batches against a loop over single images"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray((pixels * 255).round().astype(np.uint8)).save(path)
     return root
+
+
+@pytest.fixture
+def tf32() -> Iterator[Any]:
+    """Let convolutions use TF32, as on GPUs by default, and yield the setting; it exists without a GPU, too."""
+    backends: Any = torch.backends  # which makes some of its settings at run time, unseen by mypy
+    setting = backends.cudnn.conv
+    before, setting.fp32_precision = setting.fp32_precision, "tf32"
+    yield setting
+    setting.fp32_precision = before
 
 
 def small(preset: str, folder: Path, run_dir: Path, **changes: Any) -> TrainConfig:

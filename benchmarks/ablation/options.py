@@ -7,7 +7,6 @@ seeds or variants.
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -18,8 +17,10 @@ from benchmarks.core.presets import shared_values
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
+from colornet.files import read_json
 from colornet.train import parse
 
+_LARGEST = 2**20  # bytes of a plan
 PLAN = Path(__file__).with_name("ablation.json")
 
 
@@ -119,7 +120,7 @@ def read_plan(path: Path) -> dict[str, Any]:
     `InputError` for a file that is not a plan.
     """
     try:
-        plan: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        plan: dict[str, Any] = read_json(path, _LARGEST)
         variants, known = plan["variants"], {field.name for field in fields(TrainConfig)}
         for name, variant in variants.items():
             if unknown := variant.keys() - {"preset", "options", "factors", "init_from"}:

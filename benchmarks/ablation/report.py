@@ -16,9 +16,10 @@ from matplotlib.axes import Axes
 
 from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg, write_panels
+from benchmarks.core.ranking import ranking_verdicts
 from benchmarks.core.record import Record, Result, first_key
-from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, measured_on
-from benchmarks.core.tables import Column, format_number, format_values, table_of
+from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, Verdicts, measured_on
+from benchmarks.core.tables import Cell, Column, format_number, format_values, table_of
 
 REQUIRED: Mapping[str, Any] = {
     "ablation": (("data", "questions", "floors", "variants", "runs", "failures", "commit", "date", "device"), {})
@@ -91,7 +92,19 @@ def tables(record: Record) -> list[Block]:
     rows += [_row(record, name, question) for question, names in _tried(record).items() for name in names]
     ranked, group = (operator.itemgetter(key) for key in ("ranked", "question"))
     table = table_of("", _COLUMNS, rows, groups="question", ranked=ranked, group=group)
-    return [Note(record["notes"]), table] if record.get("notes") else [table]
+    verdicts = _verdicts(record)
+    notes: list[Block] = [Note(record["notes"])] if record.get("notes") else []
+    return [*notes, *([Verdicts(verdicts)] if verdicts else []), table]
+
+
+def _verdicts(record: Record) -> list[str]:
+    """Say which variants sanity-check baselines beat."""
+    baselines = {name: scores["e"] for name, scores in record["floors"].items() if name.startswith("sanity check")}
+    variants = {
+        name: statistics.mean(record["runs"][run]["values"]["e"] for run in variant["runs"])
+        for name, variant in record["variants"].items()
+    }
+    return ranking_verdicts(record["data"]["name"], "e", baselines, variants) if baselines else []
 
 
 def _tried(record: Record) -> dict[str, list[str]]:
@@ -125,8 +138,9 @@ def _row(record: Record, name: str, question: str) -> Record:
         return row | {"name": f"{name} (failed)"}
     variant = record["variants"][name]
     runs = [record["runs"][run] for run in variant["runs"]]
-    images = runs[0]["images_seen"]
-    costs = {"images": images, "flops": runs[0]["training_flops"] / images, **variant["parameters"]}
+    low, high = (ends(run["images_seen"] for run in runs) for ends in (min, max))
+    images = low if low == high else Cell(f"{format_number(low, 1, 1e3)}–{format_number(high, 1, 1e3)}")
+    costs = {"images": images, "flops": runs[0]["training_flops"] / runs[0]["images_seen"], **variant["parameters"]}
     costs["seconds"] = statistics.mean(run["training_seconds"] for run in runs)
     return row | costs | {"scores": [run["values"] for run in runs]}
 

@@ -1,9 +1,9 @@
-"""Checks of options that benchmarks share: each raises `InputError`, imports no torch and writes no file."""
+"""Checks of options that benchmarks share: each raises `InputError`, imports no torch and leaves no file."""
 
 from __future__ import annotations
 
 import math
-import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,30 +57,62 @@ def check_out(out: Path | None, *, plot: bool = False) -> None:
     """Refuse a file that exists already or cannot be written; `plot`: also for the PNG beside it."""
     if out is None:
         return
-    if out.exists():
+    if _exists("out", out):
         raise InputError(f"--out {out} exists already: choose another name or remove it.")
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
-    if not (parent.is_dir() and os.access(parent, os.W_OK)):
-        raise InputError(f"--out {out} cannot be written to {parent}: choose a folder that you may write to.")
     if plot:
         if out.suffix == ".png":
             raise InputError(f"--out {out} is the name of the plot: give that of the JSON file.")
         check_out(out.with_suffix(".png"))
+    _check_writable("out", out, out.absolute().parent)
 
 
 def check_out_folder(out: Path, files: Sequence[str] = ()) -> None:
-    """Refuse a folder that is a file or that holds one of `files` already."""
-    if out.exists() and not out.is_dir():
+    """Refuse a folder that is a file, that holds one of `files` already, or that cannot be written."""
+    if _exists("out", out) and not out.is_dir():
         raise InputError(f"--out {out} is a file: choose a folder.")
     for name in files:
         if (out / name).exists():
             raise InputError(f"--out {out} already holds {name}: choose another folder or remove it.")
+    _check_writable("out", out, out.absolute())
 
 
-def check_new_folder(name: str, folder: Path | None) -> None:
-    """Refuse a folder, the value of the option of that field, that is a file or holds anything."""
-    if folder is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+def check_new_folder(name: str, folder: Path | None, leftovers: Sequence[str] = ()) -> None:
+    """Refuse a folder, the value of the option of that field, that is a file, holds anything or cannot be written.
+
+    `leftovers` are the files that a measurement writes before its record: those of one that was interrupted may stay.
+    """
+    if folder is None:
+        return
+    if _exists(name, folder) and not (folder.is_dir() and all(_is_leftover(p, leftovers) for p in folder.iterdir())):
         raise InputError(f"{option(name)} {folder} exists already: choose another folder or remove it.")
+    _check_writable(name, folder, folder.absolute())
+
+
+def _is_leftover(path: Path, leftovers: Sequence[str]) -> bool:
+    """Tell whether a file has one of the names, or is what a killed process left while it wrote such a file."""
+    return path.name in leftovers or path.name.startswith(tuple(f".{name}.part-" for name in leftovers))
+
+
+def _exists(name: str, path: Path) -> bool:
+    """Tell whether there is anything at a path; refuse one that cannot be looked up, such as a name too long."""
+    try:
+        return path.exists()
+    except OSError as error:
+        raise _unwritable(name, path, error) from error
+
+
+def _check_writable(name: str, path: Path, folder: Path) -> None:
+    """Refuse a path whose folder cannot be written: a file is made there and removed, which permissions do not tell."""
+    parent = next(parent for parent in (folder, *folder.parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise _unwritable(name, path, error) from error
+
+
+def _unwritable(name: str, path: Path, error: OSError) -> InputError:
+    return InputError(f"{option(name)} {path} cannot be written ({error.strerror}): choose another folder.")
 
 
 def check_file(path: Path | None, advice: str) -> None:

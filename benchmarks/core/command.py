@@ -31,6 +31,7 @@ class Command:
             record, `draw(record, path)`; if a record can mean failure, `passed(record)`.
         record: name of the record where `--out` is a folder, such as "quality.json"; the tables are written beside it
             in Markdown. None where `--out` is the file of the record.
+        beside: names of files that the measurement itself writes to that folder.
         distributed: whether a launcher may start several processes of it.
     """
 
@@ -39,6 +40,7 @@ class Command:
     measure: str = "{name}.measure:measure"
     report: str = "{name}.report"
     record: str | None = None
+    beside: tuple[str, ...] = ()
     distributed: bool = False
 
 
@@ -64,30 +66,33 @@ def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> 
         if record is None:
             return
         report: Any = import_module(f"benchmarks.{command.report.format(name=name)}")
-        _show(record, report, options.out, command.record)
+        _show(record, report, options.out, command)
     if hasattr(report, "passed") and not report.passed(record):
         raise SystemExit(1)
 
 
-def _show(record: Record, report: Any, out: Path | None, name: str | None) -> None:
-    """Write the record, print its tables, and write the plot if there is one and, in a folder, the tables.
+def _show(record: Record, report: Any, out: Path | None, command: Command) -> None:
+    """Write the record, then the tables in a folder, then the plot, if there is one; print the tables last.
 
-    The record comes first: what took hours must not be lost where a terminal is closed or a table cannot be made.
+    The record comes first: what took hours must not be lost where a table cannot be made. Printing comes last: it fails
+    where the terminal is closed.
     """
     from benchmarks.core.sections import Section, blocks_text
+    from benchmarks.core.tables import plain
     from colornet.files import write_json, write_text
 
-    path = None if out is None else out if name is None else out / name
+    path = None if out is None else out if command.record is None else out / command.record
     if path is not None:
         write_json(path, record)
     summary, blocks = report.summarize(record), report.tables(record)
-    print(f"{summary}\n\n{blocks_text(blocks)}", flush=True)
-    if path is None:
-        return
-    written = [path]
-    if name is not None:
-        written.append(path.with_suffix(".md"))
-        write_text(written[-1], Section(path.stem, summary, None, blocks).to_markdown() + "\n")
-    if hasattr(report, "draw") and (plot := report.draw(record, path.with_suffix(".png"))):
-        written.append(plot)
-    print(f"\nWritten: {', '.join(map(str, written))}")
+    text = f"{plain(summary)}\n\n{blocks_text(blocks)}"
+    if path is not None:
+        written = [path]
+        if command.record is not None:
+            written.append(path.with_suffix(".md"))
+            write_text(written[-1], Section(path.stem, summary, None, blocks).to_markdown() + "\n")
+        if hasattr(report, "draw") and (plot := report.draw(record, path.with_suffix(".png"))):
+            written.append(plot)
+        written += [path.with_name(name) for name in command.beside]
+        text += f"\n\nWritten: {plain(', '.join(map(str, written)))}"
+    print(text, flush=True)

@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.core import sections
+from colornet.errors import printable
 from colornet.files import replacing
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def write_panels(panels: Mapping[str, Panel], path: Path, columns: int = 1) -> P
     places = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes, (title, panel) in zip(places, panels.items(), strict=False):
         panel(axes)
-        axes.set_title(title)
+        axes.set_title(printable(title))
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     with replacing(path) as temporary:
@@ -174,7 +175,8 @@ def write_panels(panels: Mapping[str, Panel], path: Path, columns: int = 1) -> P
 
 
 def shortened(name: str) -> str:
-    """Shorten a name, which may be a path, to its end."""
+    """Shorten a name, which may be a path, to its end, and escape what cannot be drawn."""
+    name = printable(name)
     return name if len(name) <= _NAME_LENGTH else "…" + name[1 - _NAME_LENGTH :]
 
 
@@ -186,7 +188,7 @@ def blank(width: int, height: int) -> tuple[Figure, Axes]:
 
 def svg(figure: Figure, label: str) -> str:
     """Write a figure as an `svg` element of a page; `label` is what a screen reader says, unique in the page."""
-    buffer = StringIO()
+    buffer, label = StringIO(), printable(label)
     with mpl.rc_context({"svg.hashsalt": label}):  # ids follow from it: the same in every report, unique in a page
         nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
         figure.savefig(buffer, format="svg", transparent=True, metadata=nothing)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from colornet.errors import InputError
+from colornet import files
+from colornet.errors import InputError, printable
 
 if TYPE_CHECKING:
     import torch
@@ -78,16 +80,29 @@ _RENAMED = [
 ]
 _KEPT = ("command", "commit", "date", "device", "machine", "versions", "data")
 
+_LARGEST = 2**28  # bytes of a JSON file
+_LARGEST_NUMBER = 1e300  # above it, sums and squares are infinite
+_LONGEST = 20_000  # characters of a text
 
-def modernized(value: Any) -> Any:
-    """Return a value of a record with the names of today for presets, rows and keys."""
+
+def modernized(value: Any, *, renaming: bool = True) -> Any:
+    """Return a value of a record with the names of today for presets, rows and keys, and texts that are safe to show.
+
+    Raises ValueError for a number that is not finite, or so large that computing with it may fail.
+    """
     if isinstance(value, dict):
-        return {modernized(key): found if key in _KEPT else modernized(found) for key, found in value.items()}
+        return {
+            modernized(key, renaming=renaming): modernized(found, renaming=renaming and key not in _KEPT)
+            for key, found in value.items()
+        }
     if isinstance(value, list):
-        return [modernized(entry) for entry in value]
+        return [modernized(entry, renaming=renaming) for entry in value]
     if isinstance(value, str):
-        for pattern, replacement in _RENAMED:
+        value = printable(value, _LONGEST)
+        for pattern, replacement in _RENAMED if renaming else ():
             value = pattern.sub(replacement, value)
+    elif isinstance(value, (int, float)) and not abs(value) < _LARGEST_NUMBER:
+        raise ValueError("a number is not finite, or too large")
     return value
 
 
@@ -100,8 +115,45 @@ def first_key(values: Collection[str], beginning: str) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file with the names of today; raise `InputError` for one that is damaged."""
+    """Read a JSON file with the names of today; raise `InputError` for one that is damaged or cannot be read."""
     try:
-        return modernized(json.loads(path.read_text(encoding="utf-8")))
-    except ValueError as error:  # of the JSON, or of its characters
+        return modernized(files.read_json(path, _LARGEST))
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except (ValueError, RecursionError) as error:  # of the JSON, its characters or its values
         raise InputError(f"{path} is damaged, make it again or remove it: {error}.") from None
+
+
+@contextmanager
+def showing(source: object) -> Iterator[None]:
+    """Turn the errors of code that shows what a file holds into an `InputError` that names it, `source`.
+
+    Whoever changes a record by hand can put anything anywhere: what shows it finds out.
+    """
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError, RecursionError) as error:
+        reason = f"{type(error).__name__}: {error}".rstrip(".")
+        raise InputError(
+            f"{source} cannot be shown, make it again or remove it: it lacks something, or holds another kind of value "
+            f"than expected ({reason})."
+        ) from error
+
+
+def check_shape(value: Any, shape: Any, place: str = "it") -> None:
+    """Raise ValueError where a value of a record is not of a shape.
+
+    A shape is a type or several (`int | None`), a list of one shape for all entries, or a dictionary of shapes by key,
+    of which "*" stands for all keys.
+    """
+    if isinstance(shape, dict) and isinstance(value, dict):
+        for key, inner in shape.items():
+            if key != "*" and key not in value:
+                raise ValueError(f"{place} lacks {key}")
+            for name in value if key == "*" else [key]:
+                check_shape(value[name], inner, f"{place}, {name}")
+    elif isinstance(shape, list) and isinstance(value, list):
+        for number, entry in enumerate(value):
+            check_shape(entry, shape[0], f"{place}, number {number}")
+    elif isinstance(shape, (dict, list)) or not isinstance(value, shape) or isinstance(value, bool):
+        raise ValueError(f"{place} is {printable(repr(value), 40)}, which is not what belongs there")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.core.record import Record
-from benchmarks.core.tables import Table, escape_markdown
+from benchmarks.core.tables import Table, escape_markdown, plain
 
 
 class Heading(NamedTuple):
@@ -116,11 +116,11 @@ def blocks_text(blocks: Iterable[Block]) -> str:
     parts = []
     for block in blocks:
         if isinstance(block, Table):
-            parts.append("\n".join(filter(None, (block.title, block.to_text()))))
+            parts.append("\n".join(filter(None, (plain(block.title), block.to_text()))))
         elif isinstance(block, Note):
-            parts.append(block.text)
+            parts.append(plain(block.text))
         elif isinstance(block, Verdicts):
-            parts.append("\n".join(block.texts))
+            parts.append("\n".join(map(plain, block.texts)))
     return "\n\n".join(parts)
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 import re
 import statistics
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from typing import Any
+
+from colornet.errors import printable
 
 DASH = "–"
 
@@ -55,14 +58,14 @@ class Table:
 
     def to_text(self) -> str:
         """Return the table for a terminal: Markdown with padded columns, without its title."""
-        rows = [[cell.text + (f" [{cell.note}]" if cell.note else "") for cell in row] for row in self._rows()]
+        rows = [[plain(cell.text) + (f" [{cell.note}]" if cell.note else "") for cell in row] for row in self._rows()]
         columns = []
         for index, texts in enumerate(zip(*rows, strict=True)):
             width, is_left = max(3, *map(len, texts)), self._is_left(index)
             head, *body = (text.ljust(width) if is_left else text.rjust(width) for text in texts)
             columns.append([head, "-" * width if is_left else "-" * (width - 1) + ":", *body])
         lines = [f"| {' | '.join(row)} |" for row in zip(*columns, strict=True)]
-        return "\n".join(lines + [f"[{number}] {note}" for number, note in enumerate(self.notes, start=1)])
+        return "\n".join(lines + [f"[{number}] {plain(note)}" for number, note in enumerate(self.notes, start=1)])
 
     def to_markdown(self) -> str:
         """Return the table as Markdown without its title; the names of unranked rows are in italics."""
@@ -209,5 +212,12 @@ def format_precision(precision: str | None) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """Escape text so that Markdown shows it unchanged."""
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", escape(text, quote=False)).replace("\n", " ")
+    """Escape text so that Markdown shows it unchanged, on one line."""
+    text = escape(plain(text), quote=False)
+    text = re.sub(r"([\\`*_~$\[\]|])", r"\\\1", text)
+    return re.sub(r"^(\s*)([#+=-]|\d+[.)](?=\s|$))", r"\1\\\2", text)
+
+
+def plain(text: str) -> str:
+    """Return a text that a terminal or a page shows without interpreting it, on one line, whatever its length."""
+    return printable(text.replace("\n", " "), sys.maxsize)

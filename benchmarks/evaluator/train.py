@@ -20,6 +20,7 @@ from benchmarks.evaluator.recipe import BATCH, LossOf, fit_statistics, optimize,
 from colornet.errors import InputError
 from colornet.files import replacing, write_json
 from colornet.metrics.evaluator import Cifar10Classifier, evaluator_card, load_evaluator
+from colornet.metrics.precision import full_precision
 from colornet.runs.provenance import provenance
 
 
@@ -40,12 +41,13 @@ def train_evaluator(options: EvaluatorOptions) -> None:
     else:
         network, training = _trained(options.refit, data)
         network.to(device)
-    fit_statistics(network, images, options.seed)
-    network.fit_scales(images)
-    scores = {
-        part: accuracy(network, getattr(dataset, part).to(device), getattr(labels, part).to(device))
-        for part in ("validation", "test")
-    }
+    with full_precision(device):  # as it will measure
+        fit_statistics(network, images, options.seed)
+        network.fit_scales(images)
+        scores = {
+            part: accuracy(network, getattr(dataset, part).to(device), getattr(labels, part).to(device))
+            for part in ("validation", "test")
+        }
     print(", ".join(f"{part}: {value:.2%}" for part, value in scores.items()))
     file = options.out / f"cifar10-{options.name}.safetensors"
     with replacing(file) as path:

@@ -27,6 +27,7 @@ from colornet.inference.colorizer import Colorizer
 from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import evaluator_card, load_evaluator
 from colornet.metrics.image import ciede2000, colorfulness
+from colornet.metrics.precision import full_precision
 
 # What a fresh process runs to color a photograph and tell its peak memory. It may inherit no peak: a child's resource
 # usage begins with that of its parent.
@@ -67,6 +68,11 @@ def measure(options: PhotosOptions) -> Record:
         "evaluator": evaluator_card("v2")["sha256"],
         "enlarging": upsampling,
         "defects": {name: about for name, (about, _) in DEFECTS.items()},
+        "gray": {
+            "e": 1.0,
+            "cf": colorfulness(gray_floor(images)).mean().item(),
+            "ciede2000": _difference(gray_floor(images), images),
+        },
         "scans": _scans(images, full, colorizers, accelerator, options.batch_size),
         "memory": [_memory(size, next(iter(models.values()))) for size in options.megapixels],
     }
@@ -79,7 +85,10 @@ def _scans(
     evaluator = load_evaluator("v2").to(accelerator.device)
 
     def features(pixels: Tensor) -> Tensor:
-        found = map_images(lambda x: {"features": evaluator.features(x)}, pixels, accelerator, batch_size=batch_size)
+        with full_precision(accelerator.device):
+            found = map_images(
+                lambda x: {"features": evaluator.features(x)}, pixels, accelerator, batch_size=batch_size
+            )
         return found["features"].double()
 
     truth = features(images)

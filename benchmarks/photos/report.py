@@ -48,7 +48,7 @@ def summarize(record: Record) -> str:
 def tables(record: Record) -> list[Table]:
     """Lay out upsampling, scans, and memory where it was measured."""
     memory = [table_of("Memory of `colornet colorize`", _MEMORY, record["memory"])] if record["memory"] else []
-    return [_upsampling_table(record["enlarging"]), _scans_table(record["scans"], record["defects"]), *memory]
+    return [_upsampling_table(record["enlarging"]), _scans_table(record), *memory]
 
 
 def _upsampling_table(sizes: Record) -> Table:
@@ -61,10 +61,14 @@ def _upsampling_table(sizes: Record) -> Table:
     return Table("Upsampling of colors", [Cell(""), *heads], lines)
 
 
-def _scans_table(models: Record, defects: Record) -> Table:
+def _scans_table(record: Record) -> Table:
+    models, defects = record["scans"], record["defects"]
     heads = [Cell(f"{model}: {head}", tip=tip) for model in models for head, (*_, tip) in _SCANS.items()]
     lines = []
     for name, about in defects.items():
         cells = [Cell(format_number(row[name][key], n)) for row in models.values() for key, n, _ in _SCANS.values()]
         lines.append(Line(Cell(name, tip=about), cells))
+    if gray := record.get("gray"):  # what no model at all has; earlier results lack it
+        texts = [format_number(gray.get(key), n) for _ in models for key, n, _ in _SCANS.values()]
+        lines.append(line_of("gray, no model", *texts, ranked=False))
     return Table("Degraded scans", [Cell(""), *heads], lines)

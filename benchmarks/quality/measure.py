@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch import Tensor
 from tqdm import tqdm
 
@@ -26,6 +27,7 @@ from benchmarks.quality.scorer import OTHER_GRAYS, Scorer, part_of
 from benchmarks.quality.summary import ScoredRow, summarize_result
 from colornet.color import lightness_input, to_gray
 from colornet.data import load_dataset
+from colornet.errors import InputError
 from colornet.evaluation.processes import connected, local_first
 from colornet.models.build import color_space
 from colornet.models.unet import count_parameters
@@ -48,6 +50,8 @@ def measure(options: QualityOptions) -> Record | None:
                 cache_dir=options.cache_dir,
                 progress=accelerator.is_local_main_process,
             )
+        if len({*gather_object([dataset.fingerprint])}) > 1:  # their shares of the work would not fit together
+            raise InputError(f"The processes read different images as {dataset.name}: give all of them the same ones.")
         if options.write_inputs is None:
             torch.backends.cudnn.benchmark = True  # the shapes never change
             scorer = Scorer(options, accelerator, dataset)

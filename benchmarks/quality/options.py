@@ -21,6 +21,7 @@ from colornet.config import PRESETS, TrainConfig
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
 from colornet.runs.pretrained import RELEASED, find_model
+from colornet.runs.run import Run
 from colornet.runs.saved_config import FREE_ON_RESUME, load_config
 
 
@@ -76,11 +77,8 @@ def check(options: QualityOptions) -> None:
     for folder in options.images:
         if not folder.is_dir():
             raise InputError(f"--images {folder} is not a folder: give one that holds CLASS/NNNN.png.")
-    check_new_folder("out", options.out)
+    check_new_folder("out", options.out, ["quality.png", "quality.safetensors"])
     check_new_folder("write_inputs", options.write_inputs)
-    for run in (run for group in groups for run in group.members):
-        if not (run / "model.safetensors").is_file():  # known now instead of an hour later
-            raise InputError(f"{run} has no model.safetensors yet: train until its first checkpoint.")
 
 
 def _find_run(run: Path) -> Path:
@@ -93,21 +91,23 @@ def _find_run(run: Path) -> Path:
 
 
 def find_groups(names: Sequence[Path]) -> list[Group]:
-    """Put runs whose configurations differ in the seed only into one group, named after their folders.
+    """Put runs that differ in nothing but the seed into one group, named after their folders.
 
-    Raises `InputError` for a run that is named twice, which would count as another seed.
+    Weights that have seen another number of images are another model: a run that was stopped, or is not finished, is
+    no seed of a finished one. Raises `InputError` for a run without usable weights, and for one that is named twice,
+    which would count as another seed.
     """
-    groups: dict[TrainConfig, list[Path]] = {}
+    groups: dict[tuple[TrainConfig, int | None, int], list[Path]] = {}
     defaults = TrainConfig()
     runs = [_find_run(name) for name in names]
     for index, run in enumerate(runs):
         if run.resolve() in [other.resolve() for other in runs[:index]]:
             raise InputError(f"{run} is named twice: name every run once.")
-        config = load_config(run)
-        # A run that was stopped earlier is another model; a data set is the same wherever it lies.
-        free = {name: getattr(defaults, name) for name in (*(FREE_ON_RESUME - {"max_steps"}), "seed")}
-        free["data"] = Path(config.data).name
-        groups.setdefault(dataclasses.replace(config, **free), []).append(run)
+        found = Run(run)
+        free = {name: getattr(defaults, name) for name in (*FREE_ON_RESUME, "seed")}
+        free["data"] = Path(found.config.data).name  # the same wherever it lies
+        key = dataclasses.replace(found.config, **free), found.step, found.images_before
+        groups.setdefault(key, []).append(run)
     named = [Group(_name(members), tuple(members), load_config(members[0])) for members in groups.values()]
     if len({group.name for group in named}) < len(named):
         return [dataclasses.replace(group, name=str(group.members[0])) for group in named]

@@ -61,4 +61,3 @@ def write_pictures(
         save_file(tensors, path)
     with replacing(out / "quality.png") as path:
         draw(pictured).save(path)
-    print(f"Written to {out}: quality.png, quality.safetensors\n")

@@ -5,11 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 from urllib.request import urlopen
 
 import torch
@@ -21,6 +19,7 @@ from tqdm import tqdm
 from colornet.color import to_float
 from colornet.errors import InputError
 from colornet.files import replacing
+from colornet.metrics.precision import full_precision
 
 # The publishers promise no more than the eight digits in the names; the rest of each sha256 is what projects that pin
 # these files say, all of them the same.
@@ -60,22 +59,6 @@ def load_weights(path: Path | None, cache_dir: Path, *, url: str, sha256: str) -
     if found != sha256:
         raise InputError(f"'{path}' should have the sha256 {sha256} but has {found}: remove or replace it.")
     return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-
-
-@contextmanager
-def full_precision(device: torch.device) -> Iterator[None]:
-    """Compute float32 as float32 meanwhile: without autocast, and without TF32 in convolutions and products of GPUs."""
-    backends: Any = torch.backends  # which makes some of its settings at run time, unseen by mypy
-    kinds = (backends.cudnn.conv, backends.cuda.matmul)
-    before = [kind.fp32_precision for kind in kinds]
-    try:
-        for kind in kinds:
-            kind.fp32_precision = "ieee"
-        with torch.autocast(device.type, enabled=False):
-            yield
-    finally:
-        for kind, precision in zip(kinds, before, strict=True):
-            kind.fp32_precision = precision
 
 
 def load_inception(

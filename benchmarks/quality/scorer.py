@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from accelerate import Accelerator
+from accelerate.utils import broadcast_object_list, gather_object
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from benchmarks.quality import pretrained_networks
 from benchmarks.quality.color_stats import color_scores
 from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES, fd_column
 from benchmarks.quality.near_duplicates import near_duplicates
 from benchmarks.quality.options import QualityOptions
 from benchmarks.quality.pretrained_networks import INCEPTION_SHA256, WeightsUnavailable, load_inception, load_lpips
+from colornet import color
 from colornet.color import ColorSpace, Gray, lightness_input
 from colornet.data import Dataset, default_cache_dir
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
-from colornet.evaluation.processes import local_first, wait_for_all
+from colornet.evaluation.processes import local_first
 from colornet.files import replacing
+from colornet.metrics import evaluator, precision
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
 from colornet.metrics.evaluator import CIFAR10_CLASSES, evaluator_card, load_evaluator
 from colornet.metrics.image import image_metrics, summarize
+from colornet.metrics.precision import full_precision
 
 T = TypeVar("T")
 
 FEWEST_IMAGES = 4  # or else precision and recall have no third neighbor
 OTHER_GRAYS: dict[str, Gray] = {"fd_cifar10_v2_mean": "mean", "fd_cifar10_v2_rec601": "rec601"}
+_FEATURE_CODE = (color, evaluator, precision, pretrained_networks)  # features that other code computed are not reused
+_FEATURE_PACKAGES = ("torch", "torch-fidelity")
 _INCEPTION = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
 
 Network = Callable[[Tensor], Tensor]
@@ -75,7 +84,8 @@ class Scorer:
             )
         self.cifar10_classes = self.classes if self.names == CIFAR10_CLASSES else None
         device = accelerator.device
-        self.distinct = ~near_duplicates(self.images.to(device), dataset.train.to(device)).cpu()  # (N,)
+        with full_precision(device):
+            self.distinct = ~near_duplicates(self.images.to(device), dataset.train.to(device)).cpu()  # (N,)
         self.reasons: dict[str, str] = {}
         if self.cifar10_classes is None:
             self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
@@ -97,7 +107,8 @@ class Scorer:
         """Score images (N, 3, H, W), uint8 and in the order of the true ones."""
         pairs = torch.cat((pixels, self.images), dim=1)  # (N, 6, H, W), so that both take the same path
         batch_size, features_batch = self.options.batch_size, self.options.features_batch
-        per_image = map_images(self._score_pairs, pairs, self.accelerator, batch_size=batch_size)
+        with full_precision(self.accelerator.device):
+            per_image = map_images(self._score_pairs, pairs, self.accelerator, batch_size=batch_size)
         if self.cifar10_classes is not None:
             per_image["accuracy"] = (per_image["class"] == self.cifar10_classes).double()
         features = {"_cifar10_v2": per_image.pop("features")}
@@ -135,9 +146,10 @@ class Scorer:
 
     def _map(self, network: Network, images: Tensor, batch_size: int, progress: str | None = None) -> Tensor:
         """Apply a network to uint8 images (N, C, H, W) on all ranks: (N, …)."""
-        found = map_images(
-            lambda x: {"computed": network(x)}, images, self.accelerator, batch_size=batch_size, progress=progress
-        )
+        with full_precision(self.accelerator.device):
+            found = map_images(
+                lambda x: {"computed": network(x)}, images, self.accelerator, batch_size=batch_size, progress=progress
+            )
         return found["computed"]
 
     def _score_pairs(self, pairs: Tensor) -> dict[str, Tensor]:
@@ -147,23 +159,35 @@ class Scorer:
         return {**described, "features": features, "class": logits.argmax(1)}
 
     def _references(self, network: Network, sha256: str, batch_size: int) -> dict[str, Tensor]:
-        """Return the features of the true images and of the training images, from the cache where they are there."""
+        """Return the features of the true images and of the training images, on rank 0; other ranks return nothing.
+
+        They come from the cache where rank 0 finds them there. The caches of machines differ: rank 0 decides for all
+        ranks whether they compute, since computing is shared.
+        """
         found = {}
         for name, images in (("paired", self.images), ("train", self.dataset.train)):
-            key = hashlib.sha256(f"{sha256} {tuple(images.shape)}\n".encode())
-            key.update(images.contiguous().numpy().data)
-            path = self.cache_dir / "features" / f"{key.hexdigest()}.safetensors"
-            features = None
-            with suppress(SafetensorError, OSError, KeyError):  # missing or damaged: computed and written
-                features = load_file(path)["features"]
-            wait_for_all(self.accelerator)  # or one rank finds what another is about to write
-            if features is None:
+            path, features = self._features_path(sha256, images), None
+            if self.accelerator.is_main_process:
+                with suppress(SafetensorError, OSError, KeyError):  # missing or damaged: computed and written
+                    features = load_file(path)["features"]
+            (known,) = broadcast_object_list([features is not None])
+            if not known:
                 features = self._map(network, images, batch_size, progress=f"features, {name}")
-                if self.accelerator.is_main_process:
+            if features is not None and self.accelerator.is_main_process:
+                found[name] = features
+                if not known:
                     with replacing(path) as temporary:
                         save_file({"features": features.contiguous()}, temporary)
-            found[name] = features
         return found
+
+    def _features_path(self, sha256: str, images: Tensor) -> Path:
+        """Return where the features of images are kept: by images, weights, code, libraries and kind of device."""
+        key = hashlib.sha256(f"{sha256} {tuple(images.shape)} {self.accelerator.device.type}\n".encode())
+        key.update(" ".join(f"{package} {version(package)}" for package in _FEATURE_PACKAGES).encode())
+        for module in _FEATURE_CODE:
+            key.update(inspect.getsource(module).encode())
+        key.update(images.contiguous().numpy().data)
+        return self.cache_dir / "features" / f"{key.hexdigest()}.safetensors"
 
     def _load(
         self, name: str, columns: Iterable[str], load: Callable[[Path | None, Path, torch.device], T]
@@ -180,12 +204,18 @@ class Scorer:
         elif choice == "auto" and weights is None and device.type == "cpu":
             failure = WeightsUnavailable(f"Left out on a CPU, where it takes long: --{name} on")
         else:
+            network, mine = None, None
             # No exception may leave this block: it ends in a barrier.
             with local_first(self.accelerator):
                 try:
-                    return load(weights, self.cache_dir, device)
+                    network = load(weights, self.cache_dir, device)
                 except (WeightsUnavailable, InputError) as error:
-                    failure = error
+                    mine = error
+            # Computing is shared: a network that one machine lacks is left out on all of them.
+            failures = [error for error in gather_object([mine]) if error is not None]
+            if not failures:
+                return network
+            failure = failures[0]
         if isinstance(failure, InputError):
             raise failure
         self.reasons |= dict.fromkeys(columns, f"{failure}.")

@@ -24,7 +24,7 @@ from PIL import Image
 
 from benchmarks.core.record import Record, start_record
 from benchmarks.reliability.kills_options import KillsOptions
-from benchmarks.reliability.states import final_state, same
+from benchmarks.reliability.states import FailedTrainingError, final_state, same
 from colornet import train
 from colornet.runs.run import Run
 from colornet.training.trainer import Trainer
@@ -120,7 +120,10 @@ def _note_phases(path: Path) -> Callable[[], None]:
 
 
 def _kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) -> dict[str, Any]:
-    """Train once without interruption, then with kills until there were enough; compare the final states."""
+    """Train once without interruption, then with kills until there were enough; compare the final states.
+
+    A training that fails ends this, and is recorded: what was measured before it counts.
+    """
     rng = random.Random(options.seed + world)
     phase, whole = root / "phase", root / f"{world}-whole"
 
@@ -132,29 +135,34 @@ def _kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) 
             time.sleep(0.001)
         return children
 
-    children = launch(whole)
-    began = time.monotonic()
-    assert finish(children) == [0] * world
-    duration = time.monotonic() - began
-    expected = final_state(whole)
-
     phases: Counter[str] = Counter()
     runs = equal = 0
-    while phases.total() < kills:
-        run_dir = root / f"{world}-killed-{runs}"
-        codes: set[int] = set()
-        while codes != {0}:
-            children = launch(run_dir)
-            if phases.total() < kills:
-                time.sleep(rng.uniform(0, duration / 2))
-                os.killpg(children[0], signal.SIGKILL)
-            codes = {*finish(children)}
-            assert codes <= {0, -signal.SIGKILL}, codes
-            if codes != {0}:
+    failure: str | None = None
+    try:
+        children = launch(whole)
+        began = time.monotonic()
+        if (codes := finish(children)) != [0] * world:
+            raise FailedTrainingError(f"the training that nothing disturbs ended with exit codes {codes}")
+        duration = time.monotonic() - began
+        expected = final_state(whole)
+        while phases.total() < kills:
+            run_dir = root / f"{world}-killed-{runs}"
+            runs += 1
+            while True:
+                children = launch(run_dir)
+                if phases.total() < kills:
+                    time.sleep(rng.uniform(0, duration / 2))
+                    os.killpg(children[0], signal.SIGKILL)
+                if (ended := {*finish(children)}) == {0}:
+                    break
+                if not ended <= {0, -signal.SIGKILL}:
+                    raise FailedTrainingError(f"{run_dir.name}, resumed, ended with exit codes {sorted(ended)}")
                 # Missing: killed when nothing was left to train; empty: killed while it wrote this.
                 phases[(phase.exists() and phase.read_text()) or "between"] += 1
-        runs, equal = runs + 1, equal + same(final_state(run_dir), expected)
-        left = [path.name for path in run_dir.rglob(".*")]
-        assert not left, f"{run_dir} holds {left}"
-    return {"processes": world, "kills": phases.total(), "killed_during": dict(sorted(phases.items())),
-            "runs": runs, "bit_identical": equal, "training": Run(whole).starts}  # fmt: skip
+            if left := [path.name for path in run_dir.rglob(".*")]:
+                raise FailedTrainingError(f"{run_dir.name} holds {', '.join(left)}, which kills left behind")
+            equal += same(final_state(run_dir), expected)
+    except FailedTrainingError as error:
+        failure = f"{world} process{'es' * (world > 1)}: {error}."
+    return {"processes": world, "kills": phases.total(), "killed_during": dict(sorted(phases.items())), "runs": runs,
+            "bit_identical": equal, "failure": failure, "training": Run(whole).starts}  # fmt: skip

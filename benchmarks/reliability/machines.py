@@ -18,7 +18,7 @@ from tqdm import tqdm
 from benchmarks.core.record import Record, start_record
 from benchmarks.reliability.machines_options import Event, Launcher, MachinesOptions
 from benchmarks.reliability.network import Machine, network
-from benchmarks.reliability.states import final_state, same
+from benchmarks.reliability.states import FailedTrainingError, final_state, log_end, same
 from colornet.runs.checkpoint import list_checkpoints
 from colornet.runs.run import Run
 
@@ -80,10 +80,13 @@ class Training:
             for rank, (machine, log) in enumerate(zip(self.machines, self.logs, strict=True))
         ]
 
-    def finish(self) -> None:
-        """Wait for the launchers; record their exit codes, seconds and errors, None for one that had to be killed."""
+    def finish(self, patience: float | None = None) -> None:
+        """Wait for the launchers, for the options' patience if none is given, then kill what still runs.
+
+        Records their exit codes, seconds and errors, None for one that had to be killed.
+        """
         seconds: list[float | None] = [None] * len(self.jobs)
-        deadline = time.monotonic() + self.options.patience
+        deadline = time.monotonic() + (self.options.patience if patience is None else patience)
         while None in seconds and time.monotonic() < deadline:
             time.sleep(0.1)
             for rank, job in enumerate(self.jobs):
@@ -98,8 +101,10 @@ class Training:
         """Wait until training has written its first checkpoint."""
         deadline = time.monotonic() + self.options.patience
         while not list_checkpoints(self.run_dir / "checkpoints"):
-            assert all(job.poll() is None for job in self.jobs), "".join(log.read_text() for log in self.logs)
-            assert time.monotonic() < deadline, f"{self.run_dir} has no checkpoint"
+            if any(job.poll() is not None for job in self.jobs):
+                raise FailedTrainingError(f"{self.run_dir} ended before its first checkpoint: {log_end(self.logs)}")
+            if time.monotonic() >= deadline:
+                raise FailedTrainingError(f"{self.run_dir} has no checkpoint after {self.options.patience:g} s")
             time.sleep(0.01)
 
     def train(self, event: Event) -> None:
@@ -134,23 +139,38 @@ class Training:
 def observe(options: MachinesOptions, machines: Sequence[Machine]) -> dict[str, Any]:
     """Train with every launcher and event; compare each training with one on a single machine."""
     alone = Training(options, machines[:1], "accelerate", "alone")
-    alone.train("none")
-    assert alone.starts[-1]["codes"] == [0], alone.logs[0].read_text()
-    expected = final_state(alone.run_dir)
     rows: dict[str, Any] = {}
+    try:
+        alone.train("none")
+        if alone.starts[-1]["codes"] != [0]:
+            raise FailedTrainingError(f"{alone.run_dir} did not end well: {log_end(alone.logs)}")
+        expected = final_state(alone.run_dir)
+    except FailedTrainingError as error:  # then there is nothing to compare the others with
+        return {"alone": _row(alone, "none") | {"failure": f"{error}."}}
     pairs = [(launcher, event) for launcher in options.launchers for event in options.events]
     pairs = [pair for pair in pairs if pair != ("accelerate", "restart")]  # its launch file asks for no restarts
     for launcher, event in tqdm(pairs, unit="training", disable=None):
         training = Training(options, machines, launcher, f"{launcher}-{event}")
-        training.train(event)
-        row: dict[str, Any] = {"launcher": launcher, "event": event, "starts": training.starts}
-        done = set(training.starts[-1]["codes"]) == {0}
-        row["bit_identical"] = done and same(final_state(training.run_dir), expected)
-        if done and event == "none":
-            row["same_scores"] = same_scores(machines[-1], alone.run_dir, training.run_dir)
-        row["training"] = Run(training.run_dir).starts
-        rows[training.run_dir.name] = row
+        found: dict[str, Any] = {}
+        try:
+            training.train(event)
+            if set(training.starts[-1]["codes"]) == {0}:
+                found["bit_identical"] = same(final_state(training.run_dir), expected)
+                if event == "none":
+                    found["same_scores"] = same_scores(machines[-1], alone.run_dir, training.run_dir)
+        except FailedTrainingError as error:
+            training.finish(patience=0)
+            machines[-1].connect(True)  # it may have been cut off
+            found = {"bit_identical": False, "failure": f"{error}."}
+        rows[training.run_dir.name] = _row(training, event) | found
     return rows
+
+
+def _row(training: Training, event: Event) -> dict[str, Any]:
+    """Return what is recorded of a training, as long as nothing is known of its weights."""
+    origin = Run(training.run_dir).starts
+    row = {"launcher": training.launcher, "event": event, "starts": training.starts, "training": origin}
+    return row | {"bit_identical": False}
 
 
 def same_scores(machine: Machine, first: Path, second: Path) -> bool:
@@ -158,6 +178,7 @@ def same_scores(machine: Machine, first: Path, second: Path) -> bool:
     out = second.with_suffix(".comparison")
     log = out.with_suffix(".txt")
     command = [sys.executable, "-m", "colornet.evaluate", str(first), str(second), "--cpu", "--out", str(out)]
-    assert machine.start(command, log).wait() == 0, log.read_text()
+    if machine.start(command, log).wait():
+        raise FailedTrainingError(f"{first} and {second} cannot be evaluated: {log_end([log])}")
     rows = json.loads((out / "comparison.json").read_text())["rows"]
     return bool(rows[first.name] == rows[second.name])

@@ -19,12 +19,13 @@ REQUIRED: Mapping[str, Any] = {
 
 
 def _seconds(run: Record) -> float | None:
-    seconds = run["starts"][0]["seconds"]
+    seconds = run["starts"][0]["seconds"] if run["starts"] else [None]
     return None if None in seconds else max(seconds)
 
 
 def _exit_codes(run: Record) -> str:
-    return ", ".join(DASH if code is None else str(code) for code in run["starts"][0]["codes"])
+    codes = run["starts"][0]["codes"] if run["starts"] else [None]
+    return ", ".join(DASH if code is None else str(code) for code in codes)
 
 
 _EQUAL = {True: "equal", False: "different"}
@@ -79,17 +80,19 @@ def passed(record: Record) -> bool:
     """Tell whether all trainings ended as if nothing had happened to them."""
     runs = record["runs"].values()
     if record["kind"] == "reliability":
-        return all(run["runs"] == run["bit_identical"] for run in runs)
+        return all(run["runs"] == run["bit_identical"] and not run.get("failure") for run in runs)
     return all(run["bit_identical"] and run.get("same_scores", True) for run in runs)
 
 
 def tables(record: Record) -> list[Block]:
     """Lay out a row for each number of processes, or for each launcher and event, with the errors that users saw."""
     runs = record["runs"].values()
+    failures = [f"Failed: {run['failure']}" for run in runs if run.get("failure")]
     if record["kind"] == "reliability":
-        return [table_of("", _KILLS, [_NO_KILLS | run["killed_during"] | run for run in runs])]
+        table = table_of("", _KILLS, [_NO_KILLS | run["killed_during"] | run for run in runs])
+        return [table, Verdicts(failures)] if failures else [table]
     starts = [start for run in runs for start in run["starts"]]
-    errors = dict.fromkeys(line for start in starts for lines in start["errors"] for line in lines)
+    errors = dict.fromkeys([*failures, *(line for start in starts for lines in start["errors"] for line in lines)])
     rows = sorted(runs, key=lambda run: (run["launcher"], get_args(Event).index(run["event"])))
     table = table_of("", _MACHINES, [record | run for run in rows])
     return [table, Verdicts([*errors])] if errors else [table]

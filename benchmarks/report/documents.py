@@ -9,7 +9,7 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.core.record import Record, first_key, read_json, without_seed
+from benchmarks.core.record import Record, first_key, read_json, showing, without_seed
 from benchmarks.core.tables import Cell, Column, Table, format_number, format_values, table_of
 from benchmarks.report.read import SECTIONS, check_record
 from benchmarks.report.tables_options import ROOT, TablesOptions
@@ -60,7 +60,8 @@ def _table(request: str, results: Path) -> Table:
     notes: list[str] = []
     parts = []
     for path in sorted(results.glob(f"{name}.json"), key=lambda path: path.stem):
-        tables = [table for table in _tables(path) if title in ("", table.title)]
+        with showing(path):
+            tables = [table for table in _tables(path) if title in ("", table.title)]
         if not tables or (len(tables) > 1 and not columns):
             raise InputError(f"{name} has {len(tables)} tables titled {title!r}: name one, or columns.")
         parts.append(_select(name, tables, columns, rows, notes))
@@ -123,7 +124,12 @@ def _tables(path: Path) -> Iterator[Table]:
 def _comparison(record: Record) -> Table:
     """Lay out a comparison by `colornet evaluate`, runs that differ in their seed as one row; the truth comes last."""
     rows: dict[str, Record] = {}  # values of the seeds by column
+    configs: dict[str, Record] = {}
     for name, scores in record["rows"].items():
+        config = (record.get("runs") or {}).get(name, {}).get("config") or {}
+        config = {key: value for key, value in config.items() if key not in ("seed", "run_dir")}
+        if configs.setdefault(without_seed(name), config) != config:
+            raise InputError(f"{name} differs in more than its seed from a run of the same name: name it otherwise.")
         row = rows.setdefault(without_seed(name), {"name": without_seed(name)})
         for key, _ in COLUMNS.values():
             row.setdefault(key, []).append(scores[key])

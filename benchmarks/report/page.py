@@ -12,8 +12,9 @@ from pathlib import Path
 import jinja2
 
 from benchmarks.core.colors import Colors
+from benchmarks.core.record import showing
 from benchmarks.core.sections import Block, Definitions, Heading, Section, listed
-from benchmarks.core.tables import escape_markdown
+from benchmarks.core.tables import escape_markdown, plain
 from benchmarks.report.options import OUTPUTS, ReportOptions
 from benchmarks.report.read import SECTIONS, Results, group_of, read_results
 from benchmarks.report.speed_quality import speed_quality_section
@@ -50,8 +51,15 @@ def make_sections(results: Results, runs: Sequence[Run]) -> list[Section]:
     )
     found: list[Section | None] = []
     for kind, records in results.items():
-        found += [import_module(SECTIONS[kind]).section(result, colors) for result in records]
-    found += [training_section(runs, results["ablation"], colors), speed_quality_section(results, colors)]
+        for result in records:
+            with showing(result.path):
+                section: Section = import_module(SECTIONS[kind]).section(result, colors)
+                section.to_markdown()  # fails here, where the file is known, if at all
+                found.append(section)
+    with showing(", ".join(str(run.path) for run in runs)):
+        found.append(training_section(runs, results["ablation"], colors))
+    with showing(", ".join(str(r.path) for kind in ("quality", "throughput") for r in results[kind])):
+        found.append(speed_quality_section(results, colors))
     found.append(_provenance(results, runs))
     return numbered([section for section in found if section is not None])
 
@@ -85,6 +93,8 @@ def page_html(title: str, sections: Sequence[Section]) -> str:
     folder = Path(__file__).parent
     loader = jinja2.FileSystemLoader(folder)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
+    # Names come from files: what a terminal would interpret, a page does not show well either.
+    environment.finalize = lambda value: value if hasattr(value, "__html__") else plain(str(value))
     environment.filters["kind"] = lambda block: type(block).__name__
     css = (folder / "page.css").read_text(encoding="utf-8")
     return environment.get_template("page.html.jinja").render(title=title, sections=sections, css=css) + "\n"

@@ -9,7 +9,17 @@ from pathlib import Path
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
-from benchmarks.core.record import KINDS, Record, Result, Tensors, modernized, read_json, without_seed
+from benchmarks.core.record import (
+    KINDS,
+    Record,
+    Result,
+    Tensors,
+    check_shape,
+    modernized,
+    read_json,
+    showing,
+    without_seed,
+)
 from colornet.errors import InputError
 from colornet.runs.run import Run
 
@@ -28,6 +38,19 @@ SECTIONS = {
     "growth": "benchmarks.growth.report",
     "reliability": "benchmarks.reliability.report",
     "machines": "benchmarks.reliability.report",
+}
+
+# What the parts of the page that join several results take from each.
+_NUMBER = int | float | None
+_SHAPES: Record = {
+    "quality": {
+        "data": {"name": str},
+        "columns": {"*": {"label": str}},
+        "rows": [{"name": str, "kind": str, "values": {"*": dict | None}}],
+    },
+    "throughput": {"device": str, "rows": [{"preset": str, "mode": str, "images_per_second": _NUMBER}]},
+    "speedrun": {"ours": {"preset": str}},
+    "ablation": {"data": {"name": str, "image_size": int}, "floors": {"*": {"*": _NUMBER}}},
 }
 
 Results = dict[str, list[Result]]  # by kind, a list for each of SECTIONS
@@ -52,7 +75,7 @@ def read_results(inputs: Sequence[Path]) -> tuple[Results, list[Run]]:
         for path in _files(given, ".json"):
             record = read_json(path)
             kind = record.get("kind") if isinstance(record, dict) else None
-            if kind in SECTIONS:
+            if isinstance(kind, str) and kind in SECTIONS:
                 check_record(path, record)
                 results[kind][path.resolve()] = Result(path, record, _read_tensors(path, record))
                 found += 1
@@ -69,11 +92,18 @@ def read_results(inputs: Sequence[Path]) -> tuple[Results, list[Run]]:
 def _files(given: Path, ending: str) -> Iterator[Path]:
     """List the files with that ending at or below a path in a stable order, without those still being written."""
     paths = [given] if given.is_file() else sorted(given.rglob(f"*{ending}"))
-    return (path for path in paths if path.name.endswith(ending) and not path.name.startswith("."))
+    named = (path for path in paths if path.name.endswith(ending) and not path.name.startswith("."))
+    return (path for path in named if not path.is_dir())
 
 
 def check_record(path: Path, record: Record) -> None:
     """Raise `InputError` for a record of one of SECTIONS that lacks what its section cannot do without."""
+    with showing(path):
+        _check_keys(path, record)
+        check_shape(record, _SHAPES.get(record["kind"], {}))
+
+
+def _check_keys(path: Path, record: Record) -> None:
     keys, lists = import_module(SECTIONS[record["kind"]]).REQUIRED[record["kind"]]
     missing = [key for key in keys if key not in record]
     for name, entry_keys in lists.items():
@@ -89,6 +119,11 @@ def check_record(path: Path, record: Record) -> None:
 
 def _read_tensors(path: Path, record: Record) -> Tensors:
     """Read the tensors stored next to a result, if there are any."""
+    with showing(path):
+        return _tensors(path, record)
+
+
+def _tensors(path: Path, record: Record) -> Tensors:
     pictures = record.get("pictures")
     file = path.parent / pictures["file"] if pictures else path.with_suffix(".safetensors")
     if not file.is_file():

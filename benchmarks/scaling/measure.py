@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import statistics
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.core.presets import sized_preset
-from benchmarks.core.record import Record, describe_data, modernized, start_record
+from benchmarks.core.record import Record, describe_data, read_json, start_record
 from benchmarks.core.steps import COUNTED_IMAGES, choose_device, random_dataset, repeat_to_epoch, start_trainer
 from benchmarks.scaling.model import Compute, Link, efficient_batch, fit_compute, fit_link, hidden_share, predict_step
 from benchmarks.scaling.options import ScalingOptions
@@ -163,13 +162,13 @@ def read_steps(path: Path, preset: str) -> tuple[dict[int, float], int, int | No
     Returns the seconds of a step by its images, and the width and the blocks of the network.
     """
     try:
-        rows = modernized(json.loads(path.read_text(encoding="utf-8")))["rows"]
+        rows = read_json(path)["rows"]
         rows = [r for r in rows if r["preset"] == preset and r["mode"] == "train" and r["images_per_second"]]
         best = max(rows, key=lambda row: row["images_per_second"])
         alike = [r for r in rows if (r["precision"], r["compile"]) == (best["precision"], best["compile"])]
         seconds = {row["batch_size"]: row["batch_size"] / row["images_per_second"] for row in alike}
         return seconds, best["width"], best["blocks"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (InputError, ValueError, KeyError, TypeError, ArithmeticError) as error:
         raise InputError(
             f"--compute {path} has no training steps of {preset}: give a JSON that `throughput` wrote of it."
         ) from error

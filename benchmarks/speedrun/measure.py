@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import math
 import statistics
+import sys
 
 import torch
 from torch import Tensor
@@ -15,12 +16,13 @@ from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, Notebook
 from benchmarks.core.record import Record, start_record
 from benchmarks.core.steps import choose_device, release, settle, start_accelerator, start_trainer
 from benchmarks.core.timing import Stopwatch, tf32_setting
+from benchmarks.speedrun.error import MARGIN_DB, check_target, decibels_below, held_out_mse, measure_floors
 from benchmarks.speedrun.options import SpeedrunOptions, our_config
 from colornet.color import RgbSpace
 from colornet.config import PRESETS, TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import DivergedError, InputError
-from colornet.evaluation.loop import Colorize, colorize_with
+from colornet.evaluation.loop import colorize_with
 from colornet.files import finite_or_none
 from colornet.models.unet import count_parameters
 
@@ -28,7 +30,8 @@ _NOTEBOOK = PRESETS["notebook-ae"].config
 
 METHOD = {
     "mse": "mean squared error of RGB in [0, 1] over all held-out pixels, of outputs rounded to 8 bits, for both sides",
-    "target": "of the notebook pipeline after its last epoch, in evaluation mode",
+    "target": "of the notebook pipeline after its last epoch, in evaluation mode; trained once, with one seed",
+    "floors": f"the errors of the input itself, without training; a target must be {MARGIN_DB} dB below the better one",
     "seconds": "wall clock of training steps, the device waited for, after an untimed step that is not kept",
     "cpu_seconds": "processor time of the same steps, all threads; cpu_ratio is their ratio; None on a GPU",
     "seconds_to_target": "of the notebook pipeline: until its first epoch that ends at or below the target",
@@ -56,9 +59,11 @@ def measure(options: SpeedrunOptions) -> Record:
     device = choose_device(options.cpu)
     config = settle(our_config(options), device)
     dataset, held_out = load_images(options, config.batch_size)
-    notebook = run_notebook(options, dataset.train, held_out, device)
+    floors = measure_floors(dataset.train, held_out, device, batch_size=options.eval_batch_size)
+    notebook = run_notebook(options, dataset.train, held_out, device, floors)
     release()
     target = notebook["curve"][-1]["mse"]
+    check_target(target, floors)
     runs = []
     for seed in range(options.seeds):
         run = run_ours(dataclasses.replace(config, seed=seed), dataset, held_out, target, options.eval_steps)
@@ -85,7 +90,13 @@ def measure(options: SpeedrunOptions) -> Record:
             "same": config.color_space == "rgb",
             "note": GRAY_NOTES[config.color_space],
         },
-        "target": {"mse": target, "split": options.split, "images": len(held_out)},
+        "target": {
+            "mse": target,
+            "decibels_below_floors": finite_or_none(decibels_below(target, floors)),
+            "split": options.split,
+            "images": len(held_out),
+        },
+        "floors": floors,
         "notebook_pipeline": notebook,
         "ours": {
             "preset": options.preset,
@@ -123,17 +134,13 @@ def load_images(options: SpeedrunOptions, batch_size: int) -> tuple[Dataset, Ten
     return dataset, held_out
 
 
-def held_out_mse(colorize: Colorize, images: Tensor, device: torch.device, *, batch_size: int) -> float:
-    """Color uint8 images (N, 3, H, W) on a device; return the mean squared error of RGB in [0, 1], at 8 bits."""
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    for batch in images.split(batch_size):
-        truth = batch.to(device)  # (n, 3, H, W)
-        total += (colorize(truth).double() - truth.double()).div(255).square().sum()
-    return total.item() / images.numel()
+def run_notebook(
+    options: SpeedrunOptions, train: Tensor, held_out: Tensor, device: torch.device, floors: dict[str, Record]
+) -> Record:
+    """Train the original notebooks' autoencoder for its epochs; return its numbers and its curve, a point an epoch.
 
-
-def run_notebook(options: SpeedrunOptions, train: Tensor, held_out: Tensor, device: torch.device) -> Record:
-    """Train the original notebooks' autoencoder for its epochs; return its numbers and its curve, a point an epoch."""
+    After each epoch, its error is shown beside the floors.
+    """
     torch.backends.cudnn.benchmark = False  # torch's default, which the notebooks do not touch
     NotebookPipeline(train, width=options.notebook_width, device=device).step()  # starts the device and its libraries
     torch.manual_seed(0)
@@ -142,6 +149,7 @@ def run_notebook(options: SpeedrunOptions, train: Tensor, held_out: Tensor, devi
     colorize = colorize_with(pipeline.network, RgbSpace(), accelerator)
     training, evaluation = Stopwatch(device), Stopwatch(device)
     curve: list[Record] = []
+    shown = ", ".join(f"{floor['mse']:.5f} ({name})" for name, floor in floors.items())
     sizes = [len(batch) for batch in train.split(NOTEBOOK_BATCH_SIZE)]  # its loader keeps the ragged last batch
     total = options.notebook_epochs * len(train)
     with tqdm(total=total, desc="notebook", unit="img", unit_scale=True, disable=None) as bar:
@@ -157,7 +165,7 @@ def run_notebook(options: SpeedrunOptions, train: Tensor, held_out: Tensor, devi
                 mse = held_out_mse(colorize, held_out, device, batch_size=options.eval_batch_size)
                 pipeline.network.train()
             curve.append({"epoch": epoch, "images": epoch * len(train), **training.times(), "mse": mse})
-            bar.set_postfix_str(f"MSE {mse:.5f}")
+            bar.write(f"notebook, epoch {epoch}: MSE {mse:.5f}; floors: {shown}", file=sys.stderr)
     there = next(point for point in curve if point["mse"] <= mse)  # the last epoch at the latest
     return {
         "seed": 0,

@@ -28,7 +28,8 @@ _MSE_DECIMALS = 5
 _SAID_ABOVE = ("data", "image_size", "cpu")  # options that the summary names
 _CURVES_READING = (
     "Mean squared error (MSE) of the held-out images. A line a run, a point an evaluation; the large dot is the first "
-    "at or below the target. Logarithmic axes: over seconds, the ratio is the distance between two dots."
+    "at or below the target. Dotted: the floors, which need no training. Logarithmic axes: over seconds, the ratio is "
+    "the distance between two dots."
 )
 _AXES = {"seconds": (1.0, "seconds of training"), "images": (1e3, "thousand images seen")}  # unit, label
 
@@ -75,15 +76,31 @@ def tables(record: Record) -> list[Block]:
     options = {name: value for name, value in (ours.get("changed") or {}).items() if name not in _SAID_ABOVE}
     changed = listed([f"{name} {value}" for name, value in options.items()])
     reading = (
-        f"Target: the MSE after the last of {notebook['epochs']} epochs of the notebook pipeline, which take "
-        f"{format_digits(notebook['seconds'])} s in all; its time is that of its first epoch that ends at or below it. "
-        f"{record['gray']['note']} Ours: preset {ours['preset']}{f', with {changed}' if changed else ''}."
+        f"Target: the MSE after the last of {notebook['epochs']} epochs of the notebook pipeline, trained once, which "
+        f"take {format_digits(notebook['seconds'])} s in all; its time is that of its first epoch that ends at or "
+        f"below it. {_against_floors(record)} {record['gray']['note']} Ours: preset {ours['preset']}"
+        f"{f', with {changed}' if changed else ''}."
     )
     return [Note(reading), runs_table(record)]
 
 
+def _floors(record: Record) -> Record:
+    """Return the floors by their names in tables and plots; older results have none."""
+    return {f"floor: {name}": floor for name, floor in (record.get("floors") or {}).items()}
+
+
+def _against_floors(record: Record) -> str:
+    """Say how the target compares with the floors."""
+    floors, below = _floors(record), record["target"].get("decibels_below_floors")
+    if not floors:
+        return "Floors were not measured: the target may be no better than the gray input itself."
+    names = listed([floor["about"] for floor in floors.values()])
+    margin = "" if below is None else f" The target is {format_number(below, 2)} dB better than the best of them."
+    return f"Floors, without any training: {names}.{margin}"
+
+
 def runs_table(record: Record) -> Table:
-    """Lay out the runs below the notebook pipeline that they are compared with, and their median last."""
+    """Lay out the runs below the floors and the notebook pipeline, and their median last."""
     notebook, runs = record["notebook_pipeline"], record["runs"]
     reached = [run for run in runs if run["reached"]]
     decimals = decimals_for(min([notebook["seconds_to_target"], *(run["seconds"] for run in reached)]))
@@ -100,11 +117,12 @@ def runs_table(record: Record) -> Table:
         Column("evaluation s", "evaluation_seconds", 1, tip="All evaluations, which are in no other number."),
     )  # fmt: skip
     there = next(point for point in notebook["curve"] if point["mse"] <= record["target"]["mse"])
-    rows = [{**notebook, **there, "name": _NOTEBOOK, "ratio": 1.0, "reached": True}]
+    floors = [{"name": name, "mse": floor["mse"], "reached": False} for name, floor in _floors(record).items()]
+    rows = [*floors, {**notebook, **there, "name": _NOTEBOOK, "ratio": 1.0, "reached": True}]
     for run in runs:
         mse = run["curve"][-1]["mse"] if run["curve"] else None
         rows.append({**run, "name": f"ours, seed {run['seed']}", "mse": mse})
-    table = table_of("Every run", columns, rows, ranked=lambda run: run["name"] != _NOTEBOOK)
+    table = table_of("Every run", columns, rows, ranked=lambda run: "seed" in run and run["name"] != _NOTEBOOK)
     median, complete = record["median"], len(reached) == len(runs) > 1
     name = f"median of {len(runs)}{' (lowest–highest)' if complete else ''}"
     cells = [Cell(name, bold=True)]
@@ -151,9 +169,12 @@ def _draw_errors(record: Record, colors: Colors, key: str, axes: Axes) -> None:
         axes.plot(x, y, color=color, linewidth=1.3, alpha=0.85, marker="o", markersize=2.5)
         first = np.flatnonzero(y <= target)[:1]
         axes.plot(x[first], y[first], "o", color=color, markersize=7, zorder=3)
-    axes.axhline(target, color=plots.INK, linewidth=1, linestyle=(0, (4, 2)))
-    axes.annotate(f"target {format_number(target, _MSE_DECIMALS)}", (0, target), (4, -4), va="top",
-                  xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
+    marks = {"target": target} | {name: floor["mse"] for name, floor in _floors(record).items()}
+    for name, value in marks.items():
+        dashes = (4, 2) if name == "target" else (1, 2)
+        axes.axhline(value, color=plots.INK, linewidth=1, linestyle=(0, dashes))
+        axes.annotate(f"{name} {format_number(value, _MSE_DECIMALS)}", (0, value), (4, -2), va="top",
+                      xycoords=("axes fraction", "data"), textcoords="offset points")  # fmt: skip
     axes.set(xscale="log", yscale="log", xlabel=x_label)
     axes.margins(0.05, 0.12)
     axes.grid()

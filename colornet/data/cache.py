@@ -18,7 +18,7 @@ from colornet.data.formats import image_formats
 from colornet.data.listing import ImageFile
 from colornet.data.memory_map import advise_random, map_images, store_images
 from colornet.data.splits import PARTS, Dataset, Labels, fingerprint
-from colornet.errors import InputError
+from colornet.errors import InputError, printable
 from colornet.files import write_text
 
 _READER_VERSION = "4"  # raise it whenever the same files would decode, split or be stored differently
@@ -74,7 +74,7 @@ def read_dataset(path: Path, name: str) -> tuple[Dataset, list[Remark]] | None:
         problem = "its content changed"
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError) as error:
         problem = str(error)
-    _logger.warning("Cached images in %s are damaged (%s): decoding them again.", path, problem)
+    _logger.warning("Cached images in %s are damaged (%s): decoding them again.", printable(str(path)), problem)
     return None
 
 

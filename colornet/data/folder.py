@@ -84,7 +84,7 @@ def _warn(folder: Path, remarks: list[Remark]) -> None:
             by_reason.setdefault(remark.what, []).append(remark.name)
         texts = [f"{_shortened(names, ', ')} ({reason})" for reason, names in by_reason.items()]
         if about:
-            _logger.warning(message, len(about), folder, printable(_shortened(texts, "; ")))
+            _logger.warning(message, len(about), printable(str(folder)), printable(_shortened(texts, "; ")))
 
 
 def _shortened(texts: list[str], separator: str) -> str:

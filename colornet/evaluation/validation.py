@@ -13,6 +13,7 @@ from colornet.evaluation.loop import Colorize, gather, shard
 from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import CIFAR10_CLASSES, load_evaluator
 from colornet.metrics.image import image_metrics, summarize
+from colornet.metrics.precision import full_precision
 
 
 class ValidationScore:
@@ -29,7 +30,8 @@ class ValidationScore:
     def true_features(self) -> Tensor:
         """The features of the true images, float64 (N, D)."""
         batches = shard(self.images, self.accelerator, batch_size=self.batch_size)
-        parts = [{"features": self.evaluator.features(batch)} for batch, _ in batches]
+        with full_precision(self.accelerator.device):
+            parts = [{"features": self.evaluator.features(batch)} for batch, _ in batches]
         return gather(parts, len(self.images), self.accelerator)["features"].double()
 
     def __call__(
@@ -39,8 +41,9 @@ class ValidationScore:
         parts = []
         for truth, own in shard(self.images, self.accelerator, batch_size=self.batch_size, progress="validation"):
             output = colorize(truth)
-            features, logits = self.evaluator.measure(output)
-            parts.append({**image_metrics(output, truth), "features": features, "class": logits.argmax(1)})
+            with full_precision(self.accelerator.device):
+                features, logits = self.evaluator.measure(output)
+                parts.append({**image_metrics(output, truth), "features": features, "class": logits.argmax(1)})
             watch(output[:own], truth[:own])
         values = gather(parts, len(self.images), self.accelerator)
         summary = summarize(values)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from colornet.config import TrainConfig
-from colornet.errors import InputError
+from colornet.errors import InputError, printable
 from colornet.runs.saved_config import differences, load_config
 
 try:
@@ -71,7 +71,9 @@ def locked(config: TrainConfig) -> Iterator[None]:
                     raise InputError(f"{run_dir} is in use by {_owner(file)}: {advice}.") from None
                 if error.errno not in _UNSUPPORTED:
                     raise
-                logger.warning("%s cannot be locked (%s): start no second run in it.", run_dir, error.strerror)
+                logger.warning(
+                    "%s cannot be locked (%s): start no second run in it.", printable(str(run_dir)), error.strerror
+                )
         check_run_dir(config)
         file.truncate(0)
         file.write(json.dumps({"host": socket.gethostname(), "pid": os.getpid()}) + "\n")

@@ -125,7 +125,9 @@ def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
         changed.remove("epochs")  # only the cosine depends on their number
     if "accumulation_steps" in changed and not has_batch_statistics(old):
         changed.remove("accumulation_steps")  # equal to rounding
-    for name in ("data", "objective"):  # may have moved; the images are compared when they are read
-        if name in changed and Path(getattr(old, name)).name == Path(getattr(new, name)).name:
+    # These may have moved. The images are compared when they are read; a warm start is not repeated.
+    for name in ("data", "objective", "init_from"):
+        values = getattr(old, name), getattr(new, name)
+        if name in changed and None not in values and Path(values[0]).name == Path(values[1]).name:
             changed.remove(name)
     return [f"--{name.replace('_', '-')} was {getattr(old, name)} and is {getattr(new, name)}" for name in changed]

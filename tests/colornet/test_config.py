@@ -115,6 +115,9 @@ def test_differences_name_field_and_both_values() -> None:
 def test_a_data_set_is_the_same_wherever_it_lies() -> None:
     old = TrainConfig(data="here/photos")
     assert differences(old, dataclasses.replace(old, data="/elsewhere/photos", lr=0.5)) == ["--lr was 0.001 and is 0.5"]
+    warm = dataclasses.replace(old, init_from="/here/runs/ae-0")
+    assert differences(warm, dataclasses.replace(warm, init_from="/elsewhere/runs/ae-0")) == []
+    assert differences(warm, old) == ["--init-from was /here/runs/ae-0 and is None"]
     assert differences(old, TrainConfig(data="here/prints")) == ["--data was here/photos and is here/prints"]
 
 

@@ -37,6 +37,35 @@ accelerator.end_training()
 """
 
 
+# Scores with a cache of each rank's own; rank 1 lacks the weights of Inception.
+SCORE_SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from accelerate import Accelerator
+from benchmarks.quality import scorer
+from benchmarks.quality.options import QualityOptions
+from colornet.data import Dataset
+from tests.images import photos
+
+def load_inception(*_):
+    if accelerator.process_index == 1:
+        raise scorer.WeightsUnavailable("Not on this machine")
+    return lambda images: images.float().mean((2, 3))
+
+scorer.load_inception = load_inception
+accelerator = Accelerator(cpu=True)
+cache = Path(sys.argv[1]) / str(accelerator.process_index)
+options = QualityOptions(data="photos", cpu=True, cache_dir=cache, batch_size=16, inception="on")
+found = scorer.Scorer(options, accelerator, Dataset("photos", photos().flip(3), photos()[:4], photos(), "0"))
+values = found(photos().flip(2)).values
+accelerator.wait_for_everyone()
+if accelerator.is_main_process:
+    print(values["fd_cifar10_v1"], values["fid"], found.reasons["fid"])
+accelerator.end_training()
+"""
+
+
 @pytest.fixture(autouse=True)
 def _path(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let other processes find `benchmarks` and `tests`, which no wheel holds."""
@@ -74,6 +103,22 @@ def test_two_processes_measure_the_same_quality(folder: Path, tmp_path: Path) ->
             assert (value is None) == (expected is None), (row, name)
             if value is not None:
                 assert value["members"] == pytest.approx(expected["members"], rel=1e-6, abs=1e-7), (row, name)
+
+
+def test_ranks_whose_caches_and_weights_differ_decide_alike(tmp_path: Path) -> None:
+    (tmp_path / "rank.py").write_text(SCORE_SCRIPT)
+
+    def score() -> str:
+        result = launch([str(tmp_path / "rank.py"), str(tmp_path)])
+        assert result.returncode == 0, result.stderr
+        assert len([*tmp_path.glob("0/features/*")]) == 2
+        return result.stdout.strip()
+
+    said = score()
+    assert said.endswith(" None Not on this machine.")
+    assert score() == said  # rank 0 finds the features, rank 1 does not
+    (tmp_path / "0").rename(tmp_path / "1")
+    assert score() == said  # the reverse
 
 
 def test_two_real_processes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

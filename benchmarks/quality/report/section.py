@@ -28,6 +28,7 @@ from benchmarks.quality.report.tables import (
     diversity_blocks,
     ordered_rows,
     quality_tables,
+    ranking_blocks,
     rows_with_hues,
     sepia_blocks,
 )
@@ -72,6 +73,7 @@ def section(result: Result, colors: Colors) -> Section:
         *_bars(record, colors, source),
         Heading("All numbers"),
         PageOnly([Note(_TABLES_READING)]),
+        *ranking_blocks(record),
         *quality_tables(record),
         Heading("Definitions", 4),
         _definitions(record),
@@ -103,7 +105,7 @@ def summarize(record: Record) -> str:
 def tables(record: Record) -> list[Block]:
     """List what the terminal and Markdown show: all tables, and what their columns mean."""
     colors = [*sepia_blocks(record), *diversity_blocks(record), *count_blocks(record)]
-    return [*quality_tables(record), _definitions(record), *colors]
+    return [*ranking_blocks(record), *quality_tables(record), _definitions(record), *colors]
 
 
 def _definitions(record: Record) -> Definitions:

@@ -6,6 +6,7 @@ import functools
 import re
 from typing import Literal
 
+from benchmarks.core.ranking import ranking_verdicts
 from benchmarks.core.record import KINDS, Record
 from benchmarks.core.sections import Block, Heading, Note, Verdicts, listed
 from benchmarks.core.tables import Cell, Column, Line, Table, format_mean, format_number, table_of
@@ -19,6 +20,7 @@ _FAMILIES = {
     "Colors, and whether they are sepia": re.compile(r"(mean_a|mean_b|chroma|colored|sepia)"),
     "Closeness to the one true image": re.compile(""),
 }
+_HEADLINE = re.compile(r"fid|e_(?!.*_train)\w+")  # columns by which data sets are judged
 _KIND_NAMES = {
     "truth": "the truth",
     "floor": "floors, which every model must beat",
@@ -70,6 +72,21 @@ def quality_tables(record: Record) -> list[Table]:
         distinct = {name: column for name, column in ordered.items() if name in named}
         tables.append(_quality_table(title, distinct, rows, "distinct"))
     return tables
+
+
+def ranking_blocks(record: Record) -> list[Block]:
+    """Say by which headline distances sanity-check baselines beat models; empty where none does."""
+    texts = []
+    for name, column in record["columns"].items():
+        if _HEADLINE.fullmatch(name):
+            values: dict[str, dict[str, float]] = {"sanity_check": {}, "model": {}}
+            for row in record["rows"]:
+                if row["kind"] in values and (mean := mean_of(row, name)) is not None:
+                    values[row["kind"]][row["name"]] = mean
+            texts += ranking_verdicts(
+                record["data"]["name"], column["label"], values["sanity_check"], values["model"], column["decimals"]
+            )
+    return [Verdicts(texts)] if texts else []
 
 
 def _quality_table(title: str, columns: Record, rows: list[Record], part: Part = "values") -> Table:

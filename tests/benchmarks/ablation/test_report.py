@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.ablation.report import answered, draw, tables
 from benchmarks.core.plots import NEUTRAL
+from benchmarks.core.sections import Verdicts
 from benchmarks.core.tables import Table
 from tests.benchmarks.ablation.records import Record, ablation_record
 from tests.benchmarks.report.records import Outline, make, write_json
@@ -121,3 +122,14 @@ def test_ablation_draws_every_run_by_question(ablated: tuple[str, str]) -> None:
         "cifar10-jpeg. 1 failed." in page
     )
     assert "<b>" not in page
+
+
+def test_variants_behind_a_sanity_check_and_runs_of_other_lengths_are_told() -> None:
+    record = ablation_record()
+    assert not any(isinstance(block, Verdicts) for block in tables(record))
+    record["floors"]["sanity check, gradient"] = {"e": 0.45}
+    record["runs"]["ae-0"]["images_seen"] = 30_000
+    (verdicts,) = (block for block in tables(record) if isinstance(block, Verdicts))
+    assert "“sanity check, gradient” (0.450) beats ae (0.510) and ae-l2 (0.650)" in verdicts.texts[0]
+    ae = next(line for line in table_of(record).lines if line.name.text == "ae")
+    assert "30.0–45.0" in [cell.text for cell in ae.cells]

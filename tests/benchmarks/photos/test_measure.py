@@ -47,5 +47,7 @@ def test_small_study_end_to_end(
     page, markdown = make(tmp_path, tmp_path / "page")
     shown = table_after(markdown, "#### Degraded scans")
     assert shown["sepia"]["tiny: e"] == f"{rows['sepia']['e']:.3f}"
+    assert shown["gray, no model"]["tiny: ΔE00"] == f"{record['gray']['ciede2000']:.2f}"
+    assert record["gray"]["cf"] == pytest.approx(0, abs=0.5)
     assert table_after(markdown, "#### Upsampling of colors")["gray"].keys() >= {"ΔE00, 40 px", "edges, full size"}
     assert "<h2>Photographs</h2>" in page

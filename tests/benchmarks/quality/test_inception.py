@@ -11,7 +11,6 @@ import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -21,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
-from benchmarks.quality.pretrained_networks import WeightsUnavailable, full_precision, load_inception, load_weights
+from benchmarks.quality.pretrained_networks import WeightsUnavailable, load_inception, load_weights
 from colornet.errors import InputError
 from colornet.evaluation.loop import map_images
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
@@ -147,26 +146,6 @@ def test_features_do_not_depend_on_autocast(weights: Path, sha256: str, images: 
     assert not values.requires_grad
     with pytest.raises(ValueError, match="uint8"):
         inception(batch / 255)
-
-
-def test_full_precision_is_restored() -> None:
-    """Even after an error; the state of these settings exists without a GPU, too."""
-    backends: Any = torch.backends
-
-    def precisions() -> tuple[str, str]:
-        return backends.cudnn.conv.fp32_precision, backends.cuda.matmul.fp32_precision
-
-    def fail() -> None:
-        with torch.autocast("cpu", torch.bfloat16), full_precision(CPU):
-            assert precisions() == ("ieee", "ieee")
-            assert not torch.is_autocast_enabled("cpu")
-            raise RuntimeError("inside")
-
-    before, legacy = precisions(), torch.backends.cudnn.allow_tf32
-    with pytest.raises(RuntimeError, match="inside"):
-        fail()
-    assert precisions() == before
-    assert torch.backends.cudnn.allow_tf32 == legacy  # reading it raises where old and new settings are at odds
 
 
 # --- the files -------------------------------------------------------------------------------------------------------

@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from benchmarks.quality.exchange import write_images
 from benchmarks.quality.options import QualityOptions, check, find_groups
@@ -21,8 +23,11 @@ from tests.images import random_pixels
 ROOT = Path(__file__).parents[3]
 
 
-def run_folder(path: Path, **changes: Any) -> Path:
+def run_folder(path: Path, step: int | None = 1000, **changes: Any) -> Path:
+    """Make the folder of a run whose weights, none if there is no step, are those of a step."""
     path.mkdir(parents=True)
+    if step is not None:
+        save_file({"w": np.zeros(1)}, path / "model.safetensors", {"step": str(step)})
     config = dataclasses.replace(TrainConfig(), run_dir=str(path), **changes)
     (path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     return path
@@ -33,11 +38,21 @@ def test_groups_differ_in_more_than_the_seed(tmp_path: Path) -> None:
         run_folder(tmp_path / "ae-0", seed=0, data="/here/photos"),
         run_folder(tmp_path / "ae-wide", seed=0, width=16, data="/here/photos"),
         run_folder(tmp_path / "ae-1", seed=1, data="/there/photos", log_every=7),
-        run_folder(tmp_path / "ae-short", seed=2, data="/here/photos", max_steps=10),
+        run_folder(tmp_path / "ae-short", 10, seed=2, data="/here/photos", max_steps=10),
         run_folder(tmp_path / "ae-other", seed=3, data="/here/paintings"),
+        run_folder(tmp_path / "ae-unfinished", 500, seed=4, data="/here/photos"),
+        run_folder(tmp_path / "ae-continued", seed=5, data="/here/photos"),
     ]
+    (runs[-1] / "provenance.json").write_text('[{"init_from": {"images": 64}}]')
     groups = find_groups(runs)
-    assert [group.name for group in groups] == ["ae", "ae-wide", "ae-short", "ae-other"]
+    assert [group.name for group in groups] == [
+        "ae",
+        "ae-wide",
+        "ae-short",
+        "ae-other",
+        "ae-unfinished",
+        "ae-continued",
+    ]
     assert groups[0].members == (runs[0], runs[2])
     assert groups[1].config.width == 16
 
@@ -55,14 +70,12 @@ def test_a_run_named_twice_is_no_second_seed(tmp_path: Path) -> None:
 
 def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released = run_folder(tmp_path / "weights" / "ae", data="sample")
-    (released / "model.safetensors").touch()
     monkeypatch.setattr("colornet.runs.pretrained.WEIGHTS", tmp_path / "weights")
     monkeypatch.chdir(tmp_path)
     check(QualityOptions(runs=(Path("ae"),), data="sample"))
     (group,) = find_groups([Path("ae")])
     assert (group.name, group.members) == ("ae", (released,))
     own = run_folder(tmp_path / "ae", data="sample")  # a folder of that name comes first
-    (own / "model.safetensors").touch()
     assert find_groups([Path("ae")])[0].members[0].resolve() == own
 
 
@@ -103,7 +116,7 @@ def test_runs_of_different_sizes_or_data_are_not_compared(tmp_path: Path, capsys
 def test_a_run_without_a_model_is_refused_before_anything_is_measured(
     comparison: Comparison, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    unfinished = run_folder(tmp_path / "ae-9", image_size=16, data=str(comparison.record["data"]["name"]))
+    unfinished = run_folder(tmp_path / "ae-9", None, image_size=16, data=str(comparison.record["data"]["name"]))
     refused(comparison.runs[0], unfinished, "--data", "sample")
     error = capsys.readouterr().err
     assert "ae-9 has no model.safetensors yet: train until its first checkpoint." in error

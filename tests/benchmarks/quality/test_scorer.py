@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -121,3 +122,29 @@ def test_weights_out_of_reach_leave_a_reason(labeled: Dataset, tmp_path: Path, m
     values = scorer(labeled.test).values
     assert (values["fid"], values["lpips"]) == (None, None)
     assert values["fd_cifar10_v2"] == pytest.approx(0, abs=1e-5)
+
+
+def test_features_of_other_code_or_another_device_are_not_reused(
+    labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scorer = measured(labeled, tmp_path)
+    paths = {scorer._features_path("0", labeled.test)}
+    monkeypatch.setattr(scorer.accelerator.state, "device", torch.device("meta"))
+    paths.add(scorer._features_path("0", labeled.test))
+    monkeypatch.undo()
+    getsource = inspect.getsource
+    monkeypatch.setattr("inspect.getsource", lambda module: getsource(module).replace("std(2", "var(2"))
+    paths.add(scorer._features_path("0", labeled.test))
+    monkeypatch.undo()
+    assert scorer._features_path("0", labeled.test) in paths
+    assert len(paths) == 3
+
+
+def test_networks_measure_in_full_precision(labeled: Dataset, tmp_path: Path, tf32: Any) -> None:
+    scorer = measured(labeled, tmp_path)
+    seen = []
+    scorer.evaluator.whiten.register_forward_hook(lambda *_: seen.append(tf32.fp32_precision))
+    with torch.autocast("cpu", torch.bfloat16):
+        scorer(labeled.test)
+        scorer.frechet(labeled.test)
+    assert {*seen} == {"ieee"}

@@ -12,6 +12,8 @@ import pytest
 from benchmarks.core.record import Record
 from benchmarks.core.sections import Verdicts
 from benchmarks.core.tables import Table
+from benchmarks.reliability import kills
+from benchmarks.reliability.kills_options import KillsOptions
 from benchmarks.reliability.report import passed, summarize, tables
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
@@ -69,3 +71,24 @@ def test_a_machine_that_never_ended_has_no_time() -> None:
     record["runs"]["torchrun-cut"]["starts"][0] |= {"codes": [1, None], "seconds": [35.0, None]}
     (row,) = (row for row in rows(record) if (row["launcher"], row["event"]) == ("torchrun", "cut"))
     assert (row["seconds"], row["exit codes"]) == ("–", "1, –")
+
+
+def test_failed_training_is_kept_in_the_record_and_shown() -> None:
+    """A training that ends with an error where nothing disturbs it: a real one, whose options cannot be used."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(kills, "SMALL", "--width none")
+        row = kills._kill_and_resume(KillsOptions(), 1, 1, Path("/nowhere"))
+    assert row["failure"] == "1 process: the training that nothing disturbs ended with exit codes [2]."
+    record = committed("kills")
+    record["runs"]["1"] |= row
+    assert not passed(record)
+    (verdicts,) = (block for block in tables(record) if isinstance(block, Verdicts))
+    assert verdicts.texts == [f"Failed: {row['failure']}"]
+
+
+def test_machine_whose_training_never_started_is_shown() -> None:
+    record = committed("machines-2")
+    record["runs"]["torchrun-cut"] |= {"starts": [], "failure": "It did not start.", "bit_identical": False}
+    (row,) = (row for row in rows(record) if (row["launcher"], row["event"]) == ("torchrun", "cut"))
+    assert (row["seconds"], row["exit codes"], row["weights"]) == ("–", "–", "different")
+    assert not passed(record)

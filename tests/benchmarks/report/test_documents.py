@@ -82,6 +82,17 @@ def test_validation_of_the_models_is_shown_by_epoch(results: Path) -> None:
     ]
 
 
+def test_a_comparison_does_not_join_other_configurations(results: Path, tmp_path: Path) -> None:
+    record = json.loads((results / "comparison.json").read_text())
+    record["runs"] = {f"ae-{seed}": {"config": {"seed": seed, "run_dir": str(seed), "epochs": 4}} for seed in (0, 1)}
+    (tmp_path / "same.json").write_text(json.dumps(record))
+    assert table("same\ncolumns: PSNR", tmp_path) == table("comparison\ncolumns: PSNR", results)
+    record["runs"]["ae-1"]["config"]["epochs"] = 2
+    (tmp_path / "other.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match="ae-1 differs in more than its seed"):
+        table("other\ncolumns: PSNR", tmp_path)
+
+
 def test_a_comparison_joins_the_seeds_of_a_model(results: Path) -> None:
     assert [row[:2] for row in table("comparison", results)] == [
         ["", "PSNR"], ["gray", "20.00"], ["ae", "25.00 ± 1.41"], ["*truth*", "–"],

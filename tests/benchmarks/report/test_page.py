@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -76,7 +77,19 @@ def test_names_are_escaped(tmp_path: Path) -> None:
     Outline(page)
     assert "<b>" not in page + markdown
     assert page.count("&lt;b&gt;") > 5
-    assert '| &lt;b&gt;&amp;"$x$ \\*a\\* \\| \\`c\\` &lt;/svg&gt; |' in markdown
+    assert '| &lt;b&gt;&amp;"\\$x\\$ \\*a\\* \\| \\`c\\` &lt;/svg&gt; |' in markdown
+
+
+def test_control_characters_reach_neither_page_nor_markdown(tmp_path: Path) -> None:
+    record = quality_record()
+    record["rows"][4]["name"] = record["device"] = record["data"]["name"] = record["columns"]["cf"]["about"] = (
+        "\x1b[31m# red\u202e\n- item"
+    )
+    page, markdown = make(write_quality(tmp_path, record), tmp_path / "out")
+    Outline(page)
+    assert not {"\x1b", "\u202e"} & {*page, *markdown}
+    assert "\n- item" not in markdown
+    assert "x1b" in page
 
 
 def test_two_results_of_a_kind_are_both_shown(tmp_path: Path) -> None:
@@ -123,6 +136,9 @@ def test_folder_without_results(tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("file", "content", "words"),
     [
         ("quality.json", "{", "quality.json is damaged"),
+        ("quality.json", "[" * 5000, "quality.json is damaged"),
+        ("throughput.json", '{"kind": "throughput", "peak": NaN}', "a number is not finite"),
+        ("speedrun.json", '{"kind": ["speedrun"], "x": 1e999}', "a number is not finite"),
         ("quality.json", '{"kind": "quality", "rows": []}', "lacks data, columns"),
         ("throughput.json", '{"kind": "throughput", "device": "cpu", "rows": [{"preset": "ae"}]}', "mode, batch_size"),
         ("throughput.json", '{"kind": "throughput", "device": "cpu", "rows": [], "rooflines": [{}]}', "batch_size"),
@@ -142,6 +158,15 @@ def test_damaged_files_are_named(
     assert str(tmp_path / file) in sentence
     assert words in sentence
     assert not (tmp_path / "out").exists()
+
+
+def test_pipes_are_named_and_folders_skipped(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "results" / "folder.json").mkdir(parents=True)
+    assert "holds no results" in refused(tmp_path / "results", tmp_path / "out", capsys)
+    os.mkfifo(tmp_path / "results" / "pipe.json")
+    assert "pipe.json cannot be read: it is not a regular file" in refused(
+        tmp_path / "results", tmp_path / "out", capsys
+    )
 
 
 def test_options_are_checked_without_torch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -13,27 +14,17 @@ from torch import Tensor
 from benchmarks.baselines.notebook_pipeline import NotebookPipeline
 from benchmarks.core.record import Record
 from benchmarks.core.sections import blocks_text
+from benchmarks.speedrun import error
 from benchmarks.speedrun import measure as speedrun
-from benchmarks.speedrun.measure import held_out_mse, measure, run_notebook
+from benchmarks.speedrun.measure import measure, run_notebook
 from benchmarks.speedrun.options import SpeedrunOptions
 from benchmarks.speedrun.report import tables
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_with
-from colornet.metrics.image import image_metrics
 from colornet.training.trainer import Trainer
 from tests.benchmarks.cases import CPU, images
 from tests.benchmarks.commands import refused
 from tests.benchmarks.speedrun.conftest import TINY
-
-
-def test_error_is_that_of_the_metrics() -> None:
-    truth = images(7)
-
-    def colorize(batch: Tensor) -> Tensor:
-        return (batch // 2).flip(1)
-
-    expected = image_metrics(colorize(truth), truth)["mse"].mean().item()
-    assert held_out_mse(colorize, truth, CPU, batch_size=3) == pytest.approx(expected, rel=1e-12)
 
 
 def test_learning_rate_of_the_notebook_pipeline_falls_after_each_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,7 +36,7 @@ def test_learning_rate_of_the_notebook_pipeline_falls_after_each_epoch(monkeypat
 
     monkeypatch.setattr(NotebookPipeline, "step", step)
     options = SpeedrunOptions(notebook_epochs=2, notebook_width=8, image_size=16, cpu=True)
-    result = run_notebook(options, images(70), images(3), CPU)
+    result = run_notebook(options, images(70), images(3), CPU, {})
     assert rates[1:] == pytest.approx([1e-3, 1e-3, 9e-4, 9e-4])  # two batches an epoch; the first step is not kept
     assert [point["images"] for point in result["curve"]] == [70, 140]
 
@@ -55,7 +46,7 @@ def test_time_of_the_notebook_pipeline_ends_where_it_first_meets_its_own_mark(mo
     monkeypatch.setattr(NotebookPipeline, "step", lambda _: time.sleep(0.002))
     monkeypatch.setattr(speedrun, "held_out_mse", lambda *_, **__: next(errors))
     options = SpeedrunOptions(notebook_epochs=4, notebook_width=8, image_size=16, cpu=True)
-    result = run_notebook(options, images(8), images(2), CPU)
+    result = run_notebook(options, images(8), images(2), CPU, {})
     assert result["seconds_to_target"] == result["curve"][1]["seconds"] < result["seconds"]
 
 
@@ -79,7 +70,7 @@ def test_evaluation_leaves_the_notebook_pipeline_in_training(monkeypatch: pytest
     monkeypatch.setattr(NotebookPipeline, "step", noting_step)
     monkeypatch.setattr(speedrun, "colorize_with", noting)
     run_notebook(
-        SpeedrunOptions(notebook_epochs=2, notebook_width=8, image_size=16, cpu=True), images(8), images(2), CPU
+        SpeedrunOptions(notebook_epochs=2, notebook_width=8, image_size=16, cpu=True), images(8), images(2), CPU, {}
     )
     assert modes[1:] == [("train", True), ("evaluate", False)] * 2
 
@@ -155,6 +146,7 @@ def test_what_is_not_reached_has_no_ratio(folder: Path, monkeypatch: pytest.Monk
 
 def test_step_before_the_clock_changes_nothing_else(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     curves = []
+    monkeypatch.setattr(error, "MARGIN_DB", -30.0)
     warm_up_ddp = Trainer.warm_up_ddp
     for warm_up_ddpd in (True, False):
         monkeypatch.setattr(Trainer, "warm_up_ddp", warm_up_ddp if warm_up_ddpd else lambda _: None)
@@ -172,6 +164,17 @@ def test_batch_larger_than_the_data_is_refused_before_the_notebook_pipeline_trai
     monkeypatch.setattr(speedrun, "run_notebook", lambda *_: pytest.fail("trained"))
     said = refused(capsys, "speedrun", "--data", str(folder), *TINY, "--batch-size", "55")
     assert "--batch-size is 55: it must be at most 54" in said
+
+
+def test_target_that_is_no_better_than_its_own_input_is_refused_before_ours_trains(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(speedrun, "run_ours", lambda *_: pytest.fail("trained"))
+    said = refused(capsys, "speedrun", "--data", str(folder), *TINY, "--notebook-epochs", "1")
+    floors = r"0\.01546 \(input\) and 0\.01504 \(input and constant\)"
+    assert re.search(rf"notebook, epoch 1: MSE 0\.\d{{5}}; floors: {floors.replace(' and', ',', 1)}", said)
+    assert re.search(rf"ends at an MSE of 0\.\d{{5}}, but its input alone has {floors}: .* at most 0\.0134", said)
+    assert "Raise --notebook-epochs or --training-images" in said
 
 
 def test_more_images_than_there_are_cannot_train(folder: Path) -> None:

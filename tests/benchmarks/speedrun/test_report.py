@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import re
 import statistics
 from pathlib import Path
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.core.record import Record, Result
-from benchmarks.core.sections import Legend, Section
+from benchmarks.core.sections import Legend, Section, blocks_text
 from benchmarks.speedrun import measure as speedrun
 from benchmarks.speedrun.options import SpeedrunOptions
 from benchmarks.speedrun.report import section, summarize, tables
@@ -50,7 +51,15 @@ def test_speedrun_shows_both_sides_and_their_ratio(made: Record) -> None:
     (legend,) = (block for block in shown(made).blocks if isinstance(block, Legend))
     assert [*legend.colors] == ["notebook pipeline", "ours, from ae"]
     found = rows(made)
-    assert [*found] == ["notebook pipeline", "ours, seed 0", "ours, seed 1", "ours, seed 2", "median of 3"]
+    assert [*found] == [
+        "floor: input",
+        "floor: input and constant",
+        "notebook pipeline",
+        "ours, seed 0",
+        "ours, seed 1",
+        "ours, seed 2",
+        "median of 3",
+    ]
     assert found["median of 3"]["ratio"] == ratio
     assert found["notebook pipeline"]["MSE"] == "0.01000"
     assert [found[f"ours, seed {seed}"]["MSE"] for seed in range(3)] == ["0.00900", "0.00800", "0.03000"]
@@ -67,7 +76,7 @@ def test_what_a_real_speedrun_says_is_in_its_record(record: Record) -> None:
 
 def test_run_that_did_not_get_there_says_why(made: Record) -> None:
     found = table(tables(made), "Every run")
-    seconds, ratio, *_ = found.lines[3].cells
+    seconds, ratio, *_ = found.lines[5].cells
     assert (seconds.text, seconds.note, ratio.text) == ("–", 1, "–")
     assert found.notes == [made["runs"][2]["reason"]] == ["The lowest MSE in 2 epochs was 0.03000."]
 
@@ -96,3 +105,20 @@ def test_speedrun_draws_every_evaluation_and_where_the_target_is_reached(made: R
         marks = re.findall(r"<use [^>]*fill: #[^>]*>", drawing)
         assert len(marks) == evaluations + 3  # the notebook pipeline and two of ours get there
         assert "target 0.01000" in drawing
+        for name, floor in made["floors"].items():
+            assert f"floor: {name} {floor['mse']:.5f}" in drawing
+
+
+def test_target_is_shown_beside_its_floors(made: Record) -> None:
+    found = rows(made)
+    for name, floor in made["floors"].items():
+        assert found[f"floor: {name}"]["MSE"] == f"{floor['mse']:.5f}"
+        assert found[f"floor: {name}"]["seconds"] == "–"
+    below = 10 * math.log10(made["floors"]["input and constant"]["mse"] / 0.01)
+    assert f"The target is {below:.2f} dB better than the best of them." in blocks_text(tables(made))
+
+
+def test_older_speedrun_says_that_its_floors_are_unknown(made: Record) -> None:
+    record = {key: value for key, value in made.items() if key != "floors"}
+    assert "Floors were not measured" in blocks_text(tables(record))
+    assert "floor" not in "".join(rows(record))

@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import logging
 import os
-from importlib.util import find_spec
+import re
 from pathlib import Path
 
+import pillow_heif
 import pytest
 
-from colornet.data import load_dataset
+from colornet.data import formats, load_dataset
 from colornet.data.images import open_rgb
 from colornet.data.listing import iter_images
 from tests.colornet.data.files import noise, write_images
 
 HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)
 
-without_heif = pytest.mark.skipif(find_spec("pillow_heif") is not None, reason="pillow-heif reads it")
-
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        pytest.param("a.heic", HEIC, r"HEIF \(HEIC\): pip install pillow-heif, .* or save it as", marks=without_heif),
-        pytest.param("from-a-phone.jpg", HEIC, r"HEIF \(HEIC\): pip install", marks=without_heif),
+        ("a.heic", HEIC, "damaged HEIF"),
+        ("from-a-phone.jpg", HEIC, "damaged HEIF"),
         ("a.jxl", b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(60), "JPEG XL, which is not read: save it as"),
         ("a.jpg", b"\xff\x0a" + bytes(60), "JPEG XL"),
         ("a.fits", b"SIMPLE  =                    T" + bytes(60), "FITS, which is not read"),
@@ -37,6 +36,7 @@ without_heif = pytest.mark.skipif(find_spec("pillow_heif") is not None, reason="
         ("a.png", b"<svg xmlns='http://www.w3.org/2000/svg'/>", "a drawing"),
         ("a.png", b"text", "not an image, or damaged"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_is_not_read_is_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
     (tmp_path / name).write_bytes(content)
@@ -62,8 +62,15 @@ def test_formats_that_are_not_read_are_found_and_named(
         assert "b.nef (it is a camera's raw photograph: develop it" in text
 
 
+@pytest.mark.parametrize("name", ["a.heic", "from-a-phone.jpg"])
+def test_without_its_plugin_heif_is_named(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "image_formats", lambda: ("JPEG", "PNG"))
+    (tmp_path / name).write_bytes(HEIC)
+    message = formats.what_it_is(tmp_path / name)
+    assert re.fullmatch(r"it is HEIF \(HEIC\): pip install pillow-heif, .* or save it as .*", message)
+
+
 def test_heif_is_read_where_its_plugin_is_installed(tmp_path: Path) -> None:
-    pillow_heif = pytest.importorskip("pillow_heif")
     pixels = noise(1, 64)[0] // 8 + 100
     pillow_heif.encode("RGB", (64, 64), pixels.tobytes(), tmp_path / "a.heic", quality=100)
     image = open_rgb(tmp_path / "a.heic")
@@ -77,7 +84,7 @@ def test_a_pipe_is_no_image(tmp_path: Path) -> None:
         open_rgb(tmp_path / "a.png")
 
 
-def test_names_that_are_no_utf8_can_be_written(tmp_path: Path, cache: Path) -> None:
+def test_names_that_are_no_utf8_can_be_written(tmp_path: Path, cache: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
     for name in (b"ch\xe2t", b"dog"):
         write_images(root / os.fsdecode(name), noise(10))
@@ -87,3 +94,4 @@ def test_names_that_are_no_utf8_can_be_written(tmp_path: Path, cache: Path) -> N
         assert dataset.name == r"caf\xe9"
         assert dataset.labels is not None
         assert dataset.labels.classes == (r"ch\xe2t", "dog")
+        assert "br" in caplog.text.encode().decode()  # which encodes it

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from benchmarks.core.record import Result
+from benchmarks.core.sections import blocks_text
+from benchmarks.quality.report.section import section, tables
 from benchmarks.quality.report.tables import quality_tables
+from tests.benchmarks.commands import colors
 from tests.benchmarks.report.records import quality_record
 
 
@@ -22,3 +28,13 @@ def test_a_table_without_empty_columns_has_no_footnotes() -> None:
     record = quality_record()
     record["columns"] = {name: column | {"reason": None} for name, column in record["columns"].items()}
     assert not any(table.notes for table in quality_tables(record))
+
+
+def test_data_set_on_which_a_sanity_check_wins_cannot_rank() -> None:
+    record = quality_record()
+    assert "cannot rank" not in blocks_text(tables(record))
+    (check,) = (row for row in record["rows"] if row["kind"] == "sanity_check")
+    check["values"]["e_cifar10_v2"]["mean"] = 0.2
+    words = "cifar10-jpeg cannot rank colorizers: by e v2, the sanity-check baseline “sanity check, gradient” (0.200)"
+    assert words in blocks_text(tables(record))
+    assert words in section(Result(Path("quality.json"), record, {}), colors()).to_markdown()
