@@ -187,7 +187,7 @@ class Preset(NamedTuple):
 
 
 # The networks and training of the original notebooks as these describe themselves, even where it is not state of the
-# art (README, "Presets").
+# art (docs/training.md, "Presets").
 _NOTEBOOK = TrainConfig(
     flip=False,
     color_space="rgb",

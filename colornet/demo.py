@@ -4,7 +4,7 @@ Drop a photograph or pick an example: the page shows it in gray and as each mode
 saturation, and makes PNGs of full size to download. Nothing leaves the machine, and uploads are deleted after an hour,
 at the latest when the server ends (Ctrl-C) or, if it was killed, when another one starts.
 
-It is an extra: `pip install "colornet[demo]"`.
+It is an extra: `pip install ".[demo]"` in a checkout.
 
 Anyone who can reach the address may use the page, without a password: the default is open to this machine only.
 """
@@ -60,7 +60,7 @@ def check(config: DemoConfig) -> dict[str, Path]:
         raise InputError("No model is named: give released ones or run folders to --models.")
     folders = {model: check_model(model) for model in config.models}
     if importlib.util.find_spec("gradio") is None:
-        raise InputError('The page is made with gradio, which is not installed: pip install "colornet[demo]".')
+        raise InputError('The page needs gradio: run `pip install ".[demo]"` in the checkout.')
     require_option(1 <= config.port <= 65535, config, "port", "from 1 to 65535")
     _check_address(config.host, config.port)
     names = [folder.resolve().name for folder in folders.values()]

@@ -2,7 +2,7 @@
 
 The graph maps the gray condition (N, 1, H, W) to the color (N, C, H, W), in float32, for any N, H and W; the last two
 must be multiples of what training halves them by. What is written is read again and compared with PyTorch. It runs in
-onnxruntime and in `colornet colorize --model FILE.onnx`. It is an extra: `pip install "colornet[export]"`.
+onnxruntime and in `colornet colorize --model FILE.onnx`. It is an extra: `pip install ".[export]"` in a checkout.
 """
 
 from __future__ import annotations

@@ -36,6 +36,7 @@ PAGES = ["README.md", "benchmarks/README.md", *(f"docs/{path.name}" for path in 
 RUN_BY = {
     "bash launch/quickstart.sh": "test_quickstart_trains_compares_and_leaves_earlier_results_alone",
     "bash launch/test.sh": "CI itself: .ci/run",
+    "bash launch/reproduce.sh": "test_the_script_makes_what_is_missing_and_leaves_the_rest",
     "bash launch/release_weights.sh": "test_the_script_makes_what_is_missing_and_leaves_the_rest",
     "benchmarks kills": "test_killed_runs_end_as_if_nothing_had_happened",
     "benchmarks machines": "test_machines_of_their_own_networks_train_as_one",
@@ -76,7 +77,7 @@ RUN_BY = {
 }
 
 # Programs that are not ours: what they are given is not checked.
-OTHERS = {"apt-get", "cp", "ffmpeg", "pip", "source", "tensorboard", "ssh", "export", "py", "python3"}
+OTHERS = {"apt-get", "cd", "cp", "ffmpeg", "git", "pip", "source", "tensorboard", "ssh", "export", "py", "python3"}
 
 
 class Parsed(Exception):  # noqa: N818 – no error
@@ -273,8 +274,15 @@ def test_configurations_of_the_trainings_could_be_used() -> None:
             check_config(train.parse(shlex.split(match[1])), world_size=1)
 
 
-def test_python_of_the_readme_runs() -> None:
+def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its training in a short form: two steps of a small network."""
     (block,) = blocks("README.md", "python")
+    (tmp_path / "photos").mkdir()
+    for index in range(20):
+        Image.new("RGB", (64, 64), (10 * index, 90, 60)).save(tmp_path / "photos" / f"{index}.png")
+    monkeypatch.chdir(tmp_path)
+    short = ["--cpu", "--max-steps=2", "--batch-size=4", "--width=8", "--blocks=1", "--discriminator-width=8"]
+    assert block.count("])") == 1
     names: dict[str, Any] = {"image": Image.new("L", (60, 40), 128)}
-    exec(block, names)
+    exec(block.replace("])", f", *{short}])"), names)
     assert (names["colored"].mode, names["colored"].size) == ("RGB", (60, 40))

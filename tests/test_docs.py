@@ -33,7 +33,6 @@ PAGES = {
         *sorted(ROOT.glob("docs/*.md")),
     )
 }
-README = PAGES["README.md"]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -73,7 +72,7 @@ def test_photographs_take_the_memory_and_move_as_is_said() -> None:
     peaks = {round(one["megapixels"]): f"{one['peak_memory_bytes'] / 2**30:.1f} GiB" for one in record["memory"]}
     moved = {model: f"{rows['gamma 0.8']['moved_photos']:.1f}" for model, rows in record["scans"].items()}
     noise = f"{record['scans']['cgan']['noise σ 5']['moved_photos']:.1f} ΔE00"
-    text = " ".join(PAGES["docs/questions.md"].split())
+    text = " ".join(PAGES["docs/colorize.md"].split())
     for number in (peaks[12], peaks[50], moved["ae"], moved["cgan"], noise):
         assert re.search(rf"(?<![\d.]){re.escape(number)}", text), number
 
@@ -115,7 +114,17 @@ def test_results_say_which_evaluators_measured_them() -> None:
     assert shipped.items() <= known.items()
 
 
-# Links and options
+# Names of files, links and options
+
+
+def test_nothing_installs_the_package_of_that_name_on_pypi() -> None:
+    """`colornet` on PyPI is not this project, which is called colornet-cifar and installed from a checkout."""
+    folders = ("colornet", "benchmarks", "docs", "launch", "tests", ".ci", ".github")
+    files = [path for path in ROOT.iterdir() if path.is_file()]
+    files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
+    texts = {path: path.read_bytes().decode(errors="ignore") for path in files if "__pycache__" not in path.parts}
+    wrong = re.compile(r"pip3? install (?:-\S+ )*[\"']?colornet(?!-cifar)")
+    assert [path.relative_to(ROOT).as_posix() for path, text in texts.items() if wrong.search(text)] == []
 
 
 def anchors(page: str) -> set[str]:
@@ -153,9 +162,9 @@ def test_options_exist(page: str) -> None:
 
 
 def test_preset_table_is_complete() -> None:
-    assert set(re.findall(r"^\| `([\w-]+)` \|", README, re.MULTILINE)) >= PRESETS.keys()
+    assert set(re.findall(r"^\| `([\w-]+)` \|", PAGES["docs/training.md"], re.MULTILINE)) >= PRESETS.keys()
 
 
 def test_launch_files_exist() -> None:
-    files = set(re.findall(r"launch/accelerate/\w+\.yaml", README))
+    files = set(re.findall(r"launch/accelerate/\w+\.yaml", PAGES["docs/training.md"]))
     assert files == {path.relative_to(ROOT).as_posix() for path in (ROOT / "launch/accelerate").glob("*.yaml")}

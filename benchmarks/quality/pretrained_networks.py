@@ -102,7 +102,7 @@ def load_lpips(
         # Its public functions download the trunk, unpickle it and check neither; the network behind them need not.
         from torchmetrics.functional.image.lpips import _NoTrainLpips
     except ModuleNotFoundError as error:
-        raise WeightsUnavailable("torchmetrics is not installed: pip install colornet[benchmarks]") from error
+        raise WeightsUnavailable('torchmetrics is missing: run `pip install ".[benchmarks]"` in a checkout') from error
     weights = load_weights(trunk, cache_dir, url=ALEXNET_URL, sha256=sha256)
     network = _NoTrainLpips(net="alex", pnet_rand=True)
     # It keeps AlexNet's features in five slices: slice2.3.weight is torchvision's features.3.weight.

@@ -30,7 +30,7 @@ _LARGEST_FILE = 2**31  # bytes, where protobuf ends
 def require(*packages: str) -> None:
     """Raise InputError, which says how to install them, unless all of these optional packages are installed."""
     if missing := [name for name in packages if importlib.util.find_spec(name) is None]:
-        raise InputError(f'ONNX needs {" and ".join(missing)}: install with `pip install "colornet[export]"`.')
+        raise InputError(f'ONNX needs {" and ".join(missing)}: run `pip install ".[export]"` in the checkout.')
 
 
 def find_onnx(model: str | os.PathLike[str]) -> Path | None:

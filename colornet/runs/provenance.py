@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 
+from colornet import __version__
+
 
 def provenance(device: torch.device) -> dict[str, Any]:
     """Return which command, code, libraries and machine are used, for a file of results."""
@@ -28,7 +30,8 @@ def provenance(device: torch.device) -> dict[str, Any]:
         "machine": f"{platform.system()} {platform.machine()}",
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in ("colornet", "torch", "torchvision", "accelerate")},
+            "colornet": __version__,
+            **{name: version(name) for name in ("torch", "torchvision", "accelerate")},
         },
     }
 

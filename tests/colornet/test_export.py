@@ -319,9 +319,9 @@ def test_other_models_are_refused_unopened(runs: Path, tmp_path: Path, capsys: p
 def test_missing_packages_are_named(runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("onnxscript", "onnxruntime"):
         monkeypatch.setitem(sys.modules, name, None)
-    with pytest.raises(InputError, match=re.escape('onnxruntime: install with `pip install "colornet[export]"`')):
+    with pytest.raises(InputError, match=re.escape('onnxruntime: run `pip install ".[export]"`')):
         Colorizer.load(runs / "lab.onnx")
-    with pytest.raises(InputError, match="onnxscript and onnxruntime: install"):
+    with pytest.raises(InputError, match="onnxscript and onnxruntime: run"):
         export.check(export.ExportConfig(str(runs / "lab"), tmp_path / "a.onnx"))
 
 

@@ -100,5 +100,5 @@ def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(WeightsUnavailable, match=r"alexnet\.pth is not in .* cannot be downloaded"):
         load_lpips(None, tmp_path / "cache", CPU)
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.image.lpips", None)  # as if it were not there
-    with pytest.raises(WeightsUnavailable, match=r"pip install colornet\[benchmarks\]"):
+    with pytest.raises(WeightsUnavailable, match=r'pip install "\.\[benchmarks\]"'):
         load_lpips(None, tmp_path / "cache", CPU)
