@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import io
+import os
+import select
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import TypeVar
+from contextlib import contextmanager, suppress
+from typing import TextIO, TypeVar
 
 import tyro
 
@@ -18,6 +20,7 @@ from colornet.errors import DivergedError, InputError, LostProcessError, Preempt
 _Options = TypeVar("_Options")
 
 _PATIENCE = 3  # seconds
+_CLOSED_PIPE = 128 + 13  # what a shell reports of a program that SIGPIPE ended
 _TEMPORARY_FAILURE = 75  # EX_TEMPFAIL of sysexits.h: the same command may succeed later
 _FULL_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _UNUSABLE_PATH = {errno.ENAMETOOLONG, errno.ELOOP, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR}
@@ -42,8 +45,9 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     """Turn the errors of `colornet.errors`, those of paths, disk and memory, and Ctrl-C into a sentence on stderr.
 
     The exit codes are 2 for the input and for a full disk or memory, 1 for a run that diverged or lost a process, 75
-    for a preempted one, 130 for Ctrl-C. `quiet` is for all processes but the first: they exit alike, without a message
-    and a little later, since a launcher kills the others as soon as one of them exits.
+    for a preempted one, 130 for Ctrl-C, and 141 without a message where nobody reads the output any more, as in
+    `… | head`. `quiet` is for all processes but the first: they exit alike, without a message and a little later, since
+    a launcher kills the others as soon as one of them exits.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # in a file or pipe, Windows' code page has no Δ
@@ -51,6 +55,8 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     try:
         with _silent_event_writer():
             yield
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a closed pipe is expected
         return
     except SystemExit:  # of the option parser, which has printed its message
         if quiet:
@@ -61,6 +67,10 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
         quiet = quiet and not isinstance(error, LostProcessError)  # the lost one may be the only one that speaks
     except PreemptedError as error:
         message, code = str(error), _TEMPORARY_FAILURE
+    except BrokenPipeError:
+        if not _discard_unread_output():
+            raise
+        sys.exit(_CLOSED_PIPE)
     except OSError as error:
         if error.errno not in _FULL_DISK | _UNUSABLE_PATH:
             raise
@@ -78,8 +88,33 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
     if quiet:
         time.sleep(_PATIENCE)
     else:
-        print(printable(message), file=sys.stderr, flush=True)
+        with suppress(OSError):  # of a pipe or terminal that is closed: the exit code still tells
+            print(printable(message), file=sys.stderr, flush=True)
+    _discard_unread_output()
     sys.exit(code)
+
+
+def _discard_unread_output() -> bool:
+    """Send what is printed from now on nowhere where nobody reads it any more; return whether that is so of a stream.
+
+    Otherwise the interpreter would fail once more when it exits, as it writes what is left.
+    """
+    unread = [stream for stream in (sys.stdout, sys.stderr) if stream is not None and _is_unread(stream)]
+    for stream in unread:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+    return bool(unread)
+
+
+def _is_unread(stream: TextIO) -> bool:
+    """Tell whether a stream is a pipe whose reader has gone, or a terminal that is closed."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (OSError, ValueError, AttributeError):  # not a file, closed, or a system without poll
+        return False
 
 
 @contextmanager

@@ -76,6 +76,7 @@ class TrainConfig:
     save_every: int = 1000  # steps between checkpoints; one more is written after each evaluation
     keep_checkpoints: int = 2  # how many of the newest checkpoints are kept
     hang_timeout: float = 600.0  # seconds without a step after which each process logs where it stands; 0: never
+    hang_exit: bool = False  # then end the process with exit code 1, so that a launcher can restart the run
     device_budget: float | None = None  # GiB of a device for training images, more are streamed (default: 1/4 of free)
     profile: bool = False  # trace five early steps into RUN_DIR/profile; opens in Perfetto or chrome://tracing
     dry_run: bool = False  # check everything, print the configuration, train nothing
@@ -130,6 +131,7 @@ def check_values(config: TrainConfig) -> None:
         require_option(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
     for name in ("hang_timeout", "reconstruction_weight", "r1_weight"):
         require_option(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
+    require_option(not config.hang_exit or config.hang_timeout > 0, config, "hang_timeout", "above 0 for --hang-exit")
     require_option(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
     budget = config.device_budget
     require_option(budget is None or 0 <= budget < math.inf, config, "device_budget", "a number of GiB of at least 0")

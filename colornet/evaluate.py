@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ import tyro
 from colornet.command import run_command
 from colornet.config import require_option
 from colornet.data.listing import check_dataset
+from colornet.environment import check_environment, is_quiet, read_launch
 from colornet.errors import InputError
 from colornet.runs.saved_config import load_config
 
@@ -33,16 +33,17 @@ class EvaluateConfig:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and compare; mistakes of the user end in one sentence and exit code 2."""
-    quiet = os.environ.get("RANK", "0") != "0"
     prog = "python -m colornet.evaluate"
-    run_command(EvaluateConfig, evaluate, arguments, prog=prog, description=__doc__, quiet=quiet)
+    run_command(EvaluateConfig, evaluate, arguments, prog=prog, description=__doc__, quiet=is_quiet())
 
 
 def evaluate(config: EvaluateConfig) -> None:
     """Check the options and compare, on all processes that were launched."""
+    check_environment(cpu=config.cpu)
+    read_launch()
     data = check(config)
     from colornet.evaluation.compare import compare
-    from colornet.evaluation.loop import connected
+    from colornet.evaluation.processes import connected
 
     with connected(cpu=config.cpu) as accelerator:
         compare(

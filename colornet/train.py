@@ -6,6 +6,7 @@ The configuration is parsed and checked before torch is imported: `--help` and m
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import logging
 import os
@@ -17,14 +18,16 @@ import tyro
 from colornet.command import exiting_on_errors
 from colornet.config import PRESETS, TrainConfig, check_config, levels_for
 from colornet.data.listing import KNOWN_DATASETS, check_dataset
+from colornet.environment import check_environment, is_quiet, launched_processes, read_launch
 from colornet.errors import InputError, LostProcessError, PreemptedError
-from colornet.runs.saved_config import check_init, differences, load_config
+from colornet.runs.lock import check_run_dir
+from colornet.runs.saved_config import check_init, load_config
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and train; mistakes of the user end in one sentence and exit code 2."""
     # All processes find the same mistakes; one process of each machine, whose files may differ, prints them.
-    quiet = os.environ.get("LOCAL_RANK", os.environ.get("RANK", "0")) != "0"
+    quiet = is_quiet()
     console = logging.StreamHandler()
     console.setLevel(logging.CRITICAL if quiet else logging.WARNING)
     logging.basicConfig(format="%(message)s", handlers=[console])
@@ -58,10 +61,12 @@ def train(config: TrainConfig) -> None:
     # Delete DDP before its process group. Otherwise DDP's destructor destroys the group, and holds Python's lock while
     # it waits for a gloo thread that may need the lock (a deadlock at exit, seen with torch 2.11).
     accelerator = trainer.accelerator
-    preempted, step = trainer.preempted, trainer.step
+    preempted, unheard, step = trainer.preempted, trainer.unheard, trainer.step
     del trainer
     accelerator.free_memory()
     accelerator.end_training()
+    if unheard:
+        raise BrokenPipeError(errno.EPIPE, "Nobody reads the output")
     if preempted:
         raise PreemptedError(f"Stopped by a signal after step {step}; continue with --resume auto.")
 
@@ -97,34 +102,19 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
 
 
 def check(config: TrainConfig) -> None:
-    """Raise `InputError` for options that cannot be used, without importing torch or writing a file."""
-    check_config(config, world_size=int(os.environ.get("WORLD_SIZE", "1")))
+    """Raise `InputError` for options that cannot be used, without importing torch or writing a file.
+
+    A dry run may name the number of processes alone, in `WORLD_SIZE`.
+    """
+    check_environment(cpu=config.cpu)
+    check_config(config, world_size=launched_processes() if config.dry_run else read_launch().processes)
     check_dataset(config.data)
     objective_file, _, _ = config.objective.rpartition(":")
     if objective_file and not Path(objective_file).is_file():
         raise InputError(f"--objective names the file {objective_file}, which does not exist: correct the path.")
-    run_dir = Path(config.run_dir)
-    if not (run_dir / "checkpoints").exists():  # a resumed run no longer needs its origin
+    if not (Path(config.run_dir) / "checkpoints").exists():  # a resumed run no longer needs its origin
         check_init(config)
-    if not run_dir.exists():
-        parent = next(folder for folder in run_dir.absolute().parents if folder.exists())
-        if not (parent.is_dir() and os.access(parent, os.W_OK)):
-            raise InputError(f"--run-dir {run_dir} cannot be made in {parent}: choose a folder that you may write to.")
-    elif not run_dir.is_dir():
-        raise InputError(f"--run-dir {run_dir} is a file: choose a folder.")
-    elif any(run_dir.iterdir()):
-        if config.resume == "never":
-            advice = "resume its run with --resume auto, or choose another folder"
-            raise InputError(f"--run-dir {run_dir} is not empty: {advice}.")
-        saved = load_config(run_dir, resuming=True)
-        if changed := "; ".join(differences(saved, config)):
-            advice = "use its values to resume it, or choose another --run-dir"
-            raise InputError(f"{run_dir} holds a run with another configuration ({changed}): {advice}.")
-        if saved.accumulation_steps != config.accumulation_steps:
-            steps = saved.accumulation_steps, config.accumulation_steps
-            logging.getLogger(__name__).warning(
-                "--accumulation-steps was %d and is %d: the result is the same except for rounding.", *steps
-            )
+    check_run_dir(config)
 
 
 if __name__ == "__main__":

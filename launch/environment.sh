@@ -1,26 +1,30 @@
 # Sourced by the scripts in this folder, from the root of the project. Sets `python` to an interpreter that has colornet
 # and, if an extra is named as argument, that extra. With COLORNET_PYTHON=/path/to/python, that interpreter is used and
-# nothing is installed.
+# nothing is installed. With lowest=1, the environment is .venv-lowest and holds the lowest versions that setup.cfg allows.
 
 if [ -n "${COLORNET_PYTHON:-}" ]; then
     python=$COLORNET_PYTHON
 else
-    python=.venv/bin/python
+    venv=.venv${lowest:+-lowest}
+    python=$venv/bin/python
     # The stamp's name depends on the requirements, so that changed requirements are installed again.
-    stamp=.venv/.installed-$(cat setup.cfg pyproject.toml | cksum | cut -d ' ' -f 1)
+    stamp=$venv/.installed-$(cat setup.cfg pyproject.toml | cksum | cut -d ' ' -f 1)
     if [ ! -e "$stamp${1:+-$1}" ]; then
         python3 -c 'import sys; sys.exit(sys.version_info < (3, 10))' || {
             echo "error: colornet needs Python 3.10 or newer as python3; install one, or set COLORNET_PYTHON." >&2
             exit 2
         }
         if [ ! -x "$python" ]; then
-            python3 -m venv .venv || {
+            python3 -m venv "$venv" || {
                 echo "error: python3 cannot make a virtual environment; install its venv module (python3-venv)." >&2
                 exit 2
             }
         fi
-        echo "Installing into .venv (torch alone is several GB; once) ..."
-        "$python" -m pip install --quiet --quiet --disable-pip-version-check --editable ".${1:+[$1]}"
+        echo "Installing into $venv (torch alone is several GB; once) ..."
+        # A line such as "    torch>=2.11,<3" becomes "torch==2.11".
+        [ -z "${lowest:-}" ] || sed -nE 's/^ +([a-z0-9-]+)>=([0-9.]+),<.*/\1==\2/p' setup.cfg > "$venv/lowest.txt"
+        "$python" -m pip install --quiet --quiet --disable-pip-version-check ${lowest:+--constraint "$venv/lowest.txt"} \
+            --editable ".${1:+[$1]}"
         touch "$stamp" "$stamp${1:+-$1}"
     fi
 fi

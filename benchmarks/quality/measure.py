@@ -26,7 +26,7 @@ from benchmarks.quality.scorer import OTHER_GRAYS, Scorer, part_of
 from benchmarks.quality.summary import ScoredRow, summarize_result
 from colornet.color import lightness_input, to_gray
 from colornet.data import load_dataset
-from colornet.evaluation.loop import connected
+from colornet.evaluation.processes import connected, local_first
 from colornet.models.build import color_space
 from colornet.models.unet import count_parameters
 from colornet.runs.run import Run
@@ -41,7 +41,7 @@ def measure(options: QualityOptions) -> Record | None:
     """
     groups = find_groups(options.runs)
     with connected(cpu=options.cpu) as accelerator:
-        with accelerator.local_main_process_first():
+        with local_first(accelerator):
             dataset = load_dataset(
                 options.data or groups[0].config.data,
                 image_size=groups[0].config.image_size if groups else 32,

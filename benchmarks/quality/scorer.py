@@ -24,6 +24,7 @@ from colornet.color import ColorSpace, Gray, lightness_input
 from colornet.data import Dataset, default_cache_dir
 from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
+from colornet.evaluation.processes import local_first, wait_for_all
 from colornet.files import replacing
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
 from colornet.metrics.evaluator import CIFAR10_CLASSES, evaluator_card, load_evaluator
@@ -155,7 +156,7 @@ class Scorer:
             features = None
             with suppress(SafetensorError, OSError, KeyError):  # missing or damaged: computed and written
                 features = load_file(path)["features"]
-            self.accelerator.wait_for_everyone()  # or one rank finds what another is about to write
+            wait_for_all(self.accelerator)  # or one rank finds what another is about to write
             if features is None:
                 features = self._map(network, images, batch_size, progress=f"features, {name}")
                 if self.accelerator.is_main_process:
@@ -180,7 +181,7 @@ class Scorer:
             failure = WeightsUnavailable(f"Left out on a CPU, where it takes long: --{name} on")
         else:
             # No exception may leave this block: it ends in a barrier.
-            with self.accelerator.local_main_process_first():
+            with local_first(self.accelerator):
                 try:
                     return load(weights, self.cache_dir, device)
                 except (WeightsUnavailable, InputError) as error:

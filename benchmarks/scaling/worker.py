@@ -20,6 +20,7 @@ from benchmarks.core.steps import endless_batches, input_step, release, repeat_t
 from benchmarks.core.timing import Step, time_steps
 from benchmarks.scaling.options import ScalingOptions
 from colornet.data import Dataset, load_dataset
+from colornet.evaluation.processes import wait_for_all
 from colornet.models.unet import count_parameters
 from colornet.training.build import build_trainer
 from colornet.training.trainer import Trainer
@@ -69,7 +70,7 @@ def time_point(
     def seconds(step: Step) -> float:
         for _ in range(options.warmup):
             step()
-        accelerator.wait_for_everyone()
+        wait_for_all(accelerator)
         return statistics.median(time_steps(step, options.steps, accelerator.device))
 
     def step() -> None:

@@ -14,9 +14,10 @@ from einops import rearrange, repeat
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from colornet.data import load_dataset
+from colornet.data import Dataset, load_dataset
 from colornet.errors import printable
 from colornet.evaluation.loop import Colorize, colorize_with, gray_floor, score
+from colornet.evaluation.processes import local_first, on_all
 from colornet.files import finite_or_none, replacing, write_json, write_text
 from colornet.metrics.image import summarize
 from colornet.models.build import color_space
@@ -51,16 +52,21 @@ def compare(
     """Score the gray floor and runs that share an image size, print the table and write everything to `out`."""
     runs = {name: Run(folder) for name, folder in zip(_names(folders), folders, strict=True)}
     image_size = next(iter(runs.values())).config.image_size
-    with accelerator.local_main_process_first():
-        progress = accelerator.is_local_main_process
-        dataset = load_dataset(data, image_size=image_size, cache_dir=cache_dir, progress=progress)
+
+    def load() -> Dataset:
+        with local_first(accelerator):
+            progress = accelerator.is_local_main_process
+            return load_dataset(data, image_size=image_size, cache_dir=cache_dir, progress=progress)
+
+    dataset = on_all(accelerator, load)
+    generators = on_all(accelerator, lambda: {name: run.load_generator() for name, run in runs.items()})
     images = dataset.test if split == "test" else dataset.validation
     candidates: dict[str, Colorize] = {"gray": gray_floor}
     if all_grays:
         candidates["gray, channel mean"] = functools.partial(gray_floor, kind="mean")
         candidates["gray, Rec. 601"] = functools.partial(gray_floor, kind="rec601")
     for name, run in runs.items():
-        generator = run.load_generator().to(accelerator.device)
+        generator = generators[name].to(accelerator.device)
         candidates[name] = colorize_with(generator, color_space(run.config), accelerator)
 
     rows = {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 
 import torch
 from accelerate import Accelerator
@@ -16,16 +15,6 @@ from colornet.metrics.image import image_metrics
 
 Colorize = Callable[[Tensor], Tensor]
 """From true images, uint8 (N, 3, H, W), of which it sees only the gray version, to colored images of that shape."""
-
-
-@contextmanager
-def connected(*, cpu: bool) -> Iterator[Accelerator]:
-    """Connect the processes that were launched, for work in fp32, and disconnect them at the end."""
-    accelerator = Accelerator(mixed_precision="no", cpu=cpu)
-    try:
-        yield accelerator
-    finally:
-        accelerator.end_training()  # otherwise gloo's threads abort one exit in eight (torch 2.14)
 
 
 def colorize_with(

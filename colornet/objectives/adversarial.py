@@ -80,13 +80,14 @@ class Adversarial:
                 # The batch statistics of real and fake images must not mix: two calls, each with its backward pass.
                 real_and_fake = ("real", color, self.adversarial.real), ("fake", fake, self.adversarial.fake)
                 for side, image, criterion in real_and_fake:
-                    logits = self.discriminator(gray, image)
+                    logits = self.discriminator(gray, one_layout(image))
                     loss = criterion(logits)
                     means.add("loss/discriminator", loss / 2)
                     means.add(f"logits/{side}", logits.mean())
                     yield loss
             else:
-                logits = self.discriminator(torch.cat((gray, gray)), torch.cat((color, fake)))  # (2 n, …)
+                both = torch.cat((one_layout(color), one_layout(fake)))  # (2 n, C, H, W)
+                logits = self.discriminator(torch.cat((gray, gray)), both)  # (2 n, …)
                 real_logits, fake_logits = logits.chunk(2)  # (n, …) each
                 loss = (self.adversarial.real(real_logits) + self.adversarial.fake(fake_logits)) / 2
                 means.add("loss/discriminator", loss)
@@ -113,9 +114,14 @@ class Adversarial:
         for gray, color, z in samples:
             fake = self.generator(gray, z) if shared is None else shared
             reconstruction = self.distance(fake, color)
-            adversarial = self.adversarial.generator(self.discriminator(gray, fake))
+            adversarial = self.adversarial.generator(self.discriminator(gray, one_layout(fake)))
             loss = self.config.reconstruction_weight * reconstruction + adversarial
             means.add("loss/reconstruction", reconstruction)
             means.add("loss/adversarial", adversarial)
             means.add("loss/generator", loss)
             yield loss
+
+
+def one_layout(images: Tensor) -> Tensor:
+    """Return images (N, C, H, W) channels last: a discriminator that is compiled is so for one layout only."""
+    return images.contiguous(memory_format=torch.channels_last)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import traceback
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import ModuleType
@@ -23,10 +24,17 @@ def find_objective(name: str) -> type[Objective]:
     loader = SourceFileLoader(f"colornet_objective_{Path(file).stem}", file)
     module = sys.modules[loader.name] = ModuleType(loader.name)
     module.__file__ = file
-    loader.exec_module(module)
-    if not hasattr(module, class_name):
+    try:
+        loader.exec_module(module)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+        where = f" in line {lines[-1]}" if lines else ""  # a syntax error names its line itself
+        raise InputError(f"--objective names {file}, which cannot be run ({reason}{where}): correct it.") from error
+    found = getattr(module, class_name, None)
+    if not isinstance(found, type):
         raise InputError(f"--objective names the class {class_name}, which {file} does not define: correct the name.")
-    return getattr(module, class_name)
+    return found
 
 
 def built_in_objective(name: str) -> type[Objective]:

@@ -29,7 +29,7 @@ tags:
 
 # {name}
 
-A U-Net that colors gray images, trained as {approach} on images of {side}×{side} pixels.
+A U-Net that colors gray images, trained as {article} {approach} on images of {side}×{side} pixels.
 
 ```python
 from colornet import Colorizer
@@ -82,6 +82,7 @@ def model_card(
     scores = {label: last.get(f"validation/{key}") for key, label in MEASURES.items()}
     return _CARD.format(
         name=run.path.name,
+        article="an" if run.approach[:1].lower() in tuple("aeiou") else "a",
         approach=run.approach,
         side=run.config.image_size,
         load=load,

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import sys
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs
 
 from colornet.config import TrainConfig
+from colornet.environment import read_launch
 from colornet.errors import InputError
+from colornet.evaluation.processes import connect, share_gpus
 from colornet.training.rendezvous import join
-
-logger = logging.getLogger(__name__)
 
 _TRIM_THRESHOLD, _MMAP_MAX = -1, -4  # parameters of glibc's mallopt, named M_… in malloc.h
 
@@ -45,21 +43,8 @@ def choose_precision(config: TrainConfig) -> str:
 
 
 def start_accelerator(config: TrainConfig) -> Accelerator:
-    """Connect the processes: over NCCL on GPUs, over gloo on CPUs and where GPUs are shared, which NCCL refuses."""
-    launched = int(os.environ.get("WORLD_SIZE", "1"))
-    gpus = 0 if config.cpu else torch.cuda.device_count()
-    shared = 0 < gpus < int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    if launched > 1 and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
-        join("nccl" if gpus and not shared else "gloo")
-    accelerator = Accelerator(
-        mixed_precision=choose_precision(config),
-        cpu=config.cpu,
-        kwargs_handlers=[InitProcessGroupKwargs(backend="gloo")] if shared else [],
-    )
-    if shared and accelerator.is_local_main_process:
-        advice = "of this machine's GPUs and talk through its memory: start one per GPU to be fast."
-        logger.warning("%s processes share %d %s", os.environ["LOCAL_WORLD_SIZE"], gpus, advice)
-    if accelerator.num_processes != launched:
-        advice = "on CPUs, add --cpu (launch/accelerate/multi_cpu.yaml)"
-        raise InputError(f"{launched} processes were launched and each of them would train alone: {advice}.")
-    return accelerator
+    """Connect the processes, which torchrun may restart, with the precision of the configuration."""
+    gpus = not config.cpu and torch.cuda.is_available()
+    if read_launch().processes > 1 and os.environ.get("TORCHELASTIC_MAX_RESTARTS", "0") != "0":
+        join("nccl" if gpus and not share_gpus(cpu=config.cpu) else "gloo")
+    return connect(cpu=config.cpu, mixed_precision=choose_precision(config))

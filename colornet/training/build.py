@@ -11,11 +11,13 @@ import torch
 import torch.nn.functional as F
 from accelerate import Accelerator
 from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, Optimizer
 
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
+from colornet.evaluation.processes import local_first, on_all
 from colornet.models.build import build_generator
 from colornet.objectives import Objective
 from colornet.objectives.find import find_objective
@@ -31,10 +33,13 @@ def compose_trainer(config: TrainConfig) -> Trainer:
     """Connect the processes, load the data and build everything that a run needs; `fit` of the result trains."""
     accelerator = start_accelerator(config)
     cache_dir, progress = Path(config.cache_dir) if config.cache_dir else None, accelerator.is_local_main_process
-    # The first process of a machine downloads or decodes, the others find what it cached.
-    with accelerator.local_main_process_first():
-        dataset = load_dataset(config.data, image_size=config.image_size, cache_dir=cache_dir, progress=progress)
-    return build_trainer(config, accelerator, dataset)
+
+    def load() -> Dataset:
+        # The first process of a machine downloads or decodes, the others find what it cached.
+        with local_first(accelerator):
+            return load_dataset(config.data, image_size=config.image_size, cache_dir=cache_dir, progress=progress)
+
+    return build_trainer(config, accelerator, on_all(accelerator, load))
 
 
 def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Dataset) -> Trainer:
@@ -46,7 +51,8 @@ def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Datase
     torch.manual_seed(config.seed)
     generator: nn.Module = build_generator(config)
     resuming = config.resume == "auto" and list_checkpoints(Path(config.run_dir) / "checkpoints")
-    origin = None if config.init_from is None or resuming else warm_start(generator, config)
+    warm = config.init_from is not None and not resuming
+    origin = on_all(accelerator, lambda: warm_start(generator, config) if warm else None)
     ema = copy.deepcopy(generator).to(accelerator.device).eval().requires_grad_(False)
     objective = compose_objective(config, accelerator, generator)
     return Trainer(config, accelerator, dataset, objective, ema, origin)
@@ -73,15 +79,48 @@ def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
 
 def compose_objective(config: TrainConfig, accelerator: Accelerator, generator: nn.Module) -> Objective:
     """Build the objective of a configuration, which prepares its networks and gives them optimizers."""
+    kind = on_all(accelerator, lambda: find_objective(config.objective))
     adam = functools.partial(Adam, betas=(config.beta1, config.beta2), fused=True)
-    on_cuda = accelerator.device.type == "cuda"
 
     def prepare(network: nn.Module, lr: float) -> tuple[nn.Module, Optimizer]:
-        if on_cuda and accelerator.num_processes > 1:
+        if accelerator.device.type == "cuda" and accelerator.num_processes > 1:
             network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-        if config.compile == "on" or (config.compile == "auto" and on_cuda):
-            network.compile()  # in place, inside DDP's wrapper: the keys of the weights stay as they are
-        return accelerator.prepare(network, adam(network.parameters(), lr=lr))
+        if is_compiled(config.compile, network, accelerator.device):
+            # In place, inside DDP's wrapper: the keys of the weights stay as they are. The shapes never change; without
+            # being told so, the compiler takes a discriminator's two batches for a size that does.
+            network.compile(dynamic=False)
+        optimizer = accelerator.prepare(adam(network.parameters(), lr=lr))
+        return wrap(accelerator, network), optimizer
 
-    bound_update = functools.partial(update, accelerator, config.max_grad_norm)
-    return find_objective(config.objective)(config, generator, prepare, bound_update)
+    return kind(config, generator, prepare, functools.partial(update, accelerator, config.max_grad_norm))
+
+
+def is_compiled(choice: str, network: nn.Module, device: torch.device) -> bool:
+    """Tell whether a network is compiled under --compile `choice`.
+
+    Each BatchNorm that is synchronized between GPUs would break the graph. By itself, such a network is not compiled;
+    `InputError` where the user asks for it.
+    """
+    synchronized = any(isinstance(module, nn.SyncBatchNorm) for module in network.modules())
+    if choice == "on" and synchronized:
+        reason = "BatchNorm that is synchronized between GPUs cannot be compiled as one graph"
+        raise InputError(f"--compile is on, but {reason}: leave the option out, or train on one GPU.")
+    return choice == "on" or (choice == "auto" and device.type == "cuda" and not synchronized)
+
+
+def wrap(accelerator: Accelerator, network: nn.Module) -> nn.Module:
+    """Move a network to the device, give it the precision of the run, and let DDP average its gradients.
+
+    Accelerate's own wrapper names the GPU with the number of the process on its machine, which need not exist. DDP
+    sends the buffers of the first process to the others before each forward pass. Those of parametrizations, such as
+    the vectors of spectral norms, follow from the weights and are equal already.
+    """
+    network = accelerator.prepare_model(network, evaluation_mode=True)  # which leaves DDP out
+    if accelerator.num_processes == 1:
+        return network
+    equal = [name for name, _ in network.named_buffers() if "parametrizations" in name.split(".")]
+    # The option for all buffers has another name in each version of torch.
+    DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(network, equal)
+    options = accelerator.ddp_handler.to_kwargs() if accelerator.ddp_handler else {}
+    device_ids = [accelerator.device] if accelerator.device.type == "cuda" else None
+    return DistributedDataParallel(network, device_ids=device_ids, **options)

@@ -11,17 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-_STOP_SIGNALS = [getattr(signal, name) for name in ("SIGTERM", "SIGUSR1") if hasattr(signal, name)]  # Windows
+_STOP_SIGNALS = [getattr(signal, n) for n in ("SIGTERM", "SIGUSR1", "SIGHUP") if hasattr(signal, n)]  # not on Windows
 
 
 @contextmanager
 def noting_stop_signals() -> Iterator[Callable[[], bool]]:
-    """Record SIGTERM and SIGUSR1 instead of ending on them; yield a function that returns whether one has arrived."""
+    """Record SIGTERM, SIGUSR1 and SIGHUP instead of ending on them; yield a function that tells whether one arrived.
+
+    A signal that is ignored, as SIGHUP under `nohup`, stays so.
+    """
     received: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # signals keep their effect there
         yield lambda: False
         return
-    before = {number: signal.signal(number, lambda caught, _: received.append(caught)) for number in _STOP_SIGNALS}
+    heeded = [number for number in _STOP_SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, lambda caught, _: received.append(caught)) for number in heeded}
     try:
         yield lambda: bool(received)
     finally:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import profile, schedule
-from tqdm import tqdm
 
 from colornet.files import replacing, write_json
 
@@ -19,13 +19,13 @@ _LISTED = 10  # operations
 
 
 class StepProfiler:
-    """Traces five early steps of this process into a folder and prints their most expensive operations.
+    """Traces five early steps of this process into a folder and says their most expensive operations.
 
     A JSON beside the trace lists all operations after the entries of `about`. Profiling does not change the results.
     """
 
-    def __init__(self, folder: Path, about: dict[str, Any]) -> None:
-        self.folder, self.about = folder, about
+    def __init__(self, folder: Path, about: dict[str, Any], say: Callable[[str], None]) -> None:
+        self.folder, self.about, self.say = folder, about, say
         self.seen = 0  # steps
         once = schedule(wait=_WAIT, warmup=_WARMUP, active=_STEPS, repeat=1)
         self.profile = profile(schedule=once, acc_events=True)  # torch 2.11 warns without it, though no cycle follows
@@ -44,13 +44,13 @@ class StepProfiler:
             unit, operations = _operations(list(self.profile.key_averages()))
             listed = {"kind": "profile", **self.about, "steps": _STEPS, "unit": unit, "operations": operations}
             write_json(self.folder / f"operations-{step:08d}.json", listed)
-            tqdm.write(f"{_table(unit, operations)}\n  {trace} opens in ui.perfetto.dev")
+            self.say(f"{_table(unit, operations)}\n  {trace} opens in ui.perfetto.dev")
 
     def close(self) -> None:
         """Stop, and say so if the run was too short for a trace."""
         self.profile.stop()
         if self.seen < _NEEDED:
-            tqdm.write(f"no profile: {_NEEDED} steps are needed and {self.seen} were made")
+            self.say(f"no profile: {_NEEDED} steps are needed and {self.seen} were made")
 
 
 def _operations(events: list[FunctionEventAvg]) -> tuple[str, list[dict[str, Any]]]:

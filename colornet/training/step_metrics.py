@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import torch
 from accelerate import Accelerator
@@ -26,19 +24,6 @@ class StepMetrics:
         self.sums: dict[str, Tensor] = {}  # of this process
         self.since = 0  # the last step that they do not contain
         self.first_bad_step = torch.zeros((), dtype=torch.int64, device=accelerator.device)  # 0: none
-        self.clock = (time.perf_counter(), 0)
-
-    def start_clock(self, step: int) -> None:
-        """Measure the time of the steps after this one."""
-        self.clock = (time.perf_counter(), step)
-
-    @contextmanager
-    def paused(self) -> Iterator[None]:
-        """Exclude the time spent inside."""
-        started = time.perf_counter()
-        yield
-        then, step = self.clock
-        self.clock = (then + time.perf_counter() - started, step)
 
     def add(self, step: int, values: Mapping[str, Tensor]) -> None:
         """Add what a step returned, without waiting for the device."""
@@ -48,18 +33,16 @@ class StepMetrics:
         self.first_bad_step = torch.where(bad, step, self.first_bad_step)
         self.sums = {name: self.sums[name] + v if name in self.sums else v for name, v in values.items()}
 
-    def read(self, step: int, *, ends: bool) -> tuple[dict[str, float], float]:
-        """Return the means since the last point, over all processes, and the steps per second; then start again.
+    def read(self, step: int, *, ends: bool) -> dict[str, float]:
+        """Return the means since the last point, over all processes, and start again; this waits for the device.
 
         A point that ends before its time leaves the sums as they are: `ends` is false.
         """
-        then, step_then = self.clock
         means = self.accelerator.reduce(torch.stack(list(self.sums.values())), "mean") / (step - self.since)
         values = dict(zip(self.sums, means.tolist(), strict=True))
         if ends:
             self.sums, self.since = {}, step
-        self.start_clock(step)
-        return values, (step - step_then) / (self.clock[0] - then)
+        return values
 
     def state(self) -> State:
         """Return the sums of all processes (processes, sums), for a checkpoint; all processes must call this."""

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import errno
 import functools
 import logging
 import math
+import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +27,18 @@ from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
 from colornet.errors import DivergedError, InputError, printable
 from colornet.evaluation.loop import colorize_with, gray_floor, sample_grid
+from colornet.evaluation.processes import on_all
 from colornet.evaluation.validation import ValidationScore
 from colornet.metrics.histograms import ColorCounts
 from colornet.models.build import color_space
 from colornet.models.unet import count_parameters
 from colornet.objectives import Objective
 from colornet.runs.checkpoint import State, find_checkpoint
+from colornet.runs.lock import locked
 from colornet.runs.model_card import write_model_card
 from colornet.runs.provenance import provenance
 from colornet.runs.run_dir import RunDir
+from colornet.training.clock import StepClock
 from colornet.training.logger import RunLog
 from colornet.training.optimization import learning_rate_factor, update_ema
 from colornet.training.preemption import StopVote, noting_stop_signals
@@ -79,17 +85,21 @@ class Trainer:
         self.last_step = min(total_steps, config.max_steps or total_steps)
         self.step = 0  # updates done
         self.metrics = StepMetrics(accelerator)
-        self.preempted = False  # whether a signal ended `fit` before the last step
+        self.clock = StepClock(accelerator.device)
+        self.preempted = False  # whether a signal, or a closed stdout, ended `fit` before the last step
+        self.unheard = False  # whether stdout is closed
 
     def fit(self) -> None:
         """Resume if asked to, then train until the last step, logging, evaluating and saving on the way.
 
-        SIGTERM or SIGUSR1 to any process ends all after the same step, with a checkpoint and the file `preempted`.
+        SIGTERM, SIGUSR1 or SIGHUP to any process, or a closed stdout, ends all after the same step, with a checkpoint
+        and the file `preempted`. Raises `InputError` in every process if another run owns the folder.
         """
-        with noting_stop_signals() as asked:
+        with noting_stop_signals() as asked, ExitStack() as held:
+            self.on_main_process("The lock of the run", lambda: held.enter_context(locked(self.config)))
             if self.accelerator.num_processes > 2:
                 self.warm_up_ddp()
-            resumed = self.config.resume == "auto" and self.resume()
+            resumed = on_all(self.accelerator, lambda: self.config.resume == "auto" and self.resume())
             self.check_common_step()
             finished = self.step >= self.last_step  # --max-steps may be less than was done
             verb = "finished" if finished else "resuming" if resumed else "starting"
@@ -99,12 +109,13 @@ class Trainer:
                 return
             logs, rank = self.run_dir.path / "logs", self.accelerator.process_index
             try:
-                with process_log(logs, rank, self.config.hang_timeout) as heartbeat:
-                    self.train(StopVote(asked, self.accelerator.num_processes), heartbeat)
+                with process_log(logs, rank, self.config.hang_timeout, ends=self.config.hang_exit) as heartbeat:
+                    vote = StopVote(lambda: asked() or self.unheard, self.accelerator.num_processes)
+                    self.train(vote, heartbeat)
             except OSError as error:  # of curves, samples and logs; `on_main_process` handles the rest
                 raise InputError(self.run_dir.refused(f"What step {self.step} has to show", error)) from error
-        if self.step == self.last_step:
-            self.on_main_process("The model card", lambda: write_model_card(self.run_dir.path))
+            if self.step == self.last_step:
+                self.on_main_process("The model card", lambda: write_model_card(self.run_dir.path))
 
     def complete(self) -> None:
         """Write what a finished run lacks, if it was killed at its very end, or if its model was damaged later."""
@@ -130,7 +141,6 @@ class Trainer:
         log = RunLog(self.run_dir, self.config, self.step, self.metrics.since, charts) if writes else None
         profiler = self.start_profiler() if self.config.profile and writes else None
         bar = self.progress_bar()
-        self.metrics.start_clock(self.step)
         try:
             for epoch in range(self.step // steps_per_epoch, self.config.epochs):
                 for microbatches in self.loader.epoch(epoch, start=self.step - epoch * steps_per_epoch):
@@ -141,7 +151,7 @@ class Trainer:
                         profiler.step(self.step)
                     last = self.step == self.last_step
                     self.preempted = vote.passed() and not last
-                    self.maintain(log, bar)
+                    self.maintain(log, bar, heartbeat)
                     if last or self.preempted:
                         return
                     vote.cast()
@@ -152,15 +162,22 @@ class Trainer:
             if log is not None:
                 log.close(finished=self.step == self.last_step)
 
-    def maintain(self, log: RunLog | None, bar: tqdm[None]) -> None:
-        """Log, evaluate and save if that is due after this step; every rank takes part, and rank 0 writes."""
+    def maintain(self, log: RunLog | None, bar: tqdm[None], heartbeat: Callable[[], None]) -> None:
+        """Log, evaluate and save if that is due after this step; every rank takes part, and rank 0 writes.
+
+        A run that has diverged ends before any of these.
+        """
         config, final = self.config, self.preempted or self.step == self.last_step
-        if self.step == self.last_step or self.step % config.log_every == 0:
-            self.log_training(log, bar)
+        logs = self.step == self.last_step or self.step % config.log_every == 0
         evaluates = self.step == self.last_step or self.step % (config.eval_every * len(self.loader)) == 0
+        saves = evaluates or final or (config.save_every and self.step % config.save_every == 0)
+        if logs or saves:
+            self.check_finite()
+        if logs:
+            self.log_training(log, bar)
         if evaluates:
-            self.evaluate(log)
-        if evaluates or final or (config.save_every and self.step % config.save_every == 0):
+            self.evaluate(log, heartbeat)
+        if saves:
             self.save()
         if self.preempted:
             logger.info("Stopped by a signal after step %d.", self.step)
@@ -187,28 +204,39 @@ class Trainer:
             "config": {**dataclasses.asdict(self.config), "data": Path(self.config.data).name},
             "precision": self.accelerator.mixed_precision,
         }
-        return StepProfiler(self.run_dir.path / "profile", about)
+        return StepProfiler(self.run_dir.path / "profile", about, self.say)
 
     def describe(self, verb: str) -> None:
-        """Print what is about to run, and write it into the run folder."""
+        """Write what is about to run into the run folder, and print it."""
         config, data, accelerator, networks = self.config, self.dataset, self.accelerator, self.objective.networks
         sizes = ", ".join(f"{name} {count_parameters(network):,}" for name, network in networks.items())
         streamed = ", streamed to the device" if self.loader.streamed else ""
-        print(
-            f"{printable(config.run_dir)}: {verb} at step {self.step} of {self.last_step}\n"
+        lines = [
+            f"{printable(config.run_dir)}: {verb} at step {self.step} of {self.last_step}",
             f"  {accelerator.num_processes} process(es) on {accelerator.device.type}, "
-            f"precision {accelerator.mixed_precision}, batch {config.batch_size}\n"
+            f"precision {accelerator.mixed_precision}, batch {config.batch_size}",
             f"  data {printable(data.name)}: {len(data.train):,} training and {len(data.validation):,} validation "
-            f"images of {config.image_size}×{config.image_size} pixels{streamed}\n"
+            f"images of {config.image_size}×{config.image_size} pixels{streamed}",
             f"  parameters: {sizes}",
-            flush=True,
-        )
+        ]
         batch_norm = any(isinstance(m, nn.BatchNorm2d) for network in networks.values() for m in network.modules())
         if batch_norm and accelerator.num_processes > 1:
-            print("  BatchNorm sees the images of one process only here: results depend on the number of processes.")
+            lines.append("  BatchNorm sees the images of one process only: results depend on the number of processes.")
         start = {"step": self.step, "data": data.fingerprint, "approach": self.objective.description}
         origin = {} if self.origin is None else {"init_from": self.origin}
         self.run_dir.begin(config, start | provenance(accelerator.device) | origin)
+        self.say("\n".join(lines))
+
+    def say(self, text: str) -> None:
+        """Print something; where nobody reads it any more, the run is asked to stop, as by a signal."""
+        try:
+            if sys.stdout is not None:
+                tqdm.write(text)
+                sys.stdout.flush()
+        except OSError as error:
+            if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe without a reader, a terminal that is gone
+                raise
+            self.unheard = True
 
     def train_step(self, microbatches: list[Tensor]) -> None:
         """Make one update of every network and of the moving average; nothing here waits for the device."""
@@ -221,29 +249,36 @@ class Trainer:
         self.step += 1
         update_ema(self.ema, self.generator, self.config.ema_decay, self.step)
         self.metrics.add(self.step, values)
+        self.clock.count(self.step)
 
     def log_training(self, log: RunLog | None, bar: tqdm[None]) -> None:
         """Log the means since the last time, over all processes."""
-        self.check_finite()
-        values, steps_per_second = self.metrics.read(self.step, ends=self.step % self.config.log_every == 0)
+        values = self.metrics.read(self.step, ends=self.step % self.config.log_every == 0)
+        steps_per_second = self.clock.speed(self.step)
         if log is None:
             return
         losses = {name.removeprefix("loss/"): f"{value:.3f}" for name, value in values.items() if "loss/" in name}
         bar.set_postfix(losses, refresh=False)
         for name, optimizer in self.objective.optimizers.items():
             values[f"lr/{name}"] = optimizer.param_groups[0]["lr"]
-        values["speed/images_per_second"] = steps_per_second * self.config.batch_size
+        if steps_per_second is not None:
+            values["speed/images_per_second"] = steps_per_second * self.config.batch_size
         log.scalars(self.step, values)
 
-    def evaluate(self, log: RunLog | None) -> None:
+    def evaluate(self, log: RunLog | None, heartbeat: Callable[[], None]) -> None:
         """Score the moving average on the validation images and log samples of the same few of them every time."""
         logger.info("Evaluation after step %d.", self.step)
-        with self.metrics.paused():
+        with self.clock.paused():
             for buffer in self.ema.buffers():  # batch statistics differ between ranks
                 broadcast(buffer)
             colorize = colorize_with(self.ema, self.space, self.accelerator)
             colors = ColorCounts(self.accelerator.device)
-            summary = self.score(colorize, colors.add)
+
+            def watch(output: Tensor, truth: Tensor) -> None:
+                colors.add(output, truth)
+                heartbeat()  # an evaluation may take longer than a step ever does
+
+            summary = self.score(colorize, watch)
             planes, chroma = (self.accelerator.reduce(part, "sum").cpu() for part in (colors.plane, colors.chroma))
             if log is not None:
                 images = self.dataset.validation
@@ -251,11 +286,10 @@ class Trainer:
                 shown = images[chosen].to(self.accelerator.device)
                 grid = sample_grid([gray_floor(shown), colorize(shown), shown])
                 log.evaluation(self.step, summary, grid.cpu(), planes, chroma)
-                tqdm.write(SCORES.format_map({"step": self.step, "fd_cifar10_dev": math.nan} | summary))
+                self.say(SCORES.format_map({"step": self.step, "fd_cifar10_dev": math.nan} | summary))
 
     def save(self) -> None:
         """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""
-        self.check_finite()
         trained, metrics = training_state(self.accelerator, self.objective, self.ema), self.metrics.state()
         values = {"step": self.step, "data": self.dataset.fingerprint, "metrics": metrics.values, **trained.values}
         state = State(values, trained.tensors | metrics.tensors)
@@ -263,16 +297,16 @@ class Trainer:
         self.on_main_process(f"The checkpoint of step {self.step}", write)
         logger.info("The checkpoint of step %d is written.", self.step)
 
-    def on_main_process(self, what: str, write: Callable[[], None]) -> None:
+    def on_main_process(self, what: str, write: Callable[[], object]) -> None:
         """Let the first process write something; where it or the disk refuses, all processes raise the same error."""
         problem = None
         if self.accelerator.is_main_process:
             try:
                 write()
-            except OSError as error:
-                problem = self.run_dir.refused(what, error)
             except InputError as error:
                 problem = str(error)
+            except OSError as error:
+                problem = self.run_dir.refused(what, error)
         (problem,) = broadcast_object_list([problem])  # so that none waits for the first one forever
         if problem is not None:
             raise InputError(problem)

@@ -12,18 +12,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 _INTERVAL = 1.0  # seconds between two restarts of the timers: steps may be much shorter
+_GRACE = 5.0  # seconds from the report of a hang to the end of the process
 
 _logger = logging.getLogger("colornet")
 
 
 @contextmanager
-def process_log(folder: Path, rank: int, patience: float) -> Iterator[Callable[[], None]]:
+def process_log(folder: Path, rank: int, patience: float, *, ends: bool = False) -> Iterator[Callable[[], None]]:
     """Write what colornet logs, and the error that ends it, to `folder`/rank-N.log; yield a heartbeat.
 
     Call the heartbeat after each step. If it is not called for `patience` seconds (0: no limit), the stacks of all
     threads are written to the log, again after each further `patience` seconds, and the first process prints a note on
-    stderr. A hang raises no error: a process that waits for a lost one is ended by its launcher or by a time-out. One
-    inside native code that keeps the interpreter's lock is not reported.
+    stderr. By default that is all: a hang raises no error, and one inside native code that keeps the interpreter's lock
+    is not reported. With `ends`, the process ends with exit code 1 a few seconds after its first report, or instead of
+    it, whatever it is doing: a launcher can then restart all of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(folder / f"rank-{rank}.log", encoding="utf-8", errors="backslashreplace")
@@ -31,7 +33,7 @@ def process_log(folder: Path, rank: int, patience: float) -> Iterator[Callable[[
     level = _logger.level
     _logger.addHandler(handler)
     _logger.setLevel(logging.INFO)
-    watchdog = _Watchdog(folder, patience, handler, prints=rank == 0)
+    watchdog = _Watchdog(folder, patience, handler, prints=rank == 0, ends=ends)
     try:
         watchdog.heartbeat()
         yield watchdog.heartbeat
@@ -60,8 +62,10 @@ class _LogFile(logging.FileHandler):
 class _Watchdog:
     """Reports where the process stands unless `heartbeat` is called again in time."""
 
-    def __init__(self, folder: Path, patience: float, handler: logging.FileHandler, *, prints: bool) -> None:
-        self.folder, self.patience, self.handler, self.prints = folder, patience, handler, prints
+    def __init__(
+        self, folder: Path, patience: float, handler: logging.FileHandler, *, prints: bool, ends: bool
+    ) -> None:
+        self.folder, self.patience, self.handler, self.prints, self.ends = folder, patience, handler, prints, ends
         self.last_beat = -_INTERVAL
         self.timer: threading.Timer | None = None
         self.generation = 0
@@ -75,12 +79,18 @@ class _Watchdog:
         self.stop()
         self.last_beat, self.reported = now, False
         self._wait()
+        if self.ends and self.handler.stream is not None:
+            # A thread that does not need the interpreter's lock; what it writes may be wrong, but the process ends.
+            grace = min(_GRACE, self.patience)
+            faulthandler.dump_traceback_later(self.patience + grace, exit=True, file=self.handler.stream)
 
     def stop(self) -> None:
         with self.lock:
             self.generation += 1  # a report that is being written starts no further timer
             if self.timer is not None:
                 self.timer.cancel()
+        if self.ends:
+            faulthandler.cancel_dump_traceback_later()
 
     def _wait(self) -> None:
         self.timer = threading.Timer(self.patience, self._report, (self.generation,))

@@ -244,7 +244,8 @@ def test_fp16_on_a_cpu_is_refused(folder: Path, tmp_path: Path) -> None:
 
 
 def test_other_ranks_stay_quiet(tmp_path: Path) -> None:
-    result = run("ae", "--data", str(tmp_path / "missing"), RANK="1", WORLD_SIZE="2")
+    result = run("ae", "--data", str(tmp_path / "missing"), RANK="1", LOCAL_RANK="1", WORLD_SIZE="2",
+                 MASTER_ADDR="127.0.0.1", MASTER_PORT="1")  # fmt: skip
     assert (result.returncode, result.stderr, result.stdout) == (2, "", "")
 
 

@@ -123,7 +123,7 @@ def test_notebook_cgan_trains_in_two_processes(folder: Path, tmp_path: Path) -> 
 
 PARTED_SCRIPT = """
 import torch.distributed as dist
-from colornet.evaluation.loop import connected
+from colornet.evaluation.processes import connected
 
 with connected(cpu=True) as accelerator:
     assert dist.get_world_size() == accelerator.num_processes == 2

@@ -62,7 +62,7 @@ def test_its_curves_are_logged_and_share_its_charts(run: Path) -> None:
 
 
 def test_its_model_card_calls_it_by_its_own_description(run: Path) -> None:
-    assert f"trained as {DESCRIPTION} on images of 16×16 pixels" in (run / "README.md").read_text(encoding="utf-8")
+    assert f"trained as an {DESCRIPTION} on images of 16×16 pixels" in (run / "README.md").read_text(encoding="utf-8")
 
 
 def test_its_model_is_evaluated_and_colors_without_its_file(run: Path, tmp_path: Path) -> None:

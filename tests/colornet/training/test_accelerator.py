@@ -4,45 +4,26 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
 
 import pytest
 import torch
 
-from colornet.config import TrainConfig
-from colornet.training import accelerator
+from colornet.evaluation.processes import share_gpus
 from colornet.training.accelerator import keep_freed_memory
 
 
 @pytest.mark.parametrize(
-    ("gpus", "processes", "cpu", "backend"),
-    [(2, 2, False, None), (1, 2, False, "gloo"), (2, 5, False, "gloo"), (0, 2, False, None), (1, 2, True, None)],
+    ("gpus", "processes", "cpu", "shared"),
+    [(2, 2, False, False), (1, 2, False, True), (2, 5, False, True), (0, 2, False, False), (1, 2, True, False)],
 )
-def test_processes_that_share_a_gpu_talk_over_gloo(
-    gpus: int,
-    processes: int,
-    cpu: bool,
-    backend: str | None,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+def test_processes_share_gpus_where_there_are_too_few(
+    gpus: int, processes: int, cpu: bool, shared: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What Accelerate is asked for: None leaves it the choice, which is NCCL on GPUs."""
-    asked: list[str | None] = []
-
-    class Connection:
-        is_local_main_process = True
-        num_processes = processes
-
-        def __init__(self, kwargs_handlers: list[Any], **_: Any) -> None:
-            asked.append(kwargs_handlers[0].backend if kwargs_handlers else None)
-
+    launch = {"RANK": 1, "LOCAL_RANK": 1, "WORLD_SIZE": processes, "LOCAL_WORLD_SIZE": processes}
+    for name, value in (launch | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 1}).items():
+        monkeypatch.setenv(name, str(value))
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
-    monkeypatch.setattr(accelerator, "Accelerator", Connection)
-    monkeypatch.setenv("WORLD_SIZE", str(processes))
-    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-    accelerator.start_accelerator(TrainConfig(cpu=cpu, mixed_precision="no"))
-    assert asked == [backend]
-    assert (f"{processes} processes share {gpus} of" in caplog.text) == (backend == "gloo")
+    assert share_gpus(cpu=cpu) == shared
 
 
 PROGRAM = """

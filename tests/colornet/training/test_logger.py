@@ -237,7 +237,7 @@ def test_profile_leaves_a_trace_and_the_same_weights(
 
 
 def test_profile_of_a_short_run_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    profiler = StepProfiler(tmp_path, {})
+    profiler = StepProfiler(tmp_path, {}, print)
     for step in range(13):
         profiler.step(step)
     profiler.close()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
+import os
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +126,13 @@ def test_a_run_trained_longer_is_one_that_was_to_be_as_long(folder: Path, tmp_pa
     train.check(parts)
     compose_trainer(parts).fit()
     assert_same(state(tmp_path / "whole"), state(tmp_path / "parts"))
+
+
+def test_micro_batches_may_change_on_the_way(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = small("ae", folder, tmp_path / "run", resume="auto", max_steps=1)
+    compose_trainer(config).fit()
+    compose_trainer(dataclasses.replace(config, max_steps=2, accumulation_steps=4)).fit()
+    assert "--accumulation-steps was 1 and is 4: the result will be the same except for rounding." in caplog.text
 
 
 def test_fewer_steps_than_were_made_train_nothing(
@@ -267,6 +277,33 @@ def test_not_a_number_stops_the_run_and_is_never_saved(folder: Path, tmp_path: P
     assert not list_checkpoints(tmp_path / "run/checkpoints")
 
 
+def test_a_diverged_model_is_neither_logged_nor_evaluated(folder: Path, tmp_path: Path) -> None:
+    """Every sixth step ends an epoch: the evaluation is due before anything is logged or saved."""
+    steps: dict[str, Any] = {"log_every": 100, "max_steps": 6}
+    trainer = compose_trainer(small("ae", folder, tmp_path / "run", lr=1e18, lr_schedule="constant", **steps))
+    with pytest.raises(DivergedError, match=r"not finite since step [1-6]"):
+        trainer.fit()
+    assert Run(tmp_path / "run").records == []
+    assert not (tmp_path / "run" / "samples").exists()
+
+
+def test_a_closed_stdout_stops_the_run_with_a_checkpoint(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `train … | head -1` does: no full disk, and nothing is lost."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    config = small("ae", folder, tmp_path / "run")
+    trainer = compose_trainer(config)
+    with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "w") as closed, monkeypatch.context() as context:
+        context.setattr(sys, "stdout", closed)
+        trainer.fit()
+    assert (trainer.step, trainer.preempted, trainer.unheard) == (1, True, True)
+    compose_trainer(dataclasses.replace(config, resume="auto")).fit()
+    compose_trainer(dataclasses.replace(config, run_dir=str(tmp_path / "whole"))).fit()
+    assert_same(state(tmp_path / "run"), state(tmp_path / "whole"))
+
+
 def test_not_a_number_names_the_last_good_checkpoint(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -287,9 +324,10 @@ def test_not_a_number_names_the_last_good_checkpoint(
 def test_changed_images_are_refused_on_resume(folder: Path, tmp_path: Path) -> None:
     config = small("ae", folder, tmp_path / "run", max_steps=2)
     compose_trainer(config).fit()
-    other = dataclasses.replace(config, resume="auto", image_size=20)  # as if the files had changed
+    trainer = compose_trainer(dataclasses.replace(config, resume="auto"))
+    trainer.dataset = dataclasses.replace(trainer.dataset, fingerprint="of other images")
     with pytest.raises(InputError, match=r"are not those that .* was trained on"):
-        compose_trainer(other).fit()
+        trainer.fit()
 
 
 def test_moving_average_of_a_short_run_is_not_its_initial_weights() -> None:
