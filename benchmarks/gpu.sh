@@ -21,6 +21,7 @@
 #   ablation         variants of the recipe on validation images, one seed; repeat until all are finished
 #   quality          all trained runs on the test images, with the evaluators as shipped
 #   report           one page of it all
+# A stage that fails is named at the end, with exit code 1; the stages after it are run.
 # Results are WORK/*.json, WORK/*.log, WORK/quality/, WORK/report/ and WORK/weights.tar (the models, without checkpoints).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -61,8 +62,8 @@ bench() { # SECONDS COMMAND OUT [OPTION ...]: for at most that long, 0 for no li
 # Decode or download once, before several processes want to.
 "$python" -c "import sys; from colornet.data import load_dataset; load_dataset(sys.argv[1], image_size=32)" "$data"
 
-for stage in ${stages[*]}; do
-    echo "== $stage"
+run_stage() { # STAGE
+    local stage=$1 option preset processes first gpus link
     jobs=()
     case $stage in
         evaluators)
@@ -154,4 +155,21 @@ for stage in ${stages[*]}; do
             exit 2
             ;;
     esac
+}
+
+failed=()
+for stage in ${stages[*]}; do
+    echo "== $stage"
+    set +e # a subshell with its own -e: bash ignores -e in what stands before ||
+    (
+        set -e
+        run_stage "$stage"
+    )
+    code=$?
+    set -e
+    [ "$code" = 0 ] || failed+=("$stage ($code)")
 done
+if [ "${#failed[@]}" -gt 0 ]; then
+    echo "error: failed, with these exit codes: ${failed[*]}; their output is above and in $work/*.log." >&2
+    exit 1
+fi

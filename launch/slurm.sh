@@ -12,8 +12,9 @@
 #SBATCH --ntasks-per-node=1
 #SBATCH --cpus-per-task=16
 #SBATCH --time=24:00:00
-# Three minutes before the time limit, the run writes a checkpoint and the job is queued again.
-#SBATCH --signal=TERM@180
+# Three minutes before the time limit, the run writes a checkpoint and the job is queued again. "B:": this script gets the
+# signal and passes it on, so that it knows of it even if the run has not made its first step.
+#SBATCH --signal=B:TERM@180
 #SBATCH --requeue
 #SBATCH --open-mode=append
 #
@@ -24,6 +25,9 @@
 #   GLOO_SOCKET_IFNAME, NCCL_SOCKET_IFNAME   network interface, if the machines' names do not resolve to the network
 #                        that connects them
 set -euo pipefail
+
+stopped= step=
+trap 'stopped=yes; [ -z "$step" ] || kill -TERM "$step" 2> /dev/null || true' TERM
 
 python=${COLORNET_PYTHON:-.venv/bin/python}
 nodes=$SLURM_JOB_NUM_NODES
@@ -44,8 +48,6 @@ export OMP_NUM_THREADS=${OMP_NUM_THREADS:-$((cpus > per_node ? cpus / per_node :
 # How long the launcher gives the processes for their last checkpoint (older launchers always use 30 seconds).
 export TORCH_ELASTIC_SHUTDOWN_TIMEOUT=${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-150}
 
-trap : TERM # some clusters also send it to this script, which must survive to queue the job again
-code=0
 # One task per machine, which runs `accelerate launch`. The launch file, the processes and the messages are those of a
 # start by hand. Each process sees all GPUs of its machine, whatever the cluster binds to tasks. A task that fails ends
 # the others, which would otherwise wait for it.
@@ -53,10 +55,19 @@ code=0
 srun --nodes="$nodes" --ntasks="$nodes" --ntasks-per-node=1 --cpus-per-task="$cpus" --kill-on-bad-exit=1 \
     bash -c 'exec "$0" -m accelerate.commands.launch --machine_rank "$SLURM_NODEID" "$@"' "$python" \
     --config_file launch/accelerate/multi_machine.yaml --num_machines "$nodes" --num_processes "$processes" \
-    --main_process_ip "$main_host" --main_process_port "$main_port" -m colornet.train "$@" || code=$?
+    --main_process_ip "$main_host" --main_process_port "$main_port" -m colornet.train "$@" &
+step=$!
+[ -z "$stopped" ] || kill -TERM "$step" # the signal came before there was anything to stop
+code=0
+wait "$step" || code=$?
+while kill -0 "$step" 2> /dev/null; do # a signal interrupts the wait
+    code=0
+    wait "$step" || code=$?
+done
 
-# The launcher turns the processes' exit code 75 into 1. The marker says that the run was stopped and can be resumed.
-if [ -e "$run_dir/preempted" ]; then
+# The launcher turns the processes' exit code 75 into 1. The marker says that the run was stopped and can be resumed. A
+# job that is stopped before its first step has none, but has not ended well either.
+if [ -e "$run_dir/preempted" ] || { [ -n "$stopped" ] && [ "$code" != 0 ]; }; then
     scontrol requeue "$SLURM_JOB_ID"
 fi
 exit "$code"

@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.typing import RcKeyType
 from numpy.typing import NDArray
 
 from benchmarks.core import sections
 from colornet.files import replacing
+
+if TYPE_CHECKING:
+    from matplotlib.typing import RcKeyType  # of matplotlib 3.11
 
 Array = NDArray[Any]
 Panel = Callable[[Axes], None]  # draws in axes

@@ -35,9 +35,15 @@ sys.exit(int(os.environ["CODE"]))
 """
 SRUN = """
 import os, signal, subprocess, sys
+if os.environ["SIGNAL"] == "late":
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
 first = sys.argv.index("bash")
 open("srun", "w").write(" ".join(sys.argv[1:first]))
-os.kill(os.getppid(), signal.SIGTERM)  # which a cluster may send to the script, too
+if os.environ["SIGNAL"]:
+    os.kill(os.getppid(), signal.SIGTERM)
+    if os.environ["SIGNAL"] == "early":  # before the launchers are started
+        signal.pause()
+    signal.sigwait([signal.SIGTERM])  # which the script passes on
 nodes = range(int(os.environ["SLURM_JOB_NUM_NODES"]))
 sys.exit(max([subprocess.call(sys.argv[first:], env={**os.environ, "SLURM_NODEID": str(node)}) for node in nodes]))
 """
@@ -76,11 +82,12 @@ def environment(place: Path, **variables: str) -> dict[str, str]:
 def submit(place: Path, *options: str, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run the script as Slurm would on the first of three machines with four GPUs each.
 
-    Each launcher touches the file $MARKER, if one is named, and ends with $CODE.
+    Each launcher touches the file $MARKER, if one is named, and ends with $CODE. With $SIGNAL, Slurm asks the script to
+    stop: "late", with all launchers at work, or "early", before they are.
     """
     job = {"SLURM_JOB_ID": "1234567", "SLURM_JOB_NUM_NODES": "3", "SLURM_JOB_NODELIST": "gpu[07-09]"}
     job |= {"SLURM_GPUS_ON_NODE": "4", "SLURM_CPUS_PER_TASK": "16", "COLORNET_PYTHON": str(place / "bin" / "python")}
-    variables = environment(place, **{**job, "MARKER": "", "CODE": "0", **changes})
+    variables = environment(place, **{**job, "MARKER": "", "CODE": "0", "SIGNAL": "", **changes})
     command = ["bash", str(SLURM), "cgan", "--run-dir", "runs/x y", *options]
     return subprocess.run(command, cwd=place, env=variables, capture_output=True, text=True, timeout=200, check=False)
 
@@ -120,9 +127,9 @@ def test_slurm_command_is_one_that_accelerate_knows(place: Path) -> None:
     assert variables["OMP_NUM_THREADS"] == "8"
 
 
-@pytest.mark.parametrize("code", [0, 1])
+@pytest.mark.parametrize(("signal", "code"), [("", 0), ("", 1), ("late", 0), ("late", 1)])
 @pytest.mark.parametrize("left", ["by nobody", "by an earlier job", "by this job"])
-def test_slurm_queues_again_what_this_job_left_unfinished(left: str, code: int, place: Path) -> None:
+def test_slurm_queues_again_what_this_job_left_unfinished(left: str, signal: str, code: int, place: Path) -> None:
     marker = place / "runs" / "x y" / "preempted"
     marker.parent.mkdir(parents=True)
     if left == "by an earlier job":
@@ -131,11 +138,19 @@ def test_slurm_queues_again_what_this_job_left_unfinished(left: str, code: int, 
         config = subprocess.run(dry_run, env=environment(place), capture_output=True, text=True, check=True).stdout
         (marker.parent / "config.json").write_text(config)
     by_this = {"MARKER": str(marker)} if left == "by this job" else {}
-    result = submit(place, "--batch-size", "48", CODE=str(code), **by_this)
+    result = submit(place, "--batch-size", "48", CODE=str(code), SIGNAL=signal, **by_this)
     assert result.returncode == code, result.stderr
     assert len(launched(place)) == 3
     asked = (place / "requeued").read_text() if (place / "requeued").exists() else None
-    assert asked == ("requeue 1234567" if left == "by this job" else None)
+    unfinished = left == "by this job" or (signal, code) == ("late", 1)  # no marker: stopped before its first step
+    assert asked == ("requeue 1234567" if unfinished else None)
+
+
+def test_slurm_queues_again_what_was_stopped_before_it_was_started(place: Path) -> None:
+    result = submit(place, "--batch-size", "48", SIGNAL="early")
+    assert result.returncode == 128 + 15, result.stderr
+    assert launched(place) == []
+    assert (place / "requeued").read_text() == "requeue 1234567"
 
 
 @pytest.mark.parametrize(
@@ -164,9 +179,10 @@ def test_slurm_is_asked_for_a_signal_and_leaves_time_after_it() -> None:
     asked = dict(re.findall(r"^#SBATCH --([\w-]+)(?:=(\S+))?$", header, re.MULTILINE))
     assert {"nodes", "gpus-per-node", "time", "requeue"} <= asked.keys()
     assert asked["ntasks-per-node"] == "1"
-    name, seconds = asked["signal"].split("@")
+    receiver, _, signal = asked["signal"].partition(":")
+    name, seconds = signal.split("@")
     (timeout,) = re.findall(r"SHUTDOWN_TIMEOUT:-(\d+)", text)
-    assert name == "TERM"
+    assert (receiver, name) == ("B", "TERM")  # the script, which passes it on
     assert int(timeout) < int(seconds)
 
 

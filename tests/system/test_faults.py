@@ -81,6 +81,12 @@ def wait_for_checkpoint(run_dir: Path) -> None:
         time.sleep(0.002)
 
 
+def free_port() -> str:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return str(probe.getsockname()[1])
+
+
 class Jobs:
     """Tiny trainings of a cGAN, 48 steps with a checkpoint every 3."""
 
@@ -136,7 +142,7 @@ def test_killed_runs_end_as_if_nothing_had_happened(tmp_path: Path) -> None:
     assert run["bit_identical"] == run["runs"] >= 1
 
 
-@pytest.mark.parametrize(("asked", "number"), [(0, signal.SIGTERM), (1, signal.SIGUSR1)])
+@pytest.mark.parametrize(("asked", "number"), [(0, signal.SIGTERM), (1, signal.SIGUSR1), (0, signal.SIGHUP)])
 def test_signal_to_one_process_stops_all_and_the_run_goes_on(
     asked: int, number: signal.Signals, jobs: Jobs, whole: Path, tmp_path: Path
 ) -> None:
@@ -168,6 +174,27 @@ def test_what_is_left_of_a_run_ends_with_a_sentence(lost: int, jobs: Jobs, tmp_p
     output = job.output.read_text()
     assert f"error: Process {1 - lost} stops at step" in output
     assert "Traceback" not in output
+
+
+def test_a_second_start_in_the_same_folder_changes_nothing(jobs: Jobs, whole: Path, tmp_path: Path) -> None:
+    """The first is stopped for a moment, so that it is there for sure when the second comes, with the same options."""
+    run_dir = tmp_path / "run"
+    job = jobs.start(2, run_dir)
+    wait_for_checkpoint(run_dir)
+    os.killpg(job.processes[0], signal.SIGSTOP)
+    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
+    command = [sys.executable, "-m", "torch.distributed.run", "--master-port", free_port(), "--nproc-per-node", "2"]
+    command += ["-m", "colornet.train", *jobs.options, "--run-dir", str(run_dir), "--resume", "auto"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert second.returncode != 0
+    named = f"error: {run_dir} is in use by process {job.processes[0]} on {socket.gethostname()}: wait until it ends"
+    assert second.stderr.count(named) == 1
+    assert second.stderr.count("exitcode  : 2 ") == 2, second.stderr  # of both processes, in torchrun's list
+    assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
+    os.killpg(job.processes[0], signal.SIGCONT)
+    assert job.codes() == [0, 0]
+    assert_same_result(run_dir, whole)
 
 
 def test_full_disk_leaves_the_older_checkpoint_whole(jobs: Jobs, whole: Path, tmp_path: Path) -> None:
@@ -236,7 +263,7 @@ def test_disk_that_takes_nothing_ends_all_processes(fault: str, jobs: Jobs, whol
     assert job.codes() == [2, 2]
     (message,) = (line for line in job.output.read_text().splitlines() if line.startswith("error"))
     reason = "No space left on device" if fault == "full" else "Read-only file system"
-    assert f"error: The configuration cannot be written to {run_dir}: {reason}" in message
+    assert f"cannot be written to {run_dir}: {reason}" in message
     assert "Traceback" not in job.output.read_text()
 
     if fault == "full":
@@ -310,10 +337,7 @@ def test_machines_that_share_no_folder_do_not_go_on(jobs: Jobs, tmp_path: Path) 
 
 def test_torchrun_goes_on_by_itself_after_the_loss_of_a_process(jobs: Jobs, whole: Path, tmp_path: Path) -> None:
     run_dir = tmp_path / "run"
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = str(probe.getsockname()[1])
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-port", port, "--nproc-per-node", "2"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--master-port", free_port(), "--nproc-per-node", "2"]
     program = ["--max-restarts", "3", "-m", "colornet.train", *jobs.options, "--run-dir", str(run_dir)]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     agent = subprocess.Popen(
@@ -330,4 +354,31 @@ def test_torchrun_goes_on_by_itself_after_the_loss_of_a_process(jobs: Jobs, whol
             agent.wait()
     assert agent.returncode == 0, errors.decode()
     assert len(json.loads((run_dir / "provenance.json").read_text())) == 2  # starts
+    assert_same_result(run_dir, whole)
+
+
+HANGING = """
+import ctypes, os
+from colornet.objectives.adversarial import Adversarial
+
+class Hanging(Adversarial):
+    def training_step(self, microbatches, *, step=0, noise=None):
+        if step == 7 and os.environ["RANK"] == "1" and os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+            ctypes.PyDLL(None).sleep(10_000)  # native code that keeps the interpreter's lock
+        return super().training_step(microbatches, step=step, noise=noise)
+"""
+
+
+def test_torchrun_restarts_a_run_that_hangs(jobs: Jobs, whole: Path, tmp_path: Path) -> None:
+    """No thread of the process that hangs can run, neither a signal's handler nor the watchdog's."""
+    run_dir, file = tmp_path / "run", tmp_path / "hanging.py"
+    file.write_text(HANGING)
+    command = [sys.executable, "-m", "torch.distributed.run", "--master-port", free_port(), "--nproc-per-node", "2"]
+    command += ["--max-restarts", "1", "-m", "colornet.train", *jobs.options, "--run-dir", str(run_dir)]
+    command += ["--resume", "auto", "--objective", f"{file}:Hanging", "--hang-timeout", "4", "--hang-exit"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
+    assert result.returncode == 0, result.stderr
+    assert len(json.loads((run_dir / "provenance.json").read_text())) == 2  # starts
+    assert "in training_step" in (run_dir / "logs" / "rank-1.log").read_text()
     assert_same_result(run_dir, whole)

@@ -21,6 +21,7 @@ from colornet.metrics.evaluator import CIFAR10_CLASSES
 from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
 from colornet.runs.saved_config import load_config
 from colornet.training.build import compose_trainer
+from tests.runs import save_run
 
 pytestmark = pytest.mark.system
 LAUNCH = Path(__file__).parents[2] / "launch" / "accelerate"
@@ -145,11 +146,71 @@ def test_processes_part_before_they_end(tmp_path: Path) -> None:
     assert result.stdout.count("parted") == 2
 
 
+TOGETHER_SCRIPT = """
+import sys
+from pathlib import Path
+import torch
+from colornet.errors import InputError
+from colornet.evaluation.processes import connected, local_first, on_all, wait_for_all
+from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
+from colornet.training.build import wrap
+
+# A machine with one GPU, fewer than there are processes, whose use --cpu declines.
+torch._C._get_accelerator = lambda *_: torch.device("cuda")
+
+with connected(cpu=True) as accelerator:
+    rank = accelerator.process_index
+    first = Path(sys.argv[1]) / "first"
+    with local_first(accelerator):
+        assert first.exists() == (rank == 1)
+        first.touch()
+    wait_for_all(accelerator)
+    for failing in (0, 1):
+        try:
+            on_all(accelerator, lambda: read(failing))
+        except InputError as error:
+            print(f"rank {rank}: {error}")
+        else:
+            raise SystemExit(f"rank {rank} went on")
+    assert on_all(accelerator, lambda: rank) == rank
+
+    # Spectral norms' vectors are equal already; BatchNorm's statistics are not.
+    networks = wrap(accelerator, PatchDiscriminator(3, width=8)), wrap(accelerator, DCGANDiscriminator(3, width=8))
+    assert [network.will_sync_module_buffers() for network in networks] == [False, True]
+    del networks
+"""
+READ = """
+def read(failing):
+    with local_first(accelerator):
+        if rank == failing:
+            raise InputError(f"process {failing} cannot read it.")
+"""
+
+
+def test_what_fails_on_one_process_ends_all_beside_fewer_gpus_than_processes(tmp_path: Path) -> None:
+    """A barrier that names a GPU by the number of the process would fail here, as Accelerate's does."""
+    head, body = TOGETHER_SCRIPT.split("# A machine")
+    (tmp_path / "rank.py").write_text(f"{head}{READ}\n# A machine{body}")
+    result = launch([str(tmp_path / "rank.py"), str(tmp_path)])
+    assert result.returncode == 0, result.stderr
+    said = {f"rank {rank}: process {failing} cannot read it." for rank in (0, 1) for failing in (0, 1)}
+    assert {line for line in result.stdout.splitlines() if line.startswith("rank")} == said
+
+
+def test_evaluation_never_works_alone_side_by_side(folder: Path, tmp_path: Path) -> None:
+    """Without --cpu, as training: both would write the same files."""
+    run = save_run(tmp_path / "run")
+    result = launch(["-m", "colornet.evaluate", str(run), "--data", str(folder), "--out", str(tmp_path / "out")])
+    refused = "2 processes were launched and each of them would work alone: on CPUs, add --cpu" in result.stderr
+    assert refused == (result.returncode != 0)
+    assert refused != (tmp_path / "out" / "comparison.json").exists()
+
+
 def test_processes_never_train_alone_side_by_side(folder: Path, tmp_path: Path) -> None:
     """Without --cpu, on a machine without GPUs: some versions of Accelerate leave the processes unconnected."""
     arguments = [argument for argument in options(folder, tmp_path / "run") if argument != "--cpu"]
     result = launch(["-m", "colornet.train", "ae", *arguments])
-    refused = "2 processes were launched and each of them would train alone: on CPUs, add --cpu" in result.stderr
+    refused = "2 processes were launched and each of them would work alone: on CPUs, add --cpu" in result.stderr
     assert refused == (result.returncode != 0)
     assert refused or "2 process(es) on cpu" in result.stdout
 

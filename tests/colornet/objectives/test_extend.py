@@ -93,3 +93,17 @@ def test_mistakes_are_named(folder: Path, tmp_path: Path, capsys: pytest.Capture
     with pytest.raises(SystemExit, match="2"):
         train.main(["ae", "--data", str(folder), "--objective", f"{tmp_path / 'nowhere.py'}:Mine"])
     assert "nowhere.py, which does not exist: correct the path." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def f(:\n", r"SyntaxError: invalid syntax \(own.py, line 1\)"),
+        ("\nimport no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module' in line 2"),
+        ("Own = 7\n", "does not define"),
+    ],
+)
+def test_a_file_that_cannot_be_run_is_a_mistake_of_one_sentence(code: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(code)
+    with pytest.raises(InputError, match=rf"^--objective names .*{reason}"):
+        find_objective(f"{tmp_path / 'own.py'}:Own")

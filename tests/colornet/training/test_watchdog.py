@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -58,3 +60,25 @@ def test_signs_of_life_keep_it_quiet(tmp_path: Path) -> None:
             heartbeat()
     time.sleep(0.6)
     assert (tmp_path / "rank-1.log").read_text() == ""
+
+
+ENDING = """
+import ctypes, sys
+from pathlib import Path
+from colornet.training.watchdog import process_log
+
+with process_log(Path(sys.argv[1]), 0, 0.2, ends=True) as heartbeat:
+    for _ in range(20):
+        ctypes.CDLL(None).usleep(20_000)
+        heartbeat()
+    getattr(ctypes, sys.argv[2])(None).sleep(100)
+"""
+
+
+@pytest.mark.parametrize("library", ["CDLL", "PyDLL"])  # the second keeps the interpreter's lock while it sleeps
+def test_a_process_that_hangs_can_be_ended_whatever_it_does(library: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", ENDING, str(tmp_path), library]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert result.returncode == 1
+    assert ("No step was finished for 0.2 s" in result.stderr) == (library == "CDLL")
+    assert 'File "<string>"' in (tmp_path / "rank-0.log").read_text()
