@@ -26,6 +26,7 @@ from benchmarks.core.record import Record, start_record
 from benchmarks.reliability.kills_options import KillsOptions
 from benchmarks.reliability.states import final_state, same
 from colornet import train
+from colornet.runs.lock import LOCK
 from colornet.runs.run import Run
 from colornet.training.trainer import Trainer
 
@@ -154,7 +155,7 @@ def _kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) 
                 # Missing: killed when nothing was left to train; empty: killed while it wrote this.
                 phases[(phase.exists() and phase.read_text()) or "between"] += 1
         runs, equal = runs + 1, equal + same(final_state(run_dir), expected)
-        left = [path.name for path in run_dir.rglob(".*")]
+        left = [path.name for path in run_dir.rglob(".*") if path.name != LOCK]
         assert not left, f"{run_dir} holds {left}"
     return {"processes": world, "kills": phases.total(), "killed_during": dict(sorted(phases.items())),
             "runs": runs, "bit_identical": equal, "training": Run(whole).starts}  # fmt: skip
