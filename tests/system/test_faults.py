@@ -182,17 +182,24 @@ def test_a_second_start_in_the_same_folder_changes_nothing(jobs: Jobs, whole: Pa
     job = jobs.start(2, run_dir)
     wait_for_checkpoint(run_dir)
     os.killpg(job.processes[0], signal.SIGSTOP)
-    before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
-    command = [sys.executable, "-m", "torch.distributed.run", "--master-port", free_port(), "--nproc-per-node", "2"]
-    command += ["-m", "colornet.train", *jobs.options, "--run-dir", str(run_dir), "--resume", "auto"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    second = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE, check=False)
-    assert second.returncode != 0
-    named = f"error: {run_dir} is in use by process {job.processes[0]} on {socket.gethostname()}: wait until it ends"
-    assert second.stderr.count(named) == 1
-    assert second.stderr.count("exitcode  : 2 ") == 2, second.stderr  # of both processes, in torchrun's list
-    assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
-    os.killpg(job.processes[0], signal.SIGCONT)
+    try:
+        before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
+        command = [sys.executable, "-m", "colornet.train", *jobs.options, "--run-dir", str(run_dir), "--resume", "auto"]
+        launch = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}
+        second = [
+            subprocess.Popen(
+                command, env=os.environ | launch | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE, text=True
+            )
+            for rank in ("0", "1")
+        ]
+        errors = [process.communicate(timeout=PATIENCE)[1] for process in second]
+        assert [process.returncode for process in second] == [2, 2]
+        named = f"{run_dir} is in use by process {job.processes[0]} on {socket.gethostname()}"
+        advice = "wait until it ends, stop it, or choose another --run-dir"
+        assert errors == [f"error: {named}: {advice}.\n", ""]
+        assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
+    finally:
+        os.killpg(job.processes[0], signal.SIGCONT)
     assert job.codes() == [0, 0]
     assert_same_result(run_dir, whole)
 
