@@ -26,6 +26,7 @@ from benchmarks.core.record import Record, start_record
 from benchmarks.reliability.kills_options import KillsOptions
 from benchmarks.reliability.states import FailedTrainingError, final_state, same
 from colornet import train
+from colornet.runs.lock import LOCK
 from colornet.runs.run import Run
 from colornet.training.trainer import Trainer
 
@@ -159,7 +160,7 @@ def _kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) 
                     raise FailedTrainingError(f"{run_dir.name}, resumed, ended with exit codes {sorted(ended)}")
                 # Missing: killed when nothing was left to train; empty: killed while it wrote this.
                 phases[(phase.exists() and phase.read_text()) or "between"] += 1
-            if left := [path.name for path in run_dir.rglob(".*")]:
+            if left := [path.name for path in run_dir.rglob(".*") if path.name != LOCK]:
                 raise FailedTrainingError(f"{run_dir.name} holds {', '.join(left)}, which kills left behind")
             equal += same(final_state(run_dir), expected)
     except FailedTrainingError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import logging
 import shutil
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from colornet.runs.checkpoint import State, list_checkpoints, load_checkpoint, s
 from colornet.runs.run import Run
 from colornet.runs.saved_config import differences, parse_config, saved_options
 from colornet.runs.tensor_file import read_tensors, write_tensors
+
+logger = logging.getLogger(__name__)
 
 
 class RunDir:
@@ -91,17 +94,21 @@ class RunDir:
             found = f"The images of --data {config.data} are not those that {self.path} was trained on"
             raise InputError(f"{found}: restore them, or start again in another --run-dir.")
         try:
-            changed = differences(parse_config(values["options"]), config) if "options" in values else []
+            saved = parse_config(values["options"]) if "options" in values else config
+            changed = differences(saved, config)
         except ValueError as error:
-            changed = [str(error)]
+            saved, changed = config, [str(error)]
         origin = Run(self.path).origin  # None, too, if provenance.json was removed
-        if origin is not None and values.get("origin", origin) != origin:
+        if origin is not None and values.get("origin") not in (None, origin):
             changed.append("it began with other weights of --init-from")
         if values.get("step") != int(path.name.removeprefix("step-")):
             changed.append("it is that of another step")
         if changed:
             found = f"The checkpoint {path} is not of this run ({'; '.join(changed)})"
             raise InputError(f"{found}: remove it to resume from an older one.")
+        if (before := saved.accumulation_steps) != (now := config.accumulation_steps):
+            same = "the result will be the same except for rounding"
+            logger.warning("--accumulation-steps was %d and is %d: %s.", before, now, same)
         return state
 
     def last_good(self) -> str:

@@ -114,8 +114,8 @@ class Trainer:
                     self.train(vote, heartbeat)
             except OSError as error:  # of curves, samples and logs; `on_main_process` handles the rest
                 raise InputError(self.run_dir.refused(f"What step {self.step} has to show", error)) from error
-        if self.step == self.last_step:
-            self.on_main_process("The model card", lambda: write_model_card(self.run_dir.path))
+            if self.step == self.last_step:
+                self.on_main_process("The model card", lambda: write_model_card(self.run_dir.path))
 
     def complete(self) -> None:
         """Write what a finished run lacks, if it was killed at its very end, or if its model was damaged later."""

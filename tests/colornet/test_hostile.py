@@ -450,8 +450,10 @@ def test_a_checkpoint_of_another_run_is_refused(
     run_dir = shutil.copytree(trained, tmp_path / "run")
     (name,) = changes
     option = f"--{name.replace('_', '-')}"
+    config = small("cgan", folder, run_dir, resume="auto", **changes)
+    (run_dir / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     with pytest.raises(InputError, match=rf"step-00000004 is not of this run \({option} was .* and is "):
-        compose_trainer(small("cgan", folder, run_dir, resume="auto", **changes)).fit()
+        compose_trainer(config).fit()
 
 
 def test_an_old_checkpoint_takes_no_more_memory_than_its_size(tmp_path: Path) -> None:

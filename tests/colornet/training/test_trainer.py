@@ -128,6 +128,13 @@ def test_a_run_trained_longer_is_one_that_was_to_be_as_long(folder: Path, tmp_pa
     assert_same(state(tmp_path / "whole"), state(tmp_path / "parts"))
 
 
+def test_micro_batches_may_change_on_the_way(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    config = small("ae", folder, tmp_path / "run", resume="auto", max_steps=1)
+    compose_trainer(config).fit()
+    compose_trainer(dataclasses.replace(config, max_steps=2, accumulation_steps=4)).fit()
+    assert "--accumulation-steps was 1 and is 4: the result will be the same except for rounding." in caplog.text
+
+
 def test_fewer_steps_than_were_made_train_nothing(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
