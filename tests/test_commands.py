@@ -281,7 +281,15 @@ def test_python_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for index in range(20):
         Image.new("RGB", (64, 64), (10 * index, 90, 60)).save(tmp_path / "photos" / f"{index}.png")
     monkeypatch.chdir(tmp_path)
-    short = ["--cpu", "--max-steps=2", "--batch-size=4", "--width=8", "--blocks=1", "--discriminator-width=8"]
+    short = [
+        "--cpu",
+        "--mixed-precision=no",
+        "--max-steps=2",
+        "--batch-size=4",
+        "--width=8",
+        "--blocks=1",
+        "--discriminator-width=8",
+    ]
     assert block.count("])") == 1
     names: dict[str, Any] = {"image": Image.new("L", (60, 40), 128)}
     exec(block.replace("])", f", *{short}])"), names)
