@@ -120,7 +120,7 @@ def test_what_does_not_fit_is_a_row_with_a_reason(
 
 def test_compiled_rows_compile_what_they_run(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compiled: list[str] = []
-    monkeypatch.setattr(nn.Module, "compile", lambda network: compiled.append(type(network).__name__))
+    monkeypatch.setattr(nn.Module, "compile", lambda network, **_: compiled.append(type(network).__name__))
     options = ["--presets", "cgan", "--batch-sizes", "4", "--compile", "on", "--data", str(folder)]
     record = run_command(tmp_path / "a.json", "throughput", *options, "--no-notebook-pipeline", *TINY)
     assert compiled == ["UNet", "PatchDiscriminator", "UNet"]  # to train two of them, to color one; none to count
