@@ -23,6 +23,8 @@ def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 # The compiler itself looks at the gradient of what enters a network, here of the generator's output.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf Tensor:UserWarning")
+# Of torch's own modules that the compiler imports, in torch 2.11.
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 @pytest.mark.usefixtures("_compiler")
 @pytest.mark.parametrize(("preset", "precision"), [("ae", "no"), ("cgan", "bf16")])
 def test_compiled_step_is_the_plain_one(preset: str, precision: str, folder: Path, tmp_path: Path) -> None:
