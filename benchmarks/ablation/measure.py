@@ -26,6 +26,7 @@ from benchmarks.core.timing import flops_of
 from colornet.config import TrainConfig
 from colornet.data import load_dataset
 from colornet.errors import InputError
+from colornet.evaluation.processes import connect
 from colornet.evaluation.validation import ValidationScore
 from colornet.metrics.evaluator import evaluator_card
 from colornet.models.build import build_generator
@@ -118,7 +119,7 @@ def _finished(training: Training) -> bool:
 def _record(
     options: AblationOptions, plan: dict[str, Any], trainings: dict[str, Training], failures: dict[str, str]
 ) -> Record:
-    accelerator = Accelerator(mixed_precision="no", cpu=options.cpu)
+    accelerator = connect(cpu=options.cpu)
     floors, data = _floors(options, accelerator)
     gray = floors["gray"]["fd_cifar10_v2_dev"]
     runs = {name: read_run(Path(training.config.run_dir)) for name, training in trainings.items()}
@@ -221,5 +222,5 @@ def training_flops(config: TrainConfig) -> float:
 def _objective(config: TrainConfig) -> Objective:
     """Build what a configuration trains, on the CPU and not compiled."""
     AcceleratorState._reset_state(reset_partial_state=True)  # it may be set to a GPU
-    accelerator = Accelerator(mixed_precision="no", cpu=True)
+    accelerator = connect(cpu=True)
     return compose_objective(dataclasses.replace(config, compile="off"), accelerator, build_generator(config))

@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.core.record import Record
 from colornet.command import exiting_on_errors, parse
 from colornet.data.listing import default_cache_dir
+from colornet.environment import is_quiet
 from colornet.errors import InputError
 
 
@@ -51,7 +52,7 @@ def options_class(name: str, command: Command) -> Any:
 
 def run(name: str, command: Command, arguments: Sequence[str] | None = None) -> None:
     """Run a command; a mistake of the user is one sentence and exit code 2, a record that did not pass exit code 1."""
-    quiet = os.environ.get("RANK", "0") != "0"
+    quiet = is_quiet()
     with exiting_on_errors(quiet=quiet):
         with suppress(InputError):  # no home folder: matplotlib takes a temporary one
             os.environ.setdefault("MPLCONFIGDIR", str(default_cache_dir() / "matplotlib"))

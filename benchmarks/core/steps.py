@@ -20,6 +20,7 @@ from colornet.color import ColorSpace, to_float
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
 from colornet.evaluation.loop import colorize_with
+from colornet.evaluation.processes import connect
 from colornet.models.build import build_generator, color_space
 from colornet.training.accelerator import choose_precision
 from colornet.training.build import build_trainer
@@ -62,7 +63,7 @@ def settle(config: TrainConfig, device: torch.device) -> TrainConfig:
 def start_accelerator(config: TrainConfig, *handlers: Any) -> Accelerator:
     """Start Accelerate in the precision of a configuration."""
     AcceleratorState._reset_state()  # it holds the precision of the case before and would refuse another
-    return Accelerator(mixed_precision=choose_precision(config), cpu=config.cpu, kwargs_handlers=[*handlers])
+    return connect(cpu=config.cpu, mixed_precision=choose_precision(config), handlers=handlers)
 
 
 def start_trainer(config: TrainConfig, dataset: Dataset) -> Trainer:

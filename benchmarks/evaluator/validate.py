@@ -20,6 +20,7 @@ from benchmarks.evaluator.validate_options import ValidateOptions
 from colornet.color import lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_uint8
 from colornet.data import Dataset, load_dataset
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
+from colornet.evaluation.processes import connect
 from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import SHIPPED, evaluator_card, load_evaluator
 from colornet.models.build import color_space
@@ -36,7 +37,7 @@ SWEEPS: dict[str, tuple[float, ...]] = {
 
 def measure(options: ValidateOptions) -> Record:
     """Measure every evaluator on every altered set and every row; return the record."""
-    accelerator = Accelerator(mixed_precision="no", cpu=options.cpu)
+    accelerator = connect(cpu=options.cpu)
     dataset = load_dataset(options.data, image_size=32, cache_dir=options.cache_dir, progress=True)
     images = dataset.validation
     if options.images is not None:

@@ -23,6 +23,7 @@ from colornet.color import lightness_input, rgb_to_lab, to_float
 from colornet.data import load_dataset
 from colornet.data.sample import sample_photos
 from colornet.evaluation.loop import gray_floor, map_images
+from colornet.evaluation.processes import connect
 from colornet.inference.colorizer import Colorizer
 from colornet.metrics.distribution import frechet_distance
 from colornet.metrics.evaluator import evaluator_card, load_evaluator
@@ -43,7 +44,7 @@ print(read_peak())
 def measure(options: PhotosOptions) -> Record:
     """Measure upsampling, scans and memory; return the record."""
     models = find_models(options.models)
-    accelerator = Accelerator(mixed_precision="no", cpu=options.cpu)
+    accelerator = connect(cpu=options.cpu)
     dataset = load_dataset(options.data, image_size=32, cache_dir=options.cache_dir, progress=True)
     colorizers = {name: Colorizer.load(folder, accelerator.device) for name, folder in models.items()}
     photos = sample_photos()
