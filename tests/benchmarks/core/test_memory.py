@@ -17,7 +17,7 @@ def test_fresh_process_measures_the_batch_that_it_is_given() -> None:
     peak = memory.peak_memory(large)
     assert peak is not None
     activation = 512 * 32 * 32 * 8 * 4  # bytes of one of the largest; a step keeps more than ten, beside torch itself
-    assert 100 * 2**20 + 10 * activation < peak < 100 * activation
+    assert 100 * 2**20 + 10 * activation < peak < 130 * activation
 
 
 def test_process_over_its_limit_ends_itself(monkeypatch: pytest.MonkeyPatch) -> None:
