@@ -10,18 +10,24 @@ import errno
 import json
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import tyro
 
 from colornet.command import exiting_on_errors, expand_home
-from colornet.config import PRESETS, TrainConfig, check_config, levels_for
+from colornet.config import PRESETS, TrainConfig, check_config
+from colornet.data.count import check_batch, count_images
 from colornet.data.listing import KNOWN_DATASETS, check_dataset
+from colornet.defaults import settle
 from colornet.environment import check_environment, is_quiet, launched_processes, read_launch
-from colornet.errors import InputError, LostProcessError, PreemptedError
+from colornet.errors import InputError, LostProcessError, PreemptedError, printable
 from colornet.runs.lock import check_run_dir
-from colornet.runs.saved_config import check_init, load_config
+from colornet.runs.pretrained import RELEASED
+from colornet.runs.saved_config import check_init
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -35,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = parse(arguments, quiet=quiet)
         check(config)
         if config.dry_run:
+            sizes = count_images(config.data, image_size=config.image_size)
+            counts = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
+            logger.warning("%s: %s images, none of which was decoded.", printable(config.data), counts)
             print(json.dumps(dataclasses.asdict(config), indent=2))
             return
         train(config)
@@ -72,20 +81,16 @@ def train(config: TrainConfig) -> None:
 
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
-    """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss."""
-    # No levels: they follow the size of the images, unless a preset has its own or the user gives some.
-    presets = {
-        name: (about, dataclasses.replace(preset, multipliers=() if preset.residual else preset.multipliers))
-        for name, (about, preset, _) in PRESETS.items()
-    }
+    """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss.
+
+    Options that are not given follow the others (`settle`).
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    presets = {name: (preset.about, preset.config) for name, preset in PRESETS.items()}
     config: TrainConfig = tyro.extras.overridable_config_cli(
         presets, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
     )
     config = expand_home(config)
-    run, levels = Path(config.run_dir), config.multipliers
-    if not levels:
-        resuming = config.resume == "auto" and (run / "config.json").is_file()
-        levels = load_config(run).multipliers if resuming else levels_for(config.image_size)
 
     def absolute(path: str) -> str:
         return str(Path(path).absolute())
@@ -93,13 +98,21 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
     # The paths that `config.json` keeps are complete: a run may be resumed from another folder.
     file, _, name = config.objective.rpartition(":")
     is_folder = config.data not in KNOWN_DATASETS and Path(config.data).is_dir()
-    return dataclasses.replace(
+    init_from = config.init_from
+    config = dataclasses.replace(
         config,
-        multipliers=levels,
         data=absolute(config.data) if is_folder else config.data,
         objective=f"{absolute(file)}:{name}" if file else config.objective,
-        init_from=config.init_from and absolute(config.init_from),
+        init_from=init_from if init_from in RELEASED else init_from and absolute(init_from),
     )
+    preset = next(PRESETS[word] for word in arguments if word in PRESETS)
+    return settle(config, preset, _given(arguments))
+
+
+def _given(arguments: Sequence[str]) -> set[str]:
+    """Return the names of the options of a command line that was parsed: those of --no-flip, too."""
+    words = {word[2:].partition("=")[0].replace("-", "_") for word in arguments if word.startswith("--")}
+    return words | {word.removeprefix("no_") for word in words}
 
 
 def check(config: TrainConfig) -> None:
@@ -110,6 +123,8 @@ def check(config: TrainConfig) -> None:
     check_environment(cpu=config.cpu)
     check_config(config, world_size=launched_processes() if config.dry_run else read_launch().processes)
     check_dataset(config.data)
+    found = count_images(config.data, image_size=config.image_size, at_most=2 * config.batch_size + 10)
+    check_batch(config.batch_size, found["train"])
     objective_file, _, _ = config.objective.rpartition(":")
     if objective_file and not Path(objective_file).is_file():
         raise InputError(f"--objective names the file {objective_file}, which does not exist: correct the path.")

@@ -12,6 +12,7 @@ from typeguard import TypeCheckError, check_type
 from colornet.config import TrainConfig, check_values
 from colornet.errors import InputError
 from colornet.files import read_json
+from colornet.runs.pretrained import find_model
 
 # A resumed run may differ in these fields: they determine where and how it runs, not what it computes.
 FREE_ON_RESUME = frozenset({
@@ -99,7 +100,7 @@ def check_init(config: TrainConfig) -> None:
     """Raise `InputError` if the generator of the run in --init-from does not fit; it may lack the noise input."""
     if config.init_from is None:
         return
-    run_dir = Path(config.init_from)
+    run_dir = find_model(config.init_from)
     origin = load_config(run_dir)
     check_weights(run_dir)
     names = [name for name in _SHAPE if getattr(origin, name) != getattr(config, name)]
@@ -108,7 +109,7 @@ def check_init(config: TrainConfig) -> None:
     if names:
         listed = (f"--{n.replace('_', '-')} is {getattr(origin, n)} there, not {getattr(config, n)}" for n in names)
         shape = f"another shape ({'; '.join(listed)})"
-        raise InputError(f"The generator of --init-from {run_dir} has {shape}: use its values.")
+        raise InputError(f"The generator of --init-from {config.init_from} has {shape}: use its values.")
 
 
 def has_batch_statistics(config: TrainConfig) -> bool:
