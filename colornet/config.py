@@ -184,8 +184,12 @@ class Preset(NamedTuple):
     about: str  # one line for --help
     config: TrainConfig
     check: Callable[[TrainConfig], None]  # of the options that its objective uses; raises `InputError`
+    options: tuple[str, ...] = ()  # those that only its objective uses
     weight_for_few: float = 0.0  # least weight of the reconstruction for a few thousand images or less
 
+
+_ADVERSARIAL_OPTIONS = ("reconstruction_weight", "adversarial_loss", "r1_weight", "discriminator",
+                        "discriminator_width", "discriminator_lr", "conditional")  # fmt: skip
 
 # The networks and training of the original notebooks as these describe themselves, even where it is not state of the
 # art (README, "Presets").
@@ -221,6 +225,7 @@ PRESETS: dict[str, Preset] = {
             run_dir="runs/cgan",
         ),
         _check_adversarial,
+        _ADVERSARIAL_OPTIONS,
         weight_for_few=50.0,  # with a lower one, the generator memorizes them to satisfy the discriminator
     ),
     "notebook-ae": Preset(
@@ -241,5 +246,13 @@ PRESETS: dict[str, Preset] = {
             run_dir="runs/notebook-cgan",
         ),
         _check_adversarial,
+        _ADVERSARIAL_OPTIONS,
     ),
 }
+
+
+def unused_options(config: TrainConfig) -> set[str]:
+    """Return the options that only other objectives use; none for a user's own objective, of which this is unknown."""
+    named = [(preset.config.objective == config.objective, {*preset.options}) for preset in PRESETS.values()]
+    used = [options for own, options in named if own]
+    return {name for own, options in named for name in options if not own}.difference(*used) if used else set()

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from colornet.data.count import validation_positions, whole_positions
+from colornet.data.positions import validation_positions, whole_positions
 
 PARTS = ("train", "validation", "test")
 
