@@ -1,10 +1,12 @@
 """Train a colorizer: `accelerate launch -m colornet.train cgan --data sample`.
 
+`--config RUN/config.json` in place of the preset starts from the options of another run; others replace them.
 The configuration is parsed and checked before torch is imported: `--help` and mistakes are answered at once.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import errno
 import json
@@ -13,6 +15,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 
@@ -24,8 +27,8 @@ from colornet.defaults import settle
 from colornet.environment import check_environment, is_quiet, launched_processes, read_launch
 from colornet.errors import InputError, LostProcessError, PreemptedError, printable
 from colornet.runs.lock import check_run_dir
-from colornet.runs.pretrained import RELEASED
-from colornet.runs.saved_config import check_init
+from colornet.runs.pretrained import RELEASED, find_model
+from colornet.runs.saved_config import check_init, load_config
 
 logger = logging.getLogger(__name__)
 
@@ -83,13 +86,18 @@ def train(config: TrainConfig) -> None:
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
     """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss.
 
-    Options that are not given follow the others (`settle`).
+    Options that are not given follow the others (`settle`). `--config RUN` in place of the preset takes all options of
+    another run but for its folder.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    presets = {name: (preset.about, preset.config) for name, preset in PRESETS.items()}
-    config: TrainConfig = tyro.extras.overridable_config_cli(
-        presets, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
-    )
+    start, rest = _split_config(arguments)
+    how: dict[str, Any] = {"prog": "python -m colornet.train", "description": __doc__, "console_outputs": not quiet}
+    config: TrainConfig
+    if start is None:
+        presets = {name: (preset.about, preset.config) for name, preset in PRESETS.items()}
+        config = tyro.extras.overridable_config_cli(presets, args=arguments, **how)
+    else:
+        config = tyro.cli(TrainConfig, default=_config_of(start), args=rest, **how)
     config = expand_home(config)
 
     def absolute(path: str) -> str:
@@ -105,8 +113,30 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
         objective=f"{absolute(file)}:{name}" if file else config.objective,
         init_from=init_from if init_from in RELEASED else init_from and absolute(init_from),
     )
+    if start is not None:
+        return config
     preset = next(PRESETS[word] for word in arguments if word in PRESETS)
     return settle(config, preset, _given(arguments))
+
+
+def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the value of `--config` on a command line, None if there is none, and the other arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config")
+    try:
+        known, rest = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise InputError("--config needs a value: the folder of a run, or its config.json.") from error
+    if known.config is not None and (named := [word for word in rest if word in PRESETS][:1]) and rest[:1] == named:
+        raise InputError(f"--config takes the place of the preset {named[0]}: leave one of the two out.")
+    return known.config, rest
+
+
+def _config_of(start: str) -> TrainConfig:
+    """Return the options of a run, or of a released model, to begin another with; its folder must be given."""
+    path = Path(start)
+    saved = load_config(find_model(path.parent if path.name == "config.json" else start), resuming=True)
+    return dataclasses.replace(saved, run_dir=tyro.MISSING, resume="never", dry_run=False, max_steps=None)
 
 
 def _given(arguments: Sequence[str]) -> set[str]:
