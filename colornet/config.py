@@ -13,6 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 from colornet.errors import InputError
 
+Tracker = Literal["tensorboard", "wandb", "trackio", "mlflow"]
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -71,6 +73,7 @@ class TrainConfig:
     cpu: bool = False  # train on the CPU even where there is a GPU
     num_processes: int | None = None  # refuse to run with any other number of processes
     log_every: int = 50  # steps between points of the training curves; fewer in a run of less than 1,000 steps
+    track: tuple[Tracker, ...] = ("tensorboard",)  # where the curves go; to TensorBoard and metrics.jsonl in any case
     eval_every: int = 1  # epochs between evaluations on the validation images
     eval_batch_size: int = 500  # images per process in a step of evaluation
     save_every: int = 1000  # steps between checkpoints; one more is written after each evaluation

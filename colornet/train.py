@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import errno
+import importlib.util
 import json
 import logging
 import os
@@ -152,6 +153,9 @@ def check(config: TrainConfig) -> None:
     """
     check_environment(cpu=config.cpu)
     check_config(config, world_size=launched_processes() if config.dry_run else read_launch().processes)
+    for name in config.track:
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"--track {name} needs a package that is missing: install it with `pip install {name}`.")
     check_dataset(config.data)
     found = count_images(config.data, image_size=config.image_size, at_most=2 * config.batch_size + 10)
     check_batch(config.batch_size, found["train"])

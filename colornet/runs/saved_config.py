@@ -18,7 +18,7 @@ from colornet.runs.pretrained import find_model
 FREE_ON_RESUME = frozenset({
     "max_steps", "log_every", "eval_every", "compile", "activation_checkpointing", "cpu", "device_budget",
     "num_processes", "run_dir", "resume", "cache_dir", "hang_timeout", "hang_exit", "profile", "dry_run", "save_every",
-    "keep_checkpoints", "eval_batch_size",
+    "keep_checkpoints", "eval_batch_size", "track",
 })  # fmt: skip
 
 _LARGEST = 2**20  # bytes of a config.json
@@ -56,7 +56,8 @@ def parse_config(values: Any, *, resuming: bool = False) -> TrainConfig:
         known = {field.name for field in dataclasses.fields(TrainConfig)}
         if unknown := values.keys() - known:
             raise ValueError(f"it has the unknown field {reprlib.repr(min(unknown))}, from another version perhaps")
-        config = TrainConfig(**{**values, "multipliers": tuple(values["multipliers"])})
+        lists = {name: tuple(values[name]) for name in ("multipliers", "track") if name in values or name != "track"}
+        config = TrainConfig(**{**values, **lists})
         for name, kind in get_type_hints(TrainConfig).items():
             _check_type(name, getattr(config, name), kind)
         check_values(config)

@@ -21,6 +21,7 @@ from colornet.objectives import Charts
 from colornet.runs.run import Run
 from colornet.runs.run_dir import RunDir
 from colornet.runs.saved_config import FREE_ON_RESUME
+from colornet.training.tracking import Trackers
 
 # TensorBoard shows the final values of these beside the hyperparameters.
 HEADLINES = [f"validation/{name}" for name in ("fd_cifar10_v2_dev", "cf", "delta_cf", "ciede2000", "psnr")]
@@ -54,8 +55,17 @@ class RunLog:
     curves that the run has from all of its starts.
     """
 
-    def __init__(self, run_dir: RunDir, config: TrainConfig, step: int, since: int, charts: Charts) -> None:
+    def __init__(
+        self,
+        run_dir: RunDir,
+        config: TrainConfig,
+        step: int,
+        since: int,
+        charts: Charts,
+        trackers: Trackers | None = None,
+    ) -> None:
         self.run_dir = run_dir
+        self.trackers = trackers
         folder = self.folder = run_dir.path
         self.charts = {**QUALITY_CHARTS, **charts, **SPEED_CHARTS}
         # Damaged lines are dropped, too: a crash may leave some, and a log is not a reason to refuse a resume.
@@ -94,6 +104,10 @@ class RunLog:
         record = {"step": step, **{tag: finite_or_none(value) for tag, value in values.items()}}
         self.records.write(json.dumps(record) + "\n")
         self.records.flush()
+        if self.trackers is not None:
+            self.trackers.log(
+                step, {tag: value for tag, value in record.items() if tag != "step" and value is not None}
+            )
         if not values.keys() <= self.tags:
             self.tags |= values.keys()
             self._add(custom_scalars(_layout(self.charts, self.tags)), step=step)  # TensorBoard uses the last of a run
@@ -126,6 +140,8 @@ class RunLog:
         for writer in (self.writer, *self.others.values()):
             writer.close()
         self.records.close()
+        if self.trackers is not None:
+            self.trackers.close()
 
     def _add(self, *summaries: Any, step: int = 0) -> None:
         for summary in summaries:

@@ -46,6 +46,7 @@ from colornet.training.profiler import StepProfiler
 from colornet.training.progress import Progress, peak_memory
 from colornet.training.state import restore_state, training_state
 from colornet.training.step_metrics import StepMetrics
+from colornet.training.tracking import Trackers
 from colornet.training.validation_loss import ValidationLoss
 from colornet.training.watchdog import process_log
 
@@ -88,6 +89,7 @@ class Trainer:
         self.step = 0  # updates done
         self.metrics = StepMetrics(accelerator)
         self.clock = StepClock(accelerator.device)
+        self.trackers: Trackers | None = None
         self.preempted = False  # whether a signal, or a closed stdout, ended `fit` before the last step
         self.unheard = False  # whether stdout is closed
 
@@ -139,8 +141,12 @@ class Trainer:
         """Train from the current step until the last one or until a signal asks to stop."""
         where = self.accelerator.process_index, self.accelerator.num_processes, self.accelerator.device
         logger.info("Process %d of %d on %s begins at step %d.", *where, self.step)
+        if self.config.track != TrainConfig.track:
+            self.on_main_process("The trackers", self.start_trackers)
         writes, charts, steps_per_epoch = self.accelerator.is_main_process, self.objective.charts, len(self.loader)
-        log = RunLog(self.run_dir, self.config, self.step, self.metrics.since, charts) if writes else None
+        log = None
+        if writes:
+            log = RunLog(self.run_dir, self.config, self.step, self.metrics.since, charts, self.trackers)
         profiler = self.start_profiler() if self.config.profile and writes else None
         progress = Progress(self.config, self.step, self.last_step, steps_per_epoch, self.say, writes)
         try:
@@ -185,6 +191,10 @@ class Trainer:
             logger.info("Stopped by a signal after step %d.", self.step)
             if log is not None:
                 self.run_dir.mark_preempted(self.step)
+
+    def start_trackers(self) -> None:
+        """Start the trackers of --track besides TensorBoard."""
+        self.trackers = Trackers(self.accelerator, self.config)
 
     def start_profiler(self) -> StepProfiler:
         """Start to trace early steps into the run folder."""
