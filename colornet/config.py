@@ -13,6 +13,8 @@ from typing import Any, Literal, NamedTuple
 
 from colornet.errors import InputError
 
+Tracker = Literal["tensorboard", "wandb", "trackio", "mlflow"]
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -37,19 +39,19 @@ class TrainConfig:
     discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, many logits; dcgan: BatchNorm, one
     discriminator_width: int = 64  # channels of the discriminator's first level
     conditional: bool = True  # let the discriminator see the gray image, too
-    init_from: str | None = None  # start from the generator of this run (its model.safetensors), of the same shape
+    init_from: str | None = None  # start from the generator of this run folder or released model (ae, cgan)
 
     # Objective
     objective: str = "reconstruction"  # reconstruction, adversarial (with a discriminator), or your own FILE.py:CLASS
     reconstruction_loss: Literal["l1", "mse"] = "l1"  # distance between the predicted and the true color
-    reconstruction_weight: float = 1.0  # weight of that distance in the adversarial objective
+    reconstruction_weight: float = 1.0  # weight of that distance in the adversarial objective; higher for few images
     adversarial_loss: Literal["bce", "hinge"] = "bce"  # bce: cross-entropy, non-saturating
     r1_weight: float = 0.0  # weight of the gradient penalty on true colors, every 16th step; 0: none
 
     # Optimization
     epochs: int = 30  # passes over the training images; the horizon of the learning-rate schedule
     max_steps: int | None = None  # stop after this many steps, with a checkpoint; schedules stay those of --epochs
-    batch_size: int = 256  # images per step, over all processes
+    batch_size: int = 256  # images per step, over all processes; if not given, fewer for less than 8,192 images
     accumulation_steps: int = 1  # micro-batches in which each process works through its share of a batch
     lr: float = 1e-3  # learning rate of the generator
     discriminator_lr: float = 2e-4  # learning rate of the discriminator
@@ -57,9 +59,9 @@ class TrainConfig:
     beta2: float = 0.999  # second moment decay of Adam
     lr_schedule: Literal["constant", "cosine", "exponential"] = "cosine"  # course of the learning rates over the epochs
     lr_decay: float = 0.9  # factor after each epoch of the exponential schedule
-    warmup_steps: int = 200  # steps of linear warm-up of the learning rates
+    warmup_steps: int = 200  # steps of linear warm-up of the learning rates; for few images a tenth of all steps
     max_grad_norm: float | None = 1.0  # clip the gradient of each network to this L2 norm
-    ema_decay: float = 0.999  # moving average of the generator, the model that counts; 0: none
+    ema_decay: float = 0.999  # moving average of the generator, at most (1 + step) / (10 + step); 0: none
 
     # Run
     run_dir: str = "runs/ae"  # folder of the run
@@ -70,7 +72,8 @@ class TrainConfig:
     activation_checkpointing: bool = False  # compute the generator's activations twice instead of keeping them
     cpu: bool = False  # train on the CPU even where there is a GPU
     num_processes: int | None = None  # refuse to run with any other number of processes
-    log_every: int = 50  # steps between points of the training curves
+    log_every: int = 50  # steps between points of the training curves; fewer in a run of less than 1,000 steps
+    track: tuple[Tracker, ...] = ("tensorboard",)  # where the curves go; to TensorBoard and metrics.jsonl in any case
     eval_every: int = 1  # epochs between evaluations on the validation images
     eval_batch_size: int = 500  # images per process in a step of evaluation
     save_every: int = 1000  # steps between checkpoints; one more is written after each evaluation
@@ -184,7 +187,12 @@ class Preset(NamedTuple):
     about: str  # one line for --help
     config: TrainConfig
     check: Callable[[TrainConfig], None]  # of the options that its objective uses; raises `InputError`
+    options: tuple[str, ...] = ()  # those that only its objective uses
+    weight_for_few: float = 0.0  # least weight of the reconstruction for a few thousand images or less
 
+
+_ADVERSARIAL_OPTIONS = ("reconstruction_weight", "adversarial_loss", "r1_weight", "discriminator",
+                        "discriminator_width", "discriminator_lr", "conditional")  # fmt: skip
 
 # The networks and training of the original notebooks as these describe themselves, even where it is not state of the
 # art (docs/training.md, "Presets").
@@ -220,6 +228,8 @@ PRESETS: dict[str, Preset] = {
             run_dir="runs/cgan",
         ),
         _check_adversarial,
+        _ADVERSARIAL_OPTIONS,
+        weight_for_few=50.0,  # with a lower one, the generator memorizes them to satisfy the discriminator
     ),
     "notebook-ae": Preset(
         "The original notebooks' autoencoder: plain U-Net, from gray to RGB, MSE.", _NOTEBOOK, _check_reconstruction
@@ -239,5 +249,13 @@ PRESETS: dict[str, Preset] = {
             run_dir="runs/notebook-cgan",
         ),
         _check_adversarial,
+        _ADVERSARIAL_OPTIONS,
     ),
 }
+
+
+def unused_options(config: TrainConfig) -> set[str]:
+    """Return the options that only other objectives use; none for a user's own objective, of which this is unknown."""
+    named = [(preset.config.objective == config.objective, {*preset.options}) for preset in PRESETS.values()]
+    used = [options for own, options in named if own]
+    return {name for own, options in named for name in options if not own}.difference(*used) if used else set()

@@ -1,28 +1,38 @@
 """Train a colorizer: `accelerate launch -m colornet.train cgan --data sample`.
 
+`--config RUN/config.json` in place of the preset starts from the options of another run; others replace them.
 The configuration is parsed and checked before torch is imported: `--help` and mistakes are answered at once.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import errno
+import importlib.util
 import json
 import logging
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import tyro
 
 from colornet.command import exiting_on_errors, expand_home
-from colornet.config import PRESETS, TrainConfig, check_config, levels_for
+from colornet.config import PRESETS, TrainConfig, check_config
+from colornet.data.count import check_batch, count_images
 from colornet.data.listing import KNOWN_DATASETS, check_dataset
+from colornet.defaults import settle
 from colornet.environment import check_environment, is_quiet, launched_processes, read_launch
-from colornet.errors import InputError, LostProcessError, PreemptedError
+from colornet.errors import InputError, LostProcessError, PreemptedError, printable
 from colornet.files import check_utf8
 from colornet.runs.lock import check_run_dir
-from colornet.runs.saved_config import check_init, load_config
+from colornet.runs.pretrained import RELEASED, check_init, find_model
+from colornet.runs.saved_config import load_config
+
+logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -36,6 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = parse(arguments, quiet=quiet)
         check(config)
         if config.dry_run:
+            sizes = count_images(config.data, image_size=config.image_size)
+            counts = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
+            logger.warning("%s: %s images, none of which was decoded.", printable(config.data), counts)
             print(json.dumps(dataclasses.asdict(config), indent=2))
             return
         train(config)
@@ -73,20 +86,21 @@ def train(config: TrainConfig) -> None:
 
 
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
-    """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss."""
-    # No levels: they follow the size of the images, unless a preset has its own or the user gives some.
-    presets = {
-        name: (about, dataclasses.replace(preset, multipliers=() if preset.residual else preset.multipliers))
-        for name, (about, preset, _) in PRESETS.items()
-    }
-    config: TrainConfig = tyro.extras.overridable_config_cli(
-        presets, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
-    )
+    """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss.
+
+    Options that are not given follow the others (`settle`). `--config RUN` in place of the preset takes all options of
+    another run but for its folder.
+    """
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    start, rest = _split_config(arguments)
+    how: dict[str, Any] = {"prog": "python -m colornet.train", "description": __doc__, "console_outputs": not quiet}
+    config: TrainConfig
+    if start is None:
+        presets = {name: (preset.about, preset.config) for name, preset in PRESETS.items()}
+        config = tyro.extras.overridable_config_cli(presets, args=arguments, **how)
+    else:
+        config = tyro.cli(TrainConfig, default=_config_of(start), args=rest, **how)
     config = expand_home(config)
-    run, levels = Path(config.run_dir), config.multipliers
-    if not levels:
-        resuming = config.resume == "auto" and (run / "config.json").is_file()
-        levels = load_config(run).multipliers if resuming else levels_for(config.image_size)
 
     def absolute(path: str) -> str:
         return str(Path(path).absolute())
@@ -94,13 +108,43 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
     # The paths that `config.json` keeps are complete: a run may be resumed from another folder.
     file, _, name = config.objective.rpartition(":")
     is_folder = config.data not in KNOWN_DATASETS and Path(config.data).is_dir()
-    return dataclasses.replace(
+    init_from = config.init_from
+    config = dataclasses.replace(
         config,
-        multipliers=levels,
         data=absolute(config.data) if is_folder else config.data,
         objective=f"{absolute(file)}:{name}" if file else config.objective,
-        init_from=config.init_from and absolute(config.init_from),
+        init_from=init_from if init_from in RELEASED else init_from and absolute(init_from),
     )
+    if start is not None:
+        return config
+    preset = next(PRESETS[word] for word in arguments if word in PRESETS)
+    return settle(config, preset, _given(arguments))
+
+
+def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the value of `--config` on a command line, None if there is none, and the other arguments."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config")
+    try:
+        known, rest = parser.parse_known_args(list(arguments))
+    except argparse.ArgumentError as error:
+        raise InputError("--config needs a value: the folder of a run, or its config.json.") from error
+    if known.config is not None and (named := [word for word in rest if word in PRESETS][:1]) and rest[:1] == named:
+        raise InputError(f"--config takes the place of the preset {named[0]}: leave one of the two out.")
+    return known.config, rest
+
+
+def _config_of(start: str) -> TrainConfig:
+    """Return the options of a run, or of a released model, to begin another with; its folder must be given."""
+    path = Path(start)
+    saved = load_config(find_model(path.parent if path.name == "config.json" else start), resuming=True)
+    return dataclasses.replace(saved, run_dir=tyro.MISSING, resume="never", dry_run=False, max_steps=None)
+
+
+def _given(arguments: Sequence[str]) -> set[str]:
+    """Return the names of the options of a command line that was parsed: those of --no-flip, too."""
+    words = {word[2:].partition("=")[0].replace("-", "_") for word in arguments if word.startswith("--")}
+    return words | {word.removeprefix("no_") for word in words}
 
 
 def check(config: TrainConfig) -> None:
@@ -110,7 +154,12 @@ def check(config: TrainConfig) -> None:
     """
     check_environment(cpu=config.cpu)
     check_config(config, world_size=launched_processes() if config.dry_run else read_launch().processes)
+    for name in config.track:
+        if importlib.util.find_spec(name) is None:
+            raise InputError(f"--track {name} needs a package that is missing: install it with `pip install {name}`.")
     check_dataset(config.data)
+    found = count_images(config.data, image_size=config.image_size, at_most=2 * config.batch_size + 10)
+    check_batch(config.batch_size, found["train"])
     objective_file, _, _ = config.objective.rpartition(":")
     if objective_file and not Path(objective_file).is_file():
         raise InputError(f"--objective names the file {objective_file}, which does not exist: correct the path.")

@@ -21,10 +21,7 @@ from colornet.data.sample import sample_photos
 
 TRAINED = 0.6  # share of a photograph's width that is trained on
 PIECES = {"train": 48, "test": 8}  # of each photograph
-OPTIONS = (
-    "--image-size 64 --width 32 --blocks 1 --discriminator-width 32 --batch-size 16 --epochs 40 --eval-every 10 "
-    "--warmup-steps 50 --reconstruction-weight 50"
-)
+OPTIONS = "--image-size 64 --width 32 --blocks 1 --discriminator-width 32 --epochs 40 --eval-every 10"
 HEIGHT = 256  # of a row of the picture, pixels
 SHOWN = ("astronaut", "coffee", "motorcycle")
 

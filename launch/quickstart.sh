@@ -22,16 +22,15 @@ done
 train() { # PRESET [OPTION ...]
     local preset=$1
     shift
-    set -- "$preset" --data sample --width 24 --blocks 1 --discriminator-width 32 --batch-size 64 --epochs 8 \
-        --eval-every 2 --run-dir "$out/$preset" "$@"
+    set -- "$preset" --data sample --width 24 --blocks 1 --discriminator-width 32 --epochs 8 --eval-every 2 \
+        --run-dir "$out/$preset" "$@"
     # The launcher wraps an error into its own traceback and changes the exit code, so check the options first.
     "$python" -m colornet.train "$@" --dry-run > /dev/null
     "$python" -m accelerate.commands.launch --config_file launch/accelerate/single.yaml -m colornet.train "$@"
 }
 
 train ae "$@"
-# With so few images and steps, L1 needs a higher weight than the preset's: otherwise validation images get blotches.
-train cgan --reconstruction-weight 50 "$@"
+train cgan "$@"
 "$python" -m colornet.evaluate "$out/ae" "$out/cgan" --out "$out"
 
 cat <<END

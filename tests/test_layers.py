@@ -23,7 +23,7 @@ LAYERS = {
         ["data", "models", "metrics", "objectives"],
         ["runs"],
         ["evaluation", "inference"],
-        ["training"],
+        ["training", "defaults"],
         ["train", "evaluate", "colorize", "export", "fetch", "push", "demo"],
         ["cli"],
         ["__main__"],

@@ -16,6 +16,7 @@ from benchmarks.core.checks import check_least, check_out_folder, option
 from benchmarks.core.presets import shared_values
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.data.listing import check_dataset
+from colornet.defaults import BY_IMAGES
 from colornet.errors import InputError
 from colornet.files import read_json
 from colornet.train import parse
@@ -144,7 +145,8 @@ def read_plan(path: Path) -> dict[str, Any]:
 
 def _plan_training(options: AblationOptions, name: str, variant: dict[str, Any], seed: int) -> Training:
     preset = PRESETS[variant["preset"]].config
-    values = shared_values(options) | variant.get("options", {})
+    fixed = {field: getattr(preset, field) for field in BY_IMAGES}  # whatever the data, variants differ as planned
+    values = fixed | shared_values(options) | variant.get("options", {})
     for field, factor in variant.get("factors", {}).items():
         base = values.get(field, getattr(preset, field))
         value = base * factor

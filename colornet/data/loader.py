@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from colornet.config import TrainConfig
+from colornet.data.count import check_batch
 from colornet.data.memory_map import read_ahead
-from colornet.errors import InputError
 
 AHEAD = 3  # batches that are gathered while the current one is used, each by its own thread
 
@@ -35,9 +35,7 @@ class DeviceLoader:
     def __init__(
         self, images: Tensor, config: TrainConfig, device: torch.device, *, rank: int = 0, world_size: int = 1
     ) -> None:
-        if config.batch_size > len(images):
-            limit = f"the {len(images)} training images: choose {len(images)} or less"
-            raise InputError(f"Batch size {config.batch_size} exceeds {limit}.")
+        check_batch(config.batch_size, len(images))
         if config.device_budget is not None:
             budget = config.device_budget * 2**30
         else:  # the networks' activations need the rest

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from colornet.errors import InputError
+from colornet.data.positions import validation_positions, whole_positions
 
 PARTS = ("train", "validation", "test")
 
@@ -51,30 +51,15 @@ def fingerprint(train: Tensor, validation: Tensor, test: Tensor) -> str:
 
 
 def split_train(images: Tensor, source: str) -> tuple[Tensor, Tensor]:
-    """Split images (N, 3, H, W), or their labels, ordered by class: every tenth validates, or else the last.
-
-    The order makes the split stratified. Raises InputError, which names `source`, for fewer than two.
-    """
-    if len(images) < 2:
-        needed = "for training and validation: at least 2 are needed"
-        raise InputError(f"{source} holds {len(images)} readable image(s) {needed}.")
-    validation = list(range(9, len(images), 10)) or [len(images) - 1]
+    """Split images (N, 3, H, W), or their labels, ordered by class, as `validation_positions` says."""
+    validation = validation_positions(len(images), source)
     return images[_all_but(validation, len(images))], images[validation]
 
 
 def split_whole(images: Tensor, source: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Split images (N, 3, H, W), or their labels, ordered by class, into those to train, validate and test.
-
-    Images 9, 19, … test, 4, 14, … validate, the rest trains. Of fewer than ten the last one tests and the middle one
-    validates. Raises InputError, which names `source`, for fewer than three.
-    """
-    count = len(images)
-    if count < 3:
-        needed = "at least 3 are needed, for training, validation and test"
-        raise InputError(f"{source} holds {count} readable image(s): {needed}.")
-    test = list(range(9, count, 10)) or [count - 1]
-    validation = list(range(4, count, 10)) if count >= 10 else [count // 2]
-    return images[_all_but(test + validation, count)], images[validation], images[test]
+    """Split images (N, 3, H, W), or their labels, ordered by class, as `whole_positions` says, into three parts."""
+    validation, test = whole_positions(len(images), source)
+    return images[_all_but(test + validation, len(images))], images[validation], images[test]
 
 
 def _all_but(positions: list[int], count: int) -> Tensor:

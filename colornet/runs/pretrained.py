@@ -1,20 +1,24 @@
-"""The released models, which come with the package; found without importing torch."""
+"""Models by name: released ones, those of the Hub and runs; found without importing torch."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
+from colornet.config import TrainConfig
 from colornet.errors import InputError
 from colornet.files import expanded, read_json, sha256_of
 from colornet.hub import HubName, download_file, is_hub_name, parse_hub_name
-from colornet.runs.saved_config import load_config
+from colornet.runs.saved_config import check_weights, load_config
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
 WEIGHTS = Path(__file__).parents[1] / "weights"  # a folder for each name, written by `python -m benchmarks release`
 
 _LARGEST_RECORD = 2**20  # bytes
+
+# Options that two configurations share if the weights of one generator fit into the other.
+_SHAPE = ("color_space", "width", "multipliers", "blocks", "residual", "attention", "norm")
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:
@@ -55,6 +59,22 @@ def _download_run(name: str) -> Path:
         ) from error
     # Of the same commit, whose name is that of the folder.
     return download_file(HubName(hub_name.repo, folder.name), "model.safetensors").parent
+
+
+def check_init(config: TrainConfig) -> None:
+    """Raise `InputError` if the generator of the run in --init-from does not fit; it may lack the noise input."""
+    if config.init_from is None:
+        return
+    run_dir = find_model(config.init_from)
+    origin = load_config(run_dir)
+    check_weights(run_dir)
+    names = [name for name in _SHAPE if getattr(origin, name) != getattr(config, name)]
+    if origin.noise_channels not in (0, config.noise_channels):
+        names.append("noise_channels")
+    if names:
+        listed = (f"--{n.replace('_', '-')} is {getattr(origin, n)} there, not {getattr(config, n)}" for n in names)
+        shape = f"another shape ({'; '.join(listed)})"
+        raise InputError(f"The generator of --init-from {config.init_from} has {shape}: use its values.")
 
 
 def check_release(folder: Path) -> None:

@@ -17,13 +17,10 @@ from colornet.files import check_utf8, read_json
 FREE_ON_RESUME = frozenset({
     "max_steps", "log_every", "eval_every", "compile", "activation_checkpointing", "cpu", "device_budget",
     "num_processes", "run_dir", "resume", "cache_dir", "hang_timeout", "hang_exit", "profile", "dry_run", "save_every",
-    "keep_checkpoints", "eval_batch_size",
+    "keep_checkpoints", "eval_batch_size", "track",
 })  # fmt: skip
 
 _LARGEST = 2**20  # bytes of a config.json
-
-# Options that two configurations share if the weights of one generator fit into the other.
-_SHAPE = ("color_space", "width", "multipliers", "blocks", "residual", "attention", "norm")
 
 
 def load_config(run_dir: Path, *, resuming: bool = False) -> TrainConfig:
@@ -55,7 +52,8 @@ def parse_config(values: Any, *, resuming: bool = False) -> TrainConfig:
         known = {field.name for field in dataclasses.fields(TrainConfig)}
         if unknown := values.keys() - known:
             raise ValueError(f"it has the unknown field {reprlib.repr(min(unknown))}, from another version perhaps")
-        config = TrainConfig(**{**values, "multipliers": tuple(values["multipliers"])})
+        lists = {name: tuple(values[name]) for name in ("multipliers", "track") if name in values or name != "track"}
+        config = TrainConfig(**{**values, **lists})
         for name, kind in get_type_hints(TrainConfig).items():
             _check_type(name, getattr(config, name), kind)
         check_values(config)
@@ -94,22 +92,6 @@ def _check_type(name: str, value: object, kind: Any) -> None:
         check_type(value, kind)
     except TypeCheckError as error:
         raise TypeError(f"{name} is {reprlib.repr(value)}, and {error}") from error
-
-
-def check_init(config: TrainConfig) -> None:
-    """Raise `InputError` if the generator of the run in --init-from does not fit; it may lack the noise input."""
-    if config.init_from is None:
-        return
-    run_dir = Path(config.init_from)
-    origin = load_config(run_dir)
-    check_weights(run_dir)
-    names = [name for name in _SHAPE if getattr(origin, name) != getattr(config, name)]
-    if origin.noise_channels not in (0, config.noise_channels):
-        names.append("noise_channels")
-    if names:
-        listed = (f"--{n.replace('_', '-')} is {getattr(origin, n)} there, not {getattr(config, n)}" for n in names)
-        shape = f"another shape ({'; '.join(listed)})"
-        raise InputError(f"The generator of --init-from {run_dir} has {shape}: use its values.")
 
 
 def has_batch_statistics(config: TrainConfig) -> bool:

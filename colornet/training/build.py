@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,17 +17,21 @@ from torch.optim import Adam, Optimizer
 
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
-from colornet.errors import InputError
+from colornet.errors import InputError, printable
 from colornet.evaluation.processes import local_first, on_all
 from colornet.models.build import build_generator
 from colornet.objectives import Objective
 from colornet.objectives.find import find_objective
 from colornet.runs.checkpoint import list_checkpoints
+from colornet.runs.pretrained import check_init, find_model
 from colornet.runs.run import Run
-from colornet.runs.saved_config import check_init
 from colornet.training.accelerator import keep_freed_memory, start_accelerator
 from colornet.training.optimization import update
 from colornet.training.trainer import Trainer
+
+GRAY_SPREAD = 4  # between the channels of a pixel, of 255
+
+logger = logging.getLogger(__name__)
 
 
 def compose_trainer(config: TrainConfig) -> Trainer:
@@ -37,9 +42,26 @@ def compose_trainer(config: TrainConfig) -> Trainer:
     def load() -> Dataset:
         # The first process of a machine downloads or decodes, the others find what it cached.
         with local_first(accelerator):
-            return load_dataset(config.data, image_size=config.image_size, cache_dir=cache_dir, progress=progress)
+            dataset = load_dataset(config.data, image_size=config.image_size, cache_dir=cache_dir, progress=progress)
+        check_colors(dataset, warn=progress)
+        return dataset
 
     return build_trainer(config, accelerator, on_all(accelerator, load))
+
+
+def check_colors(dataset: Dataset, *, warn: bool) -> None:
+    """Raise `InputError` if there is no color to learn from: a thousand of the training images are looked at.
+
+    Where a tenth of them is gray, or more, a warning says so if it is to `warn`.
+    """
+    images = dataset.train[:: -(-len(dataset.train) // 1000)]  # (n, 3, H, W)
+    spread = images.amax(1).int() - images.amin(1).int()  # (n, H, W); a JPEG rounds gray to other than gray
+    gray = int((spread.amax((1, 2)) <= GRAY_SPREAD).sum())
+    looked = f"{gray:,} of {len(images):,} training images of {printable(dataset.name)} that were looked at are gray"
+    if gray == len(images):
+        raise InputError(f"{looked}: there is no color to learn from; choose photographs in color for --data.")
+    if warn and gray >= len(images) / 10:
+        logger.warning("%s: remove them, as they teach that gray things stay gray.", looked)
 
 
 def build_trainer(config: TrainConfig, accelerator: Accelerator, dataset: Dataset) -> Trainer:
@@ -65,7 +87,7 @@ def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
     earlier origins included. Raises `InputError` for a run that cannot be used.
     """
     check_init(config)
-    run = Run(Path(config.init_from or ""))
+    run = Run(find_model(config.init_from or ""))
     weights = run.load_generator().state_dict()
     for name, value in generator.state_dict().items():
         missing = value.shape[1] - weights[name].shape[1] if value.ndim == 4 else 0

@@ -14,13 +14,14 @@ from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import custom_scalars, hparams
 
-from colornet.config import TrainConfig
+from colornet.config import TrainConfig, unused_options
 from colornet.files import finite_or_none, replacing, write_text
 from colornet.metrics.histograms import BIN, draw_planes
 from colornet.objectives import Charts
 from colornet.runs.run import Run
 from colornet.runs.run_dir import RunDir
 from colornet.runs.saved_config import FREE_ON_RESUME
+from colornet.training.tracking import Trackers
 
 # TensorBoard shows the final values of these beside the hyperparameters.
 HEADLINES = [f"validation/{name}" for name in ("fd_cifar10_v2_dev", "cf", "delta_cf", "ciede2000", "psnr")]
@@ -29,13 +30,21 @@ HEADLINES = [f"validation/{name}" for name in ("fd_cifar10_v2_dev", "cf", "delta
 # all runs and shows a chart that differs in anything as another one.
 QUALITY_CHARTS: Charts = {
     "color": {
-        "colorfulness CF, of output and truth": ("validation/cf", "validation/cf_truth"),
+        "colorfulness CF, of output and truth": ("validation/cf",),
         "distance from the truth (fd_cifar10_v2_dev)": ("validation/fd_cifar10_v2_dev",),
         "accuracy of a classifier that sees the colorings": ("validation/accuracy_cifar10_v2_dev",),
     },
     "fidelity": {"PSNR (dB)": ("validation/psnr",), "CIEDE2000": ("validation/ciede2000",)},
 }
-SPEED_CHARTS: Charts = {"speed": {"images per second": ("speed/images_per_second",)}}
+SPEED_CHARTS: Charts = {
+    "speed": {"images per second": ("speed/images_per_second",), "peak memory (GiB)": ("speed/peak_memory_gib",)}
+}
+
+# TensorBoard gives a run one color. What is compared with it in one chart is therefore another run, in a subfolder.
+_OTHER_RUNS = {
+    "validation/cf_truth": ("truth", "validation/cf"),
+    "validation/reconstruction": ("validation", "loss/reconstruction"),
+}
 
 
 class RunLog:
@@ -46,8 +55,17 @@ class RunLog:
     curves that the run has from all of its starts.
     """
 
-    def __init__(self, run_dir: RunDir, config: TrainConfig, step: int, since: int, charts: Charts) -> None:
+    def __init__(
+        self,
+        run_dir: RunDir,
+        config: TrainConfig,
+        step: int,
+        since: int,
+        charts: Charts,
+        trackers: Trackers | None = None,
+    ) -> None:
         self.run_dir = run_dir
+        self.trackers = trackers
         folder = self.folder = run_dir.path
         self.charts = {**QUALITY_CHARTS, **charts, **SPEED_CHARTS}
         # Damaged lines are dropped, too: a crash may leave some, and a log is not a reason to refuse a resume.
@@ -58,11 +76,13 @@ class RunLog:
         self.records = (folder / "metrics.jsonl").open("a", encoding="utf-8")
         # TensorBoard forgets events from `purge_step` on that earlier files of the folder hold.
         self.writer = SummaryWriter(str(folder), purge_step=step + 1)
+        others = {name for name, _ in _OTHER_RUNS.values()}
+        self.others = {name: SummaryWriter(str(folder / name), purge_step=step + 1) for name in others}
         fields = dataclasses.asdict(config)
         values = {
             name: value if type(value) in (int, float) else str(value)  # of a bool, torch would make 0 or 1
             for name, value in fields.items()
-            if name not in FREE_ON_RESUME
+            if name not in FREE_ON_RESUME | unused_options(config)
         }
         experiment, session_start, self.session_end = hparams(values, dict.fromkeys(HEADLINES, 0.0))
         self._add(experiment, session_start)
@@ -76,10 +96,18 @@ class RunLog:
         """Add a point to each of the named curves; `OSError` if the run folder has gone."""
         self.run_dir.require()
         for tag, value in values.items():
-            self.writer.add_scalar(tag, value, step)
+            if tag in _OTHER_RUNS:
+                run, shown = _OTHER_RUNS[tag]
+                self.others[run].add_scalar(shown, value, step)
+            else:
+                self.writer.add_scalar(tag, value, step)
         record = {"step": step, **{tag: finite_or_none(value) for tag, value in values.items()}}
         self.records.write(json.dumps(record) + "\n")
         self.records.flush()
+        if self.trackers is not None:
+            self.trackers.log(
+                step, {tag: value for tag, value in record.items() if tag != "step" and value is not None}
+            )
         if not values.keys() <= self.tags:
             self.tags |= values.keys()
             self._add(custom_scalars(_layout(self.charts, self.tags)), step=step)  # TensorBoard uses the last of a run
@@ -109,8 +137,11 @@ class RunLog:
         """Flush everything, and mark a finished run as such among the hyperparameters."""
         if finished:
             self._add(self.session_end)
-        self.writer.close()
+        for writer in (self.writer, *self.others.values()):
+            writer.close()
         self.records.close()
+        if self.trackers is not None:
+            self.trackers.close()
 
     def _add(self, *summaries: Any, step: int = 0) -> None:
         for summary in summaries:

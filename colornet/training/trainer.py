@@ -43,8 +43,11 @@ from colornet.training.logger import RunLog
 from colornet.training.optimization import learning_rate_factor, update_ema
 from colornet.training.preemption import StopVote, noting_stop_signals
 from colornet.training.profiler import StepProfiler
+from colornet.training.progress import Progress, peak_memory
 from colornet.training.state import restore_state, training_state
 from colornet.training.step_metrics import StepMetrics
+from colornet.training.tracking import Trackers
+from colornet.training.validation_loss import ValidationLoss
 from colornet.training.watchdog import process_log
 
 logger = logging.getLogger(__name__)
@@ -86,6 +89,7 @@ class Trainer:
         self.step = 0  # updates done
         self.metrics = StepMetrics(accelerator)
         self.clock = StepClock(accelerator.device)
+        self.trackers: Trackers | None = None
         self.preempted = False  # whether a signal, or a closed stdout, ended `fit` before the last step
         self.unheard = False  # whether stdout is closed
 
@@ -137,32 +141,36 @@ class Trainer:
         """Train from the current step until the last one or until a signal asks to stop."""
         where = self.accelerator.process_index, self.accelerator.num_processes, self.accelerator.device
         logger.info("Process %d of %d on %s begins at step %d.", *where, self.step)
+        if self.config.track != TrainConfig.track:
+            self.on_main_process("The trackers", self.start_trackers)
         writes, charts, steps_per_epoch = self.accelerator.is_main_process, self.objective.charts, len(self.loader)
-        log = RunLog(self.run_dir, self.config, self.step, self.metrics.since, charts) if writes else None
+        log = None
+        if writes:
+            log = RunLog(self.run_dir, self.config, self.step, self.metrics.since, charts, self.trackers)
         profiler = self.start_profiler() if self.config.profile and writes else None
-        bar = self.progress_bar()
+        progress = Progress(self.config, self.step, self.last_step, steps_per_epoch, self.say, writes)
         try:
             for epoch in range(self.step // steps_per_epoch, self.config.epochs):
                 for microbatches in self.loader.epoch(epoch, start=self.step - epoch * steps_per_epoch):
                     self.train_step(microbatches)
                     heartbeat()
-                    bar.update(self.config.batch_size)
+                    progress.advance()
                     if profiler is not None:
                         profiler.step(self.step)
                     last = self.step == self.last_step
                     self.preempted = vote.passed() and not last
-                    self.maintain(log, bar, heartbeat)
+                    self.maintain(log, progress, heartbeat)
                     if last or self.preempted:
                         return
                     vote.cast()
         finally:
-            bar.close()
+            progress.close()
             if profiler is not None:
                 profiler.close()
             if log is not None:
                 log.close(finished=self.step == self.last_step)
 
-    def maintain(self, log: RunLog | None, bar: tqdm[None], heartbeat: Callable[[], None]) -> None:
+    def maintain(self, log: RunLog | None, progress: Progress, heartbeat: Callable[[], None]) -> None:
         """Log, evaluate and save if that is due after this step; every rank takes part, and rank 0 writes.
 
         A run that has diverged ends before any of these.
@@ -174,7 +182,7 @@ class Trainer:
         if logs or saves:
             self.check_finite()
         if logs:
-            self.log_training(log, bar)
+            self.log_training(log, progress)
         if evaluates:
             self.evaluate(log, heartbeat)
         if saves:
@@ -184,17 +192,9 @@ class Trainer:
             if log is not None:
                 self.run_dir.mark_preempted(self.step)
 
-    def progress_bar(self) -> tqdm[None]:
-        """Return a bar that counts images, shown by rank 0 on a terminal."""
-        total, initial = (step * self.config.batch_size for step in (self.last_step, self.step))
-        hidden = None if self.accelerator.is_main_process else True  # None: hidden unless on a terminal
-        style = {
-            "desc": printable(self.run_dir.path.name, 40),
-            "unit": "img",
-            "unit_scale": True,
-            "dynamic_ncols": True,
-        }
-        return tqdm(total=total, initial=initial, disable=hidden, **style)
+    def start_trackers(self) -> None:
+        """Start the trackers of --track besides TensorBoard."""
+        self.trackers = Trackers(self.accelerator, self.config)
 
     def start_profiler(self) -> StepProfiler:
         """Start to trace early steps into the run folder."""
@@ -251,19 +251,21 @@ class Trainer:
         self.metrics.add(self.step, values)
         self.clock.count(self.step)
 
-    def log_training(self, log: RunLog | None, bar: tqdm[None]) -> None:
+    def log_training(self, log: RunLog | None, progress: Progress) -> None:
         """Log the means since the last time, over all processes."""
         values = self.metrics.read(self.step, ends=self.step % self.config.log_every == 0)
         steps_per_second = self.clock.speed(self.step)
         if log is None:
             return
-        losses = {name.removeprefix("loss/"): f"{value:.3f}" for name, value in values.items() if "loss/" in name}
-        bar.set_postfix(losses, refresh=False)
         for name, optimizer in self.objective.optimizers.items():
             values[f"lr/{name}"] = optimizer.param_groups[0]["lr"]
         if steps_per_second is not None:
             values["speed/images_per_second"] = steps_per_second * self.config.batch_size
+        if (peak := peak_memory(self.accelerator.device)) is not None:
+            values["speed/peak_memory_gib"] = peak / 2**30
+        values["epoch"] = self.step / len(self.loader)
         log.scalars(self.step, values)
+        progress.show(values)
 
     def evaluate(self, log: RunLog | None, heartbeat: Callable[[], None]) -> None:
         """Score the moving average on the validation images and log samples of the same few of them every time."""
@@ -271,14 +273,17 @@ class Trainer:
         with self.clock.paused():
             for buffer in self.ema.buffers():  # batch statistics differ between ranks
                 broadcast(buffer)
-            colorize = colorize_with(self.ema, self.space, self.accelerator)
+            loss = ValidationLoss(self.ema, self.space, self.config.reconstruction_loss, self.accelerator.device)
+            colorize = colorize_with(loss, self.space, self.accelerator)
             colors = ColorCounts(self.accelerator.device)
 
             def watch(output: Tensor, truth: Tensor) -> None:
                 colors.add(output, truth)
+                loss.add(truth)
                 heartbeat()  # an evaluation may take longer than a step ever does
 
             summary = self.score(colorize, watch)
+            summary["reconstruction"] = loss.mean(self.accelerator)
             planes, chroma = (self.accelerator.reduce(part, "sum").cpu() for part in (colors.plane, colors.chroma))
             if log is not None:
                 images = self.dataset.validation

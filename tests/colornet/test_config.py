@@ -197,6 +197,30 @@ def test_unreadable_config_file(content: str, tmp_path: Path) -> None:
         load_config(tmp_path)
 
 
+def test_another_run_is_a_start(tmp_path: Path) -> None:
+    saved = dataclasses.replace(PRESETS["cgan"].config, lr=0.5, batch_size=8, multipliers=(1, 2), resume="auto",
+                                max_steps=7, shift=2)  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(saved)))
+    expected = dataclasses.replace(saved, lr=0.25, run_dir="new", resume="never", max_steps=None)
+    for start in (str(tmp_path), str(tmp_path / "config.json")):
+        assert parse([f"--config={start}", "--lr", "0.25", "--run-dir", "new"]) == expected
+        assert parse(["--lr", "0.25", "--run-dir", "new", "--config", start]) == expected
+    assert parse(["--config", "cgan", "--data", "sample", "--run-dir", "new"]).width == 32  # a released model
+
+
+def test_mistakes_in_the_start_from_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(TrainConfig())))
+    with pytest.raises(InputError, match="--config takes the place of the preset ae"):
+        parse(["ae", "--config", str(tmp_path)])
+    with pytest.raises(InputError, match="neither a released one"):
+        parse(["--config", str(tmp_path / "missing" / "config.json")])
+    with pytest.raises(InputError, match="--config needs a value"):
+        parse(["--config"])
+    with pytest.raises(SystemExit, match="2"):
+        parse(["--config", str(tmp_path)])
+    assert "--run-dir" in capsys.readouterr().err
+
+
 def test_mistyped_option_names_the_near_miss() -> None:
     assert_refused(run("ae", "--bach-size", "3"), "Unrecognized", "--bach-size", "--batch-size")
 

@@ -20,10 +20,11 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from tensorboard.context import RequestContext
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch import Tensor
 
 from colornet.color import rgb_to_lab, to_float
-from colornet.config import TrainConfig
+from colornet.config import TrainConfig, unused_options
 from colornet.evaluation.loop import gray_floor, shard
 from colornet.metrics.histograms import BIN, ColorCounts, draw_planes
 from colornet.objectives.adversarial import Adversarial
@@ -120,6 +121,45 @@ def test_final_values_stand_beside_the_hyperparameters(runs: Path, provider: Mul
         values = {metric.name.tag: metric.value for metric in group.metric_values}
         assert (group.hparams["attention"].string_value, group.hparams["width"].number_value) == ("True", 8)
         assert values == pytest.approx({tag: record[tag] for tag in HEADLINES}, rel=1e-6)
+
+
+def test_truth_and_validation_are_runs_with_a_color_of_their_own(runs: Path) -> None:
+    for run in ("ae", "cgan"):
+        records = Run(runs / run).validations
+        for name, tag, key in (
+            ("truth", "validation/cf", "validation/cf_truth"),
+            ("validation", "loss/reconstruction", "validation/reconstruction"),
+        ):
+            shown = {event.step: event.value for event in events(runs / run / name).Scalars(tag)}
+            assert shown == pytest.approx({record["step"]: record[key] for record in records})
+            assert key not in events(runs / run).Tags()["scalars"]
+
+
+def test_validation_loss_is_the_training_loss_on_other_images(folder: Path, tmp_path: Path) -> None:
+    """Of 6 images in batches of 4 and 2, and in one."""
+    config = small("ae", folder, tmp_path / "run", max_steps=6, eval_batch_size=4)
+    trainer = compose_trainer(config)
+    trainer.fit()
+    gray, color = trainer.space.encode(to_float(trainer.dataset.validation))
+    expected = (trainer.ema(gray) - color).abs().mean().item()
+    assert Run(tmp_path / "run").validations[-1]["validation/reconstruction"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_hyperparameters_are_those_that_the_objective_uses(runs: Path) -> None:
+    own = {"discriminator_lr", "r1_weight", "adversarial_loss", "conditional", "reconstruction_weight"}
+    for run, has in (("ae", False), ("cgan", True)):
+        accumulator = events(runs / run)
+        content = accumulator.summary_metadata["_hparams_/session_start_info"].plugin_data.content
+        names = set(HParamsPluginData.FromString(content).session_start_info.hparams)
+        assert (own <= names, bool(own & names)) == (has, has)
+        assert {"width", "reconstruction_loss", "lr"} <= names
+    assert not unused_options(TrainConfig(objective="mine.py:Mine"))
+
+
+def test_every_point_says_epoch_and_memory(runs: Path) -> None:
+    first, *_ = (record for record in Run(runs / "cgan").records if "loss/generator" in record)
+    assert first["epoch"] == pytest.approx(2 / 6)
+    assert 0.05 < first["speed/peak_memory_gib"] < 64
 
 
 # Text
