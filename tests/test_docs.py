@@ -154,7 +154,13 @@ def test_options_exist(page: str) -> None:
     configs = [TrainConfig, EvaluateConfig, ColorizeConfig, ExportConfig, FetchConfig, PushConfig, DemoConfig]
     configs += [options_class(name, command) for name, command in COMMANDS.items()]
     fields = [field.name for config in configs for field in dataclasses.fields(config)]
-    known = {f"--{name.replace('_', '-')}" for name in fields} | {"--help", "--logdir", "--no-open", "--lowest"}
+    known = {f"--{name.replace('_', '-')}" for name in fields} | {
+        "--help",
+        "--config",
+        "--logdir",
+        "--no-open",
+        "--lowest",
+    }
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",
                 "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend",
                 "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--signal"}  # fmt: skip
