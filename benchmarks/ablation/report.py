@@ -18,7 +18,7 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened, svg, write_panels
 from benchmarks.core.record import Record, Result, first_key
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, measured_on
-from benchmarks.core.tables import Column, format_number, format_values, table_of
+from colornet.tables import Column, format_number, format_values, table_of
 
 REQUIRED: Mapping[str, Any] = {
     "ablation": (("data", "questions", "floors", "variants", "runs", "failures", "commit", "date", "device"), {})

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.core.record import Record
-from benchmarks.core.tables import Table, escape_markdown
+from colornet.tables import Table, escape_markdown
 
 
 class Heading(NamedTuple):

@@ -13,13 +13,13 @@ import jinja2
 
 from benchmarks.core.colors import Colors
 from benchmarks.core.sections import Block, Definitions, Heading, Section, listed
-from benchmarks.core.tables import escape_markdown
 from benchmarks.report.options import OUTPUTS, ReportOptions
 from benchmarks.report.read import SECTIONS, Results, group_of, read_results
 from benchmarks.report.speed_quality import speed_quality_section
 from benchmarks.report.training import training_section
 from colornet.files import write_text
 from colornet.runs.run import Run
+from colornet.tables import escape_markdown
 
 
 def write(options: ReportOptions) -> None:

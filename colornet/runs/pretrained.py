@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from colornet.config import PRESETS
 from colornet.errors import InputError
 from colornet.files import expanded, read_json, sha256_of
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
-WEIGHTS = Path(__file__).parents[1] / "weights"  # a folder for each name, written by `python -m benchmarks release`
+WEIGHTS = (
+    Path(__file__).resolve().parents[1] / "weights"
+)  # a folder for each name, written by `python -m benchmarks release`
 
 _LARGEST_RECORD = 2**20  # bytes
 
@@ -30,6 +33,25 @@ def find_model(model: str | os.PathLike[str]) -> Path:
         known = f"a released one ({', '.join(RELEASED)})"
         raise InputError(f"Model '{os.fspath(model)}' is neither {known} nor a run folder: give one of the two.")
     return folder
+
+
+def find_run(run: Path) -> Path:
+    """Return the folder of a run, or of the released model of that name where there is no such folder.
+
+    Raises `InputError` for the name of a preset without released weights. What else a folder lacks is for its reader to
+    say.
+    """
+    if run.exists() or str(run) not in PRESETS:
+        return run
+    if str(run) not in RELEASED:
+        raise InputError(f"'{run}' is a preset without released weights: train it, then name its run folder.")
+    return find_model(str(run))
+
+
+def run_name(folder: Path) -> str:
+    """Return the name of a run, that of its folder; a released model is called one, as in "cgan-released"."""
+    resolved = folder.resolve()
+    return f"{resolved.name}-released" if resolved.parent == WEIGHTS else resolved.name
 
 
 def check_release(folder: Path) -> None:

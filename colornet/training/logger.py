@@ -21,6 +21,7 @@ from colornet.objectives import Charts
 from colornet.runs.run import Run
 from colornet.runs.run_dir import RunDir
 from colornet.runs.saved_config import FREE_ON_RESUME
+from colornet.tables import Cell, Table, line_of
 
 # TensorBoard shows the final values of these beside the hyperparameters.
 HEADLINES = [f"validation/{name}" for name in ("fd_cifar10_v2_dev", "cf", "delta_cf", "ciede2000", "psnr")]
@@ -130,5 +131,5 @@ def _layout(charts: Charts, tags: set[str]) -> dict[str, dict[str, tuple[str, li
 
 def _table(values: Mapping[str, Any]) -> str:
     """Lay out named values as a table in Markdown."""
-    rows = (f"| {name} | `{value}` |" for name, value in values.items())
-    return "\n".join(("| name | value |", "| --- | --- |", *rows))
+    lines = [line_of(name, str(value)) for name, value in values.items()]
+    return Table("", [Cell("name"), Cell("value")], lines, words=frozenset({"value"})).to_markdown()

@@ -21,7 +21,6 @@ from benchmarks.core.sections import (
     listed,
     measured_on,
 )
-from benchmarks.core.tables import format_mean
 from benchmarks.quality.report import color_plots
 from benchmarks.quality.report.failures import count_blocks, worst_blocks
 from benchmarks.quality.report.tables import (
@@ -31,6 +30,7 @@ from benchmarks.quality.report.tables import (
     rows_with_hues,
     sepia_blocks,
 )
+from colornet.tables import format_mean
 
 REQUIRED = {
     "quality": (

@@ -8,7 +8,7 @@ from typing import Literal
 
 from benchmarks.core.record import KINDS, Record
 from benchmarks.core.sections import Block, Heading, Note, Verdicts, listed
-from benchmarks.core.tables import Cell, Column, Line, Table, format_mean, format_number, table_of
+from colornet.tables import Cell, Column, Line, Table, format_mean, format_number, table_of
 
 Part = Literal["values", "distinct"]  # of a row: over all images, or without those that have a near-duplicate
 

@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.ablation.report import answered, draw, tables
 from benchmarks.core.plots import NEUTRAL
-from benchmarks.core.tables import Table
+from colornet.tables import Table
 from tests.benchmarks.ablation.records import Record, ablation_record
 from tests.benchmarks.report.records import Outline, make, write_json
 

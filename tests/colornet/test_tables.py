@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.core.tables import Cell, Column, Line, Table, format_percent, table_of
+from pathlib import Path
+
+from colornet.tables import Cell, Column, Line, Table, format_percent, line_of, table_of, without_arrow
 
 TABLE = Table(
     "Title",
@@ -77,3 +79,22 @@ def test_columns_say_what_the_cells_of_a_row_are() -> None:
         ["Not measured."],
         frozenset({"kind"}),
     )
+
+
+def test_headings_say_which_values_are_better() -> None:
+    columns = (Column("", "name"), Column("PSNR", "psnr", 1, better="higher"), Column("e", "e", 1, better="lower"))
+    headings = [cell.text for cell in table_of("", columns, []).headings]
+    assert headings == ["", "PSNR ↑", "e ↓"]
+    assert [*map(without_arrow, headings)] == ["", "PSNR", "e"]
+
+
+def test_columns_without_values_can_be_left_out() -> None:
+    table = Table("", [*map(Cell, ("name", "a", "b", "c"))], [line_of("x", "1", "–", ""), line_of("y", "–", "–", "2")])
+    assert table.without_empty_columns().to_text().splitlines()[2:] == ["| x    |   1 |     |", "| y    |   – |   2 |"]
+
+
+def test_nothing_else_lays_out_tables() -> None:
+    root = Path(__file__).parents[2]
+    sources = [*root.glob("colornet/**/*.py"), *root.glob("benchmarks/**/*.py"), *root.glob("launch/*.py")]
+    ruled = [path for path in sources if any(rule in path.read_text(encoding="utf-8") for rule in ("---:", "| ---"))]
+    assert ruled == [root / "colornet" / "tables.py"]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 DASH = "–"
+_ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}  # after a heading: which values are better
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,12 @@ class Table:
         lines = [f"| {' | '.join(row)} |" for row in (heads, rule, *rows)]
         return "\n".join(lines) + "".join(f"\n\n{note}" for note in notes)
 
+    def without_empty_columns(self) -> Table:
+        """Return the table without the columns in which no line has a value."""
+        full = [any(line.cells[i].text not in ("", DASH) for line in self.lines) for i in range(len(self.headings) - 1)]
+        lines = [replace(line, cells=[*itertools.compress(line.cells, full)]) for line in self.lines]
+        return replace(self, headings=[*itertools.compress(self.headings, (True, *full))], lines=lines)
+
     def _rows(self) -> list[list[Cell]]:
         """Return the headings and the rows, with the groups in front: the name of each in its first row."""
         rows = [[*self.headings], *([line.name, *line.cells] for line in self.lines)]
@@ -108,6 +116,7 @@ class Column:
         words: the cells are words, which are aligned left.
         missing: what stands for a value that is None or not in the row.
         note: key, in a row, of the sentence that is the footnote of the cell; None and no such key: no footnote.
+        better: which values are better, shown as an arrow after the heading.
     """
 
     heading: str
@@ -118,6 +127,12 @@ class Column:
     words: bool = False
     missing: str = DASH
     note: str = ""
+    better: Literal["higher", "lower", None] = None
+
+    @property
+    def title(self) -> str:
+        """The heading with its arrow."""
+        return self.heading + _ARROWS[self.better]
 
     def text(self, value: Any) -> str:
         """Format a value."""
@@ -155,8 +170,13 @@ def table_of(
             number = notes.index(note) + 1 if note else None
             cells.append(value if isinstance(value, Cell) else Cell(column.text(value), bold(row), number))
         lines.append(Line(cells[0], cells[1:], ranked(row), group(row)))
-    words = frozenset(column.heading for column in columns if column.words)
-    return Table(title, [Cell(column.heading, tip=column.tip) for column in columns], lines, notes, words, groups)
+    words = frozenset(column.title for column in columns if column.words)
+    return Table(title, [Cell(column.title, tip=column.tip) for column in columns], lines, notes, words, groups)
+
+
+def without_arrow(heading: str) -> str:
+    """Return a heading without the arrow that says which values are better."""
+    return heading.rstrip("".join(filter(None, _ARROWS.values())))
 
 
 # Numbers
