@@ -78,10 +78,26 @@ class Table:
         return "\n".join(lines) + "".join(f"\n\n{note}" for note in notes)
 
     def without_empty_columns(self) -> Table:
-        """Return the table without the columns in which no line has a value."""
-        full = [any(line.cells[i].text not in ("", DASH) for line in self.lines) for i in range(len(self.headings) - 1)]
-        lines = [replace(line, cells=[*itertools.compress(line.cells, full)]) for line in self.lines]
-        return replace(self, headings=[*itertools.compress(self.headings, (True, *full))], lines=lines)
+        """Return the table without the columns in which no line has a value, and without their footnotes.
+
+        Columns whose cells, but not their heading, have footnotes are kept: they say why there is no value.
+        """
+        keep = [True]
+        for heading, *cells in zip(self.headings[1:], *(line.cells for line in self.lines), strict=True):
+            explained = heading.note is None and any(cell.note for cell in cells)
+            keep.append(explained or not cells or any(cell.text not in ("", DASH) for cell in cells))
+        rows = [self.headings, *([line.name, *line.cells] for line in self.lines)]
+        kept = {cell.note for row in rows for cell in itertools.compress(row, keep)}
+        dropped = {cell.note for row in rows for cell in row} - kept
+        notes = {old: note for old, note in enumerate(self.notes, start=1) if old not in dropped}
+        numbers = {old: new for new, old in enumerate(notes, start=1)}
+
+        def chosen(row: Sequence[Cell]) -> list[Cell]:
+            return [replace(cell, note=numbers.get(cell.note or 0)) for cell in itertools.compress(row, keep)]
+
+        headings, *bodies = map(chosen, rows)
+        lines = [replace(ln, name=body[0], cells=body[1:]) for ln, body in zip(self.lines, bodies, strict=True)]
+        return replace(self, headings=headings, lines=lines, notes=[*notes.values()])
 
     def _rows(self) -> list[list[Cell]]:
         """Return the headings and the rows, with the groups in front: the name of each in its first row."""

@@ -22,11 +22,14 @@ Record = dict[str, Any]
 Tensors = dict[str, NDArray[Any]]
 
 # Kinds of rows of a quality record, in the order in which tables show them.
-KINDS = ("truth", "floor", "oracle", "sanity_check", "unranked", "model")
+KINDS = ("truth", "model", "floor", "oracle", "sanity_check", "unranked")
 
 
 class Result(NamedTuple):
-    """One JSON file of results and the tensors beside it, which are empty where there is no such file."""
+    """One JSON file of results and the tensors beside it, which are empty where there is no such file.
+
+    `path` is what the report calls the file, without the folders of this machine.
+    """
 
     path: Path
     record: Record
@@ -56,6 +59,11 @@ def describe_data(loaded: Dataset, *, repeated_to: int) -> Record:
 def without_seed(name: str) -> str:
     """Drop the seed number at the end of a run's name: `cgan-2` is one of `cgan`."""
     return re.sub(r"-\d+$", "", name)
+
+
+def without_folders(command: str) -> str:
+    """Shorten absolute paths in a command to their last part: they mean nothing on another machine."""
+    return re.sub(r"(?<![^\s='\"])/(?:[^\s'\"]*/)?", "", command)
 
 
 # Names in older records that are different today. Facts about their origin are not changed: command, commit, date.

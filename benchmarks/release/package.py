@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from benchmarks.core.record import modernized, read_json
+from benchmarks.core.record import modernized, read_json, without_folders
 from benchmarks.release.options import ReleaseOptions
 from colornet.color import to_float, to_uint8
 from colornet.config import TrainConfig
@@ -79,7 +78,7 @@ def release(options: ReleaseOptions) -> None:
         cache_dir=None,
         init_from=trained.init_from and Path(trained.init_from).name,
     )
-    starts = [{**start, "command": _without_folders(start["command"])} for start in starts]
+    starts = [{**start, "command": without_folders(start["command"])} for start in starts]
     state = {
         name: (value.half() if value.is_floating_point() else value).contiguous()  # counters stay integers
         for name, value in network.state_dict().items()
@@ -94,7 +93,7 @@ def release(options: ReleaseOptions) -> None:
         "images_seen": run.images_seen,
         "test": measured,
         **made,
-        "command": _without_folders(made["command"]),
+        "command": without_folders(made["command"]),
     }
     options.out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{options.out.name}.part-", dir=options.out.parent) as temporary:
@@ -149,11 +148,6 @@ def _largest_difference(config: TrainConfig, one: UNet, other: UNet, images: Ten
     condition, _ = space.encode(to_float(images))
     first, second = (to_uint8(space.decode(condition, network(condition))).int() for network in (one, other))
     return int((first - second).abs().max())
-
-
-def _without_folders(command: str) -> str:
-    """Shorten absolute paths in a command to their last part: they mean nothing on another machine."""
-    return re.sub(r"(?<![^\s='\"])/(?:[^\s'\"]*/)?", "", command)
 
 
 def _card(published: Run, validations: list[dict[str, Any]], dataset: Dataset, record: dict[str, Any]) -> str:

@@ -70,7 +70,7 @@ def _table(request: str, results: Path) -> Table:
     joined = replace(parts[0], lines=[line for part in parts for line in part.lines], notes=notes)
     if missing := set(rows) - {line.name.text for line in joined.lines}:
         raise InputError(f"{name} has no row {min(missing)!r} in this table.")
-    return joined
+    return joined if columns else joined.without_empty_columns()
 
 
 def _select(name: str, tables: Sequence[Table], columns: list[str], rows: list[str], notes: list[str]) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from colornet.tables import Cell, Column, Line, Table, format_percent, line_of, table_of, without_arrow
+from colornet.tables import Cell, Column, Line, Table, format_percent, table_of, without_arrow
 
 TABLE = Table(
     "Title",
@@ -88,9 +88,21 @@ def test_headings_say_which_values_are_better() -> None:
     assert [*map(without_arrow, headings)] == ["", "PSNR", "e"]
 
 
-def test_columns_without_values_can_be_left_out() -> None:
-    table = Table("", [*map(Cell, ("name", "a", "b", "c"))], [line_of("x", "1", "–", ""), line_of("y", "–", "–", "2")])
-    assert table.without_empty_columns().to_text().splitlines()[2:] == ["| x    |   1 |     |", "| y    |   – |   2 |"]
+def test_columns_without_values_can_be_left_out_with_their_footnotes() -> None:
+    headings = [Cell("name"), Cell("a"), Cell("b", note=1), Cell("c"), Cell("d")]
+    lines = [
+        Line(Cell("x"), [Cell("1"), Cell("–", note=1), Cell(""), Cell("–", note=2)]),
+        Line(Cell("y"), [Cell("–"), Cell("–", note=1), Cell("–"), Cell("–")]),
+    ]
+    table = Table("", headings, lines, ["Nothing has b.", "x has no d."]).without_empty_columns()
+    assert table.to_text().splitlines() == [
+        "| name |   a |     d |",
+        "| ---- | --: | ----: |",
+        "| x    |   1 | – [1] |",
+        "| y    |   – |     – |",
+        "[1] x has no d.",
+    ]
+    assert Table("", headings, []).without_empty_columns().headings[1].text == "a"
 
 
 def test_nothing_else_lays_out_tables() -> None:

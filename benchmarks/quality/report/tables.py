@@ -49,7 +49,7 @@ _DIVERSITY_READING = (
 
 
 def ordered_rows(record: Record) -> list[Record]:
-    """Sort the rows of a quality result by their kind, the truth first and the models last."""
+    """Sort the rows of a quality result by their kind, the truth and the models first."""
     return sorted(record["rows"], key=lambda row: KINDS.index(row["kind"]))
 
 
@@ -70,6 +70,22 @@ def quality_tables(record: Record) -> list[Table]:
         distinct = {name: column for name, column in ordered.items() if name in named}
         tables.append(_quality_table(title, distinct, rows, "distinct"))
     return tables
+
+
+def measured_columns(record: Record) -> dict[str, Record]:
+    """Return the columns in which a row has a value."""
+    rows = record["rows"]
+    return {name: c for name, c in record["columns"].items() if any(mean_of(row, name) is not None for row in rows)}
+
+
+def unmeasured(record: Record) -> list[Block]:
+    """Say which columns have no values, and why; empty if all have some."""
+    labels: dict[str, list[str]] = {}  # by reason
+    for name, column in record["columns"].items():
+        if column["reason"] and name not in measured_columns(record):
+            labels.setdefault(column["reason"], []).append(column["label"])
+    texts = [f"{listed(names)} ({reason.rstrip('.')})" for reason, names in labels.items()]
+    return [Note(f"Not measured: {'; '.join(texts)}.")] if texts else []
 
 
 def _quality_table(title: str, columns: Record, rows: list[Record], part: Part = "values") -> Table:

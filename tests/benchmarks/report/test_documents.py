@@ -59,7 +59,7 @@ def test_rows_of_several_results_are_joined(results: Path) -> None:
 
 def test_columns_come_from_whichever_table_has_them_and_nothing_is_best_of_a_choice(results: Path) -> None:
     assert table("quality\ncolumns: PSNR; e v2\nrows: gray; cgan", results) == [
-        ["", "PSNR", "e v2"], ["*gray*", "25.49", "1.000"], ["cgan", "24.01 ± 0.48", "0.215 ± 0.004"],
+        ["", "PSNR", "e v2"], ["cgan", "24.01 ± 0.48", "0.215 ± 0.004"], ["*gray*", "25.49", "1.000"],
     ]  # fmt: skip
     (bold,) = (row for row in table("quality\ncolumns: PSNR; e v2", results) if row[0] == "cgan")
     assert bold == ["cgan", "24.01 ± 0.48", "**0.215 ± 0.004**"]
