@@ -1,4 +1,7 @@
-"""Compare runs on held-out images: `python -m colornet.evaluate runs/ae runs/cgan --out runs/comparison`."""
+"""Compare runs on held-out images: `colornet evaluate runs/ae runs/cgan --out runs/comparison`.
+
+The released models, ae and cgan, are named without a folder. The table holds the gray images and the truth, too.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,7 @@ from colornet.config import require_option
 from colornet.data.listing import check_dataset
 from colornet.environment import check_environment, is_quiet, read_launch
 from colornet.errors import InputError
+from colornet.runs.pretrained import find_run
 from colornet.runs.saved_config import load_config
 
 
@@ -21,7 +25,7 @@ from colornet.runs.saved_config import load_config
 class EvaluateConfig:
     """Which runs to compare, on which images."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]  # folders of runs
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]  # folders of runs, or names of released models (ae, cgan)
     data: str | None = None  # data set: cifar10, sample, or a folder of images (default: what the runs were trained on)
     split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
     out: Path | None = None  # folder for comparison.txt, comparison.json and comparison.png; must not hold them yet
@@ -41,13 +45,13 @@ def evaluate(config: EvaluateConfig) -> None:
     """Check the options and compare, on all processes that were launched."""
     check_environment(cpu=config.cpu)
     read_launch()
-    data = check(config)
+    runs, data = check(config)
     from colornet.evaluation.compare import compare
     from colornet.evaluation.processes import connected
 
     with connected(cpu=config.cpu) as accelerator:
         compare(
-            config.runs,
+            runs,
             data,
             config.split,
             accelerator,
@@ -58,12 +62,13 @@ def evaluate(config: EvaluateConfig) -> None:
         )
 
 
-def check(config: EvaluateConfig) -> str:
-    """Raise `InputError` for options that cannot be used; return the name of the data set."""
+def check(config: EvaluateConfig) -> tuple[list[Path], str]:
+    """Raise `InputError` for options that cannot be used; return the folders of the models and the data set's name."""
     if not config.runs:
         raise InputError("No run is named: give the folder of at least one.")
     require_option(config.batch_size >= 1, config, "batch_size", "at least 1")
-    configs = [load_config(run) for run in config.runs]
+    runs = [*map(find_run, config.runs)]
+    configs = [load_config(run) for run in runs]
     for name in ("image_size",) if config.data else ("data", "image_size"):
         values = {getattr(c, name) for c in configs}
         if len(values) > 1:
@@ -75,7 +80,7 @@ def check(config: EvaluateConfig) -> str:
         raise InputError(f"--out {config.out} is a file: choose a folder.")
     if config.out is not None and (config.out / "comparison.json").exists():
         raise InputError(f"--out {config.out} already holds a comparison: choose another folder or remove it.")
-    return data
+    return runs, data
 
 
 if __name__ == "__main__":

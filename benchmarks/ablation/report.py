@@ -19,7 +19,7 @@ from benchmarks.core.plots import INK, NEUTRAL, PALETTE, STYLE, blank, shortened
 from benchmarks.core.ranking import ranking_verdicts
 from benchmarks.core.record import Record, Result, first_key
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Note, PageOnly, Section, Verdicts, measured_on
-from benchmarks.core.tables import Cell, Column, format_number, format_values, table_of
+from colornet.tables import DASH, Cell, Column, decimals_for, format_number, format_values, table_of
 
 REQUIRED: Mapping[str, Any] = {
     "ablation": (("data", "questions", "floors", "variants", "runs", "failures", "commit", "date", "device"), {})
@@ -31,6 +31,11 @@ _READING = (
     "baseline for the variants below it, and a band from its lowest to its highest seed, or a dashed line if it has "
     "one seed. A difference within the spread of seeds is not significant."
 )
+
+
+def _digits(millions: float) -> str:
+    """Show millions of parameters with two decimals, or as many as tell them from none, which is a dash."""
+    return format_number(millions, max(2, decimals_for(millions, 1))) if millions else DASH
 
 
 def _score(heading: str, key: str, decimals: int, unit: float = 1.0, tip: str = "") -> Column:
@@ -54,8 +59,8 @@ _COLUMNS = (
     _score("PSNR", "psnr", 2),
     _score("ΔE00", "ciede2000", 2),
     Column("images, k", "images", 1, 1e3, "Training images seen, thousands, those of a warm start included."),
-    Column("G params, M", "generator", 2, 1e6, "Parameters of the generator, millions."),
-    Column("D params, M", "discriminator", 2, 1e6, "Parameters of the discriminator, millions."),
+    Column("G params, M", "generator", _digits, 1e6, "Parameters of the generator, millions."),
+    Column("D params, M", "discriminator", _digits, 1e6, "Parameters of the discriminator, millions."),
     Column("MFLOP/image", "flops", 0, 1e6),
     Column("train s", "seconds", 0, tip="Seconds of training steps."),
 )
@@ -87,9 +92,9 @@ def summarize(record: Record) -> str:
 
 
 def tables(record: Record) -> list[Block]:
-    """Lay out the rows that need no model, then the variants of every question."""
-    rows = [_row(record, name, "no model") for name in record["floors"]]
-    rows += [_row(record, name, question) for question, names in _tried(record).items() for name in names]
+    """Lay out the variants of every question, then the rows that need no model."""
+    rows = [_row(record, name, question) for question, names in _tried(record).items() for name in names]
+    rows += [_row(record, name, "no model") for name in record["floors"]]
     ranked, group = (operator.itemgetter(key) for key in ("ranked", "question"))
     table = table_of("", _COLUMNS, rows, groups="question", ranked=ranked, group=group)
     verdicts = _verdicts(record)

@@ -79,8 +79,8 @@ def _show(record: Record, report: Any, out: Path | None, command: Command) -> No
     where the terminal is closed.
     """
     from benchmarks.core.sections import Section, blocks_text
-    from benchmarks.core.tables import plain
     from colornet.files import write_json, write_text
+    from colornet.tables import plain
 
     path = None if out is None else out if command.record is None else out / command.record
     if path is not None:

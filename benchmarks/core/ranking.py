@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.core.sections import listed
-from benchmarks.core.tables import format_number
+from colornet.tables import format_number
 
 
 def ranking_verdicts(

@@ -24,11 +24,14 @@ Record = dict[str, Any]
 Tensors = dict[str, NDArray[Any]]
 
 # Kinds of rows of a quality record, in the order in which tables show them.
-KINDS = ("truth", "floor", "oracle", "sanity_check", "unranked", "model")
+KINDS = ("truth", "model", "floor", "oracle", "sanity_check", "unranked")
 
 
 class Result(NamedTuple):
-    """One JSON file of results and the tensors beside it, which are empty where there is no such file."""
+    """One JSON file of results and the tensors beside it, which are empty where there is no such file.
+
+    `path` is what the report calls the file, without the folders of this machine.
+    """
 
     path: Path
     record: Record

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from benchmarks.core.record import Record
-from benchmarks.core.tables import Table, escape_markdown, plain
+from colornet.tables import Table, escape_markdown, plain
 
 
 class Heading(NamedTuple):
@@ -116,7 +116,7 @@ def blocks_text(blocks: Iterable[Block]) -> str:
     parts = []
     for block in blocks:
         if isinstance(block, Table):
-            parts.append("\n".join(filter(None, (plain(block.title), block.to_text()))))
+            parts.append("\n".join(filter(None, (plain(block.title), block.without_empty_columns().to_text()))))
         elif isinstance(block, Note):
             parts.append(plain(block.text))
         elif isinstance(block, Verdicts):
@@ -127,7 +127,7 @@ def blocks_text(blocks: Iterable[Block]) -> str:
 def _markdown(block: Block) -> str:
     if isinstance(block, Table):
         title = f"#### {escape_markdown(block.title)}\n\n" if block.title else ""
-        return title + block.to_markdown()
+        return title + block.without_empty_columns().to_markdown()
     if isinstance(block, Heading):
         return f"{'#' * block.level} {escape_markdown(block.text)}"
     if isinstance(block, Note):

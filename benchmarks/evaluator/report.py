@@ -14,8 +14,8 @@ from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, PALETTE, STYLE, blank, svg
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figure, Figures, Legend, Note, PageOnly, Section, measured_on
-from benchmarks.core.tables import Column, Table, format_percent, table_of
 from colornet.files import replacing
+from colornet.tables import Column, Table, format_percent, table_of
 
 _ORIGIN = ("data", "commit", "date", "device")
 REQUIRED: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {

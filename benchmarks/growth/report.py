@@ -11,7 +11,7 @@ from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Section, measured_on
-from benchmarks.core.tables import Column, format_digits, format_number, format_percent, format_precision, table_of
+from colornet.tables import Column, format_digits, format_number, format_percent, format_precision, table_of
 
 REQUIRED = {
     "growth": (

@@ -7,7 +7,7 @@ from functools import partial
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Section, measured_on
-from benchmarks.core.tables import (
+from colornet.tables import (
     Column,
     Table,
     format_number,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Section, listed, measured_on
-from benchmarks.core.tables import Cell, Column, Line, Table, format_number, line_of, table_of
+from colornet.tables import Cell, Column, Line, Table, format_number, line_of, table_of
 
 REQUIRED: dict[str, tuple[tuple[str, ...], dict[str, tuple[str, ...]]]] = {
     "photos": (

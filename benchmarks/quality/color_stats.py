@@ -12,12 +12,7 @@ from torch import Tensor
 
 from colornet.color import rgb_to_lab, to_float
 from colornet.metrics.histograms import count_plane
-
-COLORED = 5.0
-"""C* above which a pixel has a color: paler ones look gray, and their hue is rounding noise of 8 bits."""
-
-SEPIA = (40.0, 90.0)
-"""Hues of sepia and brown, from orange to yellow, degrees."""
+from colornet.metrics.image import COLORED
 
 AB_BINS = 64  # from -110 to 110
 HUE_BINS = 36  # of 10°
@@ -28,8 +23,7 @@ _BATCH = 500
 def color_scores(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """Describe the colors of uint8 images (N, 3, H, W) beside those of the true ones: name to float64 values (N,).
 
-    `mean_a`, `mean_b` and `chroma` are means over the pixels, `chroma_truth` is that of the true image; `colored` and
-    `sepia` are the shares of pixels with C* > `COLORED`, and of those that have a hue in `SEPIA`, too. `hue_error` is
+    `mean_a`, `mean_b` and `chroma` are means over the pixels, `chroma_truth` is that of the true image. `hue_error` is
     the mean angle between the hues of output and truth, 0 to 180 degrees, each pixel weighed by the geometric mean of
     its two chromas, as CIELAB's ΔH* does; 0 where no pixel has both.
     """
@@ -39,14 +33,11 @@ def color_scores(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
     hue, true_hue = torch.atan2(b, a).rad2deg(), torch.atan2(true_b, true_a).rad2deg()
     angle = 180 - (180 - (hue - true_hue).abs()).abs()  # along the shorter arc
     weight = (chroma * true_chroma).sqrt()
-    colored = chroma > COLORED
     return {
         "mean_a": a.mean(1),
         "mean_b": b.mean(1),
         "chroma": chroma.mean(1),
         "chroma_truth": true_chroma.mean(1),
-        "colored": colored.double().mean(1),
-        "sepia": (colored & (hue >= SEPIA[0]) & (hue <= SEPIA[1])).double().mean(1),
         "hue_error": (weight * angle).sum(1) / weight.sum(1).clamp(min=1e-9),
     }
 

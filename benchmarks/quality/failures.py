@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmarks.quality.color_stats import COLORED
 from benchmarks.quality.summary import ScoredRow
 from colornet.metrics.evaluator import CIFAR10_CLASSES
+from colornet.metrics.image import COLORED
 
 SHOWN = 10  # images of each list that are shown
 COUNTED = 500  # worst images whose categories are counted

@@ -17,10 +17,10 @@ from typing import Annotated, Literal
 import tyro
 
 from benchmarks.core.checks import check_file, check_least, check_new_folder
-from colornet.config import PRESETS, TrainConfig
+from colornet.config import TrainConfig
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
-from colornet.runs.pretrained import RELEASED, find_model
+from colornet.runs.pretrained import find_run
 from colornet.runs.run import Run
 from colornet.runs.saved_config import FREE_ON_RESUME, load_config
 
@@ -81,15 +81,6 @@ def check(options: QualityOptions) -> None:
     check_new_folder("write_inputs", options.write_inputs)
 
 
-def _find_run(run: Path) -> Path:
-    """Return the folder of a run, or of the released model of that name where there is no such folder."""
-    if run.exists() or str(run) not in PRESETS:
-        return run
-    if str(run) not in RELEASED:
-        raise InputError(f"'{run}' is a preset without released weights: train it, then name its run folder.")
-    return find_model(str(run))
-
-
 def find_groups(names: Sequence[Path]) -> list[Group]:
     """Put runs that differ in nothing but the seed into one group, named after their folders.
 
@@ -99,7 +90,7 @@ def find_groups(names: Sequence[Path]) -> list[Group]:
     """
     groups: dict[tuple[TrainConfig, int | None, int], list[Path]] = {}
     defaults = TrainConfig()
-    runs = [_find_run(name) for name in names]
+    runs = [find_run(name) for name in names]
     for index, run in enumerate(runs):
         if run.resolve() in [other.resolve() for other in runs[:index]]:
             raise InputError(f"{run} is named twice: name every run once.")

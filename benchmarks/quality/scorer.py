@@ -231,9 +231,8 @@ def part_of(dataset: Dataset, split: str) -> tuple[Tensor, Tensor | None, tuple[
 def _column_values(per_image: Mapping[str, Tensor]) -> Values:
     """Reduce per-image values (N,) to the columns that follow from them; the other columns are None."""
     found = {name: values.mean().item() for name, values in per_image.items() if values.is_floating_point()}
-    found |= summarize(per_image) | {name: 100 * found[name] for name in SHARES if name in found}
-    if per_image["colored"].any():
-        found["sepia_of_colored"] = 100 * (per_image["sepia"].sum() / per_image["colored"].sum()).item()
+    found |= summarize(per_image)
+    found |= {name: 100 * found[name] for name in (*SHARES, "sepia_of_colored") if name in found}
     return {name: found.get(name) for name in COLUMNS}
 
 

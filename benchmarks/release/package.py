@@ -13,7 +13,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from benchmarks.core.record import modernized, read_json
-from benchmarks.core.tables import Cell, Table, format_number, line_of
 from benchmarks.release.options import ReleaseOptions
 from colornet.color import to_float, to_uint8
 from colornet.config import TrainConfig
@@ -26,6 +25,7 @@ from colornet.runs.hub import publishable, without_folders
 from colornet.runs.model_card import model_card
 from colornet.runs.provenance import provenance
 from colornet.runs.run import Run
+from colornet.tables import Cell, Table, format_number, line_of
 
 TOLERANCE = 2
 """By how many of the 255 levels of sRGB at 8 bits half precision may change a color; rounding alone makes it 1."""

@@ -8,8 +8,8 @@ from typing import Any, get_args
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Section, Verdicts, listed, measured_on
-from benchmarks.core.tables import DASH, Column, table_of
 from benchmarks.reliability.machines_options import Event
+from colornet.tables import DASH, Column, table_of
 
 _ORIGIN = ("preset", "runs", "commit", "date", "device")
 REQUIRED: Mapping[str, Any] = {

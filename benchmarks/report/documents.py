@@ -5,17 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
 from benchmarks.core.record import Record, first_key, read_json, showing, without_seed
-from benchmarks.core.tables import Cell, Column, Table, format_number, format_values, table_of
 from benchmarks.report.read import SECTIONS, check_record
 from benchmarks.report.tables_options import ROOT, TablesOptions
 from colornet.errors import InputError
-from colornet.evaluation.compare import COLUMNS
+from colornet.evaluation.comparison_table import comparison_table
 from colornet.files import write_text
+from colornet.tables import Cell, Column, Table, format_number, table_of, without_arrow
 
 _BEGIN = "<!-- table: "
 _MARKED = re.compile(rf"({_BEGIN}(.*?)-->\n).*?(<!-- end -->)", re.DOTALL)
@@ -72,15 +71,19 @@ def _table(request: str, results: Path) -> Table:
     joined = replace(parts[0], lines=[line for part in parts for line in part.lines], notes=notes)
     if missing := set(rows) - {line.name.text for line in joined.lines}:
         raise InputError(f"{name} has no row {min(missing)!r} in this table.")
-    return joined
+    return joined if columns else joined.without_empty_columns()
 
 
 def _select(name: str, tables: Sequence[Table], columns: list[str], rows: list[str], notes: list[str]) -> Table:
     """Take rows, and columns from whichever table has them, side by side; gather the footnotes that they need."""
-    places = {h.text: (table, index) for table in reversed(tables) for index, h in enumerate(table.headings[1:])}
+    places = {
+        without_arrow(heading.text): (table, index)
+        for table in reversed(tables)
+        for index, heading in enumerate(table.headings[1:])
+    }
     if missing := [column for column in columns if column not in places]:
         raise InputError(f"{name} has no column {missing[0]!r} in this table.")
-    chosen = [places[column] for column in columns or [heading.text for heading in tables[0].headings[1:]]]
+    chosen = [places[column] for column in columns or [without_arrow(h.text) for h in tables[0].headings[1:]]]
     first = chosen[0][0]
     by_name = {table.title: {line.name.text: line for line in table.lines} for table, _ in chosen}
 
@@ -123,20 +126,15 @@ def _tables(path: Path) -> Iterator[Table]:
 
 def _comparison(record: Record) -> Table:
     """Lay out a comparison by `colornet evaluate`, runs that differ in their seed as one row; the truth comes last."""
-    rows: dict[str, Record] = {}  # values of the seeds by column
+    rows: dict[str, list[Record]] = {}
     configs: dict[str, Record] = {}
     for name, scores in record["rows"].items():
         config = (record.get("runs") or {}).get(name, {}).get("config") or {}
         config = {key: value for key, value in config.items() if key not in ("seed", "run_dir")}
         if configs.setdefault(without_seed(name), config) != config:
             raise InputError(f"{name} differs in more than its seed from a run of the same name: name it otherwise.")
-        row = rows.setdefault(without_seed(name), {"name": without_seed(name)})
-        for key, _ in COLUMNS.values():
-            row.setdefault(key, []).append(scores[key])
-    rows["truth"] = {"name": "truth", "cf": [record["rows"]["gray"]["cf_truth"]]}
-    columns = [Column("", "name")]
-    columns += [Column(text, key, partial(format_values, decimals=n)) for text, (key, n) in COLUMNS.items()]
-    return table_of("Comparison", columns, rows.values(), ranked=lambda row: row["name"] != "truth")
+        rows.setdefault(without_seed(name), []).append(scores)
+    return comparison_table(rows)
 
 
 def _over_epochs(record: Record) -> Table:

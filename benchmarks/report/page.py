@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -14,13 +15,14 @@ import jinja2
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import showing
 from benchmarks.core.sections import Block, Definitions, Heading, Section, listed
-from benchmarks.core.tables import escape_markdown, plain
 from benchmarks.report.options import OUTPUTS, ReportOptions
 from benchmarks.report.read import SECTIONS, Results, group_of, read_results
 from benchmarks.report.speed_quality import speed_quality_section
 from benchmarks.report.training import training_section
 from colornet.files import write_text
+from colornet.runs.hub import without_folders
 from colornet.runs.run import Run
+from colornet.tables import escape_markdown, plain
 
 
 def write(options: ReportOptions) -> None:
@@ -73,9 +75,13 @@ def _provenance(results: Results, runs: Sequence[Run]) -> Section:
         texts = {
             key: ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else str(value)
             for key, value in values.items()
-        }
+        } | {"command": without_folders(str(values.get("command")))}
         blocks += [Heading(str(result.path), 4), Definitions(texts, "origin")]
-    last = {str(run.path): max((record["step"] for record in run.records), default=0) for run in runs}
+    root = os.path.commonpath([run.path.resolve().parent for run in runs]) if runs else ""
+    last = {
+        str(run.path.resolve().relative_to(root)): max((record["step"] for record in run.records), default=0)
+        for run in runs
+    }
     if last:
         blocks += [Heading("Curves", 4), Definitions({path: f"{step:,} steps" for path, step in last.items()}, "runs")]
     return Section("Provenance", blocks=blocks)

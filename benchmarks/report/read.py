@@ -77,7 +77,7 @@ def read_results(inputs: Sequence[Path]) -> tuple[Results, list[Run]]:
             kind = record.get("kind") if isinstance(record, dict) else None
             if isinstance(kind, str) and kind in SECTIONS:
                 check_record(path, record)
-                results[kind][path.resolve()] = Result(path, record, _read_tensors(path, record))
+                results[kind][path.resolve()] = Result(_shown(path, given), record, _read_tensors(path, record))
                 found += 1
         for path in _files(given, "metrics.jsonl"):
             if (path.parent / "config.json").is_file():
@@ -87,6 +87,11 @@ def read_results(inputs: Sequence[Path]) -> tuple[Results, list[Run]]:
             kinds = f"{', '.join([*SECTIONS][:-1])} or {[*SECTIONS][-1]}"
             raise InputError(f"{given} holds no results: neither JSON of {kinds} nor a run with curves.")
     return {kind: [*kept.values()] for kind, kept in results.items()}, [*runs.values()]
+
+
+def _shown(path: Path, given: Path) -> Path:
+    """Return a path from the name of the folder that was given: the folders above it mean nothing to readers."""
+    return Path(path.name) if path == given else Path(given.resolve().name) / path.relative_to(given)
 
 
 def _files(given: Path, ending: str) -> Iterator[Path]:

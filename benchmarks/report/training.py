@@ -11,9 +11,9 @@ from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figure, Figures, Heading, Legend, Note, PageOnly, Section
-from benchmarks.core.tables import Column, table_of
 from benchmarks.report.read import group_of, name_of
 from colornet.runs.run import Run
+from colornet.tables import Column, table_of
 
 _READING = "One line is one run; runs that differ in their seed share a color. Dashed: the real images."
 _EPOCHS = 20  # of the original notebooks' trainings

@@ -12,7 +12,7 @@ from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Note, Section, measured_on
-from benchmarks.core.tables import Column, format_digits, format_number, format_percent, table_of
+from colornet.tables import Column, format_digits, format_number, format_percent, table_of
 
 REQUIRED = {
     "scaling": (

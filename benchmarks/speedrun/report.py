@@ -14,7 +14,7 @@ from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Legend, Note, Section, listed, measured_on
-from benchmarks.core.tables import Cell, Column, Line, Table, decimals_for, format_digits, format_number, table_of
+from colornet.tables import Cell, Column, Line, Table, decimals_for, format_digits, format_number, table_of
 
 REQUIRED = {
     "speedrun": (

@@ -8,7 +8,7 @@ from functools import partial
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Details, Note, Section, listed, measured_on
-from benchmarks.core.tables import (
+from colornet.tables import (
     Cell,
     Column,
     Line,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,24 +16,16 @@ from torch import Tensor
 
 from colornet.data import Dataset, load_dataset
 from colornet.errors import printable
-from colornet.evaluation.loop import Colorize, colorize_with, gray_floor, score
+from colornet.evaluation.comparison_table import READING, add_e, comparison_table
+from colornet.evaluation.loop import Colorize, colorize_with, gray_floor
 from colornet.evaluation.processes import local_first, on_all
+from colornet.evaluation.validation import ValidationScore
 from colornet.files import finite_or_none, replacing, write_json, write_text
-from colornet.metrics.image import summarize
 from colornet.models.build import color_space
+from colornet.runs.pretrained import run_name
 from colornet.runs.provenance import provenance
 from colornet.runs.run import Run
 
-COLUMNS = {  # heading: (key of the summary, decimals)
-    "PSNR": ("psnr", 2),
-    "PSNR pooled": ("psnr_pooled", 2),
-    "SSIM": ("ssim", 4),
-    "L1": ("l1", 4),
-    "ΔE00": ("ciede2000", 2),
-    "CF": ("cf", 1),
-    "ΔCF": ("delta_cf", 1),
-    "|ΔCF|": ("delta_cf_image", 1),
-}
 PICTURED = 16  # images in the picture
 SCALE = 3  # screen pixels per image pixel in it
 
@@ -69,13 +61,12 @@ def compare(
         generator = generators[name].to(accelerator.device)
         candidates[name] = colorize_with(generator, color_space(run.config), accelerator)
 
-    rows = {
-        name: summarize(score(colorize, images, accelerator, batch_size=batch_size, progress=name))
-        for name, colorize in candidates.items()
-    }
+    score = ValidationScore(dataset, accelerator, batch_size=batch_size, split=split)
+    rows = {name: score(colorize, progress=name) for name, colorize in candidates.items()}
+    add_e(rows)
     if not accelerator.is_main_process:
         return
-    table, written = format_table(rows), ""
+    table, written = f"{comparison_table({n: [row] for n, row in rows.items()}).to_text()}\n\n{READING}", ""
     if out is not None:  # before anything is printed: whoever reads it may stop reading
         chosen = images[torch.linspace(0, len(images) - 1, min(PICTURED, len(images))).long()].to(accelerator.device)
         picture = draw({name: colorize(chosen) for name, colorize in candidates.items()} | {"truth": chosen})
@@ -98,24 +89,6 @@ def _write(out: Path, picture: Image.Image, table: str, record: dict[str, Any]) 
     write_json(out / "comparison.json", record)
 
 
-def format_table(rows: dict[str, dict[str, float]]) -> str:
-    """Format the summaries as a Markdown table that is also readable as plain text; the last row is the truth."""
-    width = max(len(name) for name in (*rows, "truth"))
-    widths = [max(6, len(heading)) for heading in COLUMNS]
-
-    def line(name: str, cells: Iterable[str]) -> str:
-        return " | ".join((f"| {name:{width}}", *map(str.rjust, cells, widths))) + " |"
-
-    truth = f"{rows['gray']['cf_truth']:.1f}"
-    lines = [
-        line("", COLUMNS),
-        line("-" * width, ("-" * (w - 1) + ":" for w in widths)),
-        *(line(name, (f"{row[key]:.{digits}f}" for key, digits in COLUMNS.values())) for name, row in rows.items()),
-        line("truth", (truth if heading == "CF" else "" for heading in COLUMNS)),
-    ]
-    return "\n".join(lines)
-
-
 def draw(rows: dict[str, Tensor]) -> Image.Image:
     """Draw rows of uint8 images (N, 3, H, W) below each other, with the name of each row at its left."""
     pixels = rearrange([images.cpu() for images in rows.values()], "row n c h w -> (row h) (n w) c")
@@ -133,7 +106,7 @@ def draw(rows: dict[str, Tensor]) -> Image.Image:
 
 def _names(runs: Sequence[Path]) -> list[str]:
     """Name runs by their folder, or by their whole path where two share a name; escaped, as tables show the names."""
-    for names in ([run.resolve().name for run in runs], [str(run) for run in runs]):
+    for names in ([*map(run_name, runs)], [str(run) for run in runs]):
         shown = [printable(name, 100).replace("|", "\\|") for name in names]
         if len({*shown, "gray", "truth"}) == len(runs) + 2:
             return shown

@@ -11,7 +11,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from colornet.color import ColorSpace, Gray, to_float, to_gray, to_uint8
-from colornet.metrics.image import image_metrics
 
 Colorize = Callable[[Tensor], Tensor]
 """From true images, uint8 (N, 3, H, W), of which it sees only the gray version, to colored images of that shape."""
@@ -87,17 +86,6 @@ def gather(parts: Sequence[Mapping[str, Tensor]], count: int, accelerator: Accel
 def colorize_all(colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int) -> Tensor:
     """Colorize a set of uint8 images (N, 3, H, W) on all ranks, as `map_images` does: uint8 of the same shape."""
     return map_images(lambda batch: {"color": colorize(batch)}, images, accelerator, batch_size=batch_size)["color"]
-
-
-def score(
-    colorize: Colorize, images: Tensor, accelerator: Accelerator, *, batch_size: int, progress: str | None = None
-) -> dict[str, Tensor]:
-    """Colorize uint8 images (N, 3, H, W) on all ranks: per-image metrics, float64 (N,), in the order of the images."""
-
-    def measure(truth: Tensor) -> dict[str, Tensor]:
-        return image_metrics(colorize(truth), truth)
-
-    return map_images(measure, images, accelerator, batch_size=batch_size, progress=progress)
 
 
 def sample_grid(versions: list[Tensor], columns: int = 3, scale: int = 3) -> Tensor:

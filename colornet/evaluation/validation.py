@@ -1,9 +1,10 @@
-"""The scores that a run computes while it trains: the points of its `validation/` curves."""
+"""The scores of held-out images: of the points of a run's `validation/` curves, and of `colornet evaluate`."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from typing import Literal
 
 from accelerate import Accelerator
 from torch import Tensor
@@ -17,12 +18,19 @@ from colornet.metrics.precision import full_precision
 
 
 class ValidationScore:
-    """Scores colorings of the validation images; all ranks share the work and get all scores."""
+    """Scores colorings of the validation or test images; all ranks share the work and get all scores."""
 
-    def __init__(self, dataset: Dataset, accelerator: Accelerator, *, batch_size: int) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        accelerator: Accelerator,
+        *,
+        batch_size: int,
+        split: Literal["validation", "test"] = "validation",
+    ) -> None:
         self.evaluator = load_evaluator("v2-dev").to(accelerator.device)
-        self.images, labels = dataset.validation, dataset.labels
-        self.labels = labels.validation if labels is not None and labels.classes == CIFAR10_CLASSES else None
+        self.images, labels = getattr(dataset, split), dataset.labels
+        self.labels = getattr(labels, split) if labels is not None and labels.classes == CIFAR10_CLASSES else None
         self.accelerator = accelerator
         self.batch_size = batch_size
 
@@ -35,11 +43,17 @@ class ValidationScore:
         return gather(parts, len(self.images), self.accelerator)["features"].double()
 
     def __call__(
-        self, colorize: Colorize, watch: Callable[[Tensor, Tensor], None] = lambda output, truth: None
+        self,
+        colorize: Colorize,
+        watch: Callable[[Tensor, Tensor], None] = lambda output, truth: None,
+        progress: str = "validation",
     ) -> dict[str, float]:
-        """Return the scores; `watch` is called with outputs and truths (n, 3, H, W): once per image, over all ranks."""
+        """Return the scores; `watch` is called with outputs and truths (n, 3, H, W): once per image, over all ranks.
+
+        `progress` is the title of the bar that rank 0 shows on a terminal.
+        """
         parts = []
-        for truth, own in shard(self.images, self.accelerator, batch_size=self.batch_size, progress="validation"):
+        for truth, own in shard(self.images, self.accelerator, batch_size=self.batch_size, progress=progress):
             output = colorize(truth)
             with full_precision(self.accelerator.device):
                 features, logits = self.evaluator.measure(output)

@@ -17,6 +17,12 @@ from torch.nn import functional as F
 from colornet.color import rgb_to_lab
 from colornet.metrics.distribution import wasserstein_distance
 
+COLORED = 5.0
+"""C* above which a pixel has a color: paler ones look gray, and their hue is rounding noise of 8 bits."""
+
+SEPIA = (40.0, 90.0)
+"""Hues of sepia and brown, from orange to yellow, degrees."""
+
 _WINDOW = 11  # pixels of SSIM's window
 _SIGMA = 1.5  # its standard deviation
 _PSNR_CAP = 100.0  # dB that an identical image counts in the mean
@@ -99,6 +105,16 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     return (luminance * structure).mean((1, 2, 3))
 
 
+def colored_shares(lab: Tensor) -> tuple[Tensor, Tensor]:
+    """Measure the shares of colored and of sepia pixels of CIELAB images (N, 3, H, W): float64 (N,) each.
+
+    Colored pixels have C* > `COLORED`; sepia are those of them whose hue is in `SEPIA`.
+    """
+    a, b = lab[:, 1:].flatten(2).unbind(1)  # (N, H * W) each
+    colored, hue = a.hypot(b) > COLORED, torch.atan2(b, a).rad2deg()
+    return colored.double().mean(1), (colored & (hue >= SEPIA[0]) & (hue <= SEPIA[1])).double().mean(1)
+
+
 def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
     """Compare colored images with the true ones, both uint8 sRGB (N, 3, H, W): name to float64 values (N,).
 
@@ -106,7 +122,8 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
     the mean ΔE00 over the pixels, `lightness` the mean |ΔL*|, `cf` and `cf_truth` are the colorfulness of each.
     `accuracy_at_2` and `accuracy_at_5` are the shares of pixels with |ΔL*| ≤ t and |Δa*|, |Δb*| ≤ 2.2 t for t = 2 and
     5, of Lab values rounded to integers (Nazeri et al. 2018, "Image colorization using generative adversarial
-    networks", by their code). Raises ValueError for other dtypes or unequal shapes, and for images smaller than SSIM's
+    networks", by their code). `colored`, `sepia` and those of the truth, `colored_truth` and `sepia_truth`, are the
+    shares of `colored_shares`. Raises ValueError for other dtypes or unequal shapes, and for images smaller than SSIM's
     window.
     """
     _check_pixels(output, truth)
@@ -118,6 +135,7 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
     errors = (lab_x - lab_y).abs()  # (N, 3, H, W)
     rounded = (lab_x.round() - lab_y.round()).abs()  # (N, 3, H, W), as Nazeri's code does: 2 points more than without
     limits = errors.new_tensor((1, 2.2, 2.2))[:, None, None]
+    (colored, sepia), (colored_truth, sepia_truth) = colored_shares(lab_x), colored_shares(lab_y)
     return {
         "mse": mse,
         "psnr": -10 * mse.log10(),
@@ -129,6 +147,10 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
         "accuracy_at_5": (rounded <= 5 * limits).all(1).double().mean((1, 2)),
         "cf": colorfulness(output),
         "cf_truth": colorfulness(truth),
+        "colored": colored,
+        "sepia": sepia,
+        "colored_truth": colored_truth,
+        "sepia_truth": sepia_truth,
     }
 
 
@@ -138,7 +160,9 @@ def summarize(per_image: Mapping[str, Tensor]) -> dict[str, float]:
     Means over the images, and: `psnr_pooled`, the dB of the mean `mse`, several dB below the mean of `psnr`;
     `delta_cf`, the signed difference of the mean colorfulness (output - truth); `delta_cf_image`, the mean over images
     of the absolute difference; `w1_cf`, the Wasserstein distance between the two distributions of colorfulness, which
-    asks whether images are as colorful as true ones, not which of them. In the mean `psnr`, an image counts at most
+    asks whether images are as colorful as true ones, not which of them; `sepia_of_colored` and
+    `sepia_of_colored_truth`, the shares of sepia among the colored pixels of all images, where there are any: the cast
+    of the colors, whatever their strength. In the mean `psnr`, an image counts at most
     100 dB, since gray images may be matched exactly.
     """
     names = ("ssim", "l1", "ciede2000", "lightness", "cf", "cf_truth")
@@ -147,6 +171,10 @@ def summarize(per_image: Mapping[str, Tensor]) -> dict[str, float]:
     summary["psnr_pooled"] = -10 * per_image["mse"].double().mean().log10().item()
     delta_cf = per_image["cf"].double() - per_image["cf_truth"].double()
     summary["w1_cf"] = wasserstein_distance(per_image["cf"], per_image["cf_truth"])
+    for end in ("", "_truth"):
+        colored, sepia = per_image[f"colored{end}"].sum().item(), per_image[f"sepia{end}"].sum().item()
+        if colored:
+            summary[f"sepia_of_colored{end}"] = sepia / colored
     return summary | {"delta_cf": delta_cf.mean().item(), "delta_cf_image": delta_cf.abs().mean().item()}
 
 

@@ -9,13 +9,14 @@ from typing import Any
 from colornet.files import write_text
 from colornet.hub import short_data_name
 from colornet.runs.run import Run
+from colornet.tables import Cell, Table, format_number, line_of
 
 # The scores of the last evaluation on the validation images that the card lists.
 MEASURES = {
     "fd_cifar10_v2_dev": "distance from the truth on CIFAR-10 features, fd_cifar10_v2_dev",
     "cf": "colorfulness CF",
     "cf_truth": "CF of the truth",
-    "delta_cf_image": "mean \\|ΔCF\\|",
+    "delta_cf_image": "mean |ΔCF|",
     "ciede2000": "CIEDE2000",
     "psnr": "PSNR (dB)",
     "ssim": "SSIM",
@@ -48,8 +49,6 @@ for much else. It must not be taken for evidence of what something looked like.
 
 Images held out from training; the model is the moving average of the weights.
 
-| measure | value |
-| --- | ---: |
 {scores}
 {more}
 ## Origin
@@ -81,6 +80,7 @@ def model_card(
     """
     last = validations[-1] if validations else {}
     scores = {label: last.get(f"validation/{key}") for key, label in MEASURES.items()}
+    lines = [line_of(label, format_number(value, 3)) for label, value in scores.items() if value is not None]
     return _CARD.format(
         name=run.path.name,
         article="an" if run.approach[:1].lower() in tuple("aeiou") else "a",
@@ -89,7 +89,7 @@ def model_card(
         load=load,
         data=short_data_name(run.config.data),
         about_data=about_data and f"\n{about_data}",
-        scores="\n".join(f"| {label} | {value:.3f} |" for label, value in scores.items() if value is not None),
+        scores=Table("", [Cell("measure"), Cell("value")], lines).to_markdown(),
         more=more and f"\n{more}\n",
         origin="\n".join(map(_origin, run.starts or [])),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from colornet.config import TrainConfig
+from colornet.config import PRESETS, TrainConfig
 from colornet.errors import InputError
 from colornet.files import expanded, read_json, sha256_of
 from colornet.hub import HubName, download_file, is_hub_name, parse_hub_name
@@ -13,7 +13,9 @@ from colornet.runs.saved_config import check_weights, load_config
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
-WEIGHTS = Path(__file__).parents[1] / "weights"  # a folder for each name, written by `python -m benchmarks release`
+WEIGHTS = (
+    Path(__file__).resolve().parents[1] / "weights"
+)  # a folder for each name, written by `python -m benchmarks release`
 
 _LARGEST_RECORD = 2**20  # bytes
 
@@ -75,6 +77,25 @@ def check_init(config: TrainConfig) -> None:
         listed = (f"--{n.replace('_', '-')} is {getattr(origin, n)} there, not {getattr(config, n)}" for n in names)
         shape = f"another shape ({'; '.join(listed)})"
         raise InputError(f"The generator of --init-from {config.init_from} has {shape}: use its values.")
+
+
+def find_run(run: Path) -> Path:
+    """Return the folder of a run, or of the released model of that name where there is no such folder.
+
+    Raises `InputError` for the name of a preset without released weights. What else a folder lacks is for its reader to
+    say.
+    """
+    if run.exists() or str(run) not in PRESETS:
+        return run
+    if str(run) not in RELEASED:
+        raise InputError(f"'{run}' is a preset without released weights: train it, then name its run folder.")
+    return find_model(str(run))
+
+
+def run_name(folder: Path) -> str:
+    """Return the name of a run, that of its folder; a released model is called one, as in "cgan-released"."""
+    resolved = folder.resolve()
+    return f"{resolved.name}-released" if resolved.parent == WEIGHTS else resolved.name
 
 
 def check_release(folder: Path) -> None:

@@ -21,6 +21,7 @@ from colornet.objectives import Charts
 from colornet.runs.run import Run
 from colornet.runs.run_dir import RunDir
 from colornet.runs.saved_config import FREE_ON_RESUME
+from colornet.tables import Cell, Table, line_of
 from colornet.training.tracking import Trackers
 
 # TensorBoard shows the final values of these beside the hyperparameters.
@@ -161,5 +162,5 @@ def _layout(charts: Charts, tags: set[str]) -> dict[str, dict[str, tuple[str, li
 
 def _table(values: Mapping[str, Any]) -> str:
     """Lay out named values as a table in Markdown."""
-    rows = (f"| {name} | `{value}` |" for name, value in values.items())
-    return "\n".join(("| name | value |", "| --- | --- |", *rows))
+    lines = [line_of(name, str(value)) for name, value in values.items()]
+    return Table("", [Cell("name"), Cell("value")], lines, words=frozenset({"value"})).to_markdown()

@@ -12,7 +12,7 @@ from benchmarks.__main__ import main
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record
 from benchmarks.core.sections import Block, Figures
-from benchmarks.core.tables import Table
+from colornet.tables import Table
 
 __all__ = ["cells", "colors", "drawings", "refused", "run_command", "table"]
 

@@ -15,8 +15,9 @@ from accelerate import Accelerator
 from PIL import Image
 
 from colornet import evaluate
-from colornet.evaluation.loop import gray_floor, sample_grid, score
+from colornet.evaluation.loop import gray_floor, map_images, sample_grid
 from colornet.metrics.image import image_metrics, summarize
+from colornet.runs.run import Run
 from colornet.training.build import compose_trainer
 from tests.conftest import small
 from tests.images import random_pixels
@@ -34,7 +35,7 @@ def runs(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
 def test_score_does_not_depend_on_the_batch_size(batch_size: int) -> None:
     truth = random_pixels(7, 16, 16)
     expected = image_metrics(gray_floor(truth), truth)
-    scored = score(gray_floor, truth, Accelerator(cpu=True), batch_size=batch_size)
+    scored = map_images(lambda x: image_metrics(gray_floor(x), x), truth, Accelerator(cpu=True), batch_size=batch_size)
     for name, values in expected.items():
         torch.testing.assert_close(scored[name], values, rtol=1e-12, atol=0)
 
@@ -60,15 +61,26 @@ def test_grid_lays_versions_side_by_side() -> None:
 def test_comparison_of_runs(runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "comparison"
     evaluate.main([str(runs["ae"]), str(runs["notebook-ae"]), "--out", str(out), "--cpu", "--all-grays"])
-    table = (out / "comparison.txt").read_text().strip()
-    assert table in capsys.readouterr().out
-    assert [line.split("|")[1].strip() for line in table.splitlines()][2:] == [
+    text = (out / "comparison.txt").read_text().strip()
+    assert text in capsys.readouterr().out
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert [line.split("|")[1].strip() for line in table][2:] == [
         "gray", "gray, channel mean", "gray, Rec. 601", "ae", "notebook-ae", "truth",
     ]  # fmt: skip
 
+    for heading in ("e ↓", "CF |", "|ΔCF| ↓", "W1(CF) ↓", "sepia of colored %", "PSNR ↑"):
+        assert heading in table[0]
+    gray, *_, truth = ([cell.strip() for cell in line.split(" | ")] for line in table[2:])
+    assert (gray[1], truth[1]) == ("1.000", "–")
+
     record = json.loads((out / "comparison.json").read_text())
+    (run,) = Run(runs["ae"]).validations[-1:]
+    assert record["rows"]["ae"].keys() >= {n.removeprefix("validation/") for n in run if n.startswith("validation/")}
+    row, floor = record["rows"]["ae"], record["rows"]["gray"]
+    assert row["e_cifar10_v2_dev"] == row["fd_cifar10_v2_dev"] / floor["fd_cifar10_v2_dev"]
+    assert 0 < row["sepia_of_colored_truth"] < 1
     assert (record["data"]["images"], record["data"]["split"]) == (21, "test")
-    assert record["rows"]["ae"].keys() == record["rows"]["gray"].keys() >= {"psnr", "ciede2000", "cf", "delta_cf_image"}
+    assert record["rows"]["ae"].keys() >= record["rows"]["gray"].keys() >= {"psnr", "ciede2000", "cf", "delta_cf_image"}
     assert record["runs"]["ae"]["config"]["width"] == 8
     assert record["runs"]["ae"]["training"][0]["versions"]["torch"] == record["versions"]["torch"]
     assert torch.__version__.startswith(record["versions"]["torch"])
@@ -85,6 +97,28 @@ def test_model_that_was_shared_without_its_origin(runs: dict[str, Path], tmp_pat
     evaluate.main([str(tmp_path), "--out", str(tmp_path / "out"), "--cpu"])
     (run,) = json.loads((tmp_path / "out" / "comparison.json").read_text())["runs"].values()
     assert run["training"] is None
+
+
+def test_released_models_are_compared_by_name(
+    runs: dict[str, Path], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a run folder has the name, it is meant, as before; a released model says in its row that it is one."""
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(runs["ae"], tmp_path / "ae")
+    evaluate.main(["ae", "--out", "own", "--cpu"])
+    (run,) = json.loads(Path("own/comparison.json").read_text("utf-8"))["runs"].values()
+    assert run["config"]["width"] == 8
+
+    photographs = tmp_path / "photographs"
+    for part in ("train", "test"):
+        for index in range(4):
+            path = photographs / part / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(random_pixels(1, 32, 32, seed=index)[0].permute(1, 2, 0).numpy()).save(path)
+    evaluate.main(["cgan", "--out", "released", "--cpu", "--data", str(photographs)])
+    record = json.loads(Path("released/comparison.json").read_text("utf-8"))
+    assert [*record["rows"]] == ["gray", "cgan-released"]
+    assert record["runs"]["cgan-released"]["config"]["width"] == 32
 
 
 class Closed(io.StringIO):

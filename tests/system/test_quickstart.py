@@ -36,14 +36,32 @@ def test_quickstart_trains_compares_and_leaves_earlier_results_alone(checkout: P
 
     out = checkout / "runs" / "quickstart-2"
     assert (out / "comparison.txt").read_text().strip() in result.stdout
-    assert list(json.loads((out / "comparison.json").read_text())["rows"]) == ["gray", "ae", "cgan"]
+    assert list(json.loads((out / "comparison.json").read_text())["rows"]) == [
+        "gray",
+        "ae",
+        "cgan",
+        "ae-released",
+        "cgan-released",
+    ]
+    assert "The rows of the released models show the finding" in result.stdout
     with Image.open(out / "comparison.png") as picture:
-        assert picture.height == 4 * 32 * 3
+        assert picture.height == 6 * 32 * 3
     for preset in ("ae", "cgan"):
         assert json.loads((out / preset / "config.json").read_text())["width"] == 8
         assert (out / preset / "model.safetensors").exists()
     assert "tensorboard --logdir runs/quickstart-2" in result.stdout
     assert [path.name for path in (checkout / "runs" / "quickstart").iterdir()] == ["comparison.txt"]
+
+
+def test_quickstart_trains_an_epoch_on_the_data_that_is_named(checkout: Path, folder: Path) -> None:
+    result = quickstart(checkout, f"--data={folder}", "--max-steps", "1", "--image-size", "16", "--batch-size", "8")
+    assert result.returncode == 0, result.stderr
+    out = checkout / "runs" / "quickstart"
+    assert list(json.loads((out / "comparison.json").read_text())["rows"]) == ["gray", "ae", "cgan"]
+    for preset in ("ae", "cgan"):
+        config = json.loads((out / preset / "config.json").read_text())
+        assert (config["data"], config["width"], config["epochs"]) == (str(folder), 16, 1)
+    assert "one epoch each: about six minutes on two cores" in result.stdout
 
 
 def test_own_photographs_train_a_model_that_colors_others(tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.core.plots import INK, NEUTRAL, RULE, STYLE, Array, blank, shortened, svg
-from benchmarks.quality.color_stats import SEPIA
 from colornet.color import lab_to_rgb
+from colornet.metrics.image import SEPIA
 
 _SMALL = 250  # width of plots that the page shows four in a row
 _AB_EDGE = 110.0  # histograms reach from −110 to 110

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from benchmarks.core.record import Record, Tensors, first_key
 from benchmarks.core.sections import Block, Definitions, Details, Examples, Heading, Note, PageOnly, image_uri
-from benchmarks.core.tables import Cell, Line, Table, format_number
 from benchmarks.quality.report.tables import mean_of, ordered_rows
+from colornet.tables import Cell, Line, Table, format_number
 
 _READING = (
     "Gray, output and truth of the test images with the largest mean ΔE00, and of those whose colorfulness CF is most "

@@ -21,17 +21,20 @@ from benchmarks.core.sections import (
     listed,
     measured_on,
 )
-from benchmarks.core.tables import format_mean
 from benchmarks.quality.report import color_plots
 from benchmarks.quality.report.failures import count_blocks, worst_blocks
 from benchmarks.quality.report.tables import (
     diversity_blocks,
+    measured_columns,
     ordered_rows,
     quality_tables,
     ranking_blocks,
     rows_with_hues,
     sepia_blocks,
+    unmeasured,
 )
+from benchmarks.quality.report.verdict import verdict_blocks
+from colornet.tables import format_mean
 
 REQUIRED = {
     "quality": (
@@ -69,12 +72,14 @@ def section(result: Result, colors: Colors) -> Section:
     """Show a quality result: pictures, bars, tables and colors, as far as it has data."""
     record, tensors, source = result.record, result.tensors, str(result.path)
     blocks: list[Block] = [
+        *verdict_blocks(record),
         *_pictures(record, tensors),
         *_bars(record, colors, source),
         Heading("All numbers"),
         PageOnly([Note(_TABLES_READING)]),
         *ranking_blocks(record),
         *quality_tables(record),
+        *unmeasured(record),
         Heading("Definitions", 4),
         _definitions(record),
         *_color_figures(record, tensors, colors, source),
@@ -105,11 +110,18 @@ def summarize(record: Record) -> str:
 def tables(record: Record) -> list[Block]:
     """List what the terminal and Markdown show: all tables, and what their columns mean."""
     colors = [*sepia_blocks(record), *diversity_blocks(record), *count_blocks(record)]
-    return [*ranking_blocks(record), *quality_tables(record), _definitions(record), *colors]
+    return [
+        *verdict_blocks(record),
+        *ranking_blocks(record),
+        *quality_tables(record),
+        *unmeasured(record),
+        _definitions(record),
+        *colors,
+    ]
 
 
 def _definitions(record: Record) -> Definitions:
-    return Definitions({column["label"]: column["about"] for column in record["columns"].values()})
+    return Definitions({column["label"]: column["about"] for column in measured_columns(record).values()})
 
 
 def _pictures(record: Record, tensors: Tensors) -> list[Block]:

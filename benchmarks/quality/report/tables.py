@@ -9,7 +9,7 @@ from typing import Literal
 from benchmarks.core.ranking import ranking_verdicts
 from benchmarks.core.record import KINDS, Record
 from benchmarks.core.sections import Block, Heading, Note, Verdicts, listed
-from benchmarks.core.tables import Cell, Column, Line, Table, format_mean, format_number, table_of
+from colornet.tables import Cell, Column, Line, Table, format_mean, format_number, table_of
 
 Part = Literal["values", "distinct"]  # of a row: over all images, or without those that have a near-duplicate
 
@@ -51,7 +51,7 @@ _DIVERSITY_READING = (
 
 
 def ordered_rows(record: Record) -> list[Record]:
-    """Sort the rows of a quality result by their kind, the truth first and the models last."""
+    """Sort the rows of a quality result by their kind, the truth and the models first."""
     return sorted(record["rows"], key=lambda row: KINDS.index(row["kind"]))
 
 
@@ -87,6 +87,22 @@ def ranking_blocks(record: Record) -> list[Block]:
                 record["data"]["name"], column["label"], values["sanity_check"], values["model"], column["decimals"]
             )
     return [Verdicts(texts)] if texts else []
+
+
+def measured_columns(record: Record) -> dict[str, Record]:
+    """Return the columns in which a row has a value."""
+    rows = record["rows"]
+    return {name: c for name, c in record["columns"].items() if any(mean_of(row, name) is not None for row in rows)}
+
+
+def unmeasured(record: Record) -> list[Block]:
+    """Say which columns have no values, and why; empty if all have some."""
+    labels: dict[str, list[str]] = {}  # by reason
+    for name, column in record["columns"].items():
+        if column["reason"] and name not in measured_columns(record):
+            labels.setdefault(column["reason"], []).append(column["label"])
+    texts = [f"{listed(names)} ({reason.rstrip('.')})" for reason, names in labels.items()]
+    return [Note(f"Not measured: {'; '.join(texts)}.")] if texts else []
 
 
 def _quality_table(title: str, columns: Record, rows: list[Record], part: Part = "values") -> Table:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.core.record import Record, Result
-from benchmarks.core.tables import Table
 from benchmarks.growth.report import section, summarize, tables
+from colornet.tables import Table
 from tests.benchmarks.commands import colors, drawings
 
 COMMITTED = Path(__file__).parents[3] / "benchmarks" / "results" / "cifar10-jpeg-cpu-growth.json"

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from benchmarks.quality.color_stats import color_histograms, color_scores
 from colornet.color import lab_to_rgb, to_uint8
+from colornet.metrics.image import image_metrics, summarize
 
 
 def flat(*colors: tuple[float, float]) -> Tensor:
@@ -22,8 +23,14 @@ BROWN, YELLOW, GREEN, BLUE, PALE, GRAY = (15.0, 25.0), (0.5, 40.0), (-30.0, 25.0
 def test_only_colored_pixels_between_orange_and_yellow_are_sepia() -> None:
     images = flat(BROWN, YELLOW, GREEN, BLUE, PALE, GRAY)
     scores = color_scores(images, images)
-    assert scores["sepia"].tolist() == [1, 1, 0, 0, 0, 0]
-    assert scores["colored"].tolist() == [1, 1, 1, 1, 0, 0]
+    shares = image_metrics(images.repeat(1, 1, 2, 2), images.repeat(1, 1, 2, 2))
+    assert shares["sepia"].tolist() == [1, 1, 0, 0, 0, 0]
+    assert shares["colored"].tolist() == [1, 1, 1, 1, 0, 0]
+    assert shares["sepia_truth"].equal(shares["sepia"])
+    assert summarize(shares)["sepia_of_colored"] == 0.5
+    gray = image_metrics(flat(GRAY).repeat(1, 1, 2, 2), flat(BROWN).repeat(1, 1, 2, 2))
+    assert "sepia_of_colored" not in summarize(gray)  # of nothing
+    assert summarize(gray)["sepia_of_colored_truth"] == 1
     assert scores["chroma"][0].item() == pytest.approx(29.15, abs=0.6)  # of 8-bit pixels
     assert (scores["mean_a"][2].item(), scores["mean_b"][2].item()) == pytest.approx((-30, 25), abs=0.6)
     assert torch.equal(scores["chroma"], scores["chroma_truth"])

@@ -11,10 +11,10 @@ import pytest
 
 from benchmarks.core.record import Record
 from benchmarks.core.sections import Verdicts
-from benchmarks.core.tables import Table
 from benchmarks.reliability import kills
 from benchmarks.reliability.kills_options import KillsOptions
 from benchmarks.reliability.report import passed, summarize, tables
+from colornet.tables import Table
 
 RESULTS = Path(__file__).parents[3] / "benchmarks" / "results"
 

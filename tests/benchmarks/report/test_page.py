@@ -110,6 +110,16 @@ def test_two_results_of_a_kind_are_both_shown(tmp_path: Path) -> None:
     assert len(ids) == len({*ids})
 
 
+def test_no_folder_of_this_machine_is_shown(tmp_path: Path) -> None:
+    record = quality_record() | {"command": f"python -m benchmarks quality {tmp_path}/runs/ae-0 --out '{tmp_path}/q'"}
+    write_quality(tmp_path, record)
+    write_run(tmp_path / "runs" / "ae-0", 13.0)
+    page, markdown = make(tmp_path, tmp_path / "out")
+    assert str(tmp_path) not in page + markdown
+    assert f"{tmp_path.name}/quality.json" in page
+    assert "python -m benchmarks quality ae-0 --out &#39;q&#39;" in page
+
+
 def test_existing_output_is_left_as_it_is(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("report.html", "report.md"):
         out = tmp_path / name.replace(".", "-")

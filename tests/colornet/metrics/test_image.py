@@ -185,7 +185,7 @@ def test_psnr_l1_and_ssim_of_photos_against_skimage() -> None:
 def test_image_metrics_have_one_float64_value_an_image() -> None:
     values = image_metrics(random_pixels(3), random_pixels(3, seed=1))
     assert set(values) == {"mse", "psnr", "l1", "ssim", "ciede2000", "lightness", "accuracy_at_2", "accuracy_at_5",
-                           "cf", "cf_truth"}  # fmt: skip
+                           "cf", "cf_truth", "colored", "colored_truth", "sepia", "sepia_truth"}  # fmt: skip
     assert all(value.shape == (3,) and value.dtype == torch.float64 for value in values.values())
 
 
@@ -248,6 +248,10 @@ def test_summary_by_hand() -> None:
             "lightness": values(0.5, 1),
             "cf": values(10, 33),
             "cf_truth": values(20, 20),
+            "colored": values(0.5, 0.25),
+            "sepia": values(0.125, 0.25),
+            "colored_truth": values(1, 1),
+            "sepia_truth": values(0, 0.5),
         }
     )
     assert summary == pytest.approx(
@@ -263,6 +267,8 @@ def test_summary_by_hand() -> None:
             "delta_cf": 1.5,
             "delta_cf_image": 11.5,
             "w1_cf": 11.5,
+            "sepia_of_colored": 0.5,  # of the pixels of both images, not the mean of the images' shares
+            "sepia_of_colored_truth": 0.25,
         }
     )
     assert all(type(number) is float for number in summary.values())

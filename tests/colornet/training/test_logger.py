@@ -30,6 +30,7 @@ from colornet.metrics.histograms import BIN, ColorCounts, draw_planes
 from colornet.objectives.adversarial import Adversarial
 from colornet.runs.run import Run
 from colornet.runs.saved_config import differences
+from colornet.tables import escape_markdown
 from colornet.training.build import compose_trainer
 from colornet.training.logger import HEADLINES, QUALITY_CHARTS, SPEED_CHARTS
 from colornet.training.profiler import StepProfiler
@@ -170,17 +171,18 @@ def test_every_start_says_its_command(runs: Path) -> None:
     shown = texts(runs / "ae", "run/start")
     assert [step for step, _ in shown] == [0, 8]
     for (_, text), start in zip(shown, starts, strict=True):
-        assert f"| command | `{start['command']}` |" in text
+        assert f"| command | {escape_markdown(start['command'])} |" in text
         assert f", torch {start['versions']['torch']}, " in text
-        assert f"| device | `{start['device']}` |" in text
-        assert f"| commit | `{start['commit']}` |" in text
+        assert f"| device | {escape_markdown(start['device'])} |" in text
+        assert f"| commit | {escape_markdown(start['commit'])} |" in text
 
 
 def test_configuration_is_shown_once(runs: Path) -> None:
     ((step, text),) = texts(runs / "ae", "run/config")
     assert step == 0
-    assert {line.split(" ")[1] for line in text.splitlines()[2:]} == {f.name for f in dataclasses.fields(TrainConfig)}
-    assert "| multipliers | `(1, 2)` |" in text
+    names = [escape_markdown(field.name) for field in dataclasses.fields(TrainConfig)]
+    assert [line.split(" ")[1] for line in text.splitlines()[2:]] == names
+    assert "| multipliers | (1, 2) |" in text
 
 
 # Colors

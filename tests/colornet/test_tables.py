@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from benchmarks.core.tables import Cell, Column, Line, Table, format_percent, table_of
+from pathlib import Path
+
+from colornet.tables import Cell, Column, Line, Table, format_percent, table_of, without_arrow
 
 TABLE = Table(
     "Title",
@@ -77,3 +79,34 @@ def test_columns_say_what_the_cells_of_a_row_are() -> None:
         ["Not measured."],
         frozenset({"kind"}),
     )
+
+
+def test_headings_say_which_values_are_better() -> None:
+    columns = (Column("", "name"), Column("PSNR", "psnr", 1, better="higher"), Column("e", "e", 1, better="lower"))
+    headings = [cell.text for cell in table_of("", columns, []).headings]
+    assert headings == ["", "PSNR ↑", "e ↓"]
+    assert [*map(without_arrow, headings)] == ["", "PSNR", "e"]
+
+
+def test_columns_without_values_can_be_left_out_with_their_footnotes() -> None:
+    headings = [Cell("name"), Cell("a"), Cell("b", note=1), Cell("c"), Cell("d")]
+    lines = [
+        Line(Cell("x"), [Cell("1"), Cell("–", note=1), Cell(""), Cell("–", note=2)]),
+        Line(Cell("y"), [Cell("–"), Cell("–", note=1), Cell("–"), Cell("–")]),
+    ]
+    table = Table("", headings, lines, ["Nothing has b.", "x has no d."]).without_empty_columns()
+    assert table.to_text().splitlines() == [
+        "| name |   a |     d |",
+        "| ---- | --: | ----: |",
+        "| x    |   1 | – [1] |",
+        "| y    |   – |     – |",
+        "[1] x has no d.",
+    ]
+    assert Table("", headings, []).without_empty_columns().headings[1].text == "a"
+
+
+def test_nothing_else_lays_out_tables() -> None:
+    root = Path(__file__).parents[2]
+    sources = [*root.glob("colornet/**/*.py"), *root.glob("benchmarks/**/*.py"), *root.glob("launch/*.py")]
+    ruled = [path for path in sources if any(rule in path.read_text(encoding="utf-8") for rule in ("---:", "| ---"))]
+    assert ruled == [root / "colornet" / "tables.py"]

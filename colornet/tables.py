@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
-from typing import Any
+from typing import Any, Literal
 
 from colornet.errors import printable
 
 DASH = "–"
+_ARROWS = {"higher": " ↑", "lower": " ↓", None: ""}  # after a heading: which values are better
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,28 @@ class Table:
         lines = [f"| {' | '.join(row)} |" for row in (heads, rule, *rows)]
         return "\n".join(lines) + "".join(f"\n\n{note}" for note in notes)
 
+    def without_empty_columns(self) -> Table:
+        """Return the table without the columns in which no line has a value, and without their footnotes.
+
+        Columns whose cells, but not their heading, have footnotes are kept: they say why there is no value.
+        """
+        keep = [True]
+        for heading, *cells in zip(self.headings[1:], *(line.cells for line in self.lines), strict=True):
+            explained = heading.note is None and any(cell.note for cell in cells)
+            keep.append(explained or not cells or any(cell.text not in ("", DASH) for cell in cells))
+        rows = [self.headings, *([line.name, *line.cells] for line in self.lines)]
+        kept = {cell.note for row in rows for cell in itertools.compress(row, keep)}
+        dropped = {cell.note for row in rows for cell in row} - kept
+        notes = {old: note for old, note in enumerate(self.notes, start=1) if old not in dropped}
+        numbers = {old: new for new, old in enumerate(notes, start=1)}
+
+        def chosen(row: Sequence[Cell]) -> list[Cell]:
+            return [replace(cell, note=numbers.get(cell.note or 0)) for cell in itertools.compress(row, keep)]
+
+        headings, *bodies = map(chosen, rows)
+        lines = [replace(ln, name=body[0], cells=body[1:]) for ln, body in zip(self.lines, bodies, strict=True)]
+        return replace(self, headings=headings, lines=lines, notes=[*notes.values()])
+
     def _rows(self) -> list[list[Cell]]:
         """Return the headings and the rows, with the groups in front: the name of each in its first row."""
         rows = [[*self.headings], *([line.name, *line.cells] for line in self.lines)]
@@ -111,6 +135,7 @@ class Column:
         words: the cells are words, which are aligned left.
         missing: what stands for a value that is None or not in the row.
         note: key, in a row, of the sentence that is the footnote of the cell; None and no such key: no footnote.
+        better: which values are better, shown as an arrow after the heading.
     """
 
     heading: str
@@ -121,6 +146,12 @@ class Column:
     words: bool = False
     missing: str = DASH
     note: str = ""
+    better: Literal["higher", "lower", None] = None
+
+    @property
+    def title(self) -> str:
+        """The heading with its arrow."""
+        return self.heading + _ARROWS[self.better]
 
     def text(self, value: Any) -> str:
         """Format a value."""
@@ -158,8 +189,13 @@ def table_of(
             number = notes.index(note) + 1 if note else None
             cells.append(value if isinstance(value, Cell) else Cell(column.text(value), bold(row), number))
         lines.append(Line(cells[0], cells[1:], ranked(row), group(row)))
-    words = frozenset(column.heading for column in columns if column.words)
-    return Table(title, [Cell(column.heading, tip=column.tip) for column in columns], lines, notes, words, groups)
+    words = frozenset(column.title for column in columns if column.words)
+    return Table(title, [Cell(column.title, tip=column.tip) for column in columns], lines, notes, words, groups)
+
+
+def without_arrow(heading: str) -> str:
+    """Return a heading without the arrow that says which values are better."""
+    return heading.rstrip("".join(filter(None, _ARROWS.values())))
 
 
 # Numbers
