@@ -23,7 +23,7 @@ COLUMNS = (
     Column("e", E, _mean(format_values, decimals=3), better="lower"),
     Column("CF", "cf", _mean(format_values, decimals=1)),
     Column("ΔCF", "delta_cf", _mean(format_values, decimals=1)),
-    Column("|ΔCF|", "delta_cf_image", _mean(format_values, decimals=1), better="lower"),
+    Column("|ΔCF|", "delta_cf_image", _mean(format_values, decimals=1)),  # a dull model wins it
     Column("W1(CF)", "w1_cf", _mean(format_values, decimals=1), better="lower"),
     Column(
         "sepia of colored %", "sepia_of_colored", lambda values: format_values([100 * value for value in values], 1)

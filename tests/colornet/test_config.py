@@ -304,4 +304,6 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     for field in dataclasses.fields(TrainConfig):
         assert f"--{field.name.replace('_', '-')}" in text
-    assert "data set: cifar10, sample, or the path of a folder of images" in " ".join(text.replace("│", " ").split())
+    assert "data set: cifar10, sample, a folder of images, or one of the Hub" in " ".join(
+        text.replace("│", " ").split()
+    )

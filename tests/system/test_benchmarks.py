@@ -61,7 +61,7 @@ found = scorer.Scorer(options, accelerator, Dataset("photos", photos().flip(3), 
 values = found(photos().flip(2)).values
 accelerator.wait_for_everyone()
 if accelerator.is_main_process:
-    print(values["fd_cifar10_v1"], values["fid"], found.reasons["fid"])
+    print(values["fd_cifar10_v2"], values["fid"], found.reasons["fid"])
 accelerator.end_training()
 """
 

@@ -16,7 +16,7 @@ Part = Literal["values", "distinct"]  # of a row: over all images, or without th
 # A table of quality with all columns at once would be wider than any screen: columns go by what they look at.
 _FAMILIES = {
     "Distance between the distributions of images": re.compile(r"(fid|kid|fd|e|precision|recall)(_|$)"),
-    "Colorfulness and recognizability": re.compile(r"cf$|delta_cf|accuracy"),
+    "Colorfulness and recognizability": re.compile(r"cf$|delta_cf|w1_cf|accuracy"),
     "Colors, and whether they are sepia": re.compile(r"(mean_a|mean_b|chroma|colored|sepia)"),
     "Closeness to the one true image": re.compile(""),
 }

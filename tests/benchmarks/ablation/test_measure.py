@@ -92,7 +92,9 @@ def test_finished_runs_are_read_and_not_trained_again(
     # The first line has the time of the measurement.
     assert (out / "ablation.md").read_text().splitlines()[1:] == shown[1:]
     names = [line.split("|")[2].strip(" *") for line in shown if line.startswith("|")]
-    assert names[-4:] == ["cgan", "warm", "cgan", "broken (failed)"]
+    assert [name for name in names if name in ("cgan", "warm", "broken (failed)")] == [
+        "cgan", "warm", "cgan", "broken (failed)",
+    ]  # fmt: skip
     for run in ("cgan-0", "warm-0", "half-0"):
         assert len(json.loads((out / "runs" / run / "provenance.json").read_text())) == 1
     with pytest.raises(SystemExit, match="2"):

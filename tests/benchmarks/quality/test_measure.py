@@ -55,7 +55,7 @@ def test_near_duplicates_are_left_out_once_more(
     without = compared(data, tmp_path / "without", comparison)
     for row, expected in zip(record["rows"], without["rows"], strict=True):
         assert set(row["distinct"]) == set(DISTINCT)
-        if row["kind"] == "sanity_check":
+        if row["kind"] == "sanity_check" or row["name"] == "real, other images":
             continue  # made of the test images, or of their number
         for name in DISTINCT:
             found, value = row["distinct"][name], expected["values"][name]

@@ -283,7 +283,7 @@ def test_released_models(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert np.array_equal(colornet.Colorizer.load("ae", device="cpu").colorize(pixels), expected)
     with pytest.raises(InputError, match=r"\(it has: ae\)"):
         Colorizer.load("cgan")
-    with pytest.raises(InputError, match=r"'cgann' is neither a released one \(ae, cgan\) nor a run folder"):
+    with pytest.raises(InputError, match=r"'cgann' is neither a released one \(ae, cgan\), one of the Hub"):
         Colorizer.load("cgann")
     with pytest.raises(InputError, match="is not a run folder"):
         Colorizer.load(tmp_path)
