@@ -6,7 +6,7 @@
 # DATA may also be a folder of images. Paths are relative to the root of the project. Stages:
 #
 #   train     WORK/ae-SEED, WORK/cgan-SEED     22 epochs each: 80 minutes on a CPU core
-#   quality   WORK/quality                     scores on the test images: 20 minutes on a CPU core
+#   quality   WORK/quality                     scores on the test images: 30 minutes on a CPU core
 #   report    WORK/page/report.html            the same as a page: seconds
 #
 # On a GPU, a training takes minutes (not measured on this version). If the script is started again, it resumes where
