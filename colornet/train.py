@@ -79,7 +79,7 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
         for name, (about, preset, _) in PRESETS.items()
     }
     config: TrainConfig = tyro.extras.overridable_config_cli(
-        presets, args=arguments, prog="python -m colornet.train", description=__doc__, console_outputs=not quiet
+        presets, args=arguments, prog="colornet train", description=__doc__, console_outputs=not quiet
     )
     config = expand_home(config)
     run, levels = Path(config.run_dir), config.multipliers
