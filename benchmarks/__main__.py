@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from benchmarks.core.command import Command, run
+from colornet.command import choose_command
 
 # Only this module names both the options and the measurement of a benchmark.
 COMMANDS = {
@@ -52,11 +53,8 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the command line names first."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__, allow_abbrev=False)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, command in COMMANDS.items():
-        commands.add_parser(name, help=command.help, add_help=False)
-    chosen, rest = parser.parse_known_args(arguments)
-    run(chosen.command, COMMANDS[chosen.command], rest)
+    name, rest = choose_command(parser, {name: command.help for name, command in COMMANDS.items()}, arguments)
+    run(name, COMMANDS[name], rest)
 
 
 if __name__ == "__main__":

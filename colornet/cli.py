@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 from colornet import __version__, colorize, demo, evaluate, export, fetch, push, train
+from colornet.command import choose_command
 
 COMMANDS = {
     "train": (train.main, "train a colorizer; on several GPUs: accelerate launch -m colornet.train"),
@@ -22,8 +23,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command that the command line names first, with the remaining arguments."""
     parser = argparse.ArgumentParser(prog="colornet", description=__doc__, allow_abbrev=False)
     parser.add_argument("--version", action="version", version=f"colornet {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name, (_, help_text) in COMMANDS.items():
-        commands.add_parser(name, help=help_text, add_help=False)
-    chosen, rest = parser.parse_known_args(arguments)
-    COMMANDS[chosen.command][0](rest)
+    name, rest = choose_command(parser, {name: help_text for name, (_, help_text) in COMMANDS.items()}, arguments)
+    COMMANDS[name][0](rest)

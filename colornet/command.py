@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
+import difflib
 import errno
 import io
 import os
@@ -10,7 +12,7 @@ import select
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO, TypeVar, cast
@@ -41,6 +43,25 @@ def run_command(
     """Parse the command line into a dataclass of options and do the work, which imports torch only after its checks."""
     with exiting_on_errors(quiet=quiet):
         work(parse(options, arguments, prog=prog, description=description, quiet=quiet))
+
+
+def choose_command(
+    parser: argparse.ArgumentParser, commands: Mapping[str, str], arguments: Sequence[str] | None
+) -> tuple[str, list[str]]:
+    """Return the command that a command line names first and what follows it; mistakes exit with code 2.
+
+    `commands` has what is said of each; a mistyped one is answered with its near miss.
+    """
+    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, help_text in commands.items():
+        added.add_parser(name, help=help_text, add_help=False)
+    words = sys.argv[1:] if arguments is None else [*arguments]
+    if words and not words[0].startswith("-") and words[0] not in commands:
+        near = difflib.get_close_matches(words[0], commands, n=1)
+        advice = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(commands)}."
+        parser.error(f"there is no command {printable(words[0], 100)!r}: {advice}")
+    chosen, rest = parser.parse_known_args(words)
+    return chosen.command, rest
 
 
 def parse(

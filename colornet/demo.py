@@ -37,10 +37,8 @@ class DemoConfig:
 
     models: tuple[str, ...] = RELEASED  # released models (cgan or ae, where they are installed), or folders of runs
     host: str = "127.0.0.1"  # address to listen at; 0.0.0.0 admits the whole network
-    port: int = 7860
-    names: tuple[
-        str, ...
-    ] = ()  # further names of this machine in browsers, such as that of a proxy; others are refused
+    port: int = 7860  # port to listen at
+    names: tuple[str, ...] = ()  # further names of this machine in browsers, such as a proxy's; others are refused
     open: bool = True  # open the page in the browser
     max_megapixels: float = 40.0  # of a photograph; memory and time grow with it
     max_megabytes: int = 30  # of an upload

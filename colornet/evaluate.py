@@ -26,19 +26,18 @@ class EvaluateConfig:
     """Which runs to compare, on which images."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]  # folders of runs, or names of released models (ae, cgan)
-    data: str | None = None  # data set: cifar10, sample, or a folder of images (default: what the runs were trained on)
+    data: str | None = None  # data set: cifar10, sample, or a folder of images; None: what the runs were trained on
     split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
     out: Path | None = None  # folder for comparison.txt, comparison.json and comparison.png; must not hold them yet
     batch_size: int = 500  # images per process in a step
     all_grays: bool = False  # measure the gray images of channel mean and Rec. 601 luma, too
     cpu: bool = False  # work on the CPU even where there is a GPU
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Parse the command line and compare; mistakes of the user end in one sentence and exit code 2."""
-    prog = "python -m colornet.evaluate"
-    run_command(EvaluateConfig, evaluate, arguments, prog=prog, description=__doc__, quiet=is_quiet())
+    run_command(EvaluateConfig, evaluate, arguments, prog="colornet evaluate", description=__doc__, quiet=is_quiet())
 
 
 def evaluate(config: EvaluateConfig) -> None:

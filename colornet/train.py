@@ -93,7 +93,7 @@ def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> Tra
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     start, rest = _split_config(arguments)
-    how: dict[str, Any] = {"prog": "python -m colornet.train", "description": __doc__, "console_outputs": not quiet}
+    how: dict[str, Any] = {"prog": "colornet train", "description": __doc__, "console_outputs": not quiet}
     config: TrainConfig
     if start is None:
         presets = {name: (preset.about, preset.config) for name, preset in PRESETS.items()}

@@ -30,8 +30,8 @@ class AblationOptions:
     """Which variants are trained and at which size; None stands for the value of the preset."""
 
     out: Path  # folder of the runs and their logs, of ablation.json, ablation.md and curves.png
-    plan: Path = PLAN  # JSON file of variants and questions (default: ablation.json of benchmarks/ablation)
-    only: tuple[str, ...] = ()  # train these variants (default: all); the table shows all finished runs
+    plan: Path = PLAN  # JSON file of variants and questions
+    only: tuple[str, ...] = ()  # train these variants, or if none is given, all; the table shows all finished runs
     seeds: tuple[int, ...] = (0,)  # one run of every variant for each
     jobs: int = 1  # trainings at the same time, with one CPU thread each
     train: bool = True  # no: read the finished runs, train nothing
@@ -49,9 +49,9 @@ class AblationOptions:
     ema_decay: float | None = None  # moving average of the generator
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] | None = None  # auto: bf16 where computed natively
     compile: Literal["auto", "on", "off"] | None = None  # torch.compile; auto: on GPUs
-    eval_every: int | None = None  # epochs between evaluations (default: one, at the end)
+    eval_every: int | None = None  # epochs between evaluations; None: one, at the end
     cpu: bool = False  # work on the CPU even where there is a GPU
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
 
 
 class Training(NamedTuple):

@@ -28,7 +28,7 @@ class CeilingOptions:
     mixed_precision: Literal["auto", "no", "bf16"] = "auto"  # auto: bf16 where the device computes it natively
     seed: int = 0  # seed of the weights, the order of the images and their augmentation
     cpu: bool = False  # work on the CPU even where there is a GPU
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
 
 
 def check(options: CeilingOptions) -> None:

@@ -43,7 +43,7 @@ class EvaluatorOptions:
     mixed_precision: Literal["auto", "no", "bf16"] = "auto"  # auto: bf16 where the device computes it natively
     seed: int = 0  # seed of the weights, the order of the images, their augmentation and the wrong colors
     cpu: bool = False  # work on the CPU even where there is a GPU
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
 
 
 def check(options: EvaluatorOptions) -> None:

@@ -25,10 +25,10 @@ class ValidateOptions:
     evaluators: tuple[Path, ...] = ()  # cifar10-NAME.json of other evaluators, beside the shipped ones
     runs: tuple[Path, ...] = ()  # runs whose colorings are to be ranked, too
     data: str = "cifar10"  # cifar10, or a folder with a copy of it
-    images: int | None = None  # use that many validation images, evenly spaced (default: all)
+    images: int | None = None  # use that many validation images, evenly spaced; None: all
     batch_size: int = 500  # images in a step
     cpu: bool = False  # work on the CPU even where there is a GPU
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
 
 
 def check(options: ValidateOptions) -> None:

@@ -25,7 +25,7 @@ class GrowthOptions:
     width: int = 16  # channels of the first level of the networks
     batch_size: int = 64  # images per step
     sizes: tuple[int, ...] = (10_000, 50_000, 500_000, 5_000_000)  # numbers of images; the largest on a cold disk
-    resident_limit: float | None = None  # GiB of images that are also held in memory (default: a quarter of the memory)
+    resident_limit: float | None = None  # GiB of images that are also held in memory; None: a quarter of the memory
     blocks: int | None = None  # blocks per level of the networks
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # as in training
     compile: Literal["auto", "on", "off"] = "auto"  # as in training
@@ -34,8 +34,8 @@ class GrowthOptions:
     warmup: int = 5  # steps before them, which use up the batches gathered ahead
     data: str = "sample"  # cifar10, sample, or a folder of images, which are repeated with noise
     image_size: int = 32  # side of the square images, pixels
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
-    scratch: Path | None = None  # folder in which the file of images is kept (default: made beside --out, removed)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
+    scratch: Path | None = None  # folder in which the file of images is kept; None: made beside --out, removed
     cpu: bool = False  # work on the CPU even where there is a GPU
     out: Path | None = None  # JSON file for the numbers, with a plot beside it; must not exist yet
 

@@ -23,7 +23,7 @@ class InferenceOptions:
     batch_sizes: tuple[int, ...] = (16, 64, 256)  # images that the network sees at a time
     passes: int = 7  # timed passes of each variant; one more before them is not timed
     data: str = "cifar10"  # cifar10, sample, or a folder of images
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
     cpu: bool = False  # work on the CPU even where there is a GPU
     out: Path | None = None  # JSON file for the numbers; must not exist yet
 

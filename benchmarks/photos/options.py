@@ -33,7 +33,7 @@ class PhotosOptions:
     megapixels: tuple[float, ...] = ()  # sizes of photographs for which peak memory is measured (Linux)
     batch_size: int = 500  # images in a step
     cpu: bool = False  # work on the CPU even where there is a GPU
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
 
 
 def check(options: PhotosOptions) -> None:

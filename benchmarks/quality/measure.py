@@ -141,7 +141,7 @@ def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqd
         colorize = functools.partial(scorer.colorize, generator, space)
         pixels = colorize(lightness_input) if ranked else colorize(lambda rgb: rgb)
         scores.append(scorer(pixels))
-        if scorer.options.robustness and ranked:
+        if scorer.options.all_grays and ranked:
             for column, gray in OTHER_GRAYS.items():
                 scores[-1].values[column] = scorer.frechet(colorize(functools.partial(to_gray, kind=gray)))
         if run.config.noise_channels and ranked:

@@ -31,21 +31,21 @@ class QualityOptions:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()  # folders of runs, or names of released models
     images: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()  # a folder CLASS/NNNN.png, colored from --write-inputs
-    data: str | None = None  # cifar10, sample, or a folder of images (default: what the runs were trained on)
+    data: str | None = None  # cifar10, sample, or a folder of images; None: what the runs were trained on
     split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
     out: Path | None = None  # folder for the results; must not hold any yet
     write_inputs: Path | None = None  # write the gray inputs as CLASS/NNNN.png to this new folder, and stop
-    inception_weights: Path | None = None  # weights of torch-fidelity's Inception (default: downloaded once)
-    lpips_weights: Path | None = None  # AlexNet weights for LPIPS (default: downloaded once)
+    inception_weights: Path | None = None  # weights of torch-fidelity's Inception; None: downloaded once
+    lpips_weights: Path | None = None  # AlexNet weights for LPIPS; None: downloaded once
     samples: int = 4  # colorings of an image whose differences are measured, of models with a noise input
     sample_images: int = 1000  # images, evenly spaced over the set, for that
-    robustness: bool = False  # color from other grays, too: the mean of the channels and Rec. 601
+    all_grays: bool = False  # color from other grays, too: the mean of the channels and Rec. 601
     inception: Literal["auto", "on", "off"] = "auto"  # measure FID and KID; auto: on GPUs, a CPU takes hours
     lpips: Literal["auto", "on", "off"] = "auto"  # measure LPIPS; auto: on GPUs
     batch_size: int = 500  # images per process in a step
     features_batch: int = 250  # images per process in a step of Inception and LPIPS
     cpu: bool = False  # work on the CPU even where there is a GPU
-    cache_dir: Path | None = None  # folder of downloads, images and features (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads, images and features; None: ~/.cache/colornet
 
 
 @dataclass(frozen=True)

@@ -89,8 +89,8 @@ class Scorer:
         self.reasons: dict[str, str] = {}
         if self.cifar10_classes is None:
             self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
-        if not options.robustness:
-            self.reasons |= dict.fromkeys(OTHER_GRAYS, "Not asked for: --robustness.")
+        if not options.all_grays:
+            self.reasons |= dict.fromkeys(OTHER_GRAYS, "Not asked for: --all-grays.")
         card = evaluator_card("v2")
         self.evaluator = load_evaluator("v2").to(device)
         self.evaluators: dict[str, Any] = {"cifar10_v2": {"sha256": card["sha256"], "accuracy": card["accuracy"]}}

@@ -27,8 +27,8 @@ class ReleaseOptions:
     name: Literal["ae", "cgan"]  # name of the released model
     out: Path  # folder for it; must not hold anything yet
     quality: Path | None = None  # quality.json of `python -m benchmarks quality`, for the card's results on test images
-    data: str | None = None  # where the run's images are now (default: where they were in training)
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    data: str | None = None  # where the run's images are now; None: where they were in training
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
 
 
 def check(options: ReleaseOptions) -> None:

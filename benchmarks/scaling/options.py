@@ -34,14 +34,14 @@ class ScalingOptions:
     rounds: int = 3  # interleaved measurements of all process counts
     steps: int = 10  # timed steps of each kind in each round
     warmup: int = 3  # steps before them
-    threads: int | None = None  # threads per process on CPUs (default: the cores, divided by the most processes)
+    threads: int | None = None  # threads per process on CPUs; None: the cores, divided by the most processes
     predict: tuple[int, ...] = (1, 2, 4, 8, 16, 32, 64)  # numbers of processes that the model predicts
-    link_bandwidth: float | None = None  # GB/s each way of the link that is assumed (default: as measured here)
-    link_latency: float | None = None  # microseconds a message takes on it (default: as measured here)
+    link_bandwidth: float | None = None  # GB/s each way of the link that is assumed; None: as measured here
+    link_latency: float | None = None  # microseconds a message takes on it; None: as measured here
     compute: Path | None = None  # JSON of `throughput` whose training steps the prediction takes instead of those here
     data: str = "sample"  # cifar10, sample, or a folder of images; speed does not depend on what they show
     image_size: int = 32  # side of the square images, pixels
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
     cpu: bool = False  # work on the CPU even where there are GPUs
     out: Path | None = None  # JSON file for the numbers, with a plot beside it; must not exist yet
 

@@ -48,11 +48,11 @@ class SpeedrunOptions:
 
     # Both
     data: str = "cifar10"  # cifar10, sample, or a folder of images
-    training_images: int | None = None  # train on so many of them, evenly spaced: a smaller speedrun (default: all)
+    training_images: int | None = None  # train on so many of them, evenly spaced: a smaller speedrun; None: all
     image_size: int = 32  # side of the square images, pixels
     split: Literal["validation", "test"] = "validation"  # test is for a final figure: choose nothing by it
     eval_batch_size: int = 500  # images per step of evaluation
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
     cpu: bool = False  # work on the CPU even where there is a GPU
     out: Path | None = None  # JSON file for the result, with a plot beside it; must not exist yet
 

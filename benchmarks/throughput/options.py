@@ -26,7 +26,7 @@ class ThroughputOptions:
     precisions: tuple[Literal["auto", "no", "bf16", "fp16"], ...] = ("auto",)  # mixed precision; auto: as in training
     compile: tuple[Literal["auto", "on", "off"], ...] = ("auto",)  # torch.compile; auto: on for GPUs
     width: int | None = None  # channels of the first level of every network, also of the notebook pipeline's
-    notebook_width: int | None = None  # channels of the notebook pipeline's first level (default: --width, else 64)
+    notebook_width: int | None = None  # channels of the notebook pipeline's first level; None: --width, else 64
     blocks: int | None = None  # blocks per level of the residual generators
     activation_checkpointing: bool = False  # compute the generators' activations twice instead of keeping them
     steps: int = 30  # timed steps of each row
@@ -40,7 +40,7 @@ class ThroughputOptions:
     memory: bool = True  # on a CPU, measure the peak memory of each row in a fresh process
     data: str = "sample"  # cifar10, sample, or a folder of images; speed does not depend on what they show
     image_size: int = 32  # side of the square images, pixels
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
     cpu: bool = False  # work on the CPU even where there is a GPU
     out: Path | None = None  # JSON file for the numbers; must not exist yet
 

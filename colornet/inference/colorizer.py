@@ -89,6 +89,16 @@ class Colorizer:
         )
 
     @overload
+    def colorize(
+        self, image: str | os.PathLike[str], *, saturation: float = ..., samples: None = ...
+    ) -> Image.Image: ...
+
+    @overload
+    def colorize(
+        self, image: str | os.PathLike[str], *, saturation: float = ..., samples: int
+    ) -> list[Image.Image]: ...
+
+    @overload
     def colorize(self, image: _Image, *, saturation: float = ..., samples: None = ...) -> _Image: ...
 
     @overload
@@ -109,12 +119,13 @@ class Colorizer:
         - An array (H, W), (H, W, 1) or (H, W, 3) of uint8, uint16 or floats in [0, 1] becomes (H, W, 3) of its dtype.
         - A tensor (C, H, W) or a batch (N, C, H, W), C 1 or 3, of the same dtypes becomes (3, H, W) or (N, 3, H, W) on
           its device.
+        - The path of an image file, in any format that `colornet colorize` reads, becomes a Pillow image, as above.
 
         Values are sRGB; of an image in color, only the gray version is used. `saturation` multiplies the chroma: 0 is
         gray, 1 the model's own. `samples` asks a model with a noise input for that many colorings of each image, and
         each result becomes a list; they are the same at every call, and the first is that of a call without it. At 8
         bits, a pixel takes some 10 bytes of memory. Raises TypeError for other kinds and dtypes, ValueError for other
-        shapes and values.
+        shapes and values, OSError for a file that cannot be read.
         """
         if not 0 <= saturation < math.inf:
             raise ValueError(f"saturation is {saturation}: it must be a number of at least 0")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from PIL import Image
 from torch import Tensor
 
 from colornet.color import to_uint8
-from colornet.inference.photos import to_image, to_photo
+from colornet.files import expanded
+from colornet.inference.photos import read_photo, to_image, to_photo
 
 _LEVELS = {torch.uint8: 255, torch.uint16: 65535, torch.float16: 1, torch.bfloat16: 1, torch.float32: 1,
            torch.float64: 1}  # fmt: skip
@@ -36,8 +38,8 @@ def to_batch(image: Any) -> tuple[Tensor, NDArray[np.uint8] | None]:
     Raises TypeError for other kinds and dtypes, ValueError for other shapes and values.
     """
     alpha = None
-    if isinstance(image, Image.Image):
-        photo = to_photo(image)
+    if isinstance(image, (Image.Image, str, os.PathLike)):
+        photo = to_photo(image) if isinstance(image, Image.Image) else read_photo(expanded(image))
         image, alpha = photo.pixels, photo.alpha
     if isinstance(image, np.ndarray):
         if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
@@ -52,7 +54,7 @@ def to_batch(image: Any) -> tuple[Tensor, NDArray[np.uint8] | None]:
             raise ValueError(f"a tensor must be (C, H, W) or (N, C, H, W) with C 1 or 3, not {tuple(image.shape)}")
         batch = image if image.ndim == 4 else image[None]
     else:
-        raise TypeError(f"an image must be a Pillow image, an array or a tensor, not {type(image).__name__}")
+        raise TypeError(f"an image must be a Pillow image, an array, a tensor or a path, not {type(image).__name__}")
     if batch.dtype not in _LEVELS:
         raise TypeError(f"a tensor must be of uint8, uint16 or floats, not {batch.dtype}")
     if not batch.numel():
@@ -69,4 +71,4 @@ def as_given(original: Any, joined: Tensor, alpha: NDArray[np.uint8] | None) -> 
     if isinstance(original, Tensor):
         return joined if original.ndim == 4 else joined[0]
     array = np.ascontiguousarray(joined[0].permute(1, 2, 0).numpy())  # (H, W, 3)
-    return to_image(array, alpha) if isinstance(original, Image.Image) else array
+    return to_image(array, alpha) if isinstance(original, (Image.Image, str, os.PathLike)) else array

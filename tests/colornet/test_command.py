@@ -5,8 +5,20 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+import tyro
+
+from benchmarks.__main__ import COMMANDS
+from benchmarks.__main__ import main as benchmarks_main
+from benchmarks.core.command import options_class
+from colornet import cli, evaluate, train
+from colornet.colorize import ColorizeConfig
+from colornet.demo import DemoConfig
+from colornet.evaluate import EvaluateConfig
+from colornet.export import ExportConfig
 from tests.runs import save_run
 
 
@@ -32,3 +44,41 @@ def test_results_are_written_before_they_are_printed(folder: Path, tmp_path: Pat
     assert code == 141
     assert [line[:7] for line in errors.splitlines()] == ["Folder "]  # what became of the subfolders of the data
     assert json.loads((tmp_path / "out" / "comparison.json").read_text())["rows"].keys() == {"gray", "run"}
+
+
+OPTIONS = [ColorizeConfig, DemoConfig, EvaluateConfig, ExportConfig,
+           *(options_class(name, command) for name, command in COMMANDS.items())]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:get_parser")
+@pytest.mark.parametrize("options", OPTIONS)
+def test_every_option_has_a_help_text_with_one_default(options: type) -> None:
+    for action in tyro.extras.get_parser(options)._actions:
+        said = str(action.help)
+        assert len(said.partition("(default")[0]) > 5, action.dest
+        assert said.count("default:") <= 1, action.dest
+
+
+@pytest.mark.parametrize(
+    ("main", "mistyped", "answer"),
+    [
+        (cli.main, "trian", "there is no command 'trian': did you mean 'train'?"),
+        (cli.main, "xyz", "there is no command 'xyz': choose from train, evaluate, colorize, export, demo."),
+        (benchmarks_main, "qualty", "there is no command 'qualty': did you mean 'quality'?"),
+    ],
+)
+def test_a_mistyped_command_is_answered(
+    main: Callable[[list[str]], None], mistyped: str, answer: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([mistyped, "ae"])
+    assert answer in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("main", "name"), [(train.main, "train"), (evaluate.main, "evaluate")])
+def test_a_command_has_one_name_however_it_is_started(
+    main: Callable[[list[str]], None], name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert f"colornet {name} [-h]" in capsys.readouterr().out

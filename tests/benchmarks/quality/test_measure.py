@@ -234,7 +234,7 @@ def test_images_of_another_program_are_scored(
     place = [str(run), "--cpu", "--cache-dir", str(comparison.cache)]
     gray = tmp_path / "gray"
     assert "21 gray test images" in compare("--write-inputs", gray, *place)
-    compare(*place, "--images", gray, "--out", tmp_path / "out", "--robustness")
+    compare(*place, "--images", gray, "--out", tmp_path / "out", "--all-grays")
     rows = read_rows(tmp_path / "out")
     assert len(rows) == len(reference_rows()) + 2  # the name of the folder and of the run belongs to another row
     assert rows["gray (2)"]["about"].startswith("Images that another program made")

@@ -242,7 +242,7 @@ def test_what_the_network_sees_was_reduced_as_training_images_are(colorizer: Col
 @pytest.mark.parametrize(
     ("image", "error", "words"),
     [
-        ("photo.jpg", TypeError, "must be a Pillow image, an array or a tensor, not str"),
+        (7, TypeError, "must be a Pillow image, an array, a tensor or a path, not int"),
         (np.zeros((3, 20, 30), np.uint8), ValueError, r"\(H, W, 3\), not \(3, 20, 30\)"),
         (np.zeros((20, 30, 4), np.uint8), ValueError, "must be"),
         (np.zeros((20, 30), np.int64), TypeError, "not int64"),
@@ -269,6 +269,17 @@ def test_given_images_are_not_changed(colorizer: Colorizer) -> None:
     colorizer.colorize(pixels)
     colorizer.colorize(torch.from_numpy(pixels).permute(2, 0, 1))
     assert np.array_equal(pixels, before)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_is_colored_as_its_image_is(kind: type, run: Path, tmp_path: Path) -> None:
+    loaded, path = Colorizer.load(run, "cpu"), tmp_path / "photo.png"
+    image = Image.effect_noise((40, 30), 60).convert("RGB")
+    image.save(path)
+    (colored,) = loaded.colorize([kind(path)])
+    assert colored.tobytes() == loaded.colorize(kind(path)).tobytes() == loaded.colorize(image).tobytes()
+    with pytest.raises(OSError, match="missing"):
+        loaded.colorize(kind(tmp_path / "missing.png"))
 
 
 def test_released_models(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
