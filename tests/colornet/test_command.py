@@ -34,7 +34,9 @@ def unread(*arguments: str) -> tuple[int, str]:
 
 
 def test_a_dry_run_ends_quietly() -> None:
-    assert unread("train", "ae", "--data", "sample", "--dry-run") == (141, "")
+    code, errors = unread("train", "ae", "--data", "sample", "--dry-run")
+    assert code == 141
+    assert {line.split()[0] for line in errors.splitlines()} == {"Chosen", "sample:"}  # what a dry run says
 
 
 def test_results_are_written_before_they_are_printed(folder: Path, tmp_path: Path) -> None:
@@ -63,7 +65,11 @@ def test_every_option_has_a_help_text_with_one_default(options: type) -> None:
     ("main", "mistyped", "answer"),
     [
         (cli.main, "trian", "there is no command 'trian': did you mean 'train'?"),
-        (cli.main, "xyz", "there is no command 'xyz': choose from train, evaluate, colorize, export, demo."),
+        (
+            cli.main,
+            "xyz",
+            "there is no command 'xyz': choose from train, evaluate, colorize, export, fetch, push, demo.",
+        ),
         (benchmarks_main, "qualty", "there is no command 'qualty': did you mean 'quality'?"),
     ],
 )
