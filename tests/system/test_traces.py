@@ -73,7 +73,7 @@ def environment(place: Path) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(("XDG_", "COLORNET_", "HF_", "TORCHINDUCTOR_", "TRITON_"))
+        if not name.startswith(("XDG_", "COLORNET_", "HF_", "TORCHINDUCTOR_", "TRITON_", "MPL"))
     }
     changes = {"HOME": str(place / "home"), "TMPDIR": str(place / "work/tmp"), "PYTHONPATH": str(ROOT)}
     return kept | changes | {"COLORNET_DATA": str(place / "work/cache"), "PYTHONDONTWRITEBYTECODE": "1"}
