@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import itertools
+import datetime
 import logging
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import InitProcessGroupKwargs, gather_object
-from torch.distributed.distributed_c10d import PrefixStore, Store, _get_default_store
+from torch.distributed import ProcessGroup
 
 from colornet.environment import check_environment, drop_settings, read_launch
 from colornet.errors import InputError
 
 _Result = TypeVar("_Result")
 
-_PAUSE = 0.1  # seconds
-_turns = itertools.count()  # all processes take the same ones in the same order
+_FOREVER = datetime.timedelta(days=365)
 
 logger = logging.getLogger(__name__)
 
@@ -75,34 +73,23 @@ def local_first(accelerator: Accelerator) -> Iterator[None]:
 
     That holds where the block fails, too. Accelerate's `local_main_process_first` waits in collectives, which fail
     after 10 minutes over NCCL and 30 over gloo. To download or to decode may take longer, so this waits without a
-    limit.
+    limit, over gloo, whose connections break where a process ends.
     """
     if not torch.distributed.is_initialized():
         yield
         return
-    store = PrefixStore(f"turn-{next(_turns)}", _get_default_store())
-    with take_turns(store, accelerator.process_index, accelerator.local_process_index, accelerator.num_processes):
-        yield
-
-
-@contextmanager
-def take_turns(store: Store, rank: int, local_rank: int, world_size: int) -> Iterator[None]:
-    """Run a block as `local_first` does, with a store of their own for the processes to talk through."""
-    first = f"first-{rank - local_rank}"  # the ranks of a machine follow each other
-    if local_rank:
-        _wait(lambda: store.check([first]))
+    wait_for_all(accelerator)  # fails at once where a process has ended, for which making a group would wait
+    group = cast(ProcessGroup, torch.distributed.new_group(backend="gloo", timeout=_FOREVER))  # all are its members
+    first = accelerator.is_local_main_process
+    if not first:
+        torch.distributed.barrier(group)
     try:
         yield
     finally:
-        if not local_rank:
-            store.set(first, "")
-        store.add("done", 1)
-        _wait(lambda: store.add("done", 0) == world_size)
-
-
-def _wait(finished: Callable[[], bool]) -> None:
-    while not finished():
-        time.sleep(_PAUSE)
+        if first:
+            torch.distributed.barrier(group)
+        torch.distributed.barrier(group)
+        torch.distributed.destroy_process_group(group)
 
 
 def on_all(accelerator: Accelerator, work: Callable[[], _Result]) -> _Result:
