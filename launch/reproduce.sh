@@ -9,8 +9,8 @@
 #   quality   WORK/quality                     scores on the test images: 30 minutes on a CPU core
 #   report    WORK/page/report.html            the same as a page: seconds
 #
-# On a GPU, a training takes minutes (not measured on this version). If the script is started again, it resumes where
-# it stopped and skips what is finished.
+# On a GPU, nothing has been measured with this version. If the script is started again, it resumes where it stopped and
+# skips what is finished.
 #
 # Variables: SEEDS (default "0 1 2": a row is the mean over them), JOBS (trainings side by side, default 1: 2 for two
 # cores), and WIDTH, BLOCKS, EPOCHS and BATCH, the size of network and training.
