@@ -38,7 +38,7 @@ def replacing(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f"{_PART}{secrets.token_hex(4)}{path.suffix}")
     temporary.touch(exist_ok=False)
     try:
-        with _locked(temporary):
+        with locked_file(temporary):
             yield temporary
             sync(temporary)
             temporary.replace(path)
@@ -67,7 +67,7 @@ def check_utf8(path: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[bool]:
+def locked_file(path: Path) -> Iterator[bool]:
     """Lock a file, which the system unlocks when this process dies; yield whether that succeeded.
 
     It fails where another process holds the lock, and where locks do not exist: on Windows and some file systems.
@@ -156,7 +156,7 @@ def remove_leftovers(folder: Path) -> None:
             age = time.time() - about.st_mtime
             if not about.st_size and age < _LOCK_TIME:
                 continue  # its process may be about to lock it
-            with _locked(path) as abandoned:
+            with locked_file(path) as abandoned:
                 if abandoned or age > _ABANDONED:
                     path.unlink()
 

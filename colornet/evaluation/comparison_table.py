@@ -18,21 +18,20 @@ READING = (
     "CF: colorfulness. Sepia: orange to yellow pixels, as a share of the colored ones."
 )
 
-_mean = functools.partial  # of a row
 COLUMNS = (
-    Column("e", E, _mean(format_values, decimals=3), better="lower"),
-    Column("CF", "cf", _mean(format_values, decimals=1)),
-    Column("ΔCF", "delta_cf", _mean(format_values, decimals=1)),
-    Column("|ΔCF|", "delta_cf_image", _mean(format_values, decimals=1)),  # a dull model wins it
-    Column("W1(CF)", "w1_cf", _mean(format_values, decimals=1), better="lower"),
+    Column("e", E, functools.partial(format_values, decimals=3), better="lower"),
+    Column("CF", "cf", functools.partial(format_values, decimals=1)),
+    Column("ΔCF", "delta_cf", functools.partial(format_values, decimals=1)),
+    Column("|ΔCF|", "delta_cf_image", functools.partial(format_values, decimals=1)),  # a dull model wins it
+    Column("W1(CF)", "w1_cf", functools.partial(format_values, decimals=1), better="lower"),
     Column(
         "sepia of colored %", "sepia_of_colored", lambda values: format_values([100 * value for value in values], 1)
     ),
-    Column("PSNR", "psnr", _mean(format_values, decimals=2), better="higher"),
-    Column("PSNR pooled", "psnr_pooled", _mean(format_values, decimals=2), better="higher"),
-    Column("SSIM", "ssim", _mean(format_values, decimals=4), better="higher"),
-    Column("L1", "l1", _mean(format_values, decimals=4), better="lower"),
-    Column("ΔE00", "ciede2000", _mean(format_values, decimals=2), better="lower"),
+    Column("PSNR", "psnr", functools.partial(format_values, decimals=2), better="higher"),
+    Column("PSNR pooled", "psnr_pooled", functools.partial(format_values, decimals=2), better="higher"),
+    Column("SSIM", "ssim", functools.partial(format_values, decimals=4), better="higher"),
+    Column("L1", "l1", functools.partial(format_values, decimals=4), better="lower"),
+    Column("ΔE00", "ciede2000", functools.partial(format_values, decimals=2), better="lower"),
 )
 _OF_TRUTH = ("cf", "sepia_of_colored")  # scores that the truth has, too
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
 
-try:
-    import fcntl
-except ImportError:  # Windows: what a killed server leaves stays
-    fcntl = None  # type: ignore[assignment]
+from colornet.files import locked_file
 
 KEPT = "kept"  # a folder within the folder, whose files are never removed to make room
 
@@ -31,24 +29,23 @@ def own_folder() -> Iterator[Path]:
     with TemporaryDirectory(prefix=_PREFIX) as name:
         folder = Path(name)
         (folder / KEPT).mkdir()
-        with (folder / f"new-{_LOCK}").open("w", encoding="utf-8") as lock:
-            if fcntl is not None:
-                with suppress(OSError):  # a file system without locks: nothing is swept there
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            Path(lock.name).rename(folder / KEPT / _LOCK)  # only now: others take a free lock for that of a dead server
+        lock = folder / f"new-{_LOCK}"
+        lock.touch()
+        with locked_file(lock):  # where it cannot be locked, no later start can lock it either, and nothing is swept
+            lock.rename(folder / KEPT / _LOCK)  # only now: others take a free lock for that of a dead server
             yield folder
 
 
 def _sweep() -> None:
-    if fcntl is None:
+    if sys.platform == "win32":  # nothing is locked there: what a killed server leaves stays
         return
     for folder in Path(gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError):  # there is no lock, or its owner lives
+        with suppress(OSError):  # there is no lock yet
             if folder.is_symlink() or folder.stat().st_uid != os.getuid():
                 continue
-            with (folder / KEPT / _LOCK).open("r+", encoding="utf-8") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(folder)
+            with locked_file(folder / KEPT / _LOCK) as is_dead:
+                if is_dead:
+                    shutil.rmtree(folder)
 
 
 class NoRoomError(OSError):
