@@ -61,7 +61,7 @@ def test_quickstart_trains_an_epoch_on_the_data_that_is_named(checkout: Path, fo
     for preset in ("ae", "cgan"):
         config = json.loads((out / preset / "config.json").read_text())
         assert (config["data"], config["width"], config["epochs"]) == (str(folder), 16, 1)
-    assert "one epoch each: about six minutes on two cores" in result.stdout
+    assert "one epoch each: about eight minutes on two cores" in result.stdout
 
 
 def test_own_photographs_train_a_model_that_colors_others(tmp_path: Path) -> None:
