@@ -7,8 +7,6 @@ from benchmarks.core.sections import Block, Verdicts
 from benchmarks.quality.report.tables import mean_of
 from colornet.tables import format_mean, format_number
 
-# What is judged, by the columns that there are or the first that begins so: colors, their strength, and fidelity.
-_JUDGED = ("e_cifar10_", "cf", "psnr")
 _BEST = {
     "lower": "Lowest {label}",
     "higher": "Highest {label}",
@@ -17,8 +15,14 @@ _BEST = {
 
 
 def verdict_blocks(record: Record) -> list[Block]:
-    """Name the best model of each judged column, and how far ahead of the next it is; empty without models."""
-    texts = [text for key in _JUDGED if (text := _verdict(record, first_key(record["columns"], key)))]
+    """Name the best model by colors, their strength and fidelity, and how far ahead of the next it is.
+
+    The strength is judged by the distribution of colorfulness, since one gradient for all images can have the right
+    mean. Older records have the mean only. Empty without models.
+    """
+    columns = record["columns"]
+    judged = (first_key(columns, "e_cifar10_"), "w1_cf" if "w1_cf" in columns else "cf", "psnr")
+    texts = [text for name in judged if (text := _verdict(record, name))]
     return [Verdicts(texts)] if texts else []
 
 

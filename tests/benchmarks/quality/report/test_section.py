@@ -124,6 +124,19 @@ def test_column_without_values_is_not_shown_but_its_reason_is(page: str, markdow
     assert note in markdown
 
 
+def test_the_verdict_on_strength_is_not_won_by_the_right_mean() -> None:
+    record = quality_record()
+    column = {"label": "W1(CF)", "decimals": 1, "better": "lower", "about": "", "reason": None}
+    record["columns"] = record["columns"] | {"w1_cf": column}
+    models = {row["name"]: row["values"] for row in record["rows"] if row["kind"] == "model"}
+    for values in models.values():
+        values["w1_cf"] = {"mean": 12.0, "sd": None}
+    models["ae"]["cf"], models["cgan"]["w1_cf"] = {"mean": 30.6, "sd": 0.0}, {"mean": 7.5, "sd": None}
+    text = blocks_text(verdict_blocks(record))
+    assert "Lowest W1(CF): cgan, 7.5 (3 seeds)" in text
+    assert "CF nearest" not in text
+
+
 def test_the_verdict_comes_first_and_says_how_sure_it_is(page: str, markdown: str) -> None:
     first = "CF nearest to the real images' 30.6: cgan, 24.8 ± 0.5 (3 seeds), ahead of ae, 13.4 ± 0.3 (3 seeds) by 11.4"
     assert f"{first}, more than the standard deviations over seeds." in markdown
