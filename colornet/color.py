@@ -46,7 +46,7 @@ def rgb_to_lab(rgb: Tensor) -> Tensor:
     Formulas: IEC 61966-2-1 (sRGB), CIE 15 (CIELAB). Half precision is computed in float32; float64 stays float64.
     """
     with torch.autocast(rgb.device.type, enabled=False):
-        rgb = _at_least_float32(rgb)
+        rgb = at_least_float32(rgb)
         # `where` differentiates both branches and a fractional power has no gradient at 0: clamp before the power.
         gamma = ((rgb.clamp(min=_SRGB_KNEE) + 0.055) / 1.055) ** 2.4
         linear = torch.where(rgb > _SRGB_KNEE, gamma, rgb / 12.92)
@@ -62,7 +62,7 @@ def lab_to_rgb(lab: Tensor) -> Tensor:
     The inverse of `rgb_to_lab`: the round trip is exact for all 2²⁴ uint8 colors.
     """
     with torch.autocast(lab.device.type, enabled=False):
-        lightness, a, b = _at_least_float32(lab).unbind(-3)
+        lightness, a, b = at_least_float32(lab).unbind(-3)
         y = (lightness + 16) / 116
         roots = torch.stack((y + a / 500, y, y - b / 200), dim=-3)
         xyz = torch.where(roots > _LAB_KNEE, roots**3, (roots - 16 / 116) / 7.787)
@@ -98,7 +98,7 @@ def to_gray(rgb: Tensor, kind: Gray = "lightness") -> Tensor:
     if kind == "lightness":
         lightness = rgb_to_lab(rgb)[..., :1, :, :]
         return lab_to_rgb(torch.cat((lightness, torch.zeros_like(rgb[..., :2, :, :])), dim=-3))
-    rgb = _at_least_float32(rgb)
+    rgb = at_least_float32(rgb)
     weights = {"mean": (1 / 3, 1 / 3, 1 / 3), "rec601": (0.299, 0.587, 0.114)}[kind]
     return _mix_channels(rgb, [weights]).expand_as(rgb)
 
@@ -126,7 +126,7 @@ class LabSpace:
         return lightness * 2 - 1, lab[..., 1:, :, :] / 110
 
     def decode(self, gray: Tensor, color: Tensor) -> Tensor:
-        gray, color = _at_least_float32(gray), _at_least_float32(color)
+        gray, color = at_least_float32(gray), at_least_float32(color)
         return lab_to_rgb(torch.cat(((gray + 1) * 50, color * 110), dim=-3))
 
 
@@ -136,11 +136,11 @@ class RgbSpace:
     color_channels = 3
 
     def encode(self, rgb: Tensor) -> tuple[Tensor, Tensor]:
-        rgb = _at_least_float32(rgb)
+        rgb = at_least_float32(rgb)
         return rgb.mean(-3, keepdim=True), rgb
 
     def decode(self, gray: Tensor, color: Tensor) -> Tensor:
-        return _at_least_float32(color).clamp(0, 1)
+        return at_least_float32(color).clamp(0, 1)
 
 
 ColorSpace = LabSpace | RgbSpace
@@ -148,7 +148,8 @@ ColorSpace = LabSpace | RgbSpace
 and the color (N, color_channels, H, W), `decode` joins them to sRGB in [0, 1]."""
 
 
-def _at_least_float32(images: Tensor) -> Tensor:
+def at_least_float32(images: Tensor) -> Tensor:
+    """Return float64 images as they are, all others in float32."""
     return images if images.dtype == torch.float64 else images.float()
 
 

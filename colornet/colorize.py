@@ -28,7 +28,7 @@ from colornet.config import require_option
 from colornet.data.listing import iter_images, no_images
 from colornet.errors import InputError, out_of_memory, printable
 from colornet.files import replacing
-from colornet.inference.onnx_model import find_onnx
+from colornet.inference.onnx_model import OnnxModel, find_onnx
 from colornet.inference.photos import colored_name, read_photo, to_image, write_photo
 from colornet.runs.pretrained import find_model
 from colornet.runs.saved_config import check_weights, load_config
@@ -136,8 +136,9 @@ def check(config: ColorizeConfig) -> list[Job]:
         raise InputError("No photograph is named: give image files or folders of them.")
     jobs = _plan(config)
     _check_targets(config, jobs)
-    noise = find_onnx(config.model) is None and load_config(check_model(config.model)).noise_channels > 0
-    if config.samples > 1 and not noise:
+    onnx = find_onnx(config.model)
+    saved = load_config(check_model(config.model)) if onnx is None else None
+    if config.samples > 1 and not (saved or OnnxModel(onnx or Path())).noise_channels:
         reason = f"the model '{config.model}' has no noise input and makes 1 coloring"
         advice = "train one with --noise-channels, or leave the option out"
         raise InputError(f"--samples is {config.samples}, but {reason}: {advice}.")

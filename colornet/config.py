@@ -36,13 +36,16 @@ class TrainConfig:
     attention: bool = True  # self-attention at the lowest level of the generator
     norm: Literal["group", "batch"] = "group"  # normalization in residual blocks
     noise_channels: int = 0  # random numbers per image that the generator sees beside gray; 0: one coloring per image
+    flow_steps: int = 0  # steps of the flow that ends at the color, of two evaluations each; 0: a U-Net without one
+    flow_start: Literal["mean", "noise"] = "mean"  # mean: the flow starts near a mean coloring; noise: at noise alone
+    flow_spread: float = 0.3  # noise around the mean coloring, in standard deviations of a*b*
     discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, many logits; dcgan: BatchNorm, one
     discriminator_width: int = 64  # channels of the discriminator's first level
     conditional: bool = True  # let the discriminator see the gray image, too
     init_from: str | None = None  # start from the generator of this run folder or released model (ae, cgan)
 
     # Objective
-    objective: str = "reconstruction"  # reconstruction, adversarial (with a discriminator), or your own FILE.py:CLASS
+    objective: str = "reconstruction"  # reconstruction, adversarial, flow_matching, or your own FILE.py:CLASS
     reconstruction_loss: Literal["l1", "mse"] = "l1"  # distance between the predicted and the true color
     reconstruction_weight: float = 1.0  # weight of that distance in the adversarial objective; higher for few images
     adversarial_loss: Literal["bce", "hinge"] = "bce"  # bce: cross-entropy, non-saturating
@@ -92,7 +95,7 @@ class TrainConfig:
 
 # Values beyond these are typing errors, or come from a malicious configuration file.
 _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1,
-         "noise_channels": 4096}  # fmt: skip
+         "noise_channels": 4096, "flow_steps": 1000}  # fmt: skip
 
 
 def levels_for(image_size: int) -> tuple[int, ...]:
@@ -124,7 +127,7 @@ def check_values(config: TrainConfig) -> None:
     for name in ("image_size", "width", "blocks", "discriminator_width", "epochs", "batch_size", "accumulation_steps",
                  "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
         require_option(getattr(config, name) >= 1, config, name, "at least 1")
-    for name in ("shift", "warmup_steps", "save_every", "seed", "noise_channels"):
+    for name in ("shift", "warmup_steps", "save_every", "seed", "noise_channels", "flow_steps"):
         require_option(getattr(config, name) >= 0, config, name, "at least 0")
     for name, most in _MOST.items():
         require_option(getattr(config, name) <= most, config, name, f"at most {most:,}")
@@ -132,7 +135,7 @@ def check_values(config: TrainConfig) -> None:
         require_option(0 < getattr(config, name) < math.inf, config, name, "a positive number")
     for name in ("beta1", "beta2", "ema_decay"):
         require_option(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
-    for name in ("hang_timeout", "reconstruction_weight", "r1_weight"):
+    for name in ("hang_timeout", "reconstruction_weight", "r1_weight", "flow_spread"):
         require_option(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
     require_option(not config.hang_exit or config.hang_timeout > 0, config, "hang_timeout", "above 0 for --hang-exit")
     require_option(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
@@ -167,10 +170,21 @@ def require_option(ok: bool, options: Any, name: str, wanted: str) -> None:
 
 
 def _check_reconstruction(config: TrainConfig) -> None:
+    require_option(not config.flow_steps, config, "flow_steps", "0 unless --objective flow_matching")
     require_option(not config.r1_weight, config, "r1_weight", "0 without a discriminator")
 
 
+def _check_flow_matching(config: TrainConfig) -> None:
+    require_option(not config.r1_weight, config, "r1_weight", "0 without a discriminator")
+    require_option(config.flow_steps >= 1, config, "flow_steps", "at least 1 for --objective flow_matching")
+    require_option(config.noise_channels >= 1, config, "noise_channels", "at least 1, the seed of the noise of a flow")
+    require_option(config.color_space == "lab", config, "color_space", "lab for a flow")
+    require_option(config.residual, config, "residual", "yes for a flow")
+    require_option(len(config.multipliers) >= 2, config, "multipliers", "two numbers or more for a flow")
+
+
 def _check_adversarial(config: TrainConfig) -> None:
+    require_option(not config.flow_steps, config, "flow_steps", "0 unless --objective flow_matching")
     # Batch statistics enter the logits of the other discriminator: no gradient belongs to one image alone.
     patch = config.discriminator == "patch"
     require_option(patch or not config.r1_weight, config, "r1_weight", "0 unless --discriminator patch")
@@ -193,6 +207,8 @@ class Preset(NamedTuple):
 
 _ADVERSARIAL_OPTIONS = ("reconstruction_weight", "adversarial_loss", "r1_weight", "discriminator",
                         "discriminator_width", "discriminator_lr", "conditional")  # fmt: skip
+
+_FLOW_OPTIONS = ("flow_start", "flow_spread")
 
 # The networks and training of the original notebooks as these describe themselves, even where it is not state of the
 # art (docs/training.md, "Presets").
@@ -230,6 +246,18 @@ PRESETS: dict[str, Preset] = {
         _check_adversarial,
         _ADVERSARIAL_OPTIONS,
         weight_for_few=50.0,  # with a lower one, the generator memorizes them to satisfy the discriminator
+    ),
+    "flow": Preset(
+        "Rectified flow: from the mean coloring of a U-Net, and noise around it, to a sample of the color.",
+        TrainConfig(
+            objective="flow_matching",
+            reconstruction_loss="mse",
+            noise_channels=2,
+            flow_steps=4,
+            run_dir="runs/flow",
+        ),
+        _check_flow_matching,
+        _FLOW_OPTIONS,
     ),
     "notebook-ae": Preset(
         "The original notebooks' autoencoder: plain U-Net, from gray to RGB, MSE.", _NOTEBOOK, _check_reconstruction

@@ -1,8 +1,9 @@
 """Export a model to one ONNX file that needs no colornet: `colornet export runs/cgan --out cgan.onnx`.
 
 The graph maps the gray condition (N, 1, H, W) to the color (N, C, H, W), in float32, for any N, H and W; the last two
-must be multiples of what training halves them by. What is written is read again and compared with PyTorch. It runs in
-onnxruntime and in `colornet colorize --model FILE.onnx`. It is an extra: `pip install ".[export]"` in a checkout.
+must be multiples of what training halves them by. That of a model with a noise input takes standard normal noise, too.
+What is written is read again and compared with PyTorch. It runs in onnxruntime and in `colornet colorize --model
+FILE.onnx`. It is an extra: `pip install ".[export]"` in a checkout.
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from colornet.command import run_command
 from colornet.errors import InputError, printable
 from colornet.inference.onnx_model import require
 from colornet.runs.pretrained import find_model
-from colornet.runs.saved_config import load_config
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,6 @@ def check(config: ExportConfig) -> Path:
     if out.exists() and not config.force:
         raise InputError(f"--out {out} exists already: choose another name, or overwrite it with --force.")
     run = find_model(config.model)
-    if load_config(run).noise_channels:
-        noise = "takes noise beside the gray image, which no exported graph does"
-        raise InputError(f"{config.model} {noise}: use the run.")
     require("onnx", "onnxscript", "onnxruntime")
     return run
 

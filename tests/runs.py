@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from colornet.models.build import build_generator
+from colornet.models.unet import UNet
 from colornet.runs.checkpoint import State
 from tests.conftest import small
 
@@ -24,9 +25,10 @@ def save_run(run: Path, preset: str = "ae", **changes: Any) -> Path:
     config = small(preset, Path("nowhere"), run, **changes)
     generator = build_generator(config)
     if config.residual:  # or the output starts as zero, gray
-        head = generator.head[-1] if isinstance(generator.head, nn.Sequential) else generator.head
-        for parameter in head.parameters():
-            nn.init.normal_(parameter, std=0.04)
+        for module in generator.modules():
+            if isinstance(module, UNet) and isinstance(module.head, nn.Sequential):
+                for parameter in module.head[-1].parameters():
+                    nn.init.normal_(parameter, std=0.04)
     run.mkdir(parents=True, exist_ok=True)
     (run / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
     save_file({name: value.contiguous() for name, value in generator.state_dict().items()}, run / "model.safetensors")

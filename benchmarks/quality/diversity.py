@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Sequence
 from typing import Any
@@ -16,7 +15,7 @@ from benchmarks.quality.summary import describe_members
 from colornet.color import ColorSpace, rgb_to_lab
 from colornet.evaluation.loop import map_images
 from colornet.metrics.image import ciede2000
-from colornet.models.unet import UNet, fixed_noise
+from colornet.models.build import Generator
 
 
 def evenly_spaced(count: int, wanted: int) -> Tensor:
@@ -53,7 +52,7 @@ def diversity_scores(
     return {name: values.mean().item() for name, values in found.items()}
 
 
-def measure_diversity(scorer: Scorer, network: UNet, space: ColorSpace, ranked: Tensor) -> dict[str, Any]:
+def measure_diversity(scorer: Scorer, network: Generator, space: ColorSpace, ranked: Tensor) -> dict[str, Any]:
     """Color evenly spaced images several times, each time with other noise, and compare.
 
     `ranked` (N, 3, H, W) are the colorings that the ranking sees: those of sample 0, the noise that a network makes
@@ -64,8 +63,7 @@ def measure_diversity(scorer: Scorer, network: UNet, space: ColorSpace, ranked: 
     some = scorer.images[positions]
 
     def colorize(sample: int) -> Tensor:
-        noise = functools.partial(fixed_noise, channels=network.noise_channels, sample=sample)
-        return scorer.colorize(lambda gray: network(gray, noise(gray)), space, images=some)
+        return scorer.colorize(lambda gray: network(gray, network.noise(gray, sample)), space, images=some)
 
     colored = [ranked[positions], *map(colorize, range(1, options.samples))]
     values = diversity_scores(colored, some, scorer.accelerator, batch_size=options.batch_size)

@@ -19,8 +19,7 @@ from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError, printable
 from colornet.files import write_json
-from colornet.models.build import color_space
-from colornet.models.unet import UNet
+from colornet.models.build import Generator, color_space
 from colornet.runs.hub import publishable, without_folders
 from colornet.runs.model_card import model_card
 from colornet.runs.provenance import provenance
@@ -136,7 +135,7 @@ def _measured(quality: Path, run: Run, starts: list[dict[str, Any]]) -> dict[str
 
 
 @torch.no_grad()
-def _largest_difference(config: TrainConfig, one: UNet, other: UNet, images: Tensor) -> int:
+def _largest_difference(config: TrainConfig, one: Generator, other: Generator, images: Tensor) -> int:
     """Color images, uint8 (N, 3, H, W), with two networks: the largest difference of sRGB values at 8 bits."""
     space = color_space(config)
     condition, _ = space.encode(to_float(images))

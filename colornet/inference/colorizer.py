@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import Any, TypeVar, overload
@@ -20,8 +20,7 @@ from colornet.errors import InputError
 from colornet.inference.conversion import as_given, from_rgb, to_batch, to_rgb
 from colornet.inference.onnx_model import OnnxModel, find_onnx
 from colornet.inference.upsampling import GuidedUpsampler
-from colornet.models.build import color_space
-from colornet.models.unet import fixed_noise
+from colornet.models.build import Generator, color_space
 from colornet.runs.pretrained import find_model
 from colornet.runs.run import load_run
 
@@ -44,13 +43,13 @@ class Colorizer:
     instructions for it, with colors that differ slightly (`python -m benchmarks inference` says by how much).
     """
 
-    network: Callable[..., Tensor]  # from the gray condition (N, 1, h, w) of `space` to its color (N, C, h, w)
+    network: Generator | OnnxModel  # from the gray condition (N, 1, h, w) of `space` to its color (N, C, h, w)
     space: ColorSpace  # in which the network works
     _: KW_ONLY
     image_size: int  # the shorter side of the network's input, in pixels
     multiple: int  # both sides of the input are multiples of it
     device: torch.device  # of the network
-    noise_channels: int = 0  # length of the noise that the network takes as a second argument, 0 if it takes none
+    noise_channels: int = 0  # numbers from which the network's noise is drawn, its second argument; 0 if it takes none
     bf16: bool = False
     name: str = "this one"  # of the model, in messages
 
@@ -74,7 +73,8 @@ class Colorizer:
             onnx = OnnxModel(path)
             space = LabSpace() if onnx.record["color_space"] == "lab" else RgbSpace()
             size, multiple = onnx.record["image_size"], onnx.record["multiple"]
-            return cls(onnx, space, image_size=size, multiple=multiple, device=device, name=os.fspath(path))
+            shape = {"image_size": size, "multiple": multiple, "noise_channels": onnx.noise_channels}
+            return cls(onnx, space, **shape, device=device, name=os.fspath(path))
         config, network = load_run(find_model(model))
         device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         return cls(
@@ -207,7 +207,7 @@ class Colorizer:
     def _chroma(self, small: Tensor, sample: int) -> Tensor:
         condition, _ = self.space.encode(small)
         # Without noise, the network takes that of sample 0.
-        noise = [fixed_noise(condition, self.noise_channels, sample)] if sample else []
+        noise = [self.network.noise(condition, sample)] if sample else []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             color = self.network(condition.contiguous(memory_format=torch.channels_last), *noise).float()
         if isinstance(self.space, LabSpace):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.export import Dim
 
 from colornet.config import TrainConfig
@@ -18,6 +18,7 @@ from colornet.errors import InputError
 from colornet.files import replacing
 from colornet.inference.onnx_model import FORMAT, RECORD, OnnxModel
 from colornet.inference.onnx_seal import BLANK, KEY, seal
+from colornet.models.build import Generator
 from colornet.runs.provenance import provenance
 from colornet.runs.run import Run
 
@@ -46,6 +47,7 @@ def export_onnx(folder: Path, source: str, out: Path) -> float:
         "color_space": config.color_space,
         "image_size": config.image_size,
         "multiple": config.size_multiple,
+        "noise_channels": config.noise_channels,
         "model": source,
         "sha256": run.sha256,
         **provenance(torch.device("cpu")),
@@ -64,25 +66,33 @@ def export_onnx(folder: Path, source: str, out: Path) -> float:
     return difference
 
 
-def _trace(network: nn.Module, multiple: int) -> torch.onnx.ONNXProgram:
-    """Trace a generator for conditions (N, 1, H, W) of any N, and of H and W in multiples."""
-    height, width = Dim("h"), Dim("w")
-    if multiple > 1:  # torch refuses 1 * dimension
-        height, width = multiple * height, multiple * width
-    shapes = ({0: Dim("batch"), 2: height, 3: width},)
-    example = torch.zeros(2, 1, 3 * multiple, 5 * multiple)  # nowhere a side of 1, which torch takes for constant
-    program = torch.export.export(network, (example,), dynamic_shapes=shapes)
+def _trace(network: Generator, multiple: int) -> torch.onnx.ONNXProgram:
+    """Trace a generator for conditions (N, 1, H, W) of any N, and of H and W in multiples, and their noise."""
+    batch, rows, columns = Dim("batch"), Dim("h"), Dim("w")
+
+    def sides(pixels: int) -> dict[int, Any]:
+        return {2: pixels * rows, 3: pixels * columns} if pixels > 1 else {2: rows, 3: columns}  # torch refuses 1 * h
+
+    examples = {"condition": torch.zeros(2, 1, 3 * multiple, 5 * multiple)}  # a side of 1 would be taken for constant
+    shapes: list[dict[int, Any]] = [{0: batch} | sides(multiple)]
+    if network.noise_channels:
+        examples["noise"] = network.noise(examples["condition"])
+        shapes.append({0: batch} | (sides(multiple // 2) if examples["noise"].ndim == 4 else {}))
+    program = torch.export.export(network, tuple(examples.values()), dynamic_shapes=tuple(shapes))
     for node in program.graph.nodes:
         node.meta.pop("stack_trace", None)  # paths of this machine
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # torch 2.11, about its own code
-        names: dict[str, Any] = {"input_names": ["condition"], "output_names": ["color"], "dynamic_shapes": shapes}
-        graph = torch.onnx.export(program, dynamo=True, verbose=False, **names)
+        warnings.filterwarnings(
+            "ignore", ".*axis name: batch will not be used", UserWarning
+        )  # condition and noise share it
+        names: dict[str, Any] = {"input_names": [*examples], "output_names": ["color"]}
+        graph = torch.onnx.export(program, dynamo=True, verbose=False, dynamic_shapes=tuple(shapes), **names)
     assert graph is not None
     return graph
 
 
-def _difference(written: Callable[[Tensor], Tensor], network: nn.Module, config: TrainConfig) -> float:
+def _difference(written: Callable[[Tensor], Tensor], network: Generator, config: TrainConfig) -> float:
     """Return the largest absolute difference of the colors of random conditions; NaN where either has NaN."""
     multiple = config.size_multiple
     side = max(2, min(config.image_size, _CHECKED) // multiple) * multiple

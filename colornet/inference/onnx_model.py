@@ -21,6 +21,7 @@ FORMAT = 1  # of the record that describes an export
 RECORD = "colornet"  # its key in the metadata of the file
 
 _CHANNELS = {"lab": 2, "rgb": 3}  # of the color that a network predicts, by color space
+_MOST_NOISE = 4096  # channels
 _LARGEST = 4096  # image size; more is damage or an attack
 _MOST_SECONDS = 300  # of a forward pass, which takes a few
 _MOST_MEMORY = 2**33  # bytes that graphs may take
@@ -54,8 +55,9 @@ def find_onnx(model: str | os.PathLike[str]) -> Path | None:
 class OnnxModel:
     """Maps the condition (N, 1, H, W) to the color (N, C, H, W), float32 on the CPU, as the exported generator does.
 
-    `record` is the file's metadata: color space, image size, multiple and origin. Raises InputError, when opened or
-    called, for a file that is damaged or that `colornet export` did not write.
+    A generator with a noise input takes what `noise` returns, by default that of coloring 0. `record` is the file's
+    metadata: color space, image size, multiple, noise and origin. Raises InputError, when opened or called, for a file
+    that is damaged or that `colornet export` did not write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -77,16 +79,34 @@ class OnnxModel:
             raise InputError(f"{path} cannot be opened: {_reason(error)}; export it again.") from error
         self.record = self._read_record()
 
-    def __call__(self, condition: Tensor) -> Tensor:
+    @property
+    def noise_channels(self) -> int:
+        """How many numbers the noise of an image is drawn from, 0 if the graph takes none."""
+        return self.record.get("noise_channels", 0)
+
+    def noise(self, condition: Tensor, sample: int = 0) -> Tensor:
+        """Return what the graph takes as noise, as the generator's method of that name does."""
+        from colornet.models.flow import octave_noise
+        from colornet.models.unet import fixed_noise
+
+        seeds = fixed_noise(condition, self.noise_channels, sample)
+        height, width = condition.shape[2:]
+        spatial = len(self.session.get_inputs()[1].shape) == 4
+        return octave_noise(seeds, 2, height // 2, width // 2) if spatial else seeds
+
+    def __call__(self, condition: Tensor, noise: Tensor | None = None) -> Tensor:
         import torch
 
+        inputs = {"condition": condition.numpy()}
+        if self.noise_channels:
+            inputs["noise"] = (self.noise(condition) if noise is None else noise).numpy()
         options = _runtime().RunOptions()
         # A graph may hold a loop that never ends: onnxruntime looks at `terminate` between its nodes.
         timer = threading.Timer(_MOST_SECONDS, setattr, (options, "terminate", True))
         timer.daemon = True
         timer.start()
         try:
-            (color,) = self.session.run(["color"], {"condition": condition.numpy()}, options)
+            (color,) = self.session.run(["color"], inputs, options)
             expected = (len(condition), _CHANNELS[self.record["color_space"]], *condition.shape[2:])
             if color.shape != expected:
                 raise ValueError(f"its colors are of shape {color.shape}, not {expected}")
@@ -111,8 +131,12 @@ class OnnxModel:
                 raise ValueError(f"an image size of {size} with sides that are multiples of {multiple} cannot be")
             ports = [*self.session.get_inputs(), *self.session.get_outputs()]
             found = [(port.name, port.type, len(port.shape), port.shape[1]) for port in ports]
-            channels = _CHANNELS[record["color_space"]]
-            if found != [("condition", "tensor(float)", 4, 1), ("color", "tensor(float)", 4, channels)]:
+            channels, seeds = _CHANNELS[record["color_space"]], record.get("noise_channels", 0)
+            if not (isinstance(seeds, int) and 0 <= seeds <= _MOST_NOISE):
+                raise ValueError(f"its noise cannot have {seeds!r} channels")
+            noise = [[("noise", "tensor(float)", 2, seeds)], [("noise", "tensor(float)", 4, 2)]] if seeds else [[]]
+            condition, color = ("condition", "tensor(float)", 4, 1), ("color", "tensor(float)", 4, channels)
+            if found not in [[condition, *one, color] for one in noise]:
                 raise ValueError("its inputs and outputs are not those of its record")
         except (ValueError, KeyError, TypeError, IndexError, RecursionError) as error:
             raise InputError(f"{self.path} cannot be used: {error}; export it again.") from error

@@ -186,9 +186,13 @@ class UNet(nn.Module):
             self.head = nn.Conv2d(first, out_channels, 1)
         self.middle = Attention(dims[-1], make_norm) if attention else nn.Identity()
 
+    def noise(self, gray: Tensor, sample: int = 0) -> Tensor:
+        """Return the noise (N, noise_channels) of each image's coloring of that number."""
+        return fixed_noise(gray, self.noise_channels, sample)
+
     def forward(self, gray: Tensor, noise: Tensor | None = None) -> Tensor:
         if self.noise_channels:
-            noise = fixed_noise(gray, self.noise_channels) if noise is None else noise
+            noise = self.noise(gray) if noise is None else noise
             noise = noise[:, :, None, None].expand(-1, -1, *gray.shape[-2:])
             gray = torch.cat((gray, noise), dim=1)  # (N, in_channels + noise_channels, H, W)
         x = self.stem(gray)  # (N, width, H, W)

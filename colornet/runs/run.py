@@ -19,7 +19,7 @@ from colornet.runs.pretrained import check_release
 from colornet.runs.saved_config import check_weights, load_config
 
 if TYPE_CHECKING:
-    from colornet.models.unet import UNet
+    from colornet.models.build import Generator
 
 _LARGEST_PROVENANCE, _LARGEST_METRICS = 2**24, 2**29  # bytes
 _MOST = 1e300  # of a number in metrics.jsonl: sums of them stay finite
@@ -135,7 +135,7 @@ class Run:
         with self._reading_weights():
             return sha256_of(self.weights)
 
-    def load_generator(self) -> UNet:
+    def load_generator(self) -> Generator:
         """Load the moving average of the generator for inference on the CPU; `InputError` for unusable weights."""
         import torch
 
@@ -194,7 +194,7 @@ def _is(value: Any, *kinds: type) -> bool:
     return isinstance(value, kinds) and not isinstance(value, bool)
 
 
-def load_run(run_dir: Path) -> tuple[TrainConfig, UNet]:
+def load_run(run_dir: Path) -> tuple[TrainConfig, Generator]:
     """Load the configuration of a run folder and its generator, as `Run.load_generator` does."""
     run = Run(run_dir)
     return run.config, run.load_generator()

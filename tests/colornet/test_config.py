@@ -62,7 +62,7 @@ def test_presets_are_valid(preset: str) -> None:
             {"objective": "adversarial", "discriminator": "dcgan", "r1_weight": 1.0},
             "--r1-weight is 1.0: it must be 0 unless --discriminator patch",
         ),
-        ({"objective": "adversrial"}, "--objective is 'adversrial': it must be one of reconstruction, adversarial, or"),
+        ({"objective": "adversrial"}, "--objective is 'adversrial': it must be one of reconstruction, adversarial, flow_matching, or"),
         ({"objective": "mine.txt:Mine"}, "--objective is 'mine.txt:Mine': it must be one of"),
         ({"noise_channels": -1}, "--noise-channels is -1: it must be at least 0"),
         ({"num_processes": 4}, "--num-processes 4 was asked for but 1 is running"),
@@ -226,7 +226,7 @@ def test_mistyped_option_names_the_near_miss() -> None:
 
 
 def test_mistyped_preset_names_the_presets() -> None:
-    assert_refused(run("cgn"), "cgn", "ae, cgan, notebook-ae, notebook-cgan")
+    assert_refused(run("cgn"), "cgn", "ae, cgan, flow, notebook-ae, notebook-cgan")
 
 
 @pytest.mark.parametrize(

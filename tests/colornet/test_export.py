@@ -164,11 +164,21 @@ def test_mistakes(
     assert (tmp_path / "mine.onnx").read_text() == "mine"
 
 
-def test_a_network_that_takes_noise_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = save_run(tmp_path / "run", "ae", noise_channels=2)
-    words = "takes noise beside the gray image, which no exported graph does"
-    assert words in sentence(export.main, [str(run), "--out", str(tmp_path / "a.onnx")], capsys)
-    assert not (tmp_path / "a.onnx").exists()
+@pytest.mark.parametrize(("preset", "multipliers"), [("cgan", (1, 2)), ("flow", (1, 2, 2)), ("flow", (1, 2))])
+def test_a_network_that_takes_noise_makes_the_same_colorings(
+    preset: str, multipliers: tuple[int, ...], tmp_path: Path
+) -> None:
+    run = save_run(tmp_path / "run", preset, noise_channels=2, multipliers=multipliers)
+    export.main([str(run), "--out", str(tmp_path / "a.onnx")])
+    image = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    exported, original = (Colorizer.load(path, "cpu").colorize(image, samples=3) for path in (tmp_path / "a.onnx", run))
+    for one, other in zip(exported, original, strict=True):
+        assert np.abs(one.astype(int) - other).max() <= 1
+    assert np.abs(exported[0].astype(int) - exported[1]).max() > 2
+    Image.fromarray(image).save(tmp_path / "a.png")
+    arguments = [str(tmp_path / "a.png"), "--model", str(tmp_path / "a.onnx"), "--out", str(tmp_path / "out")]
+    colorize.main([*arguments, "--samples", "2"])
+    assert len(list((tmp_path / "out").iterdir())) == 2
 
 
 def test_an_exported_model_makes_one_coloring(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -89,7 +89,7 @@ def assert_one_process_measures_the_same(run_dir: Path, weights: dict[str, Tenso
         assert logged[f"validation/{name}"] == pytest.approx(value, rel=1e-6), name
 
 
-@pytest.mark.parametrize("preset", ["ae", "cgan"])
+@pytest.mark.parametrize("preset", ["ae", "cgan", "flow"])
 def test_two_processes_end_with_identical_weights(preset: str, classes: Path, tmp_path: Path) -> None:
     script = tmp_path / "rank.py"
     script.write_text(RANK_SCRIPT)

@@ -358,8 +358,9 @@ def test_thin_images_get_the_colors_of_their_places(colorizer: Colorizer) -> Non
         assert np.ptp(flat, axis=(0, 1)).max() < np.ptp(colored[:, :19_000].astype(int), axis=(0, 1)).max()
 
 
-def test_samples_are_different_colorings_and_the_same_at_every_call(tmp_path: Path) -> None:
-    loaded = Colorizer.load(save_run(tmp_path / "noisy", noise_channels=4), "cpu")
+@pytest.mark.parametrize("preset", ["ae", "flow"])
+def test_samples_are_different_colorings_and_the_same_at_every_call(preset: str, tmp_path: Path) -> None:
+    loaded = Colorizer.load(save_run(tmp_path / "noisy", preset, noise_channels=4), "cpu")
     images = [photo(24, 30), photo(16, 16)]
     several = loaded.colorize(images, samples=3)
     assert [len(colorings) for colorings in several] == [3, 3]

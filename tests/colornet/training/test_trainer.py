@@ -95,7 +95,7 @@ def test_resumed_run_shows_one_curve(folder: Path, tmp_path: Path) -> None:
     assert [event.step for event in events.Scalars("validation/psnr")][-2:] == [12, 18]
 
 
-@pytest.mark.parametrize("preset", ["ae", "cgan"])
+@pytest.mark.parametrize("preset", ["ae", "cgan", "flow"])
 def test_resumed_run_logs_the_same_numbers(preset: str, folder: Path, tmp_path: Path) -> None:
     """Stopped between two points, and killed after a checkpoint: no point averages fewer steps."""
     whole = small(preset, folder, tmp_path / "whole", log_every=5, save_every=4)

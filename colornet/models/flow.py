@@ -1,0 +1,140 @@
+"""The generator of flow matching: a mean coloring, and a velocity that carries noise around it to the truth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from colornet.color import at_least_float32
+from colornet.models.unet import UNet, fixed_noise
+
+SCALE = 8.0  # from a*b* / 110 to about unit variance, that of photographs
+
+_TIMES = 8  # numbers that tell the velocity the time
+_SQUARES = (1, 2, 4, 8, 16)  # sides of the squares of equal noise, in pixels of half the resolution
+_GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # SplitMix64's increment, as a signed number
+
+
+class FlowPair(NamedTuple):
+    """What a flow learns from, at a time drawn for each image and at unit variance."""
+
+    mean: Tensor  # the mean coloring, (N, 2, H, W)
+    color: Tensor  # the truth, of the same shape
+    velocity: Tensor  # as predicted, (N, 2, H / 2, W / 2)
+    target: Tensor  # the way from the start of the flow to the truth, of the same shape
+
+
+class FlowUNet(nn.Module):
+    """A U-Net that predicts the mean of the color, and one that integrates a flow from there to a sample of it.
+
+    Liu et al. 2022, Lipman et al. 2022: a flow goes from x₀ to the true color x₁ along straight lines,
+    xₜ = (1 − t) x₀ + t x₁, and its velocity at xₜ is the conditional expectation of x₁ − x₀. It starts at the mean plus
+    `spread` · noise, as in posterior-mean rectified flow (Ohayon et al. 2024), or at noise alone. It sees color at half
+    the resolution, as most JPEG files hold it; what is finer is that of the mean.
+
+    Args:
+        width, multipliers, blocks, attention, norm, activation_checkpointing: of the mean's `UNet`. The velocity's has
+            no first level, as its images have half the size.
+        noise_channels: how many numbers the noise of an image is drawn from.
+        from_mean: whether the flow starts at the mean, or at noise of variance 1.
+        spread: standard deviation of the noise around the mean, in units of that of a*b*.
+        steps: of the integration by Heun's method, with two evaluations of the velocity each.
+
+    Maps (N, 1, H, W) to (N, 2, H, W), as `UNet` does. `noise` is (N, noise_channels), or what `noise` returns.
+    """
+
+    def __init__(
+        self,
+        *,
+        multipliers: Sequence[int] = (1, 2, 4),
+        noise_channels: int = 2,
+        from_mean: bool = True,
+        spread: float = 0.3,
+        steps: int = 4,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        self.noise_channels = noise_channels
+        self.from_mean = from_mean
+        self.spread = spread if from_mean else 1.0
+        self.steps = steps
+        self.mean = UNet(1, 2, multipliers=multipliers, **options)
+        # It sees four pixels of gray, the mean's color, that of the flow, and the time.
+        self.velocity = UNet(8, 2, multipliers=multipliers[1:], noise_channels=_TIMES, **options)
+
+    def noise(self, gray: Tensor, sample: int = 0) -> Tensor:
+        """Return the noise (N, 2, H / 2, W / 2) of each image's coloring of that number."""
+        return self.spatial(fixed_noise(gray, self.noise_channels, sample), gray)
+
+    def spatial(self, seeds: Tensor, gray: Tensor) -> Tensor:
+        return octave_noise(seeds, 2, gray.shape[-2] // 2, gray.shape[-1] // 2)
+
+    def forward(self, gray: Tensor, noise: Tensor | None = None, color: Tensor | None = None) -> Tensor | FlowPair:
+        """Return a coloring; in training, where `color` (N, 2, H, W) is the truth, what is to be learned from it."""
+        mean = at_least_float32(self.mean(gray))  # of unit variance, as all that follows
+        low = F.avg_pool2d(mean.detach(), 2)  # (N, 2, H / 2, W / 2)
+        condition = torch.cat((F.pixel_unshuffle(gray, 2), low), 1)  # (N, 6, H / 2, W / 2)
+        if noise is None:
+            noise = self.noise(gray)
+        seeds, noise = noise, self.spatial(noise, gray) if noise.ndim == 2 else noise
+        now = self.spread * noise + (low if self.from_mean else 0)
+        if color is not None:
+            # A normal number's rank is uniform, and a hash of the same number is independent of it.
+            time, truth = torch.special.ndtr(at_least_float32(seeds[:, 0])), SCALE * color
+            target = F.avg_pool2d(truth, 2) - now
+            return FlowPair(mean, truth, self.at(condition, now + time[:, None, None, None] * target, time), target)
+        time, step = gray.new_zeros(gray.shape[:1]), 1 / self.steps
+        for _ in range(self.steps):
+            first = self.at(condition, now, time)
+            time = time + step
+            now = now + step / 2 * (first + self.at(condition, now + step * first, time))
+        return (mean + F.interpolate(now - low, scale_factor=2, mode="bilinear")) / SCALE
+
+    def at(self, condition: Tensor, color: Tensor, time: Tensor) -> Tensor:
+        """Return the velocity (N, 2, h, w) of colors (N, 2, h, w) at times (N,) in [0, 1]."""
+        phases = math.pi * at_least_float32(time)[:, None] * torch.arange(1, _TIMES // 2 + 1, device=time.device)
+        code = torch.cat((phases.sin(), phases.cos()), 1)  # (N, _TIMES)
+        return at_least_float32(self.velocity(torch.cat((condition, color), 1), code))
+
+
+def octave_noise(seeds: Tensor, channels: int, height: int, width: int) -> Tensor:
+    """Return normal noise (N, channels, height, width) of variance 1, in squares of 1, 2, 4, 8 and 16 pixels.
+
+    Each size has an equal part. What gray does not tell of colors is mostly common to an object, as is such noise.
+    """
+    shapes = [(channels, -(-height // side), -(-width // side)) for side in _SQUARES]
+    drawn = white_noise(seeds, sum(map(math.prod, shapes))).split([math.prod(shape) for shape in shapes], dim=1)
+    total = seeds.new_zeros(())
+    for noise, shape, side in zip(drawn, shapes, _SQUARES, strict=True):
+        large = noise.view(-1, *shape).repeat_interleave(side, 2).repeat_interleave(side, 3)
+        total = total + large[..., :height, :width]
+    return total / math.sqrt(len(_SQUARES))
+
+
+@torch.no_grad()
+def white_noise(seeds: Tensor, count: int) -> Tensor:
+    """Return standard normal noise (N, count), float32, that follows from the float32 bits of `seeds` (N, C).
+
+    Counters are hashed by SplitMix64 (Steele et al. 2014), beginning at a hash of the seeds: the noise of an image is
+    the same in any batch, on any device and in any program, and takes no state.
+    """
+    bits = seeds.float().contiguous().view(torch.int32).long()  # (N, C)
+    start = _mix(bits[:, 0])
+    for place in range(1, bits.shape[1]):
+        start = _mix(start + _GOLDEN + bits[:, place])
+    counters = torch.arange(1, count + 1, device=seeds.device) * _GOLDEN
+    hashes = _mix(start[:, None] + counters)  # (N, count)
+    uniform = (((hashes >> 11) & (2**53 - 1)).double() + 0.5) / 2**53
+    return (math.sqrt(2) * torch.erfinv(2 * uniform - 1)).float()
+
+
+def _mix(x: Tensor) -> Tensor:
+    """Scramble 64-bit integers: the finalizer of SplitMix64. Shifts of signed numbers keep the sign: it is masked."""
+    x = (x ^ ((x >> 30) & (2**34 - 1))) * (0xBF58476D1CE4E5B9 - 2**64)
+    x = (x ^ ((x >> 27) & (2**37 - 1))) * (0x94D049BB133111EB - 2**64)
+    return x ^ ((x >> 31) & (2**33 - 1))
