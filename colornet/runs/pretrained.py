@@ -71,6 +71,8 @@ def check_init(config: TrainConfig) -> None:
     origin = load_config(run_dir)
     check_weights(run_dir)
     names = [name for name in _SHAPE if getattr(origin, name) != getattr(config, name)]
+    if bool(origin.flow_steps) != bool(config.flow_steps):
+        names.append("flow_steps")
     if origin.noise_channels not in (0, config.noise_channels):
         names.append("noise_channels")
     if names:

@@ -91,6 +91,12 @@ def test_a_released_model_is_a_start_of_the_same_size(tmp_path: Path, caplog: py
     assert origin["sha256"] == json.loads((WEIGHTS / "cgan" / "release.json").read_text())["sha256"]
 
 
+def test_a_flow_does_not_start_from_a_network_without_one() -> None:
+    config = train.parse(["flow", "--init-from", "ae"])
+    with pytest.raises(InputError, match=r"--init-from ae has another shape \(--flow-steps is 0 there, not 4\)"):
+        train.check(config)
+
+
 def test_another_size_than_that_of_the_origin_is_refused() -> None:
     config = train.parse(["cgan", "--init-from", "cgan", "--width", "48"])
     assert (config.width, config.blocks) == (48, 1)
