@@ -167,7 +167,6 @@ def parse_only(monkeypatch: pytest.MonkeyPatch) -> None:
         return parsed
 
     monkeypatch.setattr(tyro, "cli", stop_after(tyro.cli))
-    monkeypatch.setattr(tyro.extras, "overridable_config_cli", stop_after(tyro.extras.overridable_config_cli))
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", stop_after(argparse.ArgumentParser.parse_args))
 
 
