@@ -164,7 +164,8 @@ def test_options_exist(page: str) -> None:
     }
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",
                 "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend",
-                "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--signal"}  # fmt: skip
+                "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--cpus-per-task",
+                "--array", "--signal", "--file", "--tag", "--rm", "--init", "--gpus", "--user", "--volume"}  # fmt: skip
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", PAGES[page])) <= known | launcher
 
 
