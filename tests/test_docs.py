@@ -176,3 +176,8 @@ def test_preset_table_is_complete() -> None:
 def test_launch_files_exist() -> None:
     files = set(re.findall(r"launch/accelerate/\w+\.yaml", PAGES["docs/training.md"]))
     assert files == {path.relative_to(ROOT).as_posix() for path in (ROOT / "launch/accelerate").glob("*.yaml")}
+
+
+def test_the_way_in_stays_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 130
+    assert sum(len(text.split()) for page, text in PAGES.items() if page.startswith("docs/")) <= 14_000
