@@ -67,8 +67,11 @@ def test_curves_part_by_as_much_as_is_said() -> None:
     assert {f"{percent:.1f} %" for percent in (ae, orders, cgan)} <= said
 
 
-def test_photographs_take_the_memory_and_move_as_is_said() -> None:
+def test_photographs_take_the_time_and_memory_and_move_as_is_said() -> None:
     record = result("photos")
+    (seconds,) = (one["seconds"] for one in record["memory"] if round(one["megapixels"]) == 12)
+    assert f"A 12-megapixel photograph takes [{seconds:.0f} seconds](" in " ".join(PAGES["README.md"].split())
+    assert record["device"] == "cpu, 1 threads"
     peaks = {round(one["megapixels"]): f"{one['peak_memory_bytes'] / 2**30:.1f} GiB" for one in record["memory"]}
     moved = {model: f"{rows['gamma 0.8']['moved_photos']:.1f}" for model, rows in record["scans"].items()}
     noise = f"{record['scans']['cgan']['noise σ 5']['moved_photos']:.1f} ΔE00"
