@@ -36,7 +36,7 @@ _LARGEST = 4  # uploads up to this many times the limit are refused in the capti
 _KEPT_UPLOADS = 20  # of the largest size: the disk space of all files
 _PREVIEWS = 2**24  # bytes that those of a photograph take at most
 _SWITCHED_OFF = ("inline", "share", "ssr_mode", "mcp_server", "enable_monitoring", "run_history", "pwa")  # of gradio
-_TITLES = {"ae": "Cautious: ae, the autoencoder", "cgan": "Vivid: cgan, the adversarial model"}  # the released ones
+_TITLES = {"ae": "Cautious (ae)", "cgan": "Vivid (cgan)"}  # the released ones
 
 
 @dataclass(frozen=True)

@@ -192,7 +192,7 @@ def test_released_models_are_called_by_their_character(tmp_path: Path) -> None:
 
     colorizers = {name: Colorizer.load(name, "cpu") for name in ("ae", "cgan")}
     released, own = (Studio(colorizers, tmp_path, 10**6, 1, released) for released in (True, False))
-    assert [title.split(":")[0] for title in _titles(released)] == ["Cautious", "Vivid"]
+    assert _titles(released) == ["Cautious (ae)", "Vivid (cgan)"]
     assert _titles(own) == ["ae", "cgan"]
     assert "mostly fail" in _introduction(released)
     assert "fail" not in _introduction(own)
