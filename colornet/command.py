@@ -46,20 +46,21 @@ def run_command(
 
 
 def choose_command(
-    parser: argparse.ArgumentParser, commands: Mapping[str, str], arguments: Sequence[str] | None
+    parser: argparse.ArgumentParser, commands: Mapping[str, str], arguments: Sequence[str] | None, noun: str = "command"
 ) -> tuple[str, list[str]]:
     """Return the command that a command line names first and what follows it; mistakes exit with code 2.
 
-    `commands` has what is said of each; a mistyped one is answered with its near miss.
+    `commands` has what is said of each, and `noun` is what they are called; a mistyped one is answered with its near
+    miss.
     """
-    added = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    added = parser.add_subparsers(dest="command", required=True, metavar=noun.upper())
     for name, help_text in commands.items():
         added.add_parser(name, help=help_text, add_help=False)
     words = sys.argv[1:] if arguments is None else [*arguments]
     if words and not words[0].startswith("-") and words[0] not in commands:
         near = difflib.get_close_matches(words[0], commands, n=1)
         advice = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(commands)}."
-        parser.error(f"there is no command {printable(words[0], 100)!r}: {advice}")
+        parser.error(f"there is no {noun} {printable(words[0], 100)!r}: {advice}")
     chosen, rest = parser.parse_known_args(words)
     return chosen.command, rest
 

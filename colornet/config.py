@@ -1,6 +1,7 @@
 """The configuration of a training run and the presets to start from, without torch: `--help` and mistakes are fast.
 
-Every field is an option of `python -m colornet.train PRESET`; its trailing comment is the option's help text.
+Every field is an option of `colornet train PRESET`; its trailing comment is the option's help text, and its class the
+group in which `--help` shows it.
 """
 
 from __future__ import annotations
@@ -17,17 +18,20 @@ Tracker = Literal["tensorboard", "wandb", "trackio", "mlflow"]
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """Everything that defines a run; written to `config.json` in its folder."""
+class DataOptions:
+    """The images that are trained on."""
 
-    # Data
     data: str = "cifar10"  # data set: cifar10, sample, a folder of images, or one of the Hub, hf:OWNER/NAME
     image_size: int = 32  # side of the square training images, pixels
     flip: bool = True  # flip images horizontally at random
     shift: int = 0  # shift images at random by up to this many pixels
-    cache_dir: str | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: str | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
 
-    # Networks
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """The generator and, in the adversarial objective, the discriminator."""
+
     color_space: Literal["lab", "rgb"] = "lab"  # lab: from L* to a*b*; rgb: from the channel mean to RGB
     width: int = 64  # channels of the generator's first level
     multipliers: tuple[int, ...] = (1, 2, 4)  # channels of each level, in widths; if not given, --image-size decides
@@ -44,14 +48,22 @@ class TrainConfig:
     conditional: bool = True  # let the discriminator see the gray image, too
     init_from: str | None = None  # start from the generator of this run folder or released model (ae, cgan)
 
-    # Objective
+
+@dataclass(frozen=True)
+class ObjectiveOptions:
+    """What the generator learns to minimize."""
+
     objective: str = "reconstruction"  # reconstruction, adversarial, flow_matching, or your own FILE.py:CLASS
     reconstruction_loss: Literal["l1", "mse"] = "l1"  # distance between the predicted and the true color
     reconstruction_weight: float = 1.0  # weight of that distance in the adversarial objective; higher for few images
     adversarial_loss: Literal["bce", "hinge"] = "bce"  # bce: cross-entropy, non-saturating
     r1_weight: float = 0.0  # weight of the gradient penalty on true colors, every 16th step; 0: none
 
-    # Optimization
+
+@dataclass(frozen=True)
+class OptimizationOptions:
+    """How long and in which steps the networks learn."""
+
     epochs: int = 30  # passes over the training images; the horizon of the learning-rate schedule
     max_steps: int | None = None  # stop after this many steps, with a checkpoint; schedules stay those of --epochs
     batch_size: int = 256  # images per step, over all processes; if not given, fewer for less than 8,192 images
@@ -66,7 +78,11 @@ class TrainConfig:
     max_grad_norm: float | None = 1.0  # clip the gradient of each network to this L2 norm
     ema_decay: float = 0.999  # moving average of the generator, at most (1 + step) / (10 + step); 0: none
 
-    # Run
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how the training runs; most of these change no weight."""
+
     run_dir: str = "runs/ae"  # folder of the run
     resume: Literal["never", "auto"] = "never"  # auto: resume the run in --run-dir, or start it
     seed: int = 0  # seed of the weights, the order of the images and their augmentation
@@ -83,9 +99,14 @@ class TrainConfig:
     keep_checkpoints: int = 2  # how many of the newest checkpoints are kept
     hang_timeout: float = 600.0  # seconds without a step after which each process logs where it stands; 0: never
     hang_exit: bool = False  # then end the process with exit code 1, so that a launcher can restart the run
-    device_budget: float | None = None  # GiB of a device for training images, more are streamed (default: 1/4 of free)
+    device_budget: float | None = None  # GiB of a device for images, more are streamed; None: a quarter of what is free
     profile: bool = False  # trace five early steps into RUN_DIR/profile; opens in Perfetto or chrome://tracing
     dry_run: bool = False  # check everything, print the configuration, train nothing
+
+
+@dataclass(frozen=True)
+class TrainConfig(RunOptions, OptimizationOptions, ObjectiveOptions, NetworkOptions, DataOptions):
+    """Everything that defines a run; written to `config.json` in its folder."""
 
     @property
     def size_multiple(self) -> int:

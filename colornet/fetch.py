@@ -23,7 +23,7 @@ class FetchConfig:
     """What is downloaded, and where to."""
 
     data: Annotated[str, tyro.conf.Positional]  # data set: cifar10, or one of the Hub, hf:OWNER/NAME
-    cache_dir: Path | None = None  # folder of downloads and decoded images (default: ~/.cache/colornet)
+    cache_dir: Path | None = None  # folder of downloads and decoded images; None: ~/.cache/colornet
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,8 +1,9 @@
 """Train a colorizer: `accelerate launch -m colornet.train cgan --data sample`.
 
 `--config RUN/config.json` in place of the preset starts from the options of another run; others replace them.
-The configuration is parsed and checked before torch is imported: `--help` and mistakes are answered at once.
 """
+
+# The configuration is parsed and checked before torch is imported: `--help` and mistakes are answered at once.
 
 from __future__ import annotations
 
@@ -15,13 +16,23 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import tyro
 
-from colornet.command import exiting_on_errors, expand_home
-from colornet.config import PRESETS, TrainConfig, check_config
+from colornet.command import choose_command, exiting_on_errors, expand_home
+from colornet.config import (
+    PRESETS,
+    DataOptions,
+    NetworkOptions,
+    ObjectiveOptions,
+    OptimizationOptions,
+    RunOptions,
+    TrainConfig,
+    check_config,
+)
 from colornet.data.count import check_batch, count_images
 from colornet.data.listing import KNOWN_DATASETS, check_dataset
 from colornet.defaults import settle
@@ -85,40 +96,88 @@ def train(config: TrainConfig) -> None:
         raise PreemptedError(f"Stopped by a signal after step {step}; continue with --resume auto.")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Groups:
+    """The options of a `TrainConfig` as `--help` groups them."""
+
+    data: DataOptions
+    network: NetworkOptions
+    objective: ObjectiveOptions
+    optimization: OptimizationOptions
+    run: RunOptions
+
+    @classmethod
+    def of(cls, config: TrainConfig) -> _Groups:
+        def part(options: Any) -> Any:
+            return options(**{field.name: getattr(config, field.name) for field in dataclasses.fields(options)})
+
+        return cls(**{name: part(options) for name, options in get_type_hints(cls).items()})
+
+    def join(self) -> TrainConfig:
+        return TrainConfig(**{name: value for part in vars(self).values() for name, value in vars(part).items()})
+
+
 def parse(arguments: Sequence[str] | None = None, *, quiet: bool = False) -> TrainConfig:
-    """Turn `PRESET --option value …` into a configuration; a mistyped option exits with code 2 and its near miss.
+    """Turn `PRESET --option value …` into a configuration; what is mistyped exits with code 2 and its near miss.
 
     Options that are not given follow the others (`settle`). `--config RUN` in place of the preset takes all options of
     another run but for its folder.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     start, rest = _split_config(arguments)
-    how: dict[str, Any] = {"prog": "colornet train", "description": __doc__, "console_outputs": not quiet}
-    config: TrainConfig
+    preset = None
     if start is None:
-        presets = {name: (preset.about, preset.config) for name, preset in PRESETS.items()}
-        config = tyro.extras.overridable_config_cli(presets, args=arguments, **how)
+        begin, rest = _choose_preset(rest, quiet=quiet)
+        preset = PRESETS[begin]
+        about, default = preset.about, preset.config
     else:
-        config = tyro.cli(TrainConfig, default=_config_of(start), args=rest, **how)
-    config = expand_home(config)
+        begin, default = f"--config {printable(start)}", _config_of(start)
+        about = "Train with the options of another run; those that are given replace them."
+    groups = tyro.cli(
+        tyro.conf.OmitArgPrefixes[_Groups],
+        default=_Groups.of(default),
+        args=rest,
+        prog=f"colornet train {begin}",
+        description=about,
+        console_outputs=not quiet,
+        config=(tyro.conf.AvoidSubcommands,),
+    )
+    config = _complete_paths(expand_home(groups.join()))
+    return settle(config, preset, _given(rest)) if preset else config
+
+
+def _complete_paths(config: TrainConfig) -> TrainConfig:
+    """Make the paths that `config.json` keeps absolute: a run may be resumed from another folder."""
 
     def absolute(path: str) -> str:
         return str(Path(path).absolute())
 
-    # The paths that `config.json` keeps are complete: a run may be resumed from another folder.
     file, _, name = config.objective.rpartition(":")
     is_folder = config.data not in KNOWN_DATASETS and Path(config.data).is_dir()
     init_from = config.init_from
-    config = dataclasses.replace(
+    return dataclasses.replace(
         config,
         data=absolute(config.data) if is_folder else config.data,
         objective=f"{absolute(file)}:{name}" if file else config.objective,
         init_from=init_from if init_from in RELEASED else init_from and absolute(init_from),
     )
-    if start is not None:
-        return config
-    preset = next(PRESETS[word] for word in arguments if word in PRESETS)
-    return settle(config, preset, _given(arguments))
+
+
+def _choose_preset(arguments: Sequence[str], *, quiet: bool) -> tuple[str, list[str]]:
+    """Return the preset that a command line names first, and its options."""
+    parser = argparse.ArgumentParser(
+        prog="colornet train",
+        description=__doc__,
+        epilog="`colornet train PRESET --help` lists the options.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    with ExitStack() as stack:
+        if quiet:  # which argparse cannot be told
+            nowhere = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+            stack.enter_context(redirect_stdout(nowhere))
+            stack.enter_context(redirect_stderr(nowhere))
+        return choose_command(parser, {name: preset.about for name, preset in PRESETS.items()}, arguments, "preset")
 
 
 def _split_config(arguments: Sequence[str]) -> tuple[str | None, list[str]]:

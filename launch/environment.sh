@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Sourced by the scripts in this folder, from the root of the project. Sets `python` to an interpreter that has colornet
 # and, if an extra is named as argument, that extra. With COLORNET_PYTHON=/path/to/python, that interpreter is used and
 # nothing is installed. With lowest=1, the environment is .venv-lowest and holds the lowest versions that setup.cfg allows.

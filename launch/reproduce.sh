@@ -36,6 +36,7 @@ export -f train
 export python data
 
 runs=("${seeds[@]/#/$work/ae-}" "${seeds[@]/#/$work/cgan-}")
+# shellcheck disable=SC2016  # $0 is a run, in each of the new shells
 printf '%s\0' "${runs[@]}" | xargs -0 -n 1 -P "${JOBS:-1}" bash -euc 'train "$0"'
 
 if [ ! -e "$work/quality/quality.json" ]; then

@@ -1,16 +1,18 @@
 #!/usr/bin/env bash
-# Train on the GPUs of several machines under Slurm. Submit this script from the root of the project. The project and
-# --run-dir must be on a file system that all machines share:
+# Train under Slurm, by default on one GPU of one machine. Submit this script from the root of the project, where .venv
+# holds colornet. The project and --run-dir must be on a file system that all machines share:
 #
 #   sbatch launch/slurm.sh cgan --run-dir runs/cgan [OPTION ...]
-#   sbatch --nodes 4 --gpus-per-node 4 --time 2:00:00 launch/slurm.sh cgan --run-dir runs/cgan
+#   sbatch --array 0-2 launch/slurm.sh cgan --seed %a --run-dir runs/cgan-%a      three runs; %a is the number of each
+#   sbatch --nodes 4 --gpus-per-node 4 --cpus-per-task 32 --time 2:00:00 launch/slurm.sh cgan --run-dir runs/cgan
 #
 # Options of sbatch before the script's name replace those below. Partition and account depend on your cluster.
+# docs/clusters.md has the commands before and after it.
 #SBATCH --job-name=colornet
-#SBATCH --nodes=2
-#SBATCH --gpus-per-node=8
+#SBATCH --nodes=1
+#SBATCH --gpus-per-node=1
 #SBATCH --ntasks-per-node=1
-#SBATCH --cpus-per-task=16
+#SBATCH --cpus-per-task=8
 #SBATCH --time=24:00:00
 # Three minutes before the time limit, the run writes a checkpoint and the job is queued again. "B:": this script gets the
 # signal and passes it on, so that it knows of it even if the run has not made its first step.
@@ -26,7 +28,7 @@
 #                        that connects them
 set -euo pipefail
 
-stopped= step=
+stopped='' step=''
 trap 'stopped=yes; [ -z "$step" ] || kill -TERM "$step" 2> /dev/null || true' TERM
 
 python=${COLORNET_PYTHON:-.venv/bin/python}
@@ -34,7 +36,7 @@ nodes=$SLURM_JOB_NUM_NODES
 per_node=${PROCESSES_PER_NODE:-${SLURM_GPUS_ON_NODE:?the job has no GPUs; ask for some, or set PROCESSES_PER_NODE}}
 processes=$((nodes * per_node))
 cpus=${SLURM_CPUS_PER_TASK:-$per_node}
-set -- "$@" --resume auto
+set -- "${@//\%a/${SLURM_ARRAY_TASK_ID:-%a}}" --resume auto
 
 # The launcher wraps an error into its own traceback, so check the options first, and read the run folder from them.
 config=$(WORLD_SIZE=$processes "$python" -m colornet.train "$@" --dry-run)

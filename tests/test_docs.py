@@ -67,8 +67,11 @@ def test_curves_part_by_as_much_as_is_said() -> None:
     assert {f"{percent:.1f} %" for percent in (ae, orders, cgan)} <= said
 
 
-def test_photographs_take_the_memory_and_move_as_is_said() -> None:
+def test_photographs_take_the_time_and_memory_and_move_as_is_said() -> None:
     record = result("photos")
+    (seconds,) = (one["seconds"] for one in record["memory"] if round(one["megapixels"]) == 12)
+    assert f"A 12-megapixel photograph takes [{seconds:.0f} seconds](" in " ".join(PAGES["README.md"].split())
+    assert record["device"] == "cpu, 1 threads"
     peaks = {round(one["megapixels"]): f"{one['peak_memory_bytes'] / 2**30:.1f} GiB" for one in record["memory"]}
     moved = {model: f"{rows['gamma 0.8']['moved_photos']:.1f}" for model, rows in record["scans"].items()}
     noise = f"{record['scans']['cgan']['noise σ 5']['moved_photos']:.1f} ΔE00"
@@ -164,7 +167,8 @@ def test_options_exist(page: str) -> None:
     }
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",
                 "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend",
-                "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--signal"}  # fmt: skip
+                "--rdzv-endpoint", "--rdzv-id", "--local-addr", "--nodes", "--gpus-per-node", "--cpus-per-task",
+                "--array", "--signal", "--file", "--tag", "--rm", "--init", "--gpus", "--user", "--volume"}  # fmt: skip
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", PAGES[page])) <= known | launcher
 
 
@@ -175,3 +179,8 @@ def test_preset_table_is_complete() -> None:
 def test_launch_files_exist() -> None:
     files = set(re.findall(r"launch/accelerate/\w+\.yaml", PAGES["docs/training.md"]))
     assert files == {path.relative_to(ROOT).as_posix() for path in (ROOT / "launch/accelerate").glob("*.yaml")}
+
+
+def test_the_way_in_stays_short() -> None:
+    assert len(PAGES["README.md"].splitlines()) <= 130
+    assert sum(len(text.split()) for page, text in PAGES.items() if page.startswith("docs/")) <= 14_000

@@ -36,7 +36,7 @@ _LARGEST = 4  # uploads up to this many times the limit are refused in the capti
 _KEPT_UPLOADS = 20  # of the largest size: the disk space of all files
 _PREVIEWS = 2**24  # bytes that those of a photograph take at most
 _SWITCHED_OFF = ("inline", "share", "ssr_mode", "mcp_server", "enable_monitoring", "run_history", "pwa")  # of gradio
-_TITLES = {"ae": "AE, the autoencoder", "cgan": "cGAN, the adversarial one"}
+_TITLES = {"ae": "Cautious (ae)", "cgan": "Vivid (cgan)"}  # the released ones
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _page(studio: Studio) -> Any:
         with gr.Row():
             sliders = [
                 gr.ImageSlider(label=title, max_height=420, min_width=300, buttons=["fullscreen"], interactive=False)
-                for title in ("Original", *(_TITLES.get(name, name) for name in studio.colorizers))
+                for title in ("Original", *_titles(studio))
             ]
         with gr.Row():
             text = {"label": "Saturation", "info": "0 is gray, 1 what the models say"}
@@ -216,11 +216,19 @@ def _page(studio: Studio) -> Any:
     return page
 
 
+def _titles(studio: Studio) -> list[str]:
+    """Return what the models are called; a user's own is called like its folder, even if that is `cgan`."""
+    return [_TITLES.get(name, name) if studio.released else name for name in studio.colorizers]
+
+
 def _introduction(studio: Studio) -> str:
     """Return a paragraph that says what to expect."""
     sizes = " and ".join(str(size) for size in sorted({one.image_size for one in studio.colorizers.values()}))
-    what = " of ten kinds of animals and vehicles (CIFAR-10)" if studio.released else ""
+    what, result = "", ""
+    if studio.released:
+        what = " of ten kinds of animals and vehicles (CIFAR-10)"
+        result = "On ordinary photographs they mostly fail. "
     return (
-        f"The models learned from images of {sizes} pixels{what}: on large photographs expect modest colors, and take "
-        "each result as a guess, not as what was there. Drag the handle of a picture to compare it with gray."
+        f"The models learned from images of {sizes} pixels{what}. {result}Take each result as a guess, not as what was "
+        "there. Drag the handle of a picture to compare it with gray."
     )

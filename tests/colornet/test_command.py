@@ -16,9 +16,12 @@ from benchmarks.__main__ import main as benchmarks_main
 from benchmarks.core.command import options_class
 from colornet import cli, evaluate, train
 from colornet.colorize import ColorizeConfig
+from colornet.config import TrainConfig
 from colornet.demo import DemoConfig
 from colornet.evaluate import EvaluateConfig
 from colornet.export import ExportConfig
+from colornet.fetch import FetchConfig
+from colornet.push import PushConfig
 from tests.runs import save_run
 
 
@@ -48,7 +51,7 @@ def test_results_are_written_before_they_are_printed(folder: Path, tmp_path: Pat
     assert json.loads((tmp_path / "out" / "comparison.json").read_text())["rows"].keys() == {"gray", "run"}
 
 
-OPTIONS = [ColorizeConfig, DemoConfig, EvaluateConfig, ExportConfig,
+OPTIONS = [ColorizeConfig, DemoConfig, EvaluateConfig, ExportConfig, FetchConfig, PushConfig, TrainConfig,
            *(options_class(name, command) for name, command in COMMANDS.items())]  # fmt: skip
 
 
@@ -70,6 +73,7 @@ def test_every_option_has_a_help_text_with_one_default(options: type) -> None:
             "xyz",
             "there is no command 'xyz': choose from train, evaluate, colorize, export, fetch, push, demo.",
         ),
+        (train.main, "cgn", "there is no preset 'cgn': did you mean 'cgan'?"),
         (benchmarks_main, "qualty", "there is no command 'qualty': did you mean 'quality'?"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -226,7 +227,8 @@ def test_mistyped_option_names_the_near_miss() -> None:
 
 
 def test_mistyped_preset_names_the_presets() -> None:
-    assert_refused(run("cgn"), "cgn", "ae, cgan, flow, notebook-ae, notebook-cgan")
+    assert_refused(run("cgn"), "cgn", "did you mean 'cgan'?")
+    assert_refused(run("pix2pix"), "pix2pix", "choose from ae, cgan, flow, notebook-ae, notebook-cgan")
 
 
 @pytest.mark.parametrize(
@@ -298,12 +300,20 @@ def test_help_and_mistakes_do_not_wait_for_torch() -> None:
         assert result.returncode == (0 if "--help" in arguments else 2)
 
 
-def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_explains_every_option_in_the_group_of_its_class(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main(["train", "cgan", "--help"])
     text = capsys.readouterr().out
-    for field in dataclasses.fields(TrainConfig):
-        assert f"--{field.name.replace('_', '-')}" in text
+    _, *parts = re.split(r"^[^\w\n]*(\w+) options[^\w\n]*$", text, flags=re.MULTILINE)
+    boxes = dict(zip(parts[::2], parts[1::2], strict=True))
+    groups = [kind for kind in TrainConfig.__mro__[::-1] if kind.__name__.endswith("Options")]
+    assert [*boxes] == [kind.__name__.removesuffix("Options").lower() for kind in groups]
+    for name, kind in zip(boxes, groups, strict=True):
+        options = {f"--{field.name.replace('_', '-')}" for field in dataclasses.fields(kind)}
+        assert {*re.findall(r"^[│ ] (--\w[\w-]*)", boxes[name], re.MULTILINE)} == options
+    assert {field.name for kind in groups for field in dataclasses.fields(kind)} == {
+        field.name for field in dataclasses.fields(TrainConfig)
+    }
     assert "data set: cifar10, sample, a folder of images, or one of the Hub" in " ".join(
         text.replace("│", " ").split()
     )

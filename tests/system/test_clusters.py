@@ -8,13 +8,14 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from colornet import train
+from colornet import cli, train
 
 pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
@@ -115,6 +116,15 @@ def test_slurm_starts_the_launcher_once_a_machine(place: Path) -> None:
     assert not (place / "requeued").exists()
 
 
+def test_slurm_gives_each_run_of_an_array_its_number(place: Path) -> None:
+    options = ("--seed", "%a", "--run-dir", "runs/a b-%a")
+    for number in ("", "2"):
+        result = submit(place, *options, SLURM_JOB_NUM_NODES="1", SLURM_GPUS_ON_NODE="1", SLURM_ARRAY_TASK_ID=number)
+        assert (result.returncode == 0) == bool(number), result.stderr  # outside an array, %a is no seed
+    ((arguments, _),) = launched(place)
+    assert arguments[-6:] == ["--seed", "2", "--run-dir", "runs/a b-2", "--resume", "auto"]
+
+
 def test_slurm_command_is_one_that_accelerate_knows(place: Path) -> None:
     from accelerate.commands.launch import launch_command_parser
 
@@ -177,7 +187,8 @@ def test_slurm_is_asked_for_a_signal_and_leaves_time_after_it() -> None:
     header = text[: text.index("set -e")]  # sbatch reads no further than the first command
     assert text.count("#SBATCH") == header.count("#SBATCH")
     asked = dict(re.findall(r"^#SBATCH --([\w-]+)(?:=(\S+))?$", header, re.MULTILINE))
-    assert {"nodes", "gpus-per-node", "time", "requeue"} <= asked.keys()
+    assert {"gpus-per-node", "time", "requeue"} <= asked.keys()
+    assert asked["nodes"] == "1"
     assert asked["ntasks-per-node"] == "1"
     receiver, _, signal = asked["signal"].partition(":")
     name, seconds = signal.split("@")
@@ -186,10 +197,14 @@ def test_slurm_is_asked_for_a_signal_and_leaves_time_after_it() -> None:
     assert int(timeout) < int(seconds)
 
 
+def manifests(name: str) -> dict[str, Any]:
+    """Read the manifests of a file, by kind."""
+    return {part["kind"]: part for part in yaml.safe_load_all((ROOT / "launch/kubernetes" / name).read_text())}
+
+
 @pytest.fixture(scope="module")
 def kubernetes() -> dict[str, Any]:
-    """Read the manifests, by kind."""
-    return {part["kind"]: part for part in yaml.safe_load_all((ROOT / "launch/kubernetes/job.yaml").read_text())}
+    return manifests("job.yaml")
 
 
 def container_environment(container: dict[str, Any]) -> dict[str, str]:
@@ -213,12 +228,13 @@ def test_kubernetes_manifests_agree_with_themselves(kubernetes: dict[str, Any]) 
     assert variables["COLORNET_DATA"].startswith("/shared/")
 
 
-def test_kubernetes_types_hold_every_field(kubernetes: dict[str, Any]) -> None:
+@pytest.mark.parametrize("name", ["job.yaml", "single.yaml"])
+def test_kubernetes_types_hold_every_field(name: str) -> None:
     """A dry run without a cluster: kubectl reads the Job into its own types, which leave out what they do not know."""
     if shutil.which("kubectl") is None:
         pytest.skip("kubectl is not installed")
     command = ["kubectl", "set", "env", "--local", "-f", "-", "ADDED=1", "-o", "json"]
-    job = kubernetes["Job"]
+    job = manifests(name)["Job"]
     result = subprocess.run(command, input=json.dumps(job), capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 0, result.stderr
     assert_holds(json.loads(result.stdout), job, "job")
@@ -264,6 +280,41 @@ def test_kubernetes_command_is_one_that_torchrun_and_colornet_know(
     train.main([*parsed.training_script_args, "--dry-run"])
     config = json.loads(capsys.readouterr().out)
     assert (config["run_dir"], config["resume"]) == (f"{place}/runs/cgan", "auto")
+
+
+def test_kubernetes_pod_gives_the_image_a_training(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    parts = manifests("single.yaml")
+    pod = parts["Job"]["spec"]["template"]["spec"]
+    (container,), (volume,) = pod["containers"], pod["volumes"]
+    assert volume["persistentVolumeClaim"]["claimName"] == parts["PersistentVolumeClaim"]["metadata"]["name"]
+    image = (ROOT / "launch/Dockerfile").read_text()
+    assert 'ENTRYPOINT ["colornet"]' in image  # what gets the arguments
+    assert f"USER {pod['securityContext']['fsGroup']}" in image
+    mounted = container["volumeMounts"][0]["mountPath"]
+    assert f"COLORNET_DATA={mounted}/" in image
+    cli.main([*(word.replace(f"{mounted}/", f"{tmp_path}/") for word in container["args"]), "--dry-run"])
+    config = json.loads(capsys.readouterr().out)
+    assert (config["run_dir"], config["resume"]) == (f"{tmp_path}/runs/cgan", "auto")
+
+
+def test_image_is_built_from_all_that_the_package_needs(tmp_path: Path) -> None:
+    """The Dockerfile's steps without an engine: what .dockerignore lets in makes the wheel of the whole checkout."""
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if not line.startswith("#")]
+    assert lines[0] == "*"
+    for name in (line[1:] for line in lines if line.startswith("!")):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    (script,) = re.findall(r"RUN (python -c .*?) \\\n *> requirements.txt", (ROOT / "launch/Dockerfile").read_text())
+    wanted = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "."]
+    subprocess.run(build, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        packed = {name for name in wheel.namelist() if name.startswith("colornet/")}
+        (metadata,) = (wheel.read(name).decode() for name in wheel.namelist() if name.endswith("/METADATA"))
+    tracked = subprocess.run(["git", "ls-files", "colornet"], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert packed == {*tracked.stdout.split()}
+    required = re.findall(r"^Requires-Dist: ([\w-]+)[^;\n]*$", metadata, re.MULTILINE)
+    assert [re.match(r"[\w-]+", line)[0] for line in wanted.split()] == required  # type: ignore[index]
 
 
 def test_machines_of_their_own_networks_train_as_one(tmp_path: Path) -> None:

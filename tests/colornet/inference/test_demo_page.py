@@ -186,6 +186,18 @@ def test_only_this_machine_may_come(port: int) -> None:
         socket.create_connection(("127.0.0.2", port), timeout=5)
 
 
+def test_released_models_are_called_by_their_character(tmp_path: Path) -> None:
+    """Only these: a user's own run may lie in a folder `cgan`, too."""
+    from colornet.inference.demo_page import Studio, _introduction, _titles
+
+    colorizers = {name: Colorizer.load(name, "cpu") for name in ("ae", "cgan")}
+    released, own = (Studio(colorizers, tmp_path, 10**6, 1, released) for released in (True, False))
+    assert _titles(released) == ["Cautious (ae)", "Vivid (cgan)"]
+    assert _titles(own) == ["ae", "cgan"]
+    assert "mostly fail" in _introduction(released)
+    assert "fail" not in _introduction(own)
+
+
 def test_models_with_noise_show_and_write_several_colorings(run: Path, tmp_path: Path) -> None:
     from colornet.inference.demo_page import Studio  # here, as it brings gradio itself
 
