@@ -19,7 +19,7 @@ COMMANDS = {
     "inference": Command("time coloring small images in batches against a loop over single images"),
     "scaling": Command("time training on several numbers of processes and predict more of them"),
     "growth": Command("time training on more images than memory holds: in memory, mapped, streamed"),
-    "speedrun": Command("time our training until it reaches the error of the original notebooks' autoencoder"),
+    "speedrun": Command("time our training until it reaches the error of the notebooks' autoencoder, or a quality"),
     "report": Command("make a page and tables of the results", measure="report.page:write"),
     "tables": Command(
         "write the tables of the documents from the committed results",

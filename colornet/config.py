@@ -88,6 +88,7 @@ class RunOptions:
     seed: int = 0  # seed of the weights, the order of the images and their augmentation
     mixed_precision: Literal["auto", "no", "bf16", "fp16"] = "auto"  # auto: bf16 where the device computes it natively
     compile: Literal["auto", "on", "off"] = "auto"  # torch.compile the networks; auto: on GPUs
+    whole_step: bool = False  # launch a step as one CUDA graph; untried on a GPU; one process, no fp16
     activation_checkpointing: bool = False  # compute the generator's activations twice instead of keeping them
     cpu: bool = False  # train on the CPU even where there is a GPU
     num_processes: int | None = None  # refuse to run with any other number of processes

@@ -66,6 +66,7 @@ RUN_BY = {
     "benchmarks quality --write-inputs": "test_exported_images_come_back_the_same",
     "benchmarks throughput": "test_record_has_all_keys",
     "benchmarks speedrun": "test_record_says_where_it_comes_from_and_what_was_trained",
+    "benchmarks speedrun --to-quality": "test_runs_stop_at_the_first_evaluation_at_the_target",
     "benchmarks scaling": "test_two_real_processes",
     "benchmarks scaling --compute": "test_steps_of_another_device_are_taken_from_throughput",
     "benchmarks inference": "test_record_and_table",

@@ -3,42 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
-from torch import Tensor
 from tqdm import tqdm
 
 from benchmarks.ablation.options import AblationOptions, Training, plan_study
-from benchmarks.baselines.reference_rows import reference_rows
+from benchmarks.baselines.reference_rows import score_rows
 from benchmarks.core.record import Record, start_record
-from benchmarks.core.timing import flops_of
-from colornet.config import TrainConfig
+from benchmarks.core.steps import training_flops, unprepared_objective
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.processes import connect
 from colornet.evaluation.validation import ValidationScore
 from colornet.metrics.evaluator import evaluator_card
-from colornet.models.build import build_generator
 from colornet.models.unet import count_parameters
-from colornet.objectives import Objective
-from colornet.objectives.base import PENALTY_INTERVAL
 from colornet.runs.run import Run
 from colornet.runs.saved_config import differences, load_config
-from colornet.training.build import compose_objective
 
 _BATCH = 500  # images that are scored at a time, as in the evaluation during training
-_COUNTED = 16  # images of the step whose operations are counted
 _NOTES = (
     "The validation images, by the trainer's own evaluation of the moving average at the end. Models of color_space "
     "rgb see the mean of the channels, the others L* at 8 bits. e: fd_cifar10_v2_dev as a share of the gray images'. "
@@ -147,7 +136,9 @@ def _record(
             variant: {
                 **plan["variants"][variant],
                 "runs": [name for name, training in trainings.items() if training.variant == variant],
-                "parameters": {name: count_parameters(net) for name, net in _objective(config).networks.items()},
+                "parameters": {
+                    name: count_parameters(net) for name, net in unprepared_objective(config).networks.items()
+                },
                 "training_flops_per_image": flops[variant],
             }
             for variant, config in first.items()
@@ -160,22 +151,12 @@ def _record(
 def _floors(options: AblationOptions, accelerator: Accelerator) -> tuple[dict[str, dict[str, float]], dict[str, Any]]:
     """Score the rows that need no model on the validation images; return the scores and describe the images."""
     dataset = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
-    images = dataset.validation
     score = ValidationScore(dataset, accelerator, batch_size=_BATCH)
-    floors = {}
-    for row in reference_rows():
-        if row.kind not in ("floor", "sanity_check"):
-            continue
-        made = iter(row.make(images, dataset.train).split(_BATCH))  # scored in this order, by one process
-
-        def colorize(_: Tensor, made: Iterator[Tensor] = made) -> Tensor:
-            return next(made).to(accelerator.device)
-
-        floors[row.name] = score(colorize)
+    floors = score_rows(score, dataset, ("floor", "sanity_check"))
     return floors, {
         "name": dataset.name,
         "split": "validation",
-        "images": len(images),
+        "images": len(dataset.validation),
         "training_images": len(dataset.train),
         "image_size": options.image_size,
         "fingerprint": dataset.fingerprint,
@@ -207,20 +188,3 @@ def read_run(run_dir: Path) -> dict[str, Any]:
         "values": values,
         "curve": curve,
     }
-
-
-def training_flops(config: TrainConfig) -> float:
-    """Count the floating-point operations of training per image; lazy penalties by their share of the steps."""
-    objective = _objective(config)
-    images = torch.randint(0, 256, (_COUNTED, 3, config.image_size, config.image_size), dtype=torch.uint8)
-    noise = [torch.randn(_COUNTED, config.noise_channels)] if config.noise_channels else None
-    step = functools.partial(objective.training_step, [images], noise=noise)
-    usual, penalized = (flops_of(functools.partial(step, step=number)) for number in (1, 0))
-    return (usual + (penalized - usual) / PENALTY_INTERVAL) / _COUNTED
-
-
-def _objective(config: TrainConfig) -> Objective:
-    """Build what a configuration trains, on the CPU and not compiled."""
-    AcceleratorState._reset_state(reset_partial_state=True)  # it may be set to a GPU
-    accelerator = connect(cpu=True)
-    return compose_objective(dataclasses.replace(config, compile="off"), accelerator, build_generator(config))

@@ -6,7 +6,7 @@ first. Oracles and sanity checks get their lightness from the protocol's one inp
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,7 +15,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from colornet.color import Gray, lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_uint8
+from colornet.data import Dataset
 from colornet.evaluation.loop import gray_floor
+from colornet.evaluation.validation import ValidationScore
 
 GRADIENT = 23.0
 """b* at the bottom of the fixed gradient, −b* at its top: gives the validation images of `cifar10-jpeg` the mean
@@ -59,6 +61,21 @@ def reference_rows() -> list[Row]:
         Row("sanity check, nearest ab", "sanity_check", "L* and the a*b* of the training image nearest in L*.",
             _nearest_ab),
     ]  # fmt: skip
+
+
+def score_rows(score: ValidationScore, dataset: Dataset, kinds: Collection[str]) -> dict[str, dict[str, float]]:
+    """Score the rows of some kinds on the images of `score`, by one process; return the scores by row."""
+    scores = {}
+    for row in reference_rows():
+        if row.kind not in kinds:
+            continue
+        made = iter(row.make(score.images, dataset.train).split(score.batch_size))  # scored in this order
+
+        def colorize(_: Tensor, made: Iterator[Tensor] = made) -> Tensor:
+            return next(made).to(score.accelerator.device)
+
+        scores[row.name] = score(colorize)
+    return scores
 
 
 def _others(images: Tensor, training: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import gc
 import itertools
 from collections.abc import Iterator
@@ -22,13 +23,16 @@ from colornet.data import Dataset, DeviceLoader
 from colornet.evaluation.loop import colorize_with
 from colornet.evaluation.processes import connect
 from colornet.models.build import build_generator, color_space
+from colornet.objectives import Objective
+from colornet.objectives.base import PENALTY_INTERVAL
 from colornet.training.accelerator import choose_precision
-from colornet.training.build import build_trainer
+from colornet.training.build import build_trainer, compose_objective
 from colornet.training.trainer import Trainer
 
 Mode = Literal["train", "inference"]
 
 COUNTED_IMAGES = 2  # batch on which FLOPs are counted; BatchNorm needs more than one
+_COUNTED_OF_TRAINING = 16  # images of the step of `training_flops`
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,24 @@ def counted(case: Case) -> Case:
 def count_flops(case: Case, dataset: Dataset) -> int:
     """Count the floating-point operations of one real step of a case, per image."""
     return flops_of(build_step(counted(case), dataset)) // COUNTED_IMAGES
+
+
+def training_flops(config: TrainConfig) -> float:
+    """Count the floating-point operations of training per image; lazy penalties by their share of the steps."""
+    objective = unprepared_objective(config)
+    images = torch.randint(0, 256, (_COUNTED_OF_TRAINING, 3, config.image_size, config.image_size), dtype=torch.uint8)
+    noise = [torch.randn(_COUNTED_OF_TRAINING, config.noise_channels)] if config.noise_channels else None
+    step = functools.partial(objective.training_step, [images], noise=noise)
+    usual, penalized = (flops_of(functools.partial(step, step=number)) for number in (1, 0))
+    AcceleratorState._reset_state(reset_partial_state=True)  # what follows may use the GPU
+    return (usual + (penalized - usual) / PENALTY_INTERVAL) / _COUNTED_OF_TRAINING
+
+
+def unprepared_objective(config: TrainConfig) -> Objective:
+    """Build what a configuration trains, on the CPU and not compiled."""
+    AcceleratorState._reset_state(reset_partial_state=True)  # it may be set to a GPU
+    accelerator = connect(cpu=True)
+    return compose_objective(dataclasses.replace(config, compile="off"), accelerator, build_generator(config))
 
 
 def repeat_to_epoch(dataset: Dataset) -> Dataset:

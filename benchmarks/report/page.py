@@ -49,7 +49,11 @@ def make_sections(results: Results, runs: Sequence[Run]) -> list[Section]:
     """Make the sections in the order of the page; what has no data is left out."""
     colors = Colors(
         (row for result in results["quality"] for row in result.record["rows"] if row["kind"] == "model"),
-        [*map(group_of, runs), *(r.record["ours"]["preset"] for r in results["speedrun"])],
+        [
+            *map(group_of, runs),
+            *(r.record["ours"]["preset"] for r in results["speedrun"]),
+            *(name for r in results["speedrun-to-quality"] for name in r.record["recipes"]),
+        ],
     )
     found: list[Section | None] = []
     for kind, records in results.items():

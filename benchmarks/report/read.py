@@ -32,6 +32,7 @@ SECTIONS = {
     "evaluator-validation": "benchmarks.evaluator.report",
     "photos": "benchmarks.photos.report",
     "speedrun": "benchmarks.speedrun.report",
+    "speedrun-to-quality": "benchmarks.speedrun.report",
     "throughput": "benchmarks.throughput.report",
     "inference": "benchmarks.inference.report",
     "scaling": "benchmarks.scaling.report",
@@ -50,6 +51,7 @@ _SHAPES: Record = {
     },
     "throughput": {"device": str, "rows": [{"preset": str, "mode": str, "images_per_second": _NUMBER}]},
     "speedrun": {"ours": {"preset": str}},
+    "speedrun-to-quality": {"recipes": {"*": dict}},
     "ablation": {"data": {"name": str, "image_size": int}, "floors": {"*": {"*": _NUMBER}}},
 }
 

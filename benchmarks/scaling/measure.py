@@ -11,11 +11,12 @@ import torch
 from tqdm import tqdm
 
 from benchmarks.core.presets import sized_preset
+from benchmarks.core.processes import launch
 from benchmarks.core.record import Record, describe_data, read_json, start_record
 from benchmarks.core.steps import COUNTED_IMAGES, choose_device, random_dataset, repeat_to_epoch, start_trainer
 from benchmarks.scaling.model import Compute, Link, efficient_batch, fit_compute, fit_link, hidden_share, predict_step
 from benchmarks.scaling.options import ScalingOptions
-from benchmarks.scaling.worker import SMALL, gradient_bytes, launch
+from benchmarks.scaling.worker import SMALL, gradient_bytes, work
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.training.accelerator import choose_precision
@@ -50,7 +51,7 @@ def measure(options: ScalingOptions) -> Record:
         for _ in range(options.rounds):
             for count in counts:  # interleaved: a slow phase of the machine affects all of them
                 bar.set_postfix_str(f"{count} process(es)")
-                rounds[count].append(launch(options, count))
+                rounds[count].append(launch(work, count, options, count))
                 bar.update()
     points = [point for count in counts for point in combine(rounds[count])]
     for point in points:

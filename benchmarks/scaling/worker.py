@@ -12,7 +12,6 @@ import torch
 import torch.distributed as dist
 from accelerate import DistributedDataParallelKwargs
 from torch import nn
-from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.record import Record
@@ -27,16 +26,6 @@ from colornet.training.trainer import Trainer
 
 SMALL = 4096  # bytes of an all-reduce whose time is latency alone
 CONNECTING = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE")  # make Accelerate connect to other processes
-
-
-def launch(options: ScalingOptions, processes: int) -> list[list[Record]]:
-    """Start a number of processes that measure all points; return the points of each process, by rank."""
-    config = LaunchConfig(
-        1, 1, processes, run_id=f"scaling-{os.getpid()}", rdzv_backend="c10d", rdzv_endpoint="localhost:0",
-        max_restarts=0, monitor_interval=0.2,
-    )  # fmt: skip
-    results = elastic_launch(config, work)(options, processes)
-    return [results[rank] for rank in range(processes)]
 
 
 def work(options: ScalingOptions, processes: int) -> list[Record]:

@@ -16,12 +16,14 @@ from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, Notebook
 from benchmarks.core.record import Record, start_record
 from benchmarks.core.steps import choose_device, release, settle, start_accelerator, start_trainer
 from benchmarks.core.timing import Stopwatch, tf32_setting
+from benchmarks.speedrun import to_quality
 from benchmarks.speedrun.error import MARGIN_DB, check_target, decibels_below, held_out_mse, measure_floors
+from benchmarks.speedrun.images import load_images
 from benchmarks.speedrun.options import SpeedrunOptions, our_config
 from colornet.color import RgbSpace
 from colornet.config import PRESETS, TrainConfig
-from colornet.data import Dataset, load_dataset
-from colornet.errors import DivergedError, InputError
+from colornet.data import Dataset
+from colornet.errors import DivergedError
 from colornet.evaluation.loop import colorize_with
 from colornet.files import finite_or_none
 from colornet.models.unet import count_parameters
@@ -52,10 +54,12 @@ GRAY_NOTES = {
 
 
 def measure(options: SpeedrunOptions) -> Record:
-    """Train both sides and return the record.
+    """Train both sides, or the recipes of --to-quality, and return the record.
 
     Raises `InputError` for options that do not go with the device or the data.
     """
+    if options.to_quality is not None:
+        return to_quality.measure(options)
     device = choose_device(options.cpu)
     config = settle(our_config(options), device)
     dataset, held_out = load_images(options, config.batch_size)
@@ -111,27 +115,6 @@ def measure(options: SpeedrunOptions) -> Record:
             "cpu_ratio": cpu_ratio or None,
         },
     }
-
-
-def load_images(options: SpeedrunOptions, batch_size: int) -> tuple[Dataset, Tensor]:
-    """Load the data set, with the training images that were asked for, and the held-out images (N, 3, H, W).
-
-    Raises `InputError` where there are not as many as the speedrun needs.
-    """
-    dataset = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
-    held_out: Tensor = getattr(dataset, options.split)
-    if not len(held_out):
-        raise InputError(f"--data {options.data} has no {options.split} images: choose the other --split.")
-    count = options.training_images
-    if count is not None:
-        if count > len(dataset.train):
-            raise InputError(f"--training-images is {count}: --data {options.data} has {len(dataset.train)}.")
-        # Evenly spaced, since a data set may be sorted by class.
-        chosen = torch.arange(count) * len(dataset.train) // count
-        dataset = dataclasses.replace(dataset, train=dataset.train[chosen], labels=None)
-    if batch_size > len(dataset.train):
-        raise InputError(f"--batch-size is {batch_size}: it must be at most {len(dataset.train)}, the images.")
-    return dataset, held_out
 
 
 def run_notebook(

@@ -1,4 +1,7 @@
-"""What `speedrun` shows: how long ours trains until its error is that of the original notebooks' autoencoder."""
+"""What `speedrun` shows: how long ours trains until its error is that of the original notebooks' autoencoder.
+
+Records of `--to-quality` have a kind and a module of their own.
+"""
 
 from __future__ import annotations
 
@@ -14,13 +17,18 @@ from benchmarks.core import plots
 from benchmarks.core.colors import Colors
 from benchmarks.core.record import Record, Result
 from benchmarks.core.sections import Block, Figures, Legend, Note, Section, listed, measured_on
+from benchmarks.speedrun import to_quality_report
 from colornet.tables import Cell, Column, Line, Table, decimals_for, format_digits, format_number, table_of
 
 REQUIRED = {
     "speedrun": (
         ("data", "target", "gray", "notebook_pipeline", "ours", "runs", "median", "commit", "date", "device"),
         {"runs": ("seed", "reached", "reason", "seconds", "ratio", "images", "parameters", "curve")},
-    )
+    ),
+    "speedrun-to-quality": (
+        ("data", "target", "floors", "recipes", "runs", "commit", "date", "device"),
+        {"runs": ("recipe", "seed", "reached", "reason", "seconds", "images", "curve")},
+    ),
 }
 
 _NOTEBOOK = "notebook pipeline"
@@ -36,6 +44,8 @@ _AXES = {"seconds": (1.0, "seconds of training"), "images": (1e3, "thousand imag
 
 def section(result: Result, colors: Colors) -> Section:
     """Show a record of `speedrun`: its outcome in words, the curves of both sides, and a row for each run."""
+    if result.record["kind"] == "speedrun-to-quality":
+        return to_quality_report.section(result, colors)
     record = result.record
     figures = []
     for key, (_, x_label) in _AXES.items():
@@ -48,6 +58,8 @@ def section(result: Result, colors: Colors) -> Section:
 
 def summarize(record: Record) -> str:
     """Say how fast each side reached the target, on which data and device."""
+    if record["kind"] == "speedrun-to-quality":
+        return to_quality_report.summarize(record)
     notebook, target, runs, median = (record[key] for key in ("notebook_pipeline", "target", "runs", "median"))
     preset, reached = record["ours"]["preset"], sum(run["reached"] for run in runs)
     comes = f"Ours ({preset}) reaches the error of the original notebooks' autoencoder in"
@@ -72,6 +84,8 @@ def summarize(record: Record) -> str:
 
 def tables(record: Record) -> list[Block]:
     """Lay out the runs below what the target is, what each side saw, and with which options ours ran."""
+    if record["kind"] == "speedrun-to-quality":
+        return to_quality_report.tables(record)
     notebook, ours = record["notebook_pipeline"], record["ours"]
     options = {name: value for name, value in (ours.get("changed") or {}).items() if name not in _SAID_ABOVE}
     changed = listed([f"{name} {value}" for name, value in options.items()])
@@ -140,6 +154,8 @@ def runs_table(record: Record) -> Table:
 
 def draw(record: Record, path: Path) -> Path:
     """Draw the errors over the seconds of training to a PNG file; return its path."""
+    if record["kind"] == "speedrun-to-quality":
+        return to_quality_report.draw(record, path)
     colors = Colors(others=[record["ours"]["preset"]])
 
     def panel(axes: Axes) -> None:

@@ -31,7 +31,11 @@ The losses come from an iterator so that the graph of only one micro-batch is in
 
 
 class Objective(Protocol):
-    """What the trainer needs of an objective, which raises `InputError` when built with options that it cannot use."""
+    """What the trainer needs of an objective, which raises `InputError` when built with options that it cannot use.
+
+    For --whole-step it also has `alike(step) -> int`: steps with the same number do the same work on other values, and
+    draw no random numbers.
+    """
 
     description: ClassVar[str]  # what a model is trained as, for its card: "autoencoder"
     charts: ClassVar[Charts]  # of the values that `training_step` returns

@@ -48,6 +48,10 @@ class Adversarial:
         self.config = config
         self.update = update
 
+    def alike(self, step: int) -> int:
+        """Steps with a gradient penalty are alike, and so are those without."""
+        return int(bool(self.config.r1_weight) and step % PENALTY_INTERVAL == 0)
+
     def training_step(
         self, microbatches: Sequence[Tensor], *, step: int = 0, noise: Sequence[Tensor] | None = None
     ) -> dict[str, Tensor]:

@@ -28,6 +28,10 @@ class Reconstruction:
         self.distance = RECONSTRUCTION_LOSSES[config.reconstruction_loss]
         self.update = update
 
+    def alike(self, step: int) -> int:
+        """All steps do the same."""
+        return 0
+
     def training_step(
         self, microbatches: Sequence[Tensor], *, step: int = 0, noise: Sequence[Tensor] | None = None
     ) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from colornet.files import check_utf8, read_json
 
 # A resumed run may differ in these fields: they determine where and how it runs, not what it computes.
 FREE_ON_RESUME = frozenset({
-    "max_steps", "log_every", "eval_every", "compile", "activation_checkpointing", "cpu", "device_budget",
+    "max_steps", "log_every", "eval_every", "compile", "whole_step", "activation_checkpointing", "cpu", "device_budget",
     "num_processes", "run_dir", "resume", "cache_dir", "hang_timeout", "hang_exit", "profile", "dry_run", "save_every",
     "keep_checkpoints", "eval_batch_size", "track",
 })  # fmt: skip

@@ -24,14 +24,30 @@ def learning_rate_factor(config: TrainConfig, step: int, steps_per_epoch: int) -
     return warmup
 
 
-@torch.no_grad()
-def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
-    """Move the average one step toward the network and copy its buffers; `step` counts the updates from 1.
+def ema_weight(decay: float, step: int) -> float:
+    """Return the share that the moving average takes from the network after so many updates.
 
     The decay warms up as (1 + step) / (10 + step), as in TensorFlow: a short run would be mostly its initial weights.
     """
-    decay = min(decay, (1 + step) / (10 + step))
-    torch._foreach_lerp_(list(average.parameters()), list(network.parameters()), 1 - decay)
+    return 1 - min(decay, (1 + step) / (10 + step))
+
+
+def update_ema(average: nn.Module, network: nn.Module, decay: float, step: int) -> None:
+    """Move the average one step toward the network and copy its buffers; `step` counts the updates from 1."""
+    move_average(average, network, ema_weight(decay, step))
+
+
+@torch.no_grad()
+def move_average(average: nn.Module, network: nn.Module, weight: float | Tensor) -> None:
+    """Move the average toward the network by a share, a number or a scalar on the device, and copy its buffers."""
+    own: list[Tensor] = list(average.parameters())
+    others: list[Tensor] = list(network.parameters())
+    if isinstance(weight, Tensor):  # of which lerp would need one for each parameter
+        change = torch._foreach_sub(others, own)
+        torch._foreach_mul_(change, weight)
+        torch._foreach_add_(own, change)
+    else:
+        torch._foreach_lerp_(own, others, weight)
     for target, source in zip(average.buffers(), network.buffers(), strict=True):
         target.copy_(source)
 

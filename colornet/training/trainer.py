@@ -49,6 +49,7 @@ from colornet.training.step_metrics import StepMetrics
 from colornet.training.tracking import Trackers
 from colornet.training.validation_loss import ValidationLoss
 from colornet.training.watchdog import process_log
+from colornet.training.whole_step import WholeStep
 
 logger = logging.getLogger(__name__)
 
@@ -89,6 +90,7 @@ class Trainer:
         self.step = 0  # updates done
         self.metrics = StepMetrics(accelerator)
         self.clock = StepClock(accelerator.device)
+        self.whole_step = WholeStep(config, accelerator, objective, ema) if config.whole_step else None
         self.trackers: Trackers | None = None
         self.preempted = False  # whether a signal, or a closed stdout, ended `fit` before the last step
         self.unheard = False  # whether stdout is closed
@@ -131,8 +133,11 @@ class Trainer:
     def warm_up_ddp(self) -> None:
         """Make one update and undo it, so that DDP, which reorders its buckets after the first, sums as it will later.
 
-        Otherwise a resumed run of three or more processes would differ by rounding.
+        Otherwise a resumed run of three or more processes would differ by rounding. A whole step is recorded instead.
         """
+        if self.whole_step is not None:
+            self.whole_step.prepare(next(self.loader.epoch(0)), self.loader.noise(0), 0)
+            return
         before = copy.deepcopy(training_state(self.accelerator, self.objective, self.ema))
         self.objective.training_step(next(self.loader.epoch(0)), step=0, noise=self.loader.noise(0))
         restore_state(self.accelerator, self.objective, self.ema, before, last_step=self.step)
@@ -241,13 +246,17 @@ class Trainer:
     def train_step(self, microbatches: list[Tensor]) -> None:
         """Make one update of every network and of the moving average; nothing here waits for the device."""
         factor = learning_rate_factor(self.config, self.step, len(self.loader))
-        for name, optimizer in self.objective.optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = self.base_lrs[name] * factor
+        lrs = {name: lr * factor for name, lr in self.base_lrs.items()}
         noise = self.loader.noise(self.step)
-        values = self.objective.training_step(microbatches, step=self.step, noise=noise)
+        if self.whole_step is not None:
+            values = self.whole_step(microbatches, noise, self.step, lrs)
+        else:
+            for name, optimizer in self.objective.optimizers.items():
+                for group in optimizer.param_groups:
+                    group["lr"] = lrs[name]
+            values = self.objective.training_step(microbatches, step=self.step, noise=noise)
+            update_ema(self.ema, self.generator, self.config.ema_decay, self.step + 1)
         self.step += 1
-        update_ema(self.ema, self.generator, self.config.ema_decay, self.step)
         self.metrics.add(self.step, values)
         self.clock.count(self.step)
 
@@ -258,7 +267,7 @@ class Trainer:
         if log is None:
             return
         for name, optimizer in self.objective.optimizers.items():
-            values[f"lr/{name}"] = optimizer.param_groups[0]["lr"]
+            values[f"lr/{name}"] = float(optimizer.param_groups[0]["lr"])
         if steps_per_second is not None:
             values["speed/images_per_second"] = steps_per_second * self.config.batch_size
         if (peak := peak_memory(self.accelerator.device)) is not None:

@@ -143,3 +143,17 @@ def test_two_real_processes(folder: Path, tmp_path: Path, capsys: pytest.Capture
     assert re.search(r"^\| cgan +\| +2 \| +8 \| +25 \|", capsys.readouterr().out, re.MULTILINE)
     with Image.open(out.with_suffix(".png")) as picture:
         assert picture.width > 800
+
+
+def test_a_recipe_of_two_processes_races_to_a_quality(folder: Path, tmp_path: Path) -> None:
+    """It sees the images of one process, in the same order, and stops at the same evaluation."""
+    out = tmp_path / "race.json"
+    recipe = "ae --width 8 --multipliers 1 2 --blocks 1 --batch-size 8 --warmup-steps 0 --epochs 3 --lr 3e-3"
+    recipes = [f"{count}: {recipe} --mixed-precision no --processes {count}" for count in (1, 2)]
+    options = ["--recipes", *recipes, "--seeds", "1", "--eval-images", "24", "--image-size", "16", "--cpu"]
+    main(["speedrun", "--to-quality", "0.5", *options, "--data", str(folder), "--out", str(out)])
+    one, two = json.loads(out.read_text())["runs"]
+    assert one["reached"]
+    assert two["reached"]
+    assert [point["images"] for point in one["curve"]] == [point["images"] for point in two["curve"]]
+    assert [point["e"] for point in one["curve"]] == pytest.approx([point["e"] for point in two["curve"]], rel=1e-3)

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+
 import pytest
 import torch
 
 from benchmarks.core import steps
-from benchmarks.core.steps import count_flops, random_dataset, repeat_to_epoch
+from benchmarks.core.steps import count_flops, random_dataset, repeat_to_epoch, training_flops
+from benchmarks.core.timing import flops_of
+from colornet.models.build import build_generator
 from tests.benchmarks.cases import case, dataset
+from tests.conftest import small
 
 
 def test_flops_are_those_of_the_description() -> None:
@@ -42,3 +48,13 @@ def test_epoch_is_as_long_as_that_of_cifar10() -> None:
 def test_random_images_fill_a_batch() -> None:
     made = random_dataset(case("ae", "train", batch_size=5, image_size=24).config)
     assert (made.train.shape, made.train.dtype) == ((5, 3, 24, 24), torch.uint8)
+
+
+def test_training_costs_what_its_passes_cost(folder: Path, tmp_path: Path) -> None:
+    ae = small("ae", folder, tmp_path / "run")
+    network = build_generator(ae)
+    forward = flops_of(lambda: network(torch.zeros(1, 1, 16, 16)))
+    assert 2.5 * forward < training_flops(ae) <= 3 * forward  # back to the weights and, but for the first layer, inputs
+    cgan = small("cgan", folder, tmp_path / "run")
+    plain, penalized = (training_flops(dataclasses.replace(cgan, r1_weight=weight)) for weight in (0.0, 10.0))
+    assert training_flops(ae) < plain < penalized < 1.3 * plain
