@@ -244,6 +244,7 @@ train.main(sys.argv[2:])
 def many(classes: Path, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train on one to four processes, in all the variants that the tests below compare; a folder for each run."""
     root = tmp_path_factory.mktemp("many")
+    (root / "printed").mkdir()
     for name, script in (("float64", FLOAT64_SCRIPT), ("gradients", GRADIENTS_SCRIPT)):
         (root / f"{name}.py").write_text(script)
 
@@ -255,7 +256,7 @@ def many(classes: Path, server: Server, tmp_path_factory: pytest.TempPathFactory
         program = "colornet.train" if how == "float32" else str(root / f"{how}.py")
         first = [str(root / f"{world}.pt")] if how == "gradients" else []
         arguments = [preset, *options(classes, root / name), *common, "--resume", "auto", "--max-steps", *more]
-        server.run(world, program, [*first, *arguments], root / f"{name}.txt")
+        server.run(world, program, [*first, *arguments], root / "printed" / f"{name}.txt")
 
     for preset in ("ae", "cgan"):
         for world in COUNTS:
