@@ -72,6 +72,10 @@ def locked_file(path: Path) -> Iterator[bool]:
 
     It fails where another process holds the lock, and where locks do not exist: on Windows and some file systems.
     """
+    # One of three kinds of locks, none of which can do the work of another. This one holds between threads too, which
+    # may replace files of one folder, and follows a file that is renamed. A run's is one of POSIX (runs/lock.py): not
+    # every cluster's file system passes this one on to other machines. That of downloads is filelock's: it also waits,
+    # and exists on Windows.
     if sys.platform == "win32":
         yield False  # an open file could not be renamed there
         return

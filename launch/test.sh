@@ -15,9 +15,15 @@ if [ "${1:-}" = --lowest ]; then
 fi
 source launch/environment.sh test
 
+unset PYTHONDONTWRITEBYTECODE # or each process that a test starts compiles our modules again
+types=
 if [ -z "$lowest" ]; then
     "$python" -m ruff check .
     "$python" -m ruff format --check .
-    "$python" -m mypy
+    "$python" -m mypy & # beside the tests, some of which wait
+    types=$!
 fi
-OMP_NUM_THREADS=1 "$python" -m pytest --numprocesses 2 --dist worksteal -m "not system" "$@"
+code=0
+OMP_NUM_THREADS=1 "$python" -m pytest --numprocesses 2 --dist worksteal -m "not system" "$@" || code=$?
+[ -z "$types" ] || wait "$types" || code=$?
+exit "$code"

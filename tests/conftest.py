@@ -22,6 +22,11 @@ os.environ["OMP_NUM_THREADS"] = "1"
 LEFT_OUT = pytest.StashKey[int]()  # how many system tests were deselected
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the system tests, the longest: at the end, one process would wait for the other's."""
+    items.sort(key=lambda item: item.get_closest_marker("system") is None)
+
+
 def pytest_deselected(items: Sequence[pytest.Item]) -> None:
     """Count the system tests that are left out; a worker of pytest-xdist hands the number to its controller."""
     config, left_out = items[0].config, sum(item.get_closest_marker("system") is not None for item in items)

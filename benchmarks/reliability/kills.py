@@ -6,6 +6,7 @@ which itself does not train, so that torch is imported once.
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import signal
@@ -52,10 +53,10 @@ def measure(options: KillsOptions) -> Record:
     return record | {"data": "random patches", "preset": options.preset, "options": SMALL, "runs": rows}
 
 
-def start(world: int, arguments: Sequence[str], prepare: Callable[[], None] = lambda: None) -> list[int]:
-    """Fork the processes of `python -m colornet.train ARGUMENTS` into a new process group; return their ids by rank.
+def start(world: int, work: Callable[[], object]) -> list[int]:
+    """Fork processes, connected over gloo, into a new process group, and do `work` in each; return their ids by rank.
 
-    `prepare` runs in each of them first.
+    They end as scripts do: with the code of a SystemExit, or with 1 after any other exception.
     """
     folder = tempfile.mkdtemp(prefix="colornet-store-")
     children: list[int] = []
@@ -72,8 +73,7 @@ def start(world: int, arguments: Sequence[str], prepare: Callable[[], None] = la
                 os.environ |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(world)}
                 os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}  # required by Accelerate, not used
                 torch.distributed.init_process_group("gloo", f"file://{folder}/store", rank=rank, world_size=world)
-            prepare()
-            train.main(arguments)
+            work()
             code = 0
         except SystemExit as error:
             code = error.code if isinstance(error.code, int) else 1
@@ -101,8 +101,8 @@ def _draw_images(folder: Path) -> None:
             Image.fromarray(pixels).save(folder / part / f"{index:03d}.png")
 
 
-def _note_phases(path: Path) -> Callable[[], None]:
-    """Return a `prepare` that makes the first process write its current phase to `path`."""
+def _train_and_note_phases(arguments: Sequence[str], path: Path) -> None:
+    """Train as `python -m colornet.train ARGUMENTS`; the first process writes its current phase to `path`."""
 
     def noting(method: Callable[..., None], phase: str) -> Callable[..., None]:
         def wrapper(trainer: Trainer, *arguments: Any) -> None:
@@ -112,12 +112,10 @@ def _note_phases(path: Path) -> Callable[[], None]:
 
         return wrapper
 
-    def prepare() -> None:
-        if os.environ.get("RANK", "0") == "0":
-            for method, phase in (("train_step", "step"), ("evaluate", "evaluation"), ("save", "checkpoint")):
-                setattr(Trainer, method, noting(getattr(Trainer, method), phase))
-
-    return prepare
+    if os.environ.get("RANK", "0") == "0":
+        for method, phase in (("train_step", "step"), ("evaluate", "evaluation"), ("save", "checkpoint")):
+            setattr(Trainer, method, noting(getattr(Trainer, method), phase))
+    train.main(arguments)
 
 
 def _kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) -> dict[str, Any]:
@@ -131,7 +129,7 @@ def _kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) 
     def launch(run_dir: Path) -> list[int]:
         phase.unlink(missing_ok=True)
         arguments = [options.preset, *SMALL.split(), "--data", str(root / "images"), "--run-dir", str(run_dir)]
-        children = start(world, arguments, _note_phases(phase))
+        children = start(world, functools.partial(_train_and_note_phases, arguments, phase))
         while not phase.exists() and os.waitid(os.P_PGID, children[0], os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(0.001)
         return children

@@ -15,10 +15,9 @@ from benchmarks.__main__ import main
 from colornet.training.build import compose_trainer
 from tests.benchmarks.quality.test_inception import distances, draw_images, extract, write_weights
 from tests.conftest import small
-from tests.system.test_processes import launch
+from tests.system.server import Server
 
 pytestmark = pytest.mark.system
-ROOT = Path(__file__).parents[2]
 
 # What a benchmark does on each rank; rank 0 leaves the features.
 RANK_SCRIPT = """
@@ -66,32 +65,24 @@ accelerator.end_training()
 """
 
 
-@pytest.fixture(autouse=True)
-def _path(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let other processes find `benchmarks` and `tests`, which no wheel holds."""
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-
-
-def test_two_processes_extract_the_same_features(tmp_path: Path) -> None:
+def test_two_processes_extract_the_same_features(server: Server, tmp_path: Path) -> None:
     weights, images = write_weights(tmp_path / "weights.pth"), draw_images()
     sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
     save_file(images, tmp_path / "images.safetensors")
     (tmp_path / "rank.py").write_text(RANK_SCRIPT)
-    result = launch([str(tmp_path / "rank.py"), str(tmp_path), sha256])
-    assert result.returncode == 0, result.stderr
+    server.run(2, str(tmp_path / "rank.py"), [str(tmp_path), sha256], tmp_path / "out.txt")
     together = load_file(tmp_path / "features.safetensors")
     assert distances(together) == pytest.approx(distances(extract(weights, sha256, images)), rel=1e-6)
 
 
-def test_two_processes_measure_the_same_quality(folder: Path, tmp_path: Path) -> None:
+def test_two_processes_measure_the_same_quality(folder: Path, server: Server, tmp_path: Path) -> None:
     runs = []
     for preset, seed in (("ae", 0), ("ae", 1), ("notebook-ae", 0)):
         runs.append(str(tmp_path / f"{preset}-{seed}"))
         compose_trainer(small(preset, folder, Path(runs[-1]), epochs=1, seed=seed)).fit()
     main(["quality", *runs, "--out", str(tmp_path / "alone"), "--cpu"])
     arguments = [*runs, "--out", str(tmp_path / "together"), "--cpu", "--batch-size", "7"]
-    result = launch(["-m", "benchmarks", "quality", *arguments])
-    assert result.returncode == 0, result.stderr
+    server.run(2, "benchmarks.__main__", ["quality", *arguments], tmp_path / "out.txt")
     alone, together = (
         {row["name"]: row["values"] for row in json.loads((tmp_path / out / "quality.json").read_text())["rows"]}
         for out in ("alone", "together")
@@ -105,20 +96,19 @@ def test_two_processes_measure_the_same_quality(folder: Path, tmp_path: Path) ->
                 assert value["members"] == pytest.approx(expected["members"], rel=1e-6, abs=1e-7), (row, name)
 
 
-def test_ranks_whose_caches_and_weights_differ_decide_alike(tmp_path: Path) -> None:
+def test_ranks_whose_caches_and_weights_differ_decide_alike(server: Server, tmp_path: Path) -> None:
     (tmp_path / "rank.py").write_text(SCORE_SCRIPT)
 
-    def score() -> str:
-        result = launch([str(tmp_path / "rank.py"), str(tmp_path)])
-        assert result.returncode == 0, result.stderr
+    def score(name: str) -> str:
+        said = server.run(2, str(tmp_path / "rank.py"), [str(tmp_path)], tmp_path / name)
         assert len([*tmp_path.glob("0/features/*")]) == 2
-        return result.stdout.strip()
+        return said.strip()
 
-    said = score()
+    said = score("first.txt")
     assert said.endswith(" None Not on this machine.")
-    assert score() == said  # rank 0 finds the features, rank 1 does not
+    assert score("second.txt") == said  # rank 0 finds the features, rank 1 does not
     (tmp_path / "0").rename(tmp_path / "1")
-    assert score() == said  # the reverse
+    assert score("third.txt") == said  # the reverse
 
 
 def test_two_real_processes(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch._inductor.config
 from torch import nn
 
 from tests.colornet.training.test_precision import assert_alike, step
@@ -16,7 +17,11 @@ pytestmark = pytest.mark.system
 
 @pytest.fixture
 def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a C++ compiler, let the traced forward and backward graphs run as they are: all but the last stage."""
+    """Compile in this process: a pool would import torch again in others, which takes longer than to compile.
+
+    Without a C++ compiler, let the traced forward and backward graphs run as they are: all but the last stage.
+    """
+    monkeypatch.setattr(torch._inductor.config, "compile_threads", 1)
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(nn.Module.compile, backend="aot_eager"))
 

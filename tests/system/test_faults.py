@@ -13,65 +13,15 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from colornet.runs.checkpoint import find_checkpoint, list_checkpoints
+from tests.system.server import PATIENCE, Job, Server
 
 pytestmark = pytest.mark.system
-PATIENCE = 300  # seconds, a sixth of what gloo waits for a process that is gone; it takes ten on an idle machine
-
-# Starts and awaits processes on demand, forked from one that has imported everything (benchmarks/reliability/kills.py).
-SERVER = """
-import functools, json, os, resource, signal, sys
-import torch
-
-from benchmarks.reliability import kills
-
-torch.set_num_threads(1)
-
-def prepare(output, limit, apart):
-    if apart:
-        os.environ["LOCAL_RANK"] = "0"
-        os.chdir(f"{apart}/machine-{os.environ['RANK']}")
-    for descriptor in (1, 2):
-        os.dup2(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND), descriptor)
-    if limit:  # bytes of a file; to write more fails as it does on a full disk
-        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-
-for line in sys.stdin:
-    world, arguments, *how = json.loads(line)
-    children = kills.start(world, arguments, functools.partial(prepare, *how))
-    print(json.dumps(children), flush=True)
-    signal.alarm(int(sys.argv[1]))  # ends this server, should the processes wait for each other
-    codes = kills.finish(children)
-    signal.alarm(0)
-    print(json.dumps(codes), flush=True)
-"""
-
-
-class Job:
-    """Processes of one run; `codes` waits for them."""
-
-    def __init__(
-        self, server: subprocess.Popen[str], world: int, arguments: list[str], output: Path, *how: Any
-    ) -> None:
-        assert server.stdin is not None
-        assert server.stdout is not None
-        self.replies = server.stdout
-        self.output = output
-        server.stdin.write(json.dumps([world, arguments, str(output), *how]) + "\n")
-        server.stdin.flush()
-        self.processes: list[int] = json.loads(self.replies.readline())
-
-    def codes(self) -> list[int]:
-        reply = self.replies.readline()
-        assert reply, f"{self.output} has no end: {self.output.read_text()}"
-        codes: list[int] = json.loads(reply)
-        return codes
 
 
 def wait_for_checkpoint(run_dir: Path) -> None:
@@ -90,7 +40,7 @@ def free_port() -> str:
 class Jobs:
     """Tiny trainings of a cGAN, 48 steps with a checkpoint every 3."""
 
-    def __init__(self, server: subprocess.Popen[str], images: Path) -> None:
+    def __init__(self, server: Server, images: Path) -> None:
         self.server = server
         small = "--image-size 16 --width 8 --multipliers 1 2 --blocks 1 --discriminator-width 8 --batch-size 12 --cpu"
         often = "--epochs 12 --save-every 3 --log-every 5 --eval-every 6 --mixed-precision no"
@@ -99,21 +49,15 @@ class Jobs:
     def start(
         self, world: int, run_dir: Path, *more: str, output: Path | None = None, limit: int = 0, apart: str = ""
     ) -> Job:
-        """Start processes; with `apart`, each works in its own folder machine-N of it, as if on a machine of its own.
-
-        `output` is the file of what they print, `limit` the bytes that a file may have.
-        """
+        """Start processes as `Server.start`; by default, what they print goes to a file beside the run folder."""
         arguments = [*self.options, *more, "--run-dir", str(run_dir), "--resume", "auto"]
-        return Job(self.server, world, arguments, output or run_dir.with_suffix(".txt"), limit, apart)
+        printed = output or run_dir.with_suffix(".txt")
+        return self.server.start(world, "colornet.train", arguments, printed, limit=limit, apart=apart)
 
 
 @pytest.fixture(scope="module")
-def jobs(folder: Path) -> Iterator[Jobs]:
-    command = [sys.executable, "-c", SERVER, str(PATIENCE)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        yield Jobs(server, folder)
-        assert server.stdin is not None
-        server.stdin.close()
+def jobs(server: Server, folder: Path) -> Jobs:
+    return Jobs(server, folder)
 
 
 @pytest.fixture(scope="module")
@@ -184,19 +128,11 @@ def test_a_second_start_in_the_same_folder_changes_nothing(jobs: Jobs, whole: Pa
     os.killpg(job.processes[0], signal.SIGSTOP)
     try:
         before = {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")}
-        command = [sys.executable, "-m", "colornet.train", *jobs.options, "--run-dir", str(run_dir), "--resume", "auto"]
-        launch = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port(), "OMP_NUM_THREADS": "1"}
-        second = [
-            subprocess.Popen(
-                command, env=os.environ | launch | {"RANK": rank, "LOCAL_RANK": rank}, stderr=subprocess.PIPE, text=True
-            )
-            for rank in ("0", "1")
-        ]
-        errors = [process.communicate(timeout=PATIENCE)[1] for process in second]
-        assert [process.returncode for process in second] == [2, 2]
+        second = jobs.start(2, run_dir, output=tmp_path / "second.txt")
+        assert second.codes() == [2, 2]
         named = f"{run_dir} is in use by process {job.processes[0]} on {socket.gethostname()}"
         advice = "wait until it ends, stop it, or choose another --run-dir"
-        assert [error.splitlines()[-1:] for error in errors] == [[f"error: {named}: {advice}."], []]
+        assert second.output.read_text().splitlines()[-1] == f"error: {named}: {advice}."
         assert {path: path.stat().st_mtime_ns for path in run_dir.rglob("*")} == before
     finally:
         os.killpg(job.processes[0], signal.SIGCONT)

@@ -22,6 +22,7 @@ from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
 from colornet.runs.saved_config import load_config
 from colornet.training.build import compose_trainer
 from tests.runs import save_run
+from tests.system.server import Server
 
 pytestmark = pytest.mark.system
 LAUNCH = Path(__file__).parents[2] / "launch" / "accelerate"
@@ -90,23 +91,18 @@ def assert_one_process_measures_the_same(run_dir: Path, weights: dict[str, Tenso
 
 
 @pytest.mark.parametrize("preset", ["ae", "cgan", "flow"])
-def test_two_processes_end_with_identical_weights(preset: str, classes: Path, tmp_path: Path) -> None:
+def test_two_processes_end_with_identical_weights(preset: str, classes: Path, server: Server, tmp_path: Path) -> None:
     script = tmp_path / "rank.py"
     script.write_text(RANK_SCRIPT)
     arguments = [preset, *options(classes, tmp_path / "run"), "--num-processes", "2"]
-    result = launch([str(script), str(tmp_path), *arguments])
-    assert result.returncode == 0, result.stderr
-    assert "2 process(es) on cpu" in result.stdout
+    said = server.run(2, str(script), [str(tmp_path), *arguments], tmp_path / "two.txt")
+    assert "2 process(es) on cpu" in said
     first, second = (load_file(tmp_path / f"rank{rank}.safetensors") for rank in (0, 1))
     assert [name for name in first if not torch.equal(first[name], second[name])] == []
     assert_one_process_measures_the_same(tmp_path / "run", first)
 
     # The two shared one run: a second pair of eyes is one process that sees the same batches.
-    alone = subprocess.run(
-        [sys.executable, "-m", "colornet.train", preset, *options(classes, tmp_path / "alone")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert alone.returncode == 0, alone.stderr
+    server.run(1, "colornet.train", [preset, *options(classes, tmp_path / "alone")], tmp_path / "one.txt")
     together, single = (
         json.loads((tmp_path / run / "metrics.jsonl").read_text().splitlines()[-1]) for run in ("run", "alone")
     )
@@ -122,34 +118,11 @@ def test_notebook_cgan_trains_in_two_processes(folder: Path, tmp_path: Path) -> 
     assert "BatchNorm sees the images of one process only" in result.stdout
 
 
-PARTED_SCRIPT = """
-import torch.distributed as dist
-from colornet.evaluation.processes import connected
-
-with connected(cpu=True) as accelerator:
-    assert dist.get_world_size() == accelerator.num_processes == 2
-assert not dist.is_initialized()
-try:
-    with connected(cpu=True):
-        raise ValueError("a mistake")
-except ValueError:
-    assert not dist.is_initialized()
-    print("parted")
-"""
-
-
-def test_processes_part_before_they_end(tmp_path: Path) -> None:
-    """Whatever happens: one that ends while it is connected is aborted by gloo's threads, one time in eight."""
-    (tmp_path / "rank.py").write_text(PARTED_SCRIPT)
-    result = launch([str(tmp_path / "rank.py")])
-    assert result.returncode == 0, result.stderr
-    assert result.stdout.count("parted") == 2
-
-
 TOGETHER_SCRIPT = """
 import sys
 from pathlib import Path
 import torch
+import torch.distributed as dist
 from colornet.errors import InputError
 from colornet.evaluation.processes import connected, local_first, on_all, wait_for_all
 from colornet.models.discriminators import DCGANDiscriminator, PatchDiscriminator
@@ -178,6 +151,16 @@ with connected(cpu=True) as accelerator:
     networks = wrap(accelerator, PatchDiscriminator(3, width=8)), wrap(accelerator, DCGANDiscriminator(3, width=8))
     assert [network.will_sync_module_buffers() for network in networks] == [False, True]
     del networks
+
+# Processes part before they end, whatever happens: of those that end connected, gloo's threads abort one in eight.
+assert not dist.is_initialized()
+try:
+    with connected(cpu=True) as accelerator:
+        assert dist.get_world_size() == accelerator.num_processes == 2
+        raise ValueError("a mistake")
+except ValueError:
+    assert not dist.is_initialized()
+    sys.stdout.write("parted\\n")
 """
 READ = """
 def read(failing):
@@ -187,14 +170,14 @@ def read(failing):
 """
 
 
-def test_what_fails_on_one_process_ends_all_beside_fewer_gpus_than_processes(tmp_path: Path) -> None:
+def test_what_processes_do_together_beside_fewer_gpus_than_processes(tmp_path: Path) -> None:
     """A barrier that names a GPU by the number of the process would fail here, as Accelerate's does."""
     head, body = TOGETHER_SCRIPT.split("# A machine")
     (tmp_path / "rank.py").write_text(f"{head}{READ}\n# A machine{body}")
     result = launch([str(tmp_path / "rank.py"), str(tmp_path)])
     assert result.returncode == 0, result.stderr
-    said = {f"rank {rank}: process {failing} cannot read it." for rank in (0, 1) for failing in (0, 1)}
-    assert {line for line in result.stdout.splitlines() if line.startswith("rank")} == said
+    said = [f"rank {rank}: process {failing} cannot read it." for rank in (0, 1) for failing in (0, 1)]
+    assert sorted(line for line in result.stdout.splitlines() if line) == ["parted", "parted", *said]
 
 
 def test_evaluation_never_works_alone_side_by_side(folder: Path, tmp_path: Path) -> None:
@@ -222,70 +205,70 @@ def test_wrong_number_of_processes_is_refused(folder: Path, tmp_path: Path) -> N
     assert not (tmp_path / "run").exists()
 
 
-# Forks the processes of one run after the other from a process that has imported everything; see reliability/kills.py.
-RUNS_SCRIPT = """
-import functools, json, os, sys
+# Train as `python -m colornet.train` does: in double precision, or keeping the gradients of each step in the file
+# that the first argument names.
+FLOAT64_SCRIPT = """
+import sys
 import torch
-from torch.optim.optimizer import register_optimizer_step_pre_hook
-
-from benchmarks.reliability import kills
+from colornet import train
 from colornet.metrics.evaluator import load_evaluator
 
-torch.set_num_threads(1)
+torch.set_default_dtype(torch.float64)
+changed = {
+    "to_float": lambda images: images.double() / 255,
+    "load_evaluator": lambda name: load_evaluator(name).float(),
+}
+for name, module in list(sys.modules.items()):  # colornet.color is for what is imported later
+    if name.startswith("colornet.") and not name.startswith("colornet.metrics"):  # these stay in single precision
+        vars(module).update((name, changed[name]) for name in changed.keys() & vars(module).keys())
+train.main(sys.argv[1:])
+"""
+GRADIENTS_SCRIPT = """
+import os, sys
+import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
+from colornet import train
 
-def in_float64():
-    torch.set_default_dtype(torch.float64)
-    changed = {
-        "to_float": lambda images: images.double() / 255,
-        "load_evaluator": lambda name: load_evaluator(name).float(),
-    }
-    for name, module in list(sys.modules.items()):  # colornet.color is for what is imported later
-        if name.startswith("colornet.") and not name.startswith("colornet.metrics"):  # these stay in single precision
-            vars(module).update((name, changed[name]) for name in changed.keys() & vars(module).keys())
+steps = []
+def keep(optimizer, *_):
+    steps.append([p.grad.clone() for group in optimizer.param_groups for p in group["params"]])
+    torch.save(steps, sys.argv[1])
 
-def keep_gradients(path):
-    steps = []
-    def keep(optimizer, *_):
-        steps.append([p.grad.clone() for group in optimizer.param_groups for p in group["params"]])
-        torch.save(steps, path)
-    if os.environ.get("RANK", "0") == "0":
-        register_optimizer_step_pre_hook(keep)
-
-for world, how, arguments in json.loads(sys.argv[1]):
-    ways = {"float32": lambda: None, "float64": in_float64}
-    prepare = ways.get(how, functools.partial(keep_gradients, how))
-    assert kills.finish(kills.start(world, arguments, prepare)) == [0] * world
+if os.environ.get("RANK", "0") == "0":
+    register_optimizer_step_pre_hook(keep)
+train.main(sys.argv[2:])
 """
 
 
 @pytest.fixture(scope="module")
-def many(classes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def many(classes: Path, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train on one to four processes, in all the variants that the tests below compare; a folder for each run."""
     root = tmp_path_factory.mktemp("many")
+    (root / "printed").mkdir()
+    for name, script in (("float64", FLOAT64_SCRIPT), ("gradients", GRADIENTS_SCRIPT)):
+        (root / f"{name}.py").write_text(script)
 
-    def run(world: int, how: str, preset: str, name: str, *more: str) -> tuple[int, str, list[str]]:
-        common = ["--batch-size", "12", "--epochs", "13", "--eval-every", "13", "--warmup-steps", "5"]
+    def run(world: int, how: str, preset: str, name: str, *more: str) -> None:
+        common = ["--batch-size", "12", "--epochs", "5", "--eval-every", "5", "--warmup-steps", "5"]
         common += ["--log-every", "50"]  # so that checkpoints hold sums of what is not logged yet
-        if preset == "cgan":  # a penalty outside of DDP, noise that is divided
+        if preset == "cgan":  # a penalty outside of DDP, in steps 0 and 16, and noise that is divided
             common += ["--r1-weight", "10", "--noise-channels", "2"]
-        return world, how, [preset, *options(classes, root / name), *common, "--resume", "auto", "--max-steps", *more]
+        program = "colornet.train" if how == "float32" else str(root / f"{how}.py")
+        first = [str(root / f"{world}.pt")] if how == "gradients" else []
+        arguments = [preset, *options(classes, root / name), *common, "--resume", "auto", "--max-steps", *more]
+        server.run(world, program, [*first, *arguments], root / "printed" / f"{name}.txt")
 
-    runs = [run(world, "float64", preset, f"{preset}-{world}", "50") for preset in ("ae", "cgan") for world in COUNTS]
     for preset in ("ae", "cgan"):
-        runs.append(run(1, "float64", preset, f"{preset}-accumulating", "50", "--accumulation-steps", "3"))
-    runs.append(run(2, "float64", "cgan", "cgan-from-two-to-one", "22"))  # in the middle of an epoch
-    runs.append(run(1, "float64", "cgan", "cgan-from-two-to-one", "50"))
+        for world in COUNTS:
+            run(world, "float64", preset, f"{preset}-{world}", "18")
+        run(1, "float64", preset, f"{preset}-accumulating", "18", "--accumulation-steps", "3")
+    run(2, "float64", "cgan", "cgan-from-two-to-one", "10")  # in the middle of an epoch
+    run(1, "float64", "cgan", "cgan-from-two-to-one", "18")
     # The discriminator stays: Adam's first step is a sign, which rounding decides where gradients vanish.
     for world in COUNTS:
-        runs.append(run(world, str(root / f"{world}.pt"), "cgan", f"once-{world}", "1", "--discriminator-lr", "1e-12"))
+        run(world, "gradients", "cgan", f"once-{world}", "1", "--discriminator-lr", "1e-12")
     for name, step in (("whole", 8), ("parts", 3), ("parts", 8)):
-        runs.append(run(3, "float32", "cgan", name, str(step)))
-
-    result = subprocess.run(
-        [sys.executable, "-c", RUNS_SCRIPT, json.dumps(runs)],
-        capture_output=True, text=True, timeout=900, check=False,
-    )  # fmt: skip
-    assert result.returncode == 0, result.stderr
+        run(3, "float32", "cgan", name, str(step))
     return root
 
 
@@ -305,7 +288,7 @@ def difference(first: Tensor, second: Tensor) -> float:
 
 @pytest.mark.parametrize("preset", ["ae", "cgan"])
 def test_number_of_processes_does_not_change_the_result(preset: str, many: Path) -> None:
-    """Nor that of micro-batches, nor a change on the way: 50 steps in float64, where rounding stays small."""
+    """Nor that of micro-batches, nor a change on the way: 18 steps in float64, where rounding stays small."""
     alone = raw_weights(many / f"{preset}-1")
     assert all(vector.dtype == torch.float64 for vector in alone.values())
     others = [path for path in many.glob(f"{preset}-*") if path.name != f"{preset}-1"]

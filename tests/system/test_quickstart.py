@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from colornet import train
+
 pytestmark = pytest.mark.system
 LAUNCH = Path(__file__).parents[2] / "launch"
 
@@ -22,8 +24,8 @@ def checkout(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def quickstart(checkout: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"COLORNET_PYTHON": sys.executable, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+def quickstart(checkout: Path, *options: str, python: Path = Path(sys.executable)) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"COLORNET_PYTHON": str(python), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     command = ["bash", str(checkout / "launch" / "quickstart.sh"), *options]
     return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=300, check=False)
 
@@ -53,14 +55,32 @@ def test_quickstart_trains_compares_and_leaves_earlier_results_alone(checkout: P
     assert [path.name for path in (checkout / "runs" / "quickstart").iterdir()] == ["comparison.txt"]
 
 
-def test_quickstart_trains_an_epoch_on_the_data_that_is_named(checkout: Path, folder: Path) -> None:
-    result = quickstart(checkout, f"--data={folder}", "--max-steps", "1", "--image-size", "16", "--batch-size", "8")
+# Notes what it is told to launch or to evaluate, and passes everything else on to python itself.
+PYTHON = """
+import json, os, sys
+if sys.argv[2] not in ("accelerate.commands.launch", "colornet.evaluate"):
+    os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+with open("told", "a") as file:
+    file.write(json.dumps(sys.argv[2:]) + "\\n")
+"""
+
+
+def test_quickstart_trains_an_epoch_on_the_data_that_is_named(
+    checkout: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    python = checkout / "python"
+    python.write_text(f"#!{sys.executable}\n{PYTHON}")
+    python.chmod(0o755)
+    result = quickstart(checkout, f"--data={folder}", "--image-size", "16", python=python)
     assert result.returncode == 0, result.stderr
-    out = checkout / "runs" / "quickstart"
-    assert list(json.loads((out / "comparison.json").read_text())["rows"]) == ["gray", "ae", "cgan"]
-    for preset in ("ae", "cgan"):
-        config = json.loads((out / preset / "config.json").read_text())
+    *trainings, evaluation = map(json.loads, (checkout / "told").read_text().splitlines())
+    for preset, told in zip(("ae", "cgan"), trainings, strict=True):
+        arguments = told[told.index("colornet.train") + 1 :]
+        train.main([*arguments, "--dry-run"])
+        config = json.loads(capsys.readouterr().out)
         assert (config["data"], config["width"], config["epochs"]) == (str(folder), 16, 1)
+        assert (arguments[0], config["run_dir"]) == (preset, f"runs/quickstart/{preset}")
+    assert evaluation == ["colornet.evaluate", "runs/quickstart/ae", "runs/quickstart/cgan", "--out", "runs/quickstart"]
     assert "one epoch each: about eight minutes on two cores" in result.stdout
 
 

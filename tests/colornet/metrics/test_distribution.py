@@ -51,6 +51,21 @@ def test_frechet_distance_of_covariances_that_do_not_commute() -> None:
     assert frechet_distance(y, x) == pytest.approx(frechet_distance(x, y), rel=1e-9)
 
 
+@pytest.mark.parametrize("times", [1, 3, 10])
+def test_frechet_distance_of_fewer_features_than_dimensions_is_exact(times: int) -> None:
+    """Some eigenvalues are zero, and the roots of what rounding makes of them would add up.
+
+    The second set repeats the first, scaled: its covariance is s²Σ, and the distance (s − 1)² tr Σ plus the means'.
+    """
+    x = features(5, dim=30)
+    y = 3 * x.repeat(times, 1) + 1
+    s = 3 * (times * 4 / (times * 5 - 1)) ** 0.5
+    expected = (s - 1) ** 2 * x.T.cov().trace().item() + (2 * x.mean(0) + 1).square().sum().item()
+    assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-12)
+    assert frechet_distance(y, x) == pytest.approx(expected, rel=1e-12)
+    assert frechet_distance(x, x) == pytest.approx(0, abs=1e-12)
+
+
 # --- kernel distance -------------------------------------------------------------------------------------------------
 
 
