@@ -46,6 +46,12 @@ COLUMNS: dict[str, Column] = {
     "e_cifar10_v2_train": Column("e train", 3, "lower", "(FD − real) / (gray − real) of fd_cifar10_v2_train."),
     **_distances("Inception", "", ""),
     "accuracy": Column("Acc. %", 1, "higher", "Images whose class the cifar10-v2 classifier names, per cent."),
+    "accuracy_share": Column(
+        "Acc. share %",
+        0,
+        "higher",
+        "Accuracy on the way from the gray image's (0) to what a classifier of gray images reaches (100), per cent.",
+    ),
     "cf": Column("CF", 1, "truth", "Colorfulness M³ (Hasler & Süsstrunk 2003), mean over images."),
     "delta_cf": Column("ΔCF", 1, None, "Mean colorfulness less that of the true images."),
     "delta_cf_image": Column(

@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import tyro
 
 from benchmarks.core.checks import check_file, check_least, check_new_folder
+from benchmarks.quality.ceiling import read_ceiling
 from colornet.config import TrainConfig
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
@@ -39,6 +40,7 @@ class QualityOptions:
     lpips_weights: Path | None = None  # AlexNet weights for LPIPS; None: downloaded once
     samples: int = 4  # colorings of an image whose differences are measured, of models with a noise input
     sample_images: int = 1000  # images, evenly spaced over the set, for that
+    ceiling: Path | None = None  # result of `benchmarks ceiling` on the same images; None: the committed one, if any
     all_grays: bool = False  # color from other grays, too: the mean of the channels and Rec. 601
     inception: Literal["auto", "on", "off"] = "auto"  # measure FID and KID; auto: on GPUs, a CPU takes hours
     lpips: Literal["auto", "on", "off"] = "auto"  # measure LPIPS; auto: on GPUs
@@ -74,6 +76,9 @@ def check(options: QualityOptions) -> None:
     check_dataset(options.data or groups[0].config.data)
     for weights in (options.inception_weights, options.lpips_weights):
         check_file(weights, "give the weights that were downloaded, or leave the option out")
+    if options.ceiling is not None:
+        check_file(options.ceiling, "give a result of `python -m benchmarks ceiling`, or leave the option out")
+        read_ceiling(options.ceiling)
     for folder in options.images:
         if not folder.is_dir():
             raise InputError(f"--images {folder} is not a folder: give one that holds CLASS/NNNN.png.")

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from benchmarks.quality import pretrained_networks
+from benchmarks.quality.ceiling import accuracy_told
 from benchmarks.quality.color_stats import color_scores
 from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES, fd_column
 from benchmarks.quality.near_duplicates import near_duplicates
@@ -69,7 +70,8 @@ class Scorer:
 
     The features of the true and of the training images are computed once and kept in the cache. `reasons` says why
     columns are empty. Every rank works on its shard; distances are computed by rank 0, and only its scores hold them.
-    Raises `InputError` for a part with fewer images than `FEWEST_IMAGES`.
+    `ceiling` is what `accuracy_told` knows of the images. Raises `InputError` for a part with fewer images than
+    `FEWEST_IMAGES`, and for a ceiling of other images.
     """
 
     def __init__(self, options: QualityOptions, accelerator: Accelerator, dataset: Dataset) -> None:
@@ -83,12 +85,16 @@ class Scorer:
                 f"{dataset.name} has {len(self.images)} {options.split} images: at least {FEWEST_IMAGES} are needed."
             )
         self.cifar10_classes = self.classes if self.names == CIFAR10_CLASSES else None
+        self.ceiling = accuracy_told(options.ceiling, dataset.fingerprint, options.split)
         device = accelerator.device
         with full_precision(device):
             self.distinct = ~near_duplicates(self.images.to(device), dataset.train.to(device)).cpu()  # (N,)
         self.reasons: dict[str, str] = {}
         if self.cifar10_classes is None:
-            self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
+            no_classes = "The images are not sorted into the ten classes of CIFAR-10."
+            self.reasons |= {"accuracy": no_classes, "accuracy_share": no_classes}
+        elif self.ceiling is None:
+            self.reasons["accuracy_share"] = "No result of `benchmarks ceiling` is known for these images: --ceiling."
         if not options.all_grays:
             self.reasons |= dict.fromkeys(OTHER_GRAYS, "Not asked for: --all-grays.")
         card = evaluator_card("v2")
