@@ -18,10 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmarks.quality import pretrained_networks
+from benchmarks.quality import dinov2, pretrained_networks
 from benchmarks.quality.ceiling import accuracy_told
 from benchmarks.quality.color_stats import color_scores
-from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES, fd_column
+from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES, distance_names, fd_column
+from benchmarks.quality.dinov2 import DINOV2_SHA256, load_dinov2
 from benchmarks.quality.near_duplicates import near_duplicates
 from benchmarks.quality.options import QualityOptions
 from benchmarks.quality.pretrained_networks import INCEPTION_SHA256, WeightsUnavailable, load_inception, load_lpips
@@ -42,9 +43,8 @@ T = TypeVar("T")
 
 FEWEST_IMAGES = 4  # or else precision and recall have no third neighbor
 OTHER_GRAYS: dict[str, Gray] = {"fd_cifar10_v2_mean": "mean", "fd_cifar10_v2_rec601": "rec601"}
-_FEATURE_CODE = (color, evaluator, precision, pretrained_networks)  # features that other code computed are not reused
-_FEATURE_PACKAGES = ("torch", "torch-fidelity")
-_INCEPTION = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
+_FEATURE_CODE = (color, dinov2, evaluator, precision, pretrained_networks)  # of other code, features are not reused
+_FEATURE_PACKAGES = ("torch", "torch-fidelity", "torchvision")
 
 Network = Callable[[Tensor], Tensor]
 """From a batch of uint8 images (n, C, H, W) to what it computes of each, (n, …)."""
@@ -103,10 +103,16 @@ class Scorer:
         features = self.evaluator.features
         self.references = {"_cifar10_v2": self._references(features, card["sha256"], options.batch_size)}
 
-        self.inception = self._load("inception", _INCEPTION, load_inception)
-        if self.inception is not None:
-            self.evaluators["inception"] = {"sha256": INCEPTION_SHA256}
-            self.references[""] = self._references(self.inception, INCEPTION_SHA256, options.features_batch)
+        self.published: dict[str, Network] = {}  # by the suffix of their columns
+        for name, suffix, load, sha256 in (
+            ("inception", "", load_inception, INCEPTION_SHA256),
+            ("dinov2", "_dinov2", load_dinov2, DINOV2_SHA256),
+        ):
+            network = self._load(name, distance_names(suffix), load)
+            if network is not None:
+                self.published[suffix] = network
+                self.evaluators[name] = {"sha256": sha256}
+                self.references[suffix] = self._references(network, sha256, options.features_batch)
         self.lpips = self._load("lpips", ["lpips"], load_lpips)
 
     def __call__(self, pixels: Tensor) -> Scores:
@@ -118,8 +124,8 @@ class Scorer:
         if self.cifar10_classes is not None:
             per_image["accuracy"] = (per_image["class"] == self.cifar10_classes).double()
         features = {"_cifar10_v2": per_image.pop("features")}
-        if self.inception is not None:
-            features[""] = self._map(self.inception, pixels, features_batch)
+        for suffix, network in self.published.items():
+            features[suffix] = self._map(network, pixels, features_batch)
         if (lpips := self.lpips) is not None:
             distances = self._map(lambda batch: lpips(*batch.chunk(2, dim=1)), pairs, features_batch)
             per_image["lpips"] = distances.double()

@@ -129,6 +129,7 @@ def test_what_cannot_be_had_is_null_and_says_why(comparison: Comparison) -> None
     reasons = {name: column["reason"] for name, column in comparison.record["columns"].items()}
     for name in ("fid", "kid", "precision", "recall", "fid_train", "kid_train"):
         assert reasons[name] == "Left out on a CPU, where it takes long: --inception on."
+    assert reasons["fd_dinov2"] == "Left out on a CPU, where it takes long: --dinov2 on."
     assert reasons["lpips"] == "Left out on a CPU, where it takes long: --lpips on."
     assert reasons["accuracy"] == "The images are not sorted into the ten classes of CIFAR-10."
     for name, reason in reasons.items():
