@@ -78,7 +78,7 @@ def build_network(weights: Mapping[str, Tensor]) -> VisionTransformer:
     hidden = len(weights["blocks.0.mlp.fc1.bias"])
     with torch.device("meta"):  # nothing is drawn that the weights replace
         network = VisionTransformer(_SIZE, _PATCH, depth, width // _HEAD, width, hidden)
-        network.heads = nn.Identity()  # type: ignore[assignment]
+        network.heads = nn.Identity()
     renamed = {"encoder.pos_embedding": _positions(weights["pos_embed"])}
     for name, value in weights.items():
         if last := _LAST.fullmatch(name):

@@ -1,4 +1,4 @@
-"""The tables of a quality result: rows by kind, columns by family, sepia colors, several colorings of an image."""
+"""The tables of a quality result: rows by kind, columns by family, sepia colors."""
 
 from __future__ import annotations
 
@@ -36,22 +36,6 @@ _KIND_NAMES = {
 _PALE = 0.75  # share of the truth's mean C* below which a model is called pale, and of which above 1 / it strong
 _SEPIA = 10.0  # points of sepia among colored pixels by which it has to differ from the truth
 _SEPIA_COLUMNS = ("chroma", "colored", "sepia_of_colored", "sepia", "mean_a", "mean_b")
-_SEEN = 1.0  # ΔE00, about the least difference that is seen
-_MEAN = functools.partial(format_mean, decimals=2)
-_DIVERSITY_COLUMNS = (
-    Column("", "name"),
-    Column("pairwise ΔE00", "pairwise", _MEAN, tip="CIEDE2000 between two colorings of an image, mean over all pairs."),
-    Column("ΔE00", "ciede2000", _MEAN, tip="CIEDE2000 of a coloring to the truth, mean over the colorings."),
-    Column("best ΔE00", "best_ciede2000", _MEAN,
-           tip="CIEDE2000 of the coloring nearest to the truth: an oracle's choice."),
-    Column("PSNR", "psnr", _MEAN, tip="PSNR of a coloring in dB, mean over the colorings."),
-    Column("best PSNR", "best_psnr", _MEAN, tip="PSNR in dB of the coloring with the highest: an oracle's choice."),
-)  # fmt: skip
-_DIVERSITY_READING = (
-    "{samples} colorings of each of {images:,} images, evenly spaced over the set, by models that see noise beside "
-    "the gray image. Unranked: the best is chosen by an oracle that knows the truth, and any scatter at all makes the "
-    "best of several better than one. The distances in the tables above are of one coloring an image, the first."
-)
 
 
 def ordered_rows(record: Record) -> list[Record]:
@@ -207,21 +191,3 @@ def rows_with_hues(record: Record) -> tuple[Record | None, list[Record]]:
     rows = [row for row in ordered_rows(record) if row["kind"] in ("truth", "model") and row.get("hues")]
     truth = next((row for row in rows if row["kind"] == "truth"), None)
     return (truth if len(rows) > 1 and "sepia" in record["columns"] else None), rows
-
-
-def diversity_blocks(record: Record) -> list[Block]:
-    """Lay out what was measured of several colorings, if it was, and name the models that ignore their noise."""
-    measured = [row for row in ordered_rows(record) if row.get("diversity")]
-    if not measured:
-        return []
-    rows = [{"name": row["name"], **row["diversity"]["values"]} for row in measured]
-    blocks: list[Block] = [
-        Heading("Several colorizations of an image"),
-        Note(_DIVERSITY_READING.format(**measured[0]["diversity"])),
-    ]
-    ignoring = [row["name"] for row in rows if row["pairwise"]["mean"] < _SEEN]
-    if ignoring:
-        text = f"{listed(ignoring)}: two colorings differ by less than a ΔE00 of {_SEEN:g}, about the least that is "
-        text += f"seen. The model{'s ignore their' if len(ignoring) > 1 else ' ignores its'} noise, or nearly."
-        blocks.append(Verdicts([text]))
-    return [*blocks, table_of("Several colorizations of an image, unranked", _DIVERSITY_COLUMNS, rows)]
