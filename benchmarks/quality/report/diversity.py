@@ -83,9 +83,9 @@ def _draw(found: Record, color: str, axes: Axes) -> None:
     limit = 1.1 * max(*spread, *error, *(value for pair in found["classes"].values() for value in pair), 1.0)
     axes.plot((0, limit), (0, limit), color=INK, linewidth=1, linestyle=(0, (4, 2)))
     axes.plot(spread, error, color=color, marker="o", markersize=4)
-    for name, place in found["classes"].items():
-        axes.scatter(*place, s=16, color=INK, zorder=3)
-        axes.annotate(name, place, (5, 0), textcoords="offset points", va="center", fontsize=9)
+    for name, (x, y) in found["classes"].items():
+        axes.scatter(x, y, s=16, color=INK, zorder=3)
+        axes.annotate(name, (x, y), (5, 0), textcoords="offset points", va="center", fontsize=9)
     axes.grid()
     axes.set(
         xlim=(0, limit), ylim=(0, limit), xlabel="spread of the colorings, a*b*", ylabel="error of their mean, a*b*"
