@@ -30,7 +30,7 @@ COMMANDS = {
     ),
     "photos": Command("measure on photographs: upsampling of colors, degraded scans, memory"),
     "validate": Command(
-        "check that evaluator networks see color: gain, hue, swapped colors, sanity-check baselines",
+        "check that measures and evaluator networks see color: gain, hue, swapped colors, sanity-check baselines",
         "evaluator.validate_options", "evaluator.validate:measure", "evaluator.report", "validation.json",
     ),
     "ceiling": Command(

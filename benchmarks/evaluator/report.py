@@ -13,7 +13,8 @@ from matplotlib.figure import Figure as Drawing
 from benchmarks.core.colors import Colors
 from benchmarks.core.plots import INK, PALETTE, STYLE, blank, svg
 from benchmarks.core.record import Record, Result
-from benchmarks.core.sections import Block, Figure, Figures, Legend, Note, PageOnly, Section, measured_on
+from benchmarks.core.sections import Block, Figure, Figures, Legend, Note, PageOnly, Section, listed, measured_on
+from benchmarks.quality.columns import COLUMNS
 from colornet.files import replacing
 from colornet.tables import Column, Table, format_percent, table_of
 
@@ -33,6 +34,11 @@ _READING = (
     "of a sweep and is larger for the sanity-check baselines than for honest colorings."
 )
 _SHARES = "Fréchet distance as a share of the gray image's; dotted: the gray image."
+
+_MEASURES_READING = (
+    "Whether a measure gets worse with every step of a sweep, or until which. A sanity check is preferred where "
+    "it is not worse than every run. The share of accuracy is a linear function of the accuracy."
+)
 
 _PERCENT = functools.partial(format_percent, decimals=1)
 _CEILING_COLUMNS = (
@@ -75,7 +81,10 @@ def tables(record: Record) -> list[Block]:
     if record["kind"] == "ceiling":
         rows = [{"images": part, **errors} for part, errors in record["splits"].items()]
         return [table_of("", _CEILING_COLUMNS, rows)]
-    return [_evaluator_table(record), Note(_READING), _distance_table(record)]
+    blocks: list[Block] = [_evaluator_table(record), Note(_READING), _distance_table(record)]
+    if record.get("measures"):  # older records have none
+        blocks += [Note(_MEASURES_READING), _measure_table(record), _value_table(record)]
+    return blocks
 
 
 def _evaluator_table(record: Record) -> Table:
@@ -104,6 +113,35 @@ def _distance_table(record: Record) -> Table:
     ]
     columns = [Column("images", "images"), *(Column(name, name, 3) for name in evaluators)]
     return table_of("Fréchet distances", columns, rows, group=lambda row: row["group"])
+
+
+def _measure_table(record: Record) -> Table:
+    rows = []
+    for name, found in record["measures"].items():
+        until = {}
+        for sweep, values in found["sweeps"].items():
+            some = "no" if values["until"] == values["amounts"][0] else f"until {values['until']:g}"
+            until[sweep] = "yes" if values["monotone"] else some
+        preferred = [row.removeprefix("sanity check, ") for row in found["preferred"]]
+        rows.append({"name": COLUMNS[name].label, **until, "preferred": listed(preferred) or "none"})
+    columns = [Column("", "name"), *(Column(f"worse with {sweep}", sweep) for sweep in _sweeps(record))]
+    columns.append(Column("sanity checks preferred to a run", "preferred", words=True))
+    return table_of("Measures", columns, rows)
+
+
+def _value_table(record: Record) -> Table:
+    rows: dict[str, Record] = {}
+    for name, found in record["measures"].items():
+        for sweep, values in found["sweeps"].items():
+            for amount, value in zip(values["amounts"], values["values"], strict=True):
+                row = rows.setdefault(f"{sweep} {amount:g}", {"group": f"{sweep}: {_AXES[sweep]}"})
+                row[name] = value
+        for place, value in found["rows"].items():
+            rows.setdefault(place, {"group": "reference rows and runs"})[name] = value
+    ordered = sorted(rows.items(), key=lambda item: item[1]["group"].startswith("reference"))
+    columns = [Column(COLUMNS[name].label, name, COLUMNS[name].decimals) for name in record["measures"]]
+    lines = [{"images": place, **row} for place, row in ordered]
+    return table_of("Measures of every set", [Column("images", "images"), *columns], lines, group=lambda r: r["group"])
 
 
 def _sweeps(record: Record) -> list[str]:

@@ -16,13 +16,17 @@ from tqdm import tqdm
 from benchmarks.baselines.reference_rows import reference_rows, swap_colors
 from benchmarks.core.record import Record, start_record
 from benchmarks.evaluator.augment import adjust_chroma
+from benchmarks.evaluator.measures import EVALUATOR, describe_measures, score_set
 from benchmarks.evaluator.validate_options import ValidateOptions
+from benchmarks.quality.scorer import FEWEST_IMAGES, part_of
 from colornet.color import lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_uint8
 from colornet.data import Dataset, load_dataset
+from colornet.errors import InputError
 from colornet.evaluation.loop import colorize_all, colorize_with, map_images
 from colornet.evaluation.processes import connect
 from colornet.metrics.distribution import frechet_distance
-from colornet.metrics.evaluator import SHIPPED, evaluator_card, load_evaluator
+from colornet.metrics.evaluator import CIFAR10_CLASSES, SHIPPED, evaluator_card, load_evaluator
+from colornet.metrics.image import image_metrics
 from colornet.models.build import color_space
 from colornet.runs.run import load_run
 
@@ -36,36 +40,55 @@ SWEEPS: dict[str, tuple[float, ...]] = {
 
 
 def measure(options: ValidateOptions) -> Record:
-    """Measure every evaluator on every altered set and every row; return the record."""
+    """Measure every altered set and every row by every evaluator and the other headline measures; return the record."""
     accelerator = connect(cpu=options.cpu)
     dataset = load_dataset(options.data, image_size=32, cache_dir=options.cache_dir, progress=True)
-    images = dataset.validation
+    images, labels, names = part_of(dataset, "validation")
+    labels = labels if names == CIFAR10_CLASSES else None
     if options.images is not None:
-        images = images[torch.linspace(0, len(images) - 1, min(options.images, len(images))).long()]
+        chosen = torch.linspace(0, len(images) - 1, min(options.images, len(images))).long()
+        images, labels = images[chosen], None if labels is None else labels[chosen]
+    if len(images) < FEWEST_IMAGES:
+        raise InputError(f"{dataset.name} has {len(images)} validation images: at least {FEWEST_IMAGES} are needed.")
     files: dict[str, tuple[Any, ...]] = {name: (name,) for name in SHIPPED}  # what an evaluator is loaded by
     for path in options.evaluators:
         stem = path.stem.removeprefix("cifar10-")
         files[f"{stem}, seed {evaluator_card(stem, path.parent)['config']['seed']}"] = stem, path.parent
     networks = {name: load_evaluator(*file).to(accelerator.device) for name, file in files.items()}
 
-    def features(pixels: Tensor) -> dict[str, Tensor]:
-        def extract(batch: Tensor) -> dict[str, Tensor]:
-            return {name: network.features(batch) for name, network in networks.items()}
+    def extract(pairs: Tensor) -> dict[str, Tensor]:
+        output, truth = pairs.chunk(2, dim=1)  # (n, 3, H, W) each
+        found = {name: network.features(output) for name, network in networks.items() if name != EVALUATOR}
+        found[EVALUATOR], logits = networks[EVALUATOR].measure(output)
+        return {**found, "class": logits.argmax(1), **image_metrics(output, truth)}
 
-        found = map_images(extract, pixels, accelerator, batch_size=options.batch_size)
-        return {name: values.double() for name, values in found.items()}
+    def measured(pixels: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        pairs = torch.cat((pixels.cpu(), images), dim=1)  # (N, 6, H, W)
+        found = map_images(extract, pairs, accelerator, batch_size=options.batch_size)
+        return {name: found.pop(name).double() for name in networks}, found
 
-    truth = features(images)
+    truth, _ = measured(images)
     distances: dict[str, dict[str, float]] = {name: {} for name in networks}
+    scores: dict[str, dict[str, float]] = {}
+    unpaired = {row.name for row in reference_rows() if not row.paired}
     for name, make in tqdm([*_sets(options, images, dataset, accelerator)], unit="set", disable=None):
-        for evaluator, found in features(make()).items():
+        features, per_image = measured(make())
+        for evaluator, found in features.items():
             distances[evaluator][name] = frechet_distance(found, truth[evaluator])
+        paired = name not in unpaired
+        scores[name] = score_set(per_image, features[EVALUATOR], truth[EVALUATOR], labels, paired=paired)
     data = {"name": dataset.name, "split": "validation", "images": len(images), "fingerprint": dataset.fingerprint}
     evaluators = {name: {"card": evaluator_card(*file), **_findings(distances[name])} for name, file in files.items()}
     return {
         **start_record("evaluator-validation", accelerator.device, options),
         "data": data,
         "evaluators": evaluators,
+        "measures": describe_measures(
+            scores,
+            SWEEPS,
+            [row.name for row in reference_rows() if row.kind == "sanity_check"],
+            [path.resolve().name for path in options.runs],
+        ),
     }
 
 

@@ -1,9 +1,9 @@
-"""Validate evaluator networks: `python -m benchmarks validate --out DIR`.
+"""Validate the headline measures and their evaluator networks: `python -m benchmarks validate --out DIR`.
 
 Changes the colors of the validation images step by step (gain, hue, share of images with another's colors) and
-measures each evaluator's Fréchet distance to the unchanged images, beside the rows that need no model and any runs.
-A good evaluator's distance grows with each step, is larger for sanity-check baselines than for honest colorings, and
-ranks them as the other evaluators do.
+measures each evaluator's Fréchet distance to the unchanged images, and the other headline measures, beside the rows
+that need no model and any runs. A good measure gets worse with each step and is worse for sanity-check baselines than
+for honest colorings; good evaluators rank them alike.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class ValidateOptions:
 
 def check(options: ValidateOptions) -> None:
     """Raise `InputError` for invalid options."""
-    check_least(options, batch_size=2, images=2)
+    check_least(options, batch_size=2, images=4)
     check_dataset(options.data)
     for run in options.runs:
         load_config(run)

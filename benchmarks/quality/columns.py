@@ -21,31 +21,42 @@ def fd_column(suffix: str) -> str:
     return f"fd{suffix}" if suffix else "fid"
 
 
-def _distances(network: str, suffix: str, label: str) -> dict[str, Column]:
-    """List the columns on the features of one network: to the true images themselves, then to the training images."""
-    fd, decimals = (f"FD{label}", 3) if suffix else ("FID", 2)
-    return {
-        fd_column(suffix): Column(fd, decimals, "lower",
-                   f"Fréchet distance of {network} features to the true images of the same set."),
-        f"kid{suffix}": Column(f"KID{label}", 4, "lower",
-                   f"Kernel distance (unbiased MMD², cubic kernel) of {network} features to the same true images."),
-        f"precision{suffix}": Column(f"Prec.{label}", 3, "higher",
-                   f"Share of the images within the 3-nearest-neighbor manifold of the true, {network} features."),
-        f"recall{suffix}": Column(f"Recall{label}", 3, "higher",
-                   f"Share of the true images within the 3-nearest-neighbor manifold of these, {network} features."),
-        f"{fd_column(suffix)}_train": Column(f"{fd} train", decimals, "lower",
-                   f"Fréchet distance of {network} features to the training images."),
-        f"kid{suffix}_train": Column(f"KID{label} train", 4, "lower",
-                   f"Kernel distance of {network} features to the training images."),
-    }  # fmt: skip
+def distance_names(suffix: str) -> tuple[str, ...]:
+    """Name the columns on the features of one network: to the true images themselves, then to the training images."""
+    fd = fd_column(suffix)
+    return fd, f"kid{suffix}", f"precision{suffix}", f"recall{suffix}", f"{fd}_train", f"kid{suffix}_train"
+
+
+def _distances(network: str, suffix: str, label: str, decimals: int = 2) -> dict[str, Column]:
+    """Describe the columns of `distance_names`."""
+    fd = f"FD{label}" if suffix else "FID"
+    columns = (
+        Column(fd, decimals, "lower", f"Fréchet distance of {network} features to the true images of the same set."),
+        Column(f"KID{label}", 4, "lower",
+               f"Kernel distance (unbiased MMD², cubic kernel) of {network} features to the same true images."),
+        Column(f"Prec.{label}", 3, "higher",
+               f"Share of the images within the 3-nearest-neighbor manifold of the true, {network} features."),
+        Column(f"Recall{label}", 3, "higher",
+               f"Share of the true images within the 3-nearest-neighbor manifold of these, {network} features."),
+        Column(f"{fd} train", decimals, "lower", f"Fréchet distance of {network} features to the training images."),
+        Column(f"KID{label} train", 4, "lower", f"Kernel distance of {network} features to the training images."),
+    )  # fmt: skip
+    return dict(zip(distance_names(suffix), columns, strict=True))
 
 
 COLUMNS: dict[str, Column] = {
     "e_cifar10_v2": Column("e", 3, "lower", "fd_cifar10_v2 as a share of the gray image's: 0 is real, 1 is gray."),
-    **_distances("cifar10-v2", "_cifar10_v2", " v2"),
+    **_distances("cifar10-v2", "_cifar10_v2", " v2", decimals=3),
     "e_cifar10_v2_train": Column("e train", 3, "lower", "(FD − real) / (gray − real) of fd_cifar10_v2_train."),
     **_distances("Inception", "", ""),
+    **_distances("DINOv2 (ViT-L/14)", "_dinov2", "-DINOv2"),
     "accuracy": Column("Acc. %", 1, "higher", "Images whose class the cifar10-v2 classifier names, per cent."),
+    "accuracy_share": Column(
+        "Acc. share %",
+        0,
+        "higher",
+        "Accuracy on the way from the gray image's (0) to what a classifier of gray images reaches (100), per cent.",
+    ),
     "cf": Column("CF", 1, "truth", "Colorfulness M³ (Hasler & Süsstrunk 2003), mean over images."),
     "delta_cf": Column("ΔCF", 1, None, "Mean colorfulness less that of the true images."),
     "delta_cf_image": Column(

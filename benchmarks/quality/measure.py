@@ -24,7 +24,7 @@ from benchmarks.quality.failures import CATEGORIES, failures_of
 from benchmarks.quality.options import Group, QualityOptions, find_groups
 from benchmarks.quality.pictures import choose_pictures, write_pictures
 from benchmarks.quality.scorer import OTHER_GRAYS, Scorer, Values, part_of
-from benchmarks.quality.summary import ScoredRow, summarize_result
+from benchmarks.quality.summary import ScoredRow, summarize_result, summarize_sampler
 from colornet.color import lightness_input, to_gray
 from colornet.data import load_dataset
 from colornet.errors import InputError
@@ -70,11 +70,13 @@ def _summarize(scorer: Scorer, results: Sequence[ScoredRow]) -> Record:
     options, dataset, images = scorer.options, scorer.dataset, scorer.images
     rule, pictured = choose_pictures(results, scorer.classes, scorer.names)
     failures = failures_of(results, scorer.cifar10_classes)
+    told = None if scorer.ceiling is None else scorer.ceiling["accuracy"]
     rows, planes = [], {}
     for result in results:
         planes[result.name], hues = color_histograms(result.pixels)
-        row = summarize_result(result, results)
+        row = summarize_result(result, results, accuracy_told=told)
         rows.append({**row, "hues": hues.tolist(), "failures": failures.get(result.name)})
+    rows.append(summarize_sampler(results, scorer.classes))
     if options.out is not None:
         write_pictures(options.out, results, [*pictured.values()], planes, failures)
     return {
@@ -90,6 +92,7 @@ def _summarize(scorer: Scorer, results: Sequence[ScoredRow]) -> Record:
             "fingerprint": dataset.fingerprint,
         },
         "evaluators": scorer.evaluators,
+        "ceiling": scorer.ceiling,
         "columns": {name: {**asdict(column), "reason": scorer.reasons.get(name)} for name, column in COLUMNS.items()},
         "rows": rows,
         "failure_categories": CATEGORIES,

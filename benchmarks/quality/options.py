@@ -17,6 +17,7 @@ from typing import Annotated, Literal
 import tyro
 
 from benchmarks.core.checks import check_file, check_least, check_new_folder
+from benchmarks.quality.ceiling import read_ceiling
 from colornet.config import TrainConfig
 from colornet.data.listing import check_dataset
 from colornet.errors import InputError
@@ -36,14 +37,17 @@ class QualityOptions:
     out: Path | None = None  # folder for the results; must not hold any yet
     write_inputs: Path | None = None  # write the gray inputs as CLASS/NNNN.png to this new folder, and stop
     inception_weights: Path | None = None  # weights of torch-fidelity's Inception; None: downloaded once
+    dinov2_weights: Path | None = None  # dinov2_vitl14_pretrain.pth; None: downloaded once, 1.2 GB
     lpips_weights: Path | None = None  # AlexNet weights for LPIPS; None: downloaded once
     samples: int = 4  # colorings of an image whose differences are measured, of models with a noise input
     sample_images: int = 1000  # images, evenly spaced over the set, for that
+    ceiling: Path | None = None  # result of `benchmarks ceiling` on the same images; None: the committed one, if any
     all_grays: bool = False  # color from other grays, too: the mean of the channels and Rec. 601
     inception: Literal["auto", "on", "off"] = "auto"  # measure FID and KID; auto: on GPUs, a CPU takes hours
+    dinov2: Literal["auto", "on", "off"] = "auto"  # measure FD-DINOv2; auto: on GPUs
     lpips: Literal["auto", "on", "off"] = "auto"  # measure LPIPS; auto: on GPUs
     batch_size: int = 500  # images per process in a step
-    features_batch: int = 250  # images per process in a step of Inception and LPIPS
+    features_batch: int = 250  # images per process in a step of Inception, DINOv2 and LPIPS
     cpu: bool = False  # work on the CPU even where there is a GPU
     cache_dir: Path | None = None  # folder of downloads, images and features; None: ~/.cache/colornet
 
@@ -72,8 +76,11 @@ def check(options: QualityOptions) -> None:
     if options.data is None and len(names) > 1:
         raise InputError(f"The runs differ in data ({', '.join(sorted(names))}): give --data.")
     check_dataset(options.data or groups[0].config.data)
-    for weights in (options.inception_weights, options.lpips_weights):
+    for weights in (options.inception_weights, options.dinov2_weights, options.lpips_weights):
         check_file(weights, "give the weights that were downloaded, or leave the option out")
+    if options.ceiling is not None:
+        check_file(options.ceiling, "give a result of `python -m benchmarks ceiling`, or leave the option out")
+        read_ceiling(options.ceiling)
     for folder in options.images:
         if not folder.is_dir():
             raise InputError(f"--images {folder} is not a folder: give one that holds CLASS/NNNN.png.")

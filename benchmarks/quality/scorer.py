@@ -18,9 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from benchmarks.quality import pretrained_networks
+from benchmarks.quality import dinov2, pretrained_networks
+from benchmarks.quality.ceiling import accuracy_told
 from benchmarks.quality.color_stats import color_scores
-from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES, fd_column
+from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES, distance_names, fd_column
+from benchmarks.quality.dinov2 import DINOV2_SHA256, load_dinov2
 from benchmarks.quality.near_duplicates import near_duplicates
 from benchmarks.quality.options import QualityOptions
 from benchmarks.quality.pretrained_networks import INCEPTION_SHA256, WeightsUnavailable, load_inception, load_lpips
@@ -41,9 +43,8 @@ T = TypeVar("T")
 
 FEWEST_IMAGES = 4  # or else precision and recall have no third neighbor
 OTHER_GRAYS: dict[str, Gray] = {"fd_cifar10_v2_mean": "mean", "fd_cifar10_v2_rec601": "rec601"}
-_FEATURE_CODE = (color, evaluator, precision, pretrained_networks)  # features that other code computed are not reused
-_FEATURE_PACKAGES = ("torch", "torch-fidelity")
-_INCEPTION = ("fid", "kid", "precision", "recall", "fid_train", "kid_train")
+_FEATURE_CODE = (color, dinov2, evaluator, precision, pretrained_networks)  # of other code, features are not reused
+_FEATURE_PACKAGES = ("torch", "torch-fidelity", "torchvision")
 
 Network = Callable[[Tensor], Tensor]
 """From a batch of uint8 images (n, C, H, W) to what it computes of each, (n, …)."""
@@ -69,7 +70,8 @@ class Scorer:
 
     The features of the true and of the training images are computed once and kept in the cache. `reasons` says why
     columns are empty. Every rank works on its shard; distances are computed by rank 0, and only its scores hold them.
-    Raises `InputError` for a part with fewer images than `FEWEST_IMAGES`.
+    `ceiling` is what `accuracy_told` knows of the images. Raises `InputError` for a part with fewer images than
+    `FEWEST_IMAGES`, and for a ceiling of other images.
     """
 
     def __init__(self, options: QualityOptions, accelerator: Accelerator, dataset: Dataset) -> None:
@@ -83,12 +85,16 @@ class Scorer:
                 f"{dataset.name} has {len(self.images)} {options.split} images: at least {FEWEST_IMAGES} are needed."
             )
         self.cifar10_classes = self.classes if self.names == CIFAR10_CLASSES else None
+        self.ceiling = accuracy_told(options.ceiling, dataset.fingerprint, options.split)
         device = accelerator.device
         with full_precision(device):
             self.distinct = ~near_duplicates(self.images.to(device), dataset.train.to(device)).cpu()  # (N,)
         self.reasons: dict[str, str] = {}
         if self.cifar10_classes is None:
-            self.reasons["accuracy"] = "The images are not sorted into the ten classes of CIFAR-10."
+            no_classes = "The images are not sorted into the ten classes of CIFAR-10."
+            self.reasons |= {"accuracy": no_classes, "accuracy_share": no_classes}
+        elif self.ceiling is None:
+            self.reasons["accuracy_share"] = "No result of `benchmarks ceiling` is known for these images: --ceiling."
         if not options.all_grays:
             self.reasons |= dict.fromkeys(OTHER_GRAYS, "Not asked for: --all-grays.")
         card = evaluator_card("v2")
@@ -97,10 +103,16 @@ class Scorer:
         features = self.evaluator.features
         self.references = {"_cifar10_v2": self._references(features, card["sha256"], options.batch_size)}
 
-        self.inception = self._load("inception", _INCEPTION, load_inception)
-        if self.inception is not None:
-            self.evaluators["inception"] = {"sha256": INCEPTION_SHA256}
-            self.references[""] = self._references(self.inception, INCEPTION_SHA256, options.features_batch)
+        self.published: dict[str, Network] = {}  # by the suffix of their columns
+        for name, suffix, load, sha256 in (
+            ("inception", "", load_inception, INCEPTION_SHA256),
+            ("dinov2", "_dinov2", load_dinov2, DINOV2_SHA256),
+        ):
+            network = self._load(name, distance_names(suffix), load)
+            if network is not None:
+                self.published[suffix] = network
+                self.evaluators[name] = {"sha256": sha256}
+                self.references[suffix] = self._references(network, sha256, options.features_batch)
         self.lpips = self._load("lpips", ["lpips"], load_lpips)
 
     def __call__(self, pixels: Tensor) -> Scores:
@@ -112,8 +124,8 @@ class Scorer:
         if self.cifar10_classes is not None:
             per_image["accuracy"] = (per_image["class"] == self.cifar10_classes).double()
         features = {"_cifar10_v2": per_image.pop("features")}
-        if self.inception is not None:
-            features[""] = self._map(self.inception, pixels, features_batch)
+        for suffix, network in self.published.items():
+            features[suffix] = self._map(network, pixels, features_batch)
         if (lpips := self.lpips) is not None:
             distances = self._map(lambda batch: lpips(*batch.chunk(2, dim=1)), pairs, features_batch)
             per_image["lpips"] = distances.double()

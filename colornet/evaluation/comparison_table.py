@@ -22,7 +22,6 @@ COLUMNS = (
     Column("e", E, functools.partial(format_values, decimals=3), better="lower"),
     Column("CF", "cf", functools.partial(format_values, decimals=1)),
     Column("ΔCF", "delta_cf", functools.partial(format_values, decimals=1)),
-    Column("|ΔCF|", "delta_cf_image", functools.partial(format_values, decimals=1)),  # a dull model wins it
     Column("W1(CF)", "w1_cf", functools.partial(format_values, decimals=1), better="lower"),
     Column(
         "sepia of colored %", "sepia_of_colored", lambda values: format_values([100 * value for value in values], 1)

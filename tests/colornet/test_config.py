@@ -63,7 +63,10 @@ def test_presets_are_valid(preset: str) -> None:
             {"objective": "adversarial", "discriminator": "dcgan", "r1_weight": 1.0},
             "--r1-weight is 1.0: it must be 0 unless --discriminator patch",
         ),
-        ({"objective": "adversrial"}, "--objective is 'adversrial': it must be one of reconstruction, adversarial, flow_matching, or"),
+        (
+            {"objective": "adversrial"},
+            "--objective is 'adversrial': it must be one of reconstruction, adversarial, flow_matching, or",
+        ),
         ({"objective": "mine.txt:Mine"}, "--objective is 'mine.txt:Mine': it must be one of"),
         ({"noise_channels": -1}, "--noise-channels is -1: it must be at least 0"),
         ({"num_processes": 4}, "--num-processes 4 was asked for but 1 is running"),

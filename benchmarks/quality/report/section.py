@@ -22,9 +22,9 @@ from benchmarks.core.sections import (
     measured_on,
 )
 from benchmarks.quality.report import color_plots
+from benchmarks.quality.report.diversity import calibration_blocks, diversity_blocks
 from benchmarks.quality.report.failures import count_blocks, worst_blocks
 from benchmarks.quality.report.tables import (
-    diversity_blocks,
     measured_columns,
     ordered_rows,
     quality_tables,
@@ -86,6 +86,7 @@ def section(result: Result, colors: Colors) -> Section:
         *sepia_blocks(record),
         *_hue_figures(record, colors, source),
         *diversity_blocks(record),
+        *calibration_blocks(record, colors, result.path),
         *count_blocks(record),
         *worst_blocks(record, tensors),
     ]

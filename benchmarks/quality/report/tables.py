@@ -1,4 +1,4 @@
-"""The tables of a quality result: rows by kind, columns by family, sepia colors, several colorings of an image."""
+"""The tables of a quality result: rows by kind, columns by family, sepia colors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from typing import Literal
 
 from benchmarks.core.ranking import ranking_verdicts
-from benchmarks.core.record import KINDS, Record
+from benchmarks.core.record import KINDS, Record, first_key
 from benchmarks.core.sections import Block, Heading, Note, Verdicts, listed
 from colornet.tables import Cell, Column, Line, Table, format_mean, format_number, table_of
 
@@ -20,7 +20,11 @@ _FAMILIES = {
     "Colors, and whether they are sepia": re.compile(r"(mean_a|mean_b|chroma|colored|sepia)"),
     "Closeness to the one true image": re.compile(""),
 }
-_HEADLINE = re.compile(r"fid|e_(?!.*_train)\w+")  # columns by which data sets are judged
+_HEADLINE = (("e_cifar10_",), ("w1_cf",), ("accuracy_share", "accuracy"), ("precision_cifar10_",),
+             ("recall_cifar10_",), ("ciede2000",), ("psnr",))  # fmt: skip
+"""The columns of the first table: of each, the first of which a record has values; after `_`, any evaluator."""
+_JSON_ONLY = ("delta_cf_image",)  # it ranks nothing: a dull model wins it
+_JUDGING = re.compile(r"fid|fd_dinov2|e_(?!.*_train)\w+")  # columns by which data sets are judged
 _KIND_NAMES = {
     "truth": "the truth",
     "floor": "floors, which every model must beat",
@@ -32,22 +36,6 @@ _KIND_NAMES = {
 _PALE = 0.75  # share of the truth's mean C* below which a model is called pale, and of which above 1 / it strong
 _SEPIA = 10.0  # points of sepia among colored pixels by which it has to differ from the truth
 _SEPIA_COLUMNS = ("chroma", "colored", "sepia_of_colored", "sepia", "mean_a", "mean_b")
-_SEEN = 1.0  # ΔE00, about the least difference that is seen
-_MEAN = functools.partial(format_mean, decimals=2)
-_DIVERSITY_COLUMNS = (
-    Column("", "name"),
-    Column("pairwise ΔE00", "pairwise", _MEAN, tip="CIEDE2000 between two colorings of an image, mean over all pairs."),
-    Column("ΔE00", "ciede2000", _MEAN, tip="CIEDE2000 of a coloring to the truth, mean over the colorings."),
-    Column("best ΔE00", "best_ciede2000", _MEAN,
-           tip="CIEDE2000 of the coloring nearest to the truth: an oracle's choice."),
-    Column("PSNR", "psnr", _MEAN, tip="PSNR of a coloring in dB, mean over the colorings."),
-    Column("best PSNR", "best_psnr", _MEAN, tip="PSNR in dB of the coloring with the highest: an oracle's choice."),
-)  # fmt: skip
-_DIVERSITY_READING = (
-    "{samples} colorings of each of {images:,} images, evenly spaced over the set, by models that see noise beside "
-    "the gray image. Unranked: the best is chosen by an oracle that knows the truth, and any scatter at all makes the "
-    "best of several better than one. The distances in the tables above are of one coloring an image, the first."
-)
 
 
 def ordered_rows(record: Record) -> list[Record]:
@@ -56,10 +44,16 @@ def ordered_rows(record: Record) -> list[Record]:
 
 
 def quality_tables(record: Record) -> list[Table]:
-    """Lay out the rows by families of columns, then without near-duplicates; columns without values come last."""
+    """Lay out the headline columns, the others by families, and scores without near-duplicates.
+
+    Columns without values come last in their table.
+    """
     rows = ordered_rows(record)
-    ordered = dict(sorted(record["columns"].items(), key=lambda item: item[1]["reason"] is not None))
-    families: dict[str, Record] = {title: {} for title in _FAMILIES}
+    columns = {name: column for name, column in record["columns"].items() if name not in _JSON_ONLY}
+    ordered = dict(sorted(columns.items(), key=lambda item: item[1]["reason"] is not None))
+    headline = headline_columns(record)
+    families: dict[str, Record] = {"Headline": {name: ordered.pop(name) for name in headline}}
+    families |= {title: {} for title in _FAMILIES}
     for name, column in ordered.items():
         families[next(title for title, names in _FAMILIES.items() if names.match(name))][name] = column
     tables = [_quality_table(title, columns, rows) for title, columns in families.items() if columns]
@@ -69,16 +63,24 @@ def quality_tables(record: Record) -> list[Table]:
         left_out = record["data"].get("near_duplicates")
         images = "images" if left_out is None else f"{left_out:,} images"
         title = f"Without the {images} that have a near-duplicate among the training images"
-        distinct = {name: column for name, column in ordered.items() if name in named}
+        distinct = {name: column for name, column in columns.items() if name in named}
         tables.append(_quality_table(title, distinct, rows, "distinct"))
     return tables
+
+
+def headline_columns(record: Record) -> list[str]:
+    """Name the columns of the first table, in its order; older records lack some, and fall back on others."""
+    measured = measured_columns(record)
+    keys = [[first_key(measured, name) if name.endswith("_") else name for name in names] for names in _HEADLINE]
+    known = [[key for key in names if key in measured] for names in keys]
+    return [names[0] for names in known if names]
 
 
 def ranking_blocks(record: Record) -> list[Block]:
     """Say by which headline distances sanity-check baselines beat models; empty where none does."""
     texts = []
     for name, column in record["columns"].items():
-        if _HEADLINE.fullmatch(name):
+        if _JUDGING.fullmatch(name):
             values: dict[str, dict[str, float]] = {"sanity_check": {}, "model": {}}
             for row in record["rows"]:
                 if row["kind"] in values and (mean := mean_of(row, name)) is not None:
@@ -90,9 +92,13 @@ def ranking_blocks(record: Record) -> list[Block]:
 
 
 def measured_columns(record: Record) -> dict[str, Record]:
-    """Return the columns in which a row has a value."""
+    """Return the columns that tables show and in which a row has a value."""
     rows = record["rows"]
-    return {name: c for name, c in record["columns"].items() if any(mean_of(row, name) is not None for row in rows)}
+    return {
+        name: column
+        for name, column in record["columns"].items()
+        if name not in _JSON_ONLY and any(mean_of(row, name) is not None for row in rows)
+    }
 
 
 def unmeasured(record: Record) -> list[Block]:
@@ -185,21 +191,3 @@ def rows_with_hues(record: Record) -> tuple[Record | None, list[Record]]:
     rows = [row for row in ordered_rows(record) if row["kind"] in ("truth", "model") and row.get("hues")]
     truth = next((row for row in rows if row["kind"] == "truth"), None)
     return (truth if len(rows) > 1 and "sepia" in record["columns"] else None), rows
-
-
-def diversity_blocks(record: Record) -> list[Block]:
-    """Lay out what was measured of several colorings, if it was, and name the models that ignore their noise."""
-    measured = [row for row in ordered_rows(record) if row.get("diversity")]
-    if not measured:
-        return []
-    rows = [{"name": row["name"], **row["diversity"]["values"]} for row in measured]
-    blocks: list[Block] = [
-        Heading("Several colorizations of an image"),
-        Note(_DIVERSITY_READING.format(**measured[0]["diversity"])),
-    ]
-    ignoring = [row["name"] for row in rows if row["pairwise"]["mean"] < _SEEN]
-    if ignoring:
-        text = f"{listed(ignoring)}: two colorings differ by less than a ΔE00 of {_SEEN:g}, about the least that is "
-        text += f"seen. The model{'s ignore their' if len(ignoring) > 1 else ' ignores its'} noise, or nearly."
-        blocks.append(Verdicts([text]))
-    return [*blocks, table_of("Several colorizations of an image, unranked", _DIVERSITY_COLUMNS, rows)]

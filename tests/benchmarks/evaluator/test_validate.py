@@ -11,6 +11,7 @@ from PIL import Image
 
 from benchmarks.__main__ import main
 from benchmarks.baselines.reference_rows import reference_rows
+from benchmarks.evaluator.measures import MEASURES, describe_measures
 from benchmarks.evaluator.validate import SWEEPS, alter_colors, is_increasing
 from colornet.color import rgb_to_lab, to_float
 from colornet.metrics.evaluator import SHIPPED
@@ -56,6 +57,11 @@ def test_small_validation_end_to_end(folder: Path, tmp_path: Path, capsys: pytes
             assert values["amounts"] == [*SWEEPS[sweep]]
             assert values["fd"][0] == pytest.approx(0, abs=1e-4)
             assert values["monotone"] == is_increasing(values["fd"])
+    assert [*record["measures"]] == [name for name in MEASURES if name != "accuracy"]  # not CIFAR-10's classes
+    strength, error = (record["measures"][name] for name in ("w1_cf", "ciede2000"))
+    assert strength["sweeps"]["less chroma"]["monotone"]
+    assert "real, other images" in strength["rows"].keys() - error["rows"].keys()
+    assert error["sweeps"]["swapped"]["values"][0] < 0.1
     gray = f"{record['evaluators']['v2-dev']['rows']['gray']:.3f}"
     assert gray in capsys.readouterr().out
     with Image.open(out / "validation.png") as picture:
@@ -64,3 +70,22 @@ def test_small_validation_end_to_end(folder: Path, tmp_path: Path, capsys: pytes
     page, markdown = make(out, tmp_path / "page")
     assert table_after(markdown, "Fréchet distances")["gray"]["v2-dev"] == gray
     assert page.count("<svg") == len(SWEEPS)
+    assert table_after(markdown, "Measures")["W1(CF)"]["worse with less chroma"] == "yes"
+    value = f"{strength['rows']['gray']:.1f}"
+    assert table_after(markdown, "Measures of every set")["gray"]["W1(CF)"] == value
+
+
+def test_a_measure_that_is_blind_or_prefers_a_sanity_check_is_told_so() -> None:
+    sweeps = {"hue": (0.0, 90.0, 180.0), "swapped": (0.0, 1.0)}
+    values = {"hue 0": 90.0, "hue 90": 70.0, "hue 180": 75.0, "swapped 0": 90.0, "swapped 1": 60.0, "ae": 80.0,
+              "cgan": 84.0, "sanity check, a": 80.0, "sanity check, b": 40.0}  # fmt: skip
+    scores = {name: {"accuracy": value, "w1_cf": 1.0} for name, value in values.items()}
+    checks = ("sanity check, a", "sanity check, b")
+    described = describe_measures(scores, sweeps, checks, ("ae", "cgan"))
+    assert [*described] == ["w1_cf", "accuracy"]
+    accuracy, blind = described["accuracy"], described["w1_cf"]
+    assert (accuracy["sweeps"]["hue"]["until"], accuracy["sweeps"]["hue"]["monotone"]) == (90.0, False)
+    assert (accuracy["sweeps"]["swapped"]["until"], accuracy["sweeps"]["swapped"]["monotone"]) == (1.0, True)
+    assert (blind["sweeps"]["hue"]["until"], blind["preferred"]) == (0.0, [*checks])
+    assert accuracy["preferred"] == ["sanity check, a"]
+    assert describe_measures(scores, sweeps, checks, ())["accuracy"]["preferred"] == []

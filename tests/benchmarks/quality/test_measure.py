@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from benchmarks.baselines.reference_rows import reference_rows
 from benchmarks.quality import scorer
 from benchmarks.quality.columns import BOOTSTRAPPED, COLUMNS, DISTINCT
+from benchmarks.quality.summary import SAMPLER
 from colornet.color import rgb_to_lab, to_float
 from colornet.metrics.evaluator import evaluator_card
 from colornet.metrics.image import image_metrics
@@ -35,7 +36,7 @@ def test_a_record_says_what_was_measured_on_what(comparison: Comparison, folder:
     assert record["evaluators"]["cifar10_v2"]["sha256"] == evaluator_card("v2")["sha256"]
     assert list(record["columns"]) == list(COLUMNS)
     names = [row.name for row in reference_rows()]
-    assert list(comparison.rows) == [*names, "ae", "notebook-ae-0", "notebook-ae-0, own gray"]
+    assert list(comparison.rows) == [*names, "ae", "notebook-ae-0", "notebook-ae-0, own gray", SAMPLER]
     assert all(row["values"].keys() == COLUMNS.keys() for row in record["rows"])
 
 
@@ -55,7 +56,7 @@ def test_near_duplicates_are_left_out_once_more(
     without = compared(data, tmp_path / "without", comparison)
     for row, expected in zip(record["rows"], without["rows"], strict=True):
         assert set(row["distinct"]) == set(DISTINCT)
-        if row["kind"] == "sanity_check" or row["name"] == "real, other images":
+        if row["kind"] == "sanity_check" or row["name"] in ("real, other images", SAMPLER):
             continue  # made of the test images, or of their number
         for name in DISTINCT:
             found, value = row["distinct"][name], expected["values"][name]
@@ -96,7 +97,7 @@ def test_only_a_model_of_another_gray_has_a_row_for_it(comparison: Comparison) -
 
 
 def test_errors_are_normalized_between_real_and_gray(comparison: Comparison) -> None:
-    rows = comparison.rows
+    rows = {name: row for name, row in comparison.rows.items() if name != SAMPLER}  # which has no images
     for suffix in ("", "_train"):
         fd = {name: row["values"][f"fd_cifar10_v2{suffix}"]["mean"] for name, row in rows.items()}
         e = {name: row["values"][f"e_cifar10_v2{suffix}"]["mean"] for name, row in rows.items()}
@@ -117,10 +118,18 @@ def test_images_that_are_not_pairs_are_compared_as_sets_only(comparison: Compari
     assert rows["real"] == 0 < rows["oracle, mean ab"] < rows["gray"]
 
 
+def test_a_perfect_sampler_of_colorfulness_has_no_images(comparison: Comparison) -> None:
+    row = comparison.rows[SAMPLER]
+    assert {name for name, value in row["values"].items() if value} == {"cf", "delta_cf", "delta_cf_image", "w1_cf"}
+    assert row["values"]["delta_cf_image"]["mean"] > 1
+    assert row["values"]["cf"]["mean"] == comparison.rows["real"]["values"]["cf"]["mean"]
+
+
 def test_what_cannot_be_had_is_null_and_says_why(comparison: Comparison) -> None:
     reasons = {name: column["reason"] for name, column in comparison.record["columns"].items()}
     for name in ("fid", "kid", "precision", "recall", "fid_train", "kid_train"):
         assert reasons[name] == "Left out on a CPU, where it takes long: --inception on."
+    assert reasons["fd_dinov2"] == "Left out on a CPU, where it takes long: --dinov2 on."
     assert reasons["lpips"] == "Left out on a CPU, where it takes long: --lpips on."
     assert reasons["accuracy"] == "The images are not sorted into the ten classes of CIFAR-10."
     for name, reason in reasons.items():
@@ -142,7 +151,7 @@ def test_values_are_those_of_the_package(comparison: Comparison) -> None:
 def test_intervals_belong_to_what_is_a_mean_over_images(comparison: Comparison) -> None:
     for row in comparison.record["rows"]:
         for name, value in row["values"].items():
-            if value is not None:
+            if value is not None and row["name"] != SAMPLER:
                 interval = value["interval"]
                 assert (interval is not None) == (name in BOOTSTRAPPED), (row["name"], name)
                 if interval is not None:
@@ -160,7 +169,7 @@ def test_pictures_and_histograms(comparison: Comparison) -> None:
     assert pictured == {"real", "gray", "ae", "notebook-ae-0"}
     for name in pictured:
         assert (saved[f"pictures/{name}"].dtype, saved[f"pictures/{name}"].shape) == (torch.uint8, (7, 3, 16, 16))
-    for name in comparison.rows:
+    for name in comparison.rows.keys() - {SAMPLER}:
         assert saved[f"ab/{name}"].shape == (64, 64)
         assert saved[f"ab/{name}"].sum() == 21 * 16 * 16
         assert saved[f"cf/{name}"].shape == (21,)
@@ -206,7 +215,9 @@ def test_tables_on_the_terminal_and_in_the_file(comparison: Comparison) -> None:
     assert {*first} == {*comparison.rows}
     labels = {re.sub("<sup>.*", "", label) for table in markdown.split("#### ")[1:] for label in heads(table)}
     measured = {name for row in comparison.record["rows"] for name, value in row["values"].items() if value is not None}
-    assert {COLUMNS[name].label.replace("|", "\\|").replace("*", "\\*") for name in measured} <= labels
+    assert {
+        COLUMNS[name].label.replace("|", "\\|").replace("*", "\\*") for name in measured - {"delta_cf_image"}
+    } <= labels
     assert not {"FID", "LPIPS"} & labels  # without values
     assert "test images of" in comparison.printed
     assert "| notebook-ae-0, own gray " in comparison.printed
@@ -238,7 +249,7 @@ def test_images_of_another_program_are_scored(
     assert "21 gray test images" in compare("--write-inputs", gray, *place)
     compare(*place, "--images", gray, "--out", tmp_path / "out", "--all-grays")
     rows = read_rows(tmp_path / "out")
-    assert len(rows) == len(reference_rows()) + 2  # the name of the folder and of the run belongs to another row
+    assert len(rows) == len(reference_rows()) + 3  # the name of the folder and of the run belongs to another row
     assert rows["gray (2)"]["about"].startswith("Images that another program made")
     assert rows["gray (3)"]["values"]["psnr"]["mean"] == comparison.rows["ae"]["values"]["psnr"]["members"][0]
     for name in ("fd_cifar10_v2_mean", "fd_cifar10_v2_rec601"):  # asked for, and of models only

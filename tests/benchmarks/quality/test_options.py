@@ -90,6 +90,8 @@ def test_the_name_of_a_released_model_stands_for_it(tmp_path: Path, monkeypatch:
         (["RUN", "--batch-size", "0"], "--batch-size is 0"),
         (["RUN", "--features-batch", "-1"], "--features-batch is -1"),
         (["RUN", "--inception-weights", "nowhere.pth"], "There is no file nowhere.pth"),
+        (["RUN", "--dinov2-weights", "nowhere.pth"], "There is no file nowhere.pth"),
+        (["RUN", "--ceiling", "nowhere.json"], "There is no file nowhere.json"),
         (["RUN", "--data", "cifar-10"], "did you mean 'cifar10'"),
     ],
 )

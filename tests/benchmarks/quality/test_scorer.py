@@ -14,6 +14,7 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from benchmarks.quality import scorer as scorer_module
+from benchmarks.quality.columns import distance_names
 from benchmarks.quality.options import QualityOptions
 from benchmarks.quality.pretrained_networks import WeightsUnavailable
 from benchmarks.quality.scorer import Scorer
@@ -66,23 +67,25 @@ def tiny_inception(seen: list[int]) -> Callable[[Tensor], Tensor]:
     return features
 
 
-def test_inception_columns_come_from_its_features(
-    labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("name", "suffix", "fd"), [("inception", "", "fid"), ("dinov2", "_dinov2", "fd_dinov2")])
+def test_columns_of_a_published_network_come_from_its_features(
+    name: str, suffix: str, fd: str, labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[int] = []
-    monkeypatch.setattr(scorer_module, "load_inception", lambda *_: tiny_inception(seen))
-    scorer = measured(labeled, tmp_path, inception="on", features_batch=15)
+    monkeypatch.setattr(scorer_module, f"load_{name}", lambda *_: tiny_inception(seen))
+    scorer = measured(labeled, tmp_path, features_batch=15, **{name: "on"})
     assert seen == [15, 15, 10] * 2  # the true images and the training images
-    assert "fid" not in scorer.reasons
-    assert scorer.evaluators["inception"]["sha256"]
+    assert fd not in scorer.reasons
+    assert scorer.evaluators[name]["sha256"]
     values = scorer(gray_floor(labeled.test)).values
     network = tiny_inception([])
     gray, truth, training = (network(part).double() for part in (gray_floor(photos()), photos(), labeled.train))
-    assert values["fid"] == pytest.approx(frechet_distance(gray, truth), rel=1e-9)
-    assert values["fid_train"] == pytest.approx(frechet_distance(gray, training), rel=1e-9)
-    assert scorer(labeled.test).values["fid"] == pytest.approx(0, abs=1e-9)
-    assert all(values[name] is not None for name in ("kid", "kid_train", "precision", "recall"))
-    assert values["fd_cifar10_v2"] != values["fid"]
+    assert values[fd] == pytest.approx(frechet_distance(gray, truth), rel=1e-9)
+    assert values[f"{fd}_train"] == pytest.approx(frechet_distance(gray, training), rel=1e-9)
+    assert scorer(labeled.test).values[fd] == pytest.approx(0, abs=1e-9)
+    measures = (f"kid{suffix}", f"kid{suffix}_train", f"precision{suffix}", f"recall{suffix}")
+    assert all(values[measure] is not None for measure in measures)
+    assert values["fd_cifar10_v2"] != values[fd]
 
 
 def test_reference_features_are_computed_once(
@@ -115,9 +118,10 @@ def test_weights_out_of_reach_leave_a_reason(labeled: Dataset, tmp_path: Path, m
         raise WeightsUnavailable("No network here")
 
     monkeypatch.setattr(scorer_module, "load_inception", unavailable)
+    monkeypatch.setattr(scorer_module, "load_dinov2", unavailable)
     monkeypatch.setattr(scorer_module, "load_lpips", unavailable)
-    scorer = measured(labeled, tmp_path, inception="on", lpips="on")
-    for name in ("fid", "kid", "precision", "recall", "fid_train", "kid_train", "lpips"):
+    scorer = measured(labeled, tmp_path, inception="on", dinov2="on", lpips="on")
+    for name in (*distance_names(""), *distance_names("_dinov2"), "lpips"):
         assert scorer.reasons[name] == "No network here."
     values = scorer(labeled.test).values
     assert (values["fid"], values["lpips"]) == (None, None)

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from benchmarks.quality.color_stats import color_scores
 from benchmarks.quality.columns import BOOTSTRAPPED, SHARES
-from benchmarks.quality.summary import bootstrap
+from benchmarks.quality.scorer import Scores
+from benchmarks.quality.summary import ScoredRow, bootstrap, summarize_result, summarize_sampler
 from colornet.evaluation.loop import gray_floor
 from colornet.metrics.image import image_metrics, summarize
 from tests.images import photos
@@ -56,3 +57,33 @@ def test_intervals_contain_what_the_table_shows() -> None:
     accuracy = bootstrap([drawn(1000)])["accuracy"]
     assert accuracy[0] < 100 * drawn(1000)["accuracy"].mean() < accuracy[1]
     assert bootstrap([drawn(50)]) == bootstrap([drawn(50)])
+
+
+def scored(name: str, **values: float) -> ScoredRow:
+    known = {key: torch.rand(30, generator=torch.Generator().manual_seed(1)).double() for key in ("cf", "cf_truth")}
+    per_image = known | {"psnr": known["cf"], "mse": known["cf"]}
+    return ScoredRow(name, "model", "", [Scores(dict(values), per_image, {})], torch.empty(0), {})
+
+
+@pytest.mark.parametrize(("told", "expected"), [(90.0, 25.0), (None, None), (79.0, None)])
+def test_accuracy_is_a_share_of_what_gray_tells(told: float | None, expected: float | None) -> None:
+    rows = [scored("real", accuracy=92.0), scored("gray", accuracy=80.0), scored("ae", accuracy=82.5)]
+    real, gray, model = (summarize_result(row, rows, accuracy_told=told)["values"]["accuracy_share"] for row in rows)
+    if expected is None:
+        assert real is gray is model is None
+    else:
+        assert (real["mean"], gray["mean"], model["mean"]) == (120, 0, expected)
+
+
+def test_a_perfect_sampler_draws_from_the_others_of_the_class() -> None:
+    """Its |ΔCF| against all pairs of true images; a class of one image has no other."""
+    truth = scored("real").scores[0].per_image["cf"]
+    apart = (truth[:, None] - truth).abs()
+    drawn = summarize_sampler([scored("real")], None)["values"]
+    assert drawn["delta_cf_image"]["mean"] == pytest.approx(apart.sum().item() / (30 * 29), rel=1e-12)
+    assert (drawn["w1_cf"]["mean"], drawn["psnr"]) == (0, None)
+    classes = torch.tensor([0] * 19 + [1] * 10 + [2])
+    same = (classes[:, None] == classes).double().fill_diagonal_(0)
+    expected = (apart * same).sum(1) / same.sum(1).clamp(min=1)
+    drawn = summarize_sampler([scored("real")], classes)["values"]
+    assert drawn["delta_cf_image"]["mean"] == pytest.approx(expected.mean().item(), rel=1e-12)

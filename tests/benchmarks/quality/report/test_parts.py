@@ -42,6 +42,9 @@ def described_record() -> Record:
         known = {"pairwise": pairwise, "ciede2000": 11.0, "best_ciede2000": 9.5, "psnr": 23.0, "best_psnr": 24.5}
         found = {key: {"mean": value, "sd": None, "members": [value]} for key, value in known.items()}
         row["diversity"] = {"samples": 4, "images": 1000, "values": found}
+        if name == "cgan":  # the other is of an older record
+            found |= {key: {"mean": 12.5, "sd": None, "members": [12.5]} for key in ("coverage", "spread", "error")}
+            row["diversity"]["calibration"] = {"bins": [(1.0, 4.0), (9.0, 10.0)], "classes": {"ship": (5.0, 7.0)}}
         row["failures"] = failures(name)
     return record
 
@@ -93,7 +96,11 @@ def test_several_colorings_are_unranked_and_a_model_that_ignores_noise_is_named(
     shown = table_after(markdown, "### Several colorizations of an image, unranked")
     assert shown["cgan"] == {
         "pairwise ΔE00": "6.25", "ΔE00": "11.00", "best ΔE00": "9.50", "PSNR": "23.00", "best PSNR": "24.50",
+        "coverage %": "12.5", "spread": "12.50", "error": "12.50",
     }  # fmt: skip
+    assert shown["ae"]["coverage %"] == "–"
+    assert page.count('aria-label="Spread and error of ') == 1
+    assert ">ship</text>" in page
     assert "4 colorings of each of 1,000 images" in page
     assert "ae: two colorings differ by less than a ΔE00 of 1" in page
     assert "The model ignores its noise, or nearly." in page
