@@ -45,6 +45,7 @@ class NetworkOptions:
     flow_spread: float = 0.3  # noise around the mean coloring, in standard deviations of a*b*
     discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, many logits; dcgan: BatchNorm, one
     discriminator_width: int = 64  # channels of the discriminator's first level
+    spectral_norm: bool = True  # spectral normalization of the patch discriminator; without it, use gradient penalties
     conditional: bool = True  # let the discriminator see the gray image, too
     init_from: str | None = None  # start from the generator of this run folder or released model (ae, cgan)
 
@@ -57,7 +58,10 @@ class ObjectiveOptions:
     reconstruction_loss: Literal["l1", "mse"] = "l1"  # distance between the predicted and the true color
     reconstruction_weight: float = 1.0  # weight of that distance in the adversarial objective; higher for few images
     adversarial_loss: Literal["bce", "hinge"] = "bce"  # bce: cross-entropy, non-saturating
-    r1_weight: float = 0.0  # weight of the gradient penalty on true colors, every 16th step; 0: none
+    relativistic: bool = False  # compare the logits of true and generated colors of the same gray image
+    r1_weight: float = 0.0  # weight of the gradient penalty on true colors; 0: none
+    r2_weight: float = 0.0  # weight of the gradient penalty on generated colors; 0: none
+    penalty_every: int = 16  # steps between gradient penalties, each with as many times the weight
 
 
 @dataclass(frozen=True)
@@ -147,7 +151,7 @@ def check_config(config: TrainConfig, world_size: int = 1) -> None:
 def check_values(config: TrainConfig) -> None:
     """Raise `InputError` for a value that makes no sense on any machine; saved configurations must pass this, too."""
     for name in ("image_size", "width", "blocks", "discriminator_width", "epochs", "batch_size", "accumulation_steps",
-                 "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
+                 "penalty_every", "log_every", "eval_every", "eval_batch_size", "keep_checkpoints"):  # fmt: skip
         require_option(getattr(config, name) >= 1, config, name, "at least 1")
     for name in ("shift", "warmup_steps", "save_every", "seed", "noise_channels", "flow_steps"):
         require_option(getattr(config, name) >= 0, config, name, "at least 0")
@@ -157,7 +161,7 @@ def check_values(config: TrainConfig) -> None:
         require_option(0 < getattr(config, name) < math.inf, config, name, "a positive number")
     for name in ("beta1", "beta2", "ema_decay"):
         require_option(0 <= getattr(config, name) < 1, config, name, "at least 0 and below 1")
-    for name in ("hang_timeout", "reconstruction_weight", "r1_weight", "flow_spread"):
+    for name in ("hang_timeout", "reconstruction_weight", "r1_weight", "r2_weight", "flow_spread"):
         require_option(0 <= getattr(config, name) < math.inf, config, name, "a number of at least 0")
     require_option(not config.hang_exit or config.hang_timeout > 0, config, "hang_timeout", "above 0 for --hang-exit")
     require_option(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
@@ -191,13 +195,18 @@ def require_option(ok: bool, options: Any, name: str, wanted: str) -> None:
         raise InputError(f"--{name.replace('_', '-')} is {shown}: it must be {wanted}.")
 
 
+def _check_no_penalty(config: TrainConfig) -> None:
+    for name in ("r1_weight", "r2_weight"):
+        require_option(not getattr(config, name), config, name, "0 without a discriminator")
+
+
 def _check_reconstruction(config: TrainConfig) -> None:
     require_option(not config.flow_steps, config, "flow_steps", "0 unless --objective flow_matching")
-    require_option(not config.r1_weight, config, "r1_weight", "0 without a discriminator")
+    _check_no_penalty(config)
 
 
 def _check_flow_matching(config: TrainConfig) -> None:
-    require_option(not config.r1_weight, config, "r1_weight", "0 without a discriminator")
+    _check_no_penalty(config)
     require_option(config.flow_steps >= 1, config, "flow_steps", "at least 1 for --objective flow_matching")
     require_option(config.noise_channels >= 1, config, "noise_channels", "at least 1, the seed of the noise of a flow")
     require_option(config.color_space == "lab", config, "color_space", "lab for a flow")
@@ -209,7 +218,9 @@ def _check_adversarial(config: TrainConfig) -> None:
     require_option(not config.flow_steps, config, "flow_steps", "0 unless --objective flow_matching")
     # Batch statistics enter the logits of the other discriminator: no gradient belongs to one image alone.
     patch = config.discriminator == "patch"
-    require_option(patch or not config.r1_weight, config, "r1_weight", "0 unless --discriminator patch")
+    for name in ("r1_weight", "r2_weight"):
+        require_option(patch or not getattr(config, name), config, name, "0 unless --discriminator patch")
+    require_option(patch or not config.relativistic, config, "relativistic", "off unless --discriminator patch")
     size = config.image_size
     if patch:
         require_option(size % 4 == 0, config, "image_size", "a multiple of 4 for --discriminator patch")
@@ -227,7 +238,8 @@ class Preset(NamedTuple):
     weight_for_few: float = 0.0  # least weight of the reconstruction for a few thousand images or less
 
 
-_ADVERSARIAL_OPTIONS = ("reconstruction_weight", "adversarial_loss", "r1_weight", "discriminator",
+_ADVERSARIAL_OPTIONS = ("reconstruction_weight", "adversarial_loss", "relativistic", "r1_weight", "r2_weight",
+                        "penalty_every", "spectral_norm", "discriminator",
                         "discriminator_width", "discriminator_lr", "conditional")  # fmt: skip
 
 _FLOW_OPTIONS = ("flow_start", "flow_spread")

@@ -24,7 +24,6 @@ from colornet.evaluation.loop import colorize_with
 from colornet.evaluation.processes import connect
 from colornet.models.build import build_generator, color_space
 from colornet.objectives import Objective
-from colornet.objectives.base import PENALTY_INTERVAL
 from colornet.training.accelerator import choose_precision
 from colornet.training.build import build_trainer, compose_objective
 from colornet.training.trainer import Trainer
@@ -134,7 +133,7 @@ def training_flops(config: TrainConfig) -> float:
     step = functools.partial(objective.training_step, [images], noise=noise)
     usual, penalized = (flops_of(functools.partial(step, step=number)) for number in (1, 0))
     AcceleratorState._reset_state(reset_partial_state=True)  # what follows may use the GPU
-    return (usual + (penalized - usual) / PENALTY_INTERVAL) / _COUNTED_OF_TRAINING
+    return (usual + (penalized - usual) / config.penalty_every) / _COUNTED_OF_TRAINING
 
 
 def unprepared_objective(config: TrainConfig) -> Objective:

@@ -43,7 +43,9 @@ def build_discriminator(config: TrainConfig) -> Discriminator:
     channels = color_space(config).color_channels + (1 if config.conditional else 0)
     width, conditional = config.discriminator_width, config.conditional
     if config.discriminator == "patch":
-        discriminator: Discriminator = PatchDiscriminator(channels, width=width, conditional=conditional)
+        discriminator: Discriminator = PatchDiscriminator(
+            channels, width=width, conditional=conditional, normalized=config.spectral_norm
+        )
     else:
         discriminator = DCGANDiscriminator(channels, width=width, conditional=conditional, image_size=config.image_size)
     return discriminator.to(memory_format=torch.channels_last)

@@ -8,6 +8,7 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.utils.parametrize import is_parametrized
 
 
 class Discriminator(nn.Module):
@@ -29,7 +30,7 @@ class Discriminator(nn.Module):
 
 
 class PatchDiscriminator(Discriminator):
-    """Classify every patch of an image, with spectral normalization: logits are (N, 1, H / 4, W / 4).
+    """Classify every patch of an image, by default with spectral normalization: logits are (N, 1, H / 4, W / 4).
 
     Each logit sees 28×28 pixels. Isola et al. 2017 (patches), Miyato et al. 2018 (spectral norm). The module stays in
     evaluation mode, as `torch`'s spectral norm would iterate in each forward pass of training mode, several per update.
@@ -37,19 +38,19 @@ class PatchDiscriminator(Discriminator):
 
     separate_batches = False  # there are no batch statistics
 
-    def __init__(self, in_channels: int, *, width: int = 64, conditional: bool = True) -> None:
+    def __init__(self, in_channels: int, *, width: int = 64, conditional: bool = True, normalized: bool = True) -> None:
         channels = (in_channels, width, 2 * width, 4 * width, 4 * width, 1)
         layers: list[nn.Module] = []
         for (i, o), stride in zip(itertools.pairwise(channels), (1, 2, 2, 1, 1), strict=True):
             convolution = nn.Conv2d(i, o, kernel_size=4 if stride == 2 else 3, stride=stride, padding=1)
-            layers += [spectral_norm(convolution), nn.LeakyReLU(0.2)]
+            layers += [spectral_norm(convolution) if normalized else convolution, nn.LeakyReLU(0.2)]
         super().__init__(nn.Sequential(*layers[:-1]), conditional)  # logits have no activation
         self.eval()
 
     @torch.no_grad()
     def power_iteration(self) -> None:
         for layer in self.layers:
-            if isinstance(layer, nn.Conv2d):
+            if is_parametrized(layer):
                 layer.train()
                 _ = layer.weight  # computing the weight in training mode is what iterates
                 layer.eval()

@@ -11,16 +11,20 @@ from torch import Tensor, nn
 from colornet.config import TrainConfig
 from colornet.models.build import build_discriminator, color_space
 from colornet.objectives import Charts, Prepare, Update
-from colornet.objectives.base import PENALTY_INTERVAL, Means, Sample, encode
+from colornet.objectives.base import Means, Sample, encode
 from colornet.objectives.losses import ADVERSARIAL_LOSSES, RECONSTRUCTION_LOSSES
 
 
 class Adversarial:
     """The discriminator learns to tell true from generated colors; the generator to fool it and stay near the truth.
 
-    Goodfellow et al. 2014; Isola et al. 2017 for the condition and the L1 term. `r1_weight` is γ of the gradient
-    penalty R1 = γ / 2 · E|∇D|² (Mescheder et al. 2018), of the mean logit of an image with respect to its true color.
-    It is differentiated a second time, through `plain_discriminator`: neither compiled nor wrapped nor under autocast.
+    Goodfellow et al. 2014; Isola et al. 2017 for the condition and the L1 term. If `relativistic`, the discriminator
+    learns to tell the true colors of a gray image from the generated ones, and the generator the opposite, by the
+    difference of their logits at the same place (Jolicoeur-Martineau 2019; Huang et al. 2024, also for R2).
+
+    `r1_weight` and `r2_weight` are γ of gradient penalties γ / 2 · E|∇D|² (Mescheder et al. 2018), of the mean logit of
+    an image with respect to its true or its generated color, made every few steps (Karras et al. 2020). They are
+    differentiated a second time, through `plain_discriminator`: neither compiled nor wrapped nor under autocast.
     """
 
     description = "conditional GAN"
@@ -50,7 +54,11 @@ class Adversarial:
 
     def alike(self, step: int) -> int:
         """Steps with a gradient penalty are alike, and so are those without."""
-        return int(bool(self.config.r1_weight) and step % PENALTY_INTERVAL == 0)
+        return int(self.penalizes(step))
+
+    def penalizes(self, step: int) -> bool:
+        """Tell whether a step has gradient penalties."""
+        return bool(self.config.r1_weight or self.config.r2_weight) and step % self.config.penalty_every == 0
 
     def training_step(
         self, microbatches: Sequence[Tensor], *, step: int = 0, noise: Sequence[Tensor] | None = None
@@ -63,7 +71,7 @@ class Adversarial:
 
         self.power_iteration()
         count = len(samples) * (2 if self.separate_batches else 1)
-        d_losses = self.discriminator_losses(samples, shared, means, penalized=step % PENALTY_INTERVAL == 0)
+        d_losses = self.discriminator_losses(samples, shared, means, penalized=self.penalizes(step))
         d_norm = self.update(self.discriminator, self.optimizers["discriminator"], d_losses, count)
 
         # Frozen, the discriminator passes gradients on to the generator without collecting or synchronizing its own.
@@ -93,20 +101,26 @@ class Adversarial:
                 both = torch.cat((one_layout(color), one_layout(fake)))  # (2 n, C, H, W)
                 logits = self.discriminator(torch.cat((gray, gray)), both)  # (2 n, …)
                 real_logits, fake_logits = logits.chunk(2)  # (n, …) each
-                loss = (self.adversarial.real(real_logits) + self.adversarial.fake(fake_logits)) / 2
+                if self.config.relativistic:
+                    loss = self.adversarial.real(real_logits - fake_logits)
+                else:
+                    loss = (self.adversarial.real(real_logits) + self.adversarial.fake(fake_logits)) / 2
                 means.add("loss/discriminator", loss)
                 means.add("logits/real", real_logits.mean())
                 means.add("logits/fake", fake_logits.mean())
-                if self.config.r1_weight:
-                    # Lazy, and logged so that the mean over many steps is that of the penalty. As a part of this loss,
-                    # its gradients are synchronized and accumulated with the others. Halved once more, as the loss is.
-                    penalty = PENALTY_INTERVAL * self.gradient_penalty(gray, color) if penalized else loss.new_zeros(())
-                    means.add("loss/r1", penalty)
-                    loss = loss + self.config.r1_weight / 4 * penalty
+                for name, weight, image in (("r1", self.config.r1_weight, color), ("r2", self.config.r2_weight, fake)):
+                    if weight:
+                        # Logged so that the mean over many steps is that of the penalty. As a part of this loss, its
+                        # gradients are synchronized and accumulated with the others. Halved once more if the loss is.
+                        penalty = loss.new_zeros(())
+                        if penalized:
+                            penalty = self.config.penalty_every * self.gradient_penalty(gray, image)
+                        means.add(f"loss/{name}", penalty)
+                        loss = loss + weight / (2 if self.config.relativistic else 4) * penalty
                 yield loss
 
     def gradient_penalty(self, gray: Tensor, color: Tensor) -> Tensor:
-        """Return the mean over images of |∇D|² at the true color (n, C, H, W), to be differentiated again."""
+        """Return the mean over images of |∇D|² at a color (n, C, H, W), to be differentiated again."""
         color = color.detach().requires_grad_()
         with torch.autocast(color.device.type, enabled=False):
             logits = self.plain_discriminator(gray, color)  # (n, 1, h, w)
@@ -118,7 +132,12 @@ class Adversarial:
         for gray, color, z in samples:
             fake = self.generator(gray, z) if shared is None else shared
             reconstruction = self.distance(fake, color)
-            adversarial = self.adversarial.generator(self.discriminator(gray, one_layout(fake)))
+            logits = self.discriminator(gray, one_layout(fake))
+            if self.config.relativistic:
+                with torch.no_grad():
+                    real_logits = self.discriminator(gray, one_layout(color))
+                logits = logits - real_logits
+            adversarial = self.adversarial.generator(logits)
             loss = self.config.reconstruction_weight * reconstruction + adversarial
             means.add("loss/reconstruction", reconstruction)
             means.add("loss/adversarial", adversarial)

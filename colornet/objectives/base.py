@@ -9,8 +9,6 @@ from torch import Tensor
 
 from colornet.color import ColorSpace, to_float
 
-PENALTY_INTERVAL = 16  # steps between lazy gradient penalties, each with as many times the weight (Karras et al. 2020)
-
 
 class Sample(NamedTuple):
     """A micro-batch as the networks see it: gray (n, 1, H, W), color (n, C, H, W), and the generator's noise."""

@@ -27,6 +27,10 @@ class FlowMatching:
         self.space = color_space(config)
         self.update = update
 
+    def alike(self, step: int) -> int:
+        """All steps do the same."""
+        return 0
+
     def training_step(
         self, microbatches: Sequence[Tensor], *, step: int = 0, noise: Sequence[Tensor] | None = None
     ) -> dict[str, Tensor]:

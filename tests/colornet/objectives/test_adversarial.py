@@ -9,7 +9,7 @@ import torch
 from accelerate.state import AcceleratorState
 
 from colornet.objectives.adversarial import Adversarial
-from colornet.objectives.base import PENALTY_INTERVAL
+from colornet.objectives.base import Means, Sample
 from colornet.runs.run import Run
 from colornet.training.build import compose_trainer
 from tests.conftest import small
@@ -49,12 +49,40 @@ def test_gradient_penalty_is_in_full_precision_and_moves_the_discriminator(folde
     assert penalties[0] == penalties[1] > 0
 
 
-def test_gradient_penalty_is_part_of_every_16th_step(folder: Path, tmp_path: Path) -> None:
-    trainer = compose_trainer(small("cgan", folder, tmp_path / "run", r1_weight=5.0, log_every=1))
+@pytest.mark.parametrize("every", [16, 7])
+def test_gradient_penalties_are_part_of_some_steps(every: int, folder: Path, tmp_path: Path) -> None:
+    weights = {"r1_weight": 5.0, "r2_weight": 5.0, "penalty_every": every}
+    trainer = compose_trainer(small("cgan", folder, tmp_path / "run", log_every=1, **weights))
     trainer.fit()
-    penalties = {line["step"]: line["loss/r1"] for line in Run(tmp_path / "run").records if "loss/r1" in line}
-    assert [step for step, value in penalties.items() if value > 0] == [1, 1 + PENALTY_INTERVAL]
-    assert len(penalties) == 18
+    for name in ("loss/r1", "loss/r2"):
+        penalties = {line["step"]: line[name] for line in Run(tmp_path / "run").records if name in line}
+        assert [step for step, value in penalties.items() if value > 0] == list(range(1, 19, every))
+        assert len(penalties) == 18
+
+
+def test_relativistic_losses_compare_colors_of_the_same_gray_image(folder: Path, tmp_path: Path) -> None:
+    options = {
+        "relativistic": True,
+        "r1_weight": 0.5,
+        "r2_weight": 0.3,
+        "penalty_every": 4,
+        "reconstruction_weight": 2.0,
+    }
+    objective = adversarial(folder, tmp_path / "run", spectral_norm=False, **options)
+    discriminator = objective.discriminator
+    assert not any("parametrizations" in name for name, _ in discriminator.named_parameters())
+    gray, color, fake = torch.rand(5, 1, 16, 16), torch.randn(5, 2, 16, 16), torch.randn(5, 2, 16, 16)
+    margin = discriminator(gray, color) - discriminator(gray, fake)  # (5, 1, 4, 4)
+    sample, means = [Sample(gray, color, None)], Means(1)
+    (plain,) = objective.discriminator_losses(sample, fake, means, penalized=False)
+    assert plain.item() == pytest.approx(torch.log1p((-margin).exp()).mean().item(), rel=1e-5)
+    (penalized,) = objective.discriminator_losses(sample, fake, Means(1), penalized=True)
+    penalties = [4 * objective.gradient_penalty(gray, image).item() for image in (color, fake)]
+    expected = plain.item() + 0.5 / 2 * penalties[0] + 0.3 / 2 * penalties[1]
+    assert penalized.item() == pytest.approx(expected, rel=1e-5)
+    (loss,) = objective.generator_losses(sample, fake, means)
+    distance = (fake - color).abs().mean().item()
+    assert loss.item() == pytest.approx(2 * distance + torch.log1p(margin.exp()).mean().item(), rel=1e-5)
 
 
 def test_gradient_penalty_makes_the_discriminator_flatter(folder: Path, tmp_path: Path) -> None:

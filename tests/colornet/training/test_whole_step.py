@@ -19,6 +19,8 @@ from tests.conftest import small
 CASES: list[tuple[str, dict[str, Any]]] = [
     ("ae", {}),
     ("cgan", {"r1_weight": 10.0, "noise_channels": 2, "accumulation_steps": 2}),
+    ("cgan", {"relativistic": True, "spectral_norm": False, "r2_weight": 0.1}),
+    ("flow", {}),
     ("notebook-cgan", {}),
 ]
 
@@ -39,7 +41,7 @@ def test_whole_steps_are_the_plain_ones(preset: str, changes: dict[str, Any], fo
     """But for rounding, which three steps do not enlarge: the first with a penalty, the others without."""
     plain, whole = (trained(3, preset, folder, tmp_path, whole_step=on, **changes) for on in (False, True))
     assert whole.whole_step is not None
-    assert len(whole.whole_step.recorded) == (2 if "r1_weight" in changes else 1)
+    assert len(whole.whole_step.recorded) == (2 if changes.keys() & {"r1_weight", "r2_weight"} else 1)
     found, expected = tensors(whole), tensors(plain)
     assert found.keys() == expected.keys()
     for name, value in expected.items():
