@@ -15,6 +15,7 @@ COMMANDS = {
         report="quality.report.section", record="quality.json",
         beside=("quality.png", "quality.safetensors"), distributed=True,
     ),
+    "agreement": Command("check that compiled, bf16 and whole training steps compute what plain ones do"),
     "throughput": Command("time training steps and inference against the original notebooks' pipeline"),
     "inference": Command("time coloring small images in batches against a loop over single images"),
     "scaling": Command("time training on several numbers of processes and predict more of them"),

@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 
 BENCHMARKS = ["quality", "throughput", "scaling", "speedrun", "inference", "photos", "ablation", "growth", "evaluator",
-              "release", "reliability"]  # fmt: skip
+              "release", "reliability", "agreement"]  # fmt: skip
 
 # Low to high: a folder or top-level module may import those on its own line or on a line above it.
 LAYERS = {

@@ -115,9 +115,10 @@ def release() -> None:
 
 
 def counted(case: Case) -> Case:
-    """Return a case as its work is counted: `COUNTED_IMAGES` images, uncompiled, fp32, no checkpointing."""
+    """Return a case as its work is counted: `COUNTED_IMAGES` images, uncompiled, fp32, no checkpointing, step by step."""
     values: dict[str, Any] = {"mixed_precision": "no", "compile": "off", "activation_checkpointing": False}
-    return dataclasses.replace(case, config=dataclasses.replace(case.config, batch_size=COUNTED_IMAGES, **values))
+    values |= {"batch_size": COUNTED_IMAGES, "whole_step": False}
+    return dataclasses.replace(case, config=dataclasses.replace(case.config, **values))
 
 
 def count_flops(case: Case, dataset: Dataset) -> int:

@@ -33,6 +33,7 @@ SECTIONS = {
     "photos": "benchmarks.photos.report",
     "speedrun": "benchmarks.speedrun.report",
     "speedrun-to-quality": "benchmarks.speedrun.report",
+    "agreement": "benchmarks.agreement.report",
     "throughput": "benchmarks.throughput.report",
     "inference": "benchmarks.inference.report",
     "scaling": "benchmarks.scaling.report",

@@ -125,6 +125,7 @@ def describe_row(
         "batch_size": config.batch_size,
         "precision": config.mixed_precision,
         "compile": config.compile == "on",
+        "whole_step": config.whole_step,
         "width": config.width,
         "blocks": config.blocks if config.residual else None,
         "overrides": [name for name in ("width", "blocks") if getattr(options, name) is not None],
@@ -151,7 +152,7 @@ def describe_roofline(
         seconds = statistics.median(time_steps(step, options.steps, case.device, warmup=1 + options.warmup))
     release()
     return {
-        **{key: row[key] for key in ("preset", "batch_size", "precision", "compile", "width", "blocks")},
+        **{key: row[key] for key in ("preset", "batch_size", "precision", "compile", "whole_step", "width", "blocks")},
         "peak": peak,
         "measured_images_per_second": measured,
         "share_of_bound": measured / limits["images_per_second"] if measured else None,

@@ -25,6 +25,8 @@ class ThroughputOptions:
     batch_sizes: tuple[int, ...] = (64, 256)  # images per step
     precisions: tuple[Literal["auto", "no", "bf16", "fp16"], ...] = ("auto",)  # mixed precision; auto: as in training
     compile: tuple[Literal["auto", "on", "off"], ...] = ("auto",)  # torch.compile; auto: on for GPUs
+    whole_steps: tuple[Literal["off", "on"], ...] = ("off",)  # --whole-step of training, in rows of its own
+    modes: tuple[Literal["train", "inference"], ...] = ("train", "inference")  # which rows are timed
     width: int | None = None  # channels of the first level of every network, also of the notebook pipeline's
     notebook_width: int | None = None  # channels of the notebook pipeline's first level; None: --width, else 64
     blocks: int | None = None  # blocks per level of the residual generators
@@ -48,7 +50,7 @@ class ThroughputOptions:
 def check(options: ThroughputOptions) -> None:
     """Raise `InputError` for options that cannot be used."""
     check_presets(options)
-    check_not_empty(options, "precisions", "compile")
+    check_not_empty(options, "precisions", "compile", "whole_steps", "modes")
     check_least(
         options, batch_sizes=1, width=1, notebook_width=1, blocks=1, steps=1, warmup=0, notebook_steps=1,
         batch_granularity=1,

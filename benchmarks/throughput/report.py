@@ -134,6 +134,8 @@ def images_table(record: Record) -> Table:
         Column("batch", "batch_size", 0),
         Column("precision", _precision, words=True),
         _COMPILE,
+        Column("whole step", lambda row: "on" if row.get("whole_step") else None, words=True,
+               tip="The step is one CUDA graph."),
         Column("images/s", "images_per_second", format_digits),
         Column("× notebook", "ratio_to_notebook", 2,
                tip="Images per second relative to the original notebooks' pipeline, measured in the same run."),
@@ -180,7 +182,8 @@ def roofline_table(rooflines: Sequence[Record]) -> Table:
 
 def _case(row: Record) -> str:
     compiled = ", compiled" if row["compile"] else ""
-    return f"{row['preset']}, {row['batch_size']}, {format_precision(row['precision'])}{compiled}"
+    whole = ", whole step" if row.get("whole_step") else ""
+    return f"{row['preset']}, {row['batch_size']}, {format_precision(row['precision'])}{compiled}{whole}"
 
 
 def _layer_tables(record: Record) -> list[Table]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import tempfile
 from dataclasses import dataclass
@@ -39,8 +40,10 @@ def plan(options: ThroughputOptions, device: torch.device) -> list[Case]:
     for preset, batch_size, precision, compiled in product:
         values = {"batch_size": batch_size, "mixed_precision": precision, "compile": compiled}
         config = settle(sized_preset(options, preset, **values), device)
-        cases += [Case(preset, "train", config), Case(preset, "inference", config)]
-    return list(dict.fromkeys(cases))
+        for whole in options.whole_steps:
+            cases.append(Case(preset, "train", dataclasses.replace(config, whole_step=whole == "on")))
+        cases.append(Case(preset, "inference", config))
+    return [case for case in dict.fromkeys(cases) if case.mode in options.modes]
 
 
 def time_interleaved(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from torch import Tensor, nn
 
 from benchmarks.baselines.notebook_pipeline import NotebookPipeline
 from benchmarks.core.record import Record
+from benchmarks.core.steps import counted
+from benchmarks.throughput.options import ThroughputOptions
+from benchmarks.throughput.timing import plan
 from colornet.models.unet import count_parameters
 from colornet.training.trainer import Trainer
 from tests.benchmarks.cases import CPU, images
@@ -26,7 +30,8 @@ def test_record_has_all_keys(measured: Record) -> None:
     modes = [(row["preset"], row["mode"]) for row in measured["rows"]]
     assert modes == [("ae", "train"), ("ae", "inference"), ("notebook-cgan", "train"), ("notebook-cgan", "inference")]
     assert measured["rows"][0].keys() == {
-        "preset", "mode", "batch_size", "precision", "compile", "width", "blocks", "overrides", "parameters",
+        "preset", "mode", "batch_size", "precision", "compile", "whole_step", "width", "blocks", "overrides",
+        "parameters",
         "images_per_second", "step_ms", "steps", "compile_seconds", "flops_per_image", "achieved_flops", "mfu",
         "peak_memory_bytes", "notebook_images_per_second", "ratio_to_notebook", "tf32", "reason",
     }  # fmt: skip
@@ -125,3 +130,13 @@ def test_compiled_rows_compile_what_they_run(folder: Path, tmp_path: Path, monke
     record = run_command(tmp_path / "a.json", "throughput", *options, "--no-notebook-pipeline", *TINY)
     assert compiled == ["UNet", "PatchDiscriminator", "UNet"]  # to train two of them, to color one; none to count
     assert all(row["compile"] and row["compile_seconds"] > 0 for row in record["rows"])
+
+
+def test_whole_steps_are_rows_of_training_alone() -> None:
+    options = ThroughputOptions(presets=("ae",), batch_sizes=(8,), whole_steps=("off", "on"), cpu=True)
+    cases = plan(options, CPU)
+    assert [(case.mode, case.config.whole_step) for case in cases] == [
+        ("train", False), ("train", True), ("inference", False),
+    ]  # fmt: skip
+    assert [case.mode for case in plan(dataclasses.replace(options, modes=("train",)), CPU)] == ["train", "train"]
+    assert not counted(cases[1]).config.whole_step
