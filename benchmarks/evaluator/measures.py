@@ -45,9 +45,9 @@ def describe_measures(
     """Describe how each measure changes with each sweep, and whether it ranks sanity checks below the runs.
 
     `scores` are those of `score_set` by set, of which `f"{sweep} {amount:g}"` is a point of a sweep. Returns by measure
-    `sweeps`, each with `until`, the last amount up to which every step makes the measure worse, and `monotone`, whether
-    that is the last; `rows`, the values of the other sets; `preferred`, the sanity checks that are not worse than every
-    run, empty without runs.
+    `sweeps`, each with `until`, the last amount up to which the measure gets worse and no step makes it better (shares
+    may stay at 1 for a while), and `monotone`, whether that is the last; `rows`, the values of the other sets;
+    `preferred`, the sanity checks that are not worse than every run, empty without runs.
     """
     points = {f"{sweep} {amount:g}" for sweep, amounts in sweeps.items() for amount in amounts}
     described = {}
@@ -59,9 +59,11 @@ def describe_measures(
         found = {}
         for sweep, amounts in sweeps.items():
             along = [values[f"{sweep} {amount:g}"] for amount in amounts]
-            worse = [sign * after > sign * before for before, after in itertools.pairwise(along)]
-            until = amounts[worse.index(False) if False in worse else len(worse)]
-            found[sweep] = {"amounts": amounts, "values": along, "until": until, "monotone": all(worse)}
+            better = [sign * after < sign * before for before, after in itertools.pairwise(along)]
+            last = better.index(True) if True in better else len(better)
+            last = 0 if along[last] == along[0] else last
+            until = {"until": amounts[last], "monotone": last == len(better)}
+            found[sweep] = {"amounts": amounts, "values": along, **until}
         rows = {place: value for place, value in values.items() if place not in points}
         worst = max((sign * rows[run] for run in runs), default=None)
         preferred = [row for row in sanity_checks if worst is not None and sign * rows[row] <= worst]

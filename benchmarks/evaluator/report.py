@@ -36,8 +36,8 @@ _READING = (
 _SHARES = "Fréchet distance as a share of the gray image's; dotted: the gray image."
 
 _MEASURES_READING = (
-    "Whether a measure gets worse with every step of a sweep, or until which. A sanity check is preferred where "
-    "it is not worse than every run. The share of accuracy is a linear function of the accuracy."
+    "Whether a measure gets worse with a sweep and never better, or until which step. A sanity check is preferred "
+    "where it is not worse than every run. The share of accuracy is a linear function of the accuracy."
 )
 
 _PERCENT = functools.partial(format_percent, decimals=1)

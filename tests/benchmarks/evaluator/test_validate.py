@@ -76,8 +76,9 @@ def test_small_validation_end_to_end(folder: Path, tmp_path: Path, capsys: pytes
 
 
 def test_a_measure_that_is_blind_or_prefers_a_sanity_check_is_told_so() -> None:
-    sweeps = {"hue": (0.0, 90.0, 180.0), "swapped": (0.0, 1.0)}
-    values = {"hue 0": 90.0, "hue 90": 70.0, "hue 180": 75.0, "swapped 0": 90.0, "swapped 1": 60.0, "ae": 80.0,
+    sweeps = {"hue": (0.0, 90.0, 180.0), "swapped": (0.0, 0.5, 1.0)}
+    values = {"hue 0": 90.0, "hue 90": 70.0, "hue 180": 75.0, "swapped 0": 90.0, "swapped 0.5": 90.0,
+              "swapped 1": 60.0, "ae": 80.0,
               "cgan": 84.0, "sanity check, a": 80.0, "sanity check, b": 40.0}  # fmt: skip
     scores = {name: {"accuracy": value, "w1_cf": 1.0} for name, value in values.items()}
     checks = ("sanity check, a", "sanity check, b")
