@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import tyro
 from PIL import Image
-from tqdm import tqdm
 
+from colornet.bar import Bar
 from colornet.command import run_command
 from colornet.config import require_option
 from colornet.data.listing import iter_images, no_images
@@ -76,8 +76,8 @@ def colorize(config: ColorizeConfig) -> None:
 
     colorizer = Colorizer.load(config.model, "cpu" if config.cpu else None)
     failures, notes, kept = [], [], 0
-    # One by one: decoding and encoding take the time, and memory holds one photograph. None: a bar only on a terminal.
-    for job in tqdm(jobs, desc="Coloring", unit="photo", disable=None):
+    # One by one: decoding and encoding take the time, and memory holds one photograph.
+    for job in Bar(jobs, desc="Coloring", unit="photo"):
         missing = [number for number, target in enumerate(job.targets) if any(_missing(config, target))]
         kept += not missing
         try:

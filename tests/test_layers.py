@@ -18,7 +18,7 @@ BENCHMARKS = ["quality", "throughput", "scaling", "speedrun", "inference", "phot
 # Low to high: a folder or top-level module may import those on its own line or on a line above it.
 LAYERS = {
     "colornet": [
-        ["errors", "files", "color", "command", "environment", "hub", "tables"],
+        ["errors", "files", "color", "bar", "command", "environment", "hub", "tables"],
         ["config"],
         ["data", "models", "metrics", "objectives"],
         ["runs"],

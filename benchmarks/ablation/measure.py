@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from accelerate import Accelerator
-from tqdm import tqdm
 
 from benchmarks.ablation.options import AblationOptions, Training, plan_study
 from benchmarks.baselines.reference_rows import score_rows
 from benchmarks.core.record import Record, start_record
 from benchmarks.core.steps import training_flops, unprepared_objective
+from colornet.bar import Bar
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.processes import connect
@@ -77,7 +77,7 @@ def _train(trainings: list[Training], jobs: int, logs: Path) -> None:
             problem.write_text(reason, encoding="utf-8")
             print(f"{training.name} failed, {reason}", file=sys.stderr)
 
-    with ThreadPoolExecutor(jobs) as pool, tqdm(total=len(trainings), desc="Runs", unit="run", disable=None) as bar:
+    with ThreadPoolExecutor(jobs) as pool, Bar(total=len(trainings), desc="Runs", unit="run") as bar:
         for training in trainings:
             futures[training.name] = pool.submit(train, training)
             futures[training.name].add_done_callback(lambda _: bar.update())

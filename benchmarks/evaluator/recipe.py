@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import SGD
-from tqdm import tqdm
 
 from benchmarks.core.steps import choose_device, settle
 from benchmarks.evaluator.ceiling_options import CeilingOptions
 from benchmarks.evaluator.options import SIZE, EvaluatorOptions
+from colornet.bar import Bar
 from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.data.loader import random_flip, random_shift
@@ -55,7 +55,7 @@ def optimize(network: nn.Module, options: EvaluatorOptions, images: Tensor, labe
     optimizer = SGD(groups, lr=options.lr, momentum=0.85, nesterov=True)
     average = {name: value.clone() for name, value in network.state_dict().items() if value.is_floating_point()}
     rng = np.random.default_rng(options.seed)
-    bar = tqdm(total=steps * options.batch_size, unit="img", unit_scale=True, desc=options.out.name, disable=None)
+    bar = Bar(total=steps * options.batch_size, unit="img", unit_scale=True, desc=options.out.name)
     for step, (batch, classes) in enumerate(_batches(images, labels, options, rng, steps)):
         # A triangle whose peak comes after a fifth of the steps.
         factor = min((step + 1) / (0.2 * steps), (steps - step) / (0.8 * steps))

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import Tensor
-from tqdm import tqdm
 
 from benchmarks.baselines.reference_rows import reference_rows, swap_colors
 from benchmarks.core.record import Record, start_record
@@ -19,6 +18,7 @@ from benchmarks.evaluator.augment import adjust_chroma
 from benchmarks.evaluator.measures import EVALUATOR, describe_measures, score_set
 from benchmarks.evaluator.validate_options import ValidateOptions
 from benchmarks.quality.scorer import FEWEST_IMAGES, part_of
+from colornet.bar import Bar
 from colornet.color import lab_to_rgb, lightness_input, rgb_to_lab, to_float, to_uint8
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError
@@ -71,7 +71,7 @@ def measure(options: ValidateOptions) -> Record:
     distances: dict[str, dict[str, float]] = {name: {} for name in networks}
     scores: dict[str, dict[str, float]] = {}
     unpaired = {row.name for row in reference_rows() if not row.paired}
-    for name, make in tqdm([*_sets(options, images, dataset, accelerator)], unit="set", disable=None):
+    for name, make in Bar([*_sets(options, images, dataset, accelerator)], unit="set"):
         features, per_image = measured(make())
         for evaluator, found in features.items():
             distances[evaluator][name] = frechet_distance(found, truth[evaluator])

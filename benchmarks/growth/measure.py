@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tqdm import tqdm
 
 from benchmarks.core.memory import STATUS, host_memory, peak_memory, status_bytes
 from benchmarks.core.presets import sized_preset
@@ -21,6 +20,7 @@ from benchmarks.core.steps import Case, choose_device, endless_batches, release,
 from benchmarks.core.timing import Stopwatch, time_steps
 from benchmarks.growth.dataset import evict_page_cache, images_of, prefetch, write_images
 from benchmarks.growth.options import GrowthOptions
+from colornet.bar import Bar
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader, load_dataset
 from colornet.data.cache import read_dataset
@@ -106,7 +106,7 @@ def run_round(
     trainer = start_trainer(config, dataclasses.replace(loaded, train=few))
     for microbatches in trainer.loader.epoch(0):  # compiles, and makes the moments of the optimizer
         trainer.train_step(microbatches)
-    order = tqdm(points[:: -1 if number % 2 else 1], desc=f"round {number + 1}", unit="point", disable=None)
+    order = Bar(points[:: -1 if number % 2 else 1], desc=f"round {number + 1}", unit="point")
     measured = {point: time_point(trainer, point, options, path) for point in order}
     del trainer
     release()

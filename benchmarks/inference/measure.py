@@ -12,12 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
 from benchmarks.core.record import Record, start_record
 from benchmarks.core.steps import choose_device
 from benchmarks.core.timing import Stopwatch, spread
 from benchmarks.inference.options import InferenceOptions
+from colornet.bar import Bar
 from colornet.color import ColorSpace, to_float, to_uint8
 from colornet.data import load_dataset
 from colornet.inference.colorizer import Colorizer
@@ -103,7 +103,7 @@ def measure(options: InferenceOptions) -> Record:
 def time_interleaved(variants: list[Variant], images: Tensor, passes: int, device: torch.device) -> Speeds:
     """Color the images by each variant in turn, `passes` times after an untimed one: images/s (passes, variants)."""
     speeds = np.empty((passes + 1, len(variants)))
-    for turn in tqdm(range(passes + 1), unit="turn", disable=None):
+    for turn in Bar(range(passes + 1), unit="turn"):
         for index, variant in enumerate(variants):
             watch = Stopwatch(device)
             with watch.running():

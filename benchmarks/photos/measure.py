@@ -13,12 +13,12 @@ import torch
 from accelerate import Accelerator
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from benchmarks.core.record import Record, start_record
 from benchmarks.photos.degradations import DEFECTS, Defect, degrade
 from benchmarks.photos.options import PhotosOptions, find_models
 from benchmarks.photos.upsampling_study import join, measure_upsampling, photo, predict, reduce, upsample
+from colornet.bar import Bar
 from colornet.color import lightness_input, rgb_to_lab, to_float
 from colornet.data import load_dataset
 from colornet.data.sample import sample_photos
@@ -50,7 +50,7 @@ def measure(options: PhotosOptions) -> Record:
     photos = sample_photos()
     images = dataset.test[torch.linspace(0, len(dataset.test) - 1, min(options.images, len(dataset.test))).long()]
     upsampling = {}
-    for size in tqdm((*options.sizes, None), desc="Upsampling", unit="size", disable=None):
+    for size in Bar((*options.sizes, None), desc="Upsampling", unit="size"):
         found = [measure_upsampling(photo(image, size), options.scales, colorizers) for image in photos.values()]
         upsampling["full" if size is None else str(size)] = {
             row: {key: statistics.mean(one[row][key] for one in found) for key in found[0][row]} for row in found[0]
@@ -97,7 +97,7 @@ def _scans(
     found: dict[str, dict[str, dict[str, float]]] = {}
     for model, colorizer in colorizers.items():
         found[model] = {}
-        for name, (_, defect) in tqdm(DEFECTS.items(), desc=f"Scans, {model}", unit="defect", disable=None):
+        for name, (_, defect) in Bar(DEFECTS.items(), desc=f"Scans, {model}", unit="defect"):
             batches = (to_float(batch) for batch in images.split(batch_size))
             saved = torch.cat([_color(colorizer, rgb, defect, images.shape[-1]) for rgb in batches])
             on_photos = [_color(colorizer, rgb, defect, colorizer.image_size) for rgb in photos]

@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from accelerate.utils import gather_object
 from torch import Tensor
-from tqdm import tqdm
 
 from benchmarks.baselines.reference_rows import Kind, reference_rows
 from benchmarks.core.record import Record, start_record
@@ -25,6 +24,7 @@ from benchmarks.quality.options import Group, QualityOptions, find_groups
 from benchmarks.quality.pictures import choose_pictures, write_pictures
 from benchmarks.quality.scorer import OTHER_GRAYS, Scorer, Values, part_of
 from benchmarks.quality.summary import ScoredRow, summarize_result, summarize_sampler
+from colornet.bar import Bar
 from colornet.color import lightness_input, to_gray
 from colornet.data import load_dataset
 from colornet.errors import InputError
@@ -113,8 +113,8 @@ def _measure_rows(scorer: Scorer, groups: Sequence[Group]) -> list[ScoredRow]:
         made.append((folder.resolve().name, "model", about, read))
     results: list[ScoredRow] = []
     count = len(made) + sum(len(group.members) for group in groups)
-    hidden = None if scorer.accelerator.is_main_process else True  # None: shown on a terminal
-    with tqdm(total=count, desc="Rows", unit="row", disable=hidden) as bar:
+    shown = scorer.accelerator.is_main_process
+    with Bar(total=count, desc="Rows", unit="row", shown=shown) as bar:
         for name, kind, about, make in made:
             bar.set_postfix_str(name)
             pixels = make().cpu()
@@ -128,11 +128,11 @@ def _measure_rows(scorer: Scorer, groups: Sequence[Group]) -> list[ScoredRow]:
             name = _unused(group.name, results)
             results.append(_measure_group(scorer, name, "model", group, bar))
             if group.config.color_space == "rgb":
-                results.append(_measure_group(scorer, f"{name}, own gray", "unranked", group, tqdm(disable=True)))
+                results.append(_measure_group(scorer, f"{name}, own gray", "unranked", group, Bar(shown=False)))
     return results
 
 
-def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: tqdm[None]) -> ScoredRow:
+def _measure_group(scorer: Scorer, name: str, kind: Kind, group: Group, bar: Bar) -> ScoredRow:
     """Measure the runs of a group on a gray input: the protocol's one, or for an unranked row their own."""
     ranked = kind == "model"
     scores, diverse = [], []

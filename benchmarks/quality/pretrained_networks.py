@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3, FeatureExtractorInceptionV3
-from tqdm import tqdm
 
+from colornet.bar import Bar
 from colornet.color import to_float
 from colornet.errors import InputError
 from colornet.files import replacing
@@ -128,8 +128,7 @@ def _download(url: str, path: Path, sha256: str) -> None:
         with replacing(path) as temporary:
             with urlopen(url, timeout=_TIMEOUT) as response, temporary.open("wb") as file:
                 size = int(response.headers.get("Content-Length", 0)) or None
-                # None: no bar unless on a terminal
-                with tqdm.wrapattr(response, "read", size, desc=path.name, disable=None, leave=False) as stream:
+                with Bar.wrapattr(response, "read", size, desc=path.name, leave=False) as stream:
                     shutil.copyfileobj(stream, file)
             found = hashlib.sha256(temporary.read_bytes()).hexdigest()
             if found != sha256:

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from benchmarks.core.record import Record, start_record
 from benchmarks.reliability.machines_options import Event, Launcher, MachinesOptions
 from benchmarks.reliability.network import Machine, network
 from benchmarks.reliability.states import FailedTrainingError, final_state, log_end, same
+from colornet.bar import Bar
 from colornet.runs.checkpoint import list_checkpoints
 from colornet.runs.run import Run
 
@@ -149,7 +149,7 @@ def observe(options: MachinesOptions, machines: Sequence[Machine]) -> dict[str, 
         return {"alone": _row(alone, "none") | {"failure": f"{error}."}}
     pairs = [(launcher, event) for launcher in options.launchers for event in options.events]
     pairs = [pair for pair in pairs if pair != ("accelerate", "restart")]  # its launch file asks for no restarts
-    for launcher, event in tqdm(pairs, unit="training", disable=None):
+    for launcher, event in Bar(pairs, unit="training"):
         training = Training(options, machines, launcher, f"{launcher}-{event}")
         found: dict[str, Any] = {}
         try:

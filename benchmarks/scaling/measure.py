@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tqdm import tqdm
 
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.processes import launch
@@ -17,6 +16,7 @@ from benchmarks.core.steps import COUNTED_IMAGES, choose_device, random_dataset,
 from benchmarks.scaling.model import Compute, Link, efficient_batch, fit_compute, fit_link, hidden_share, predict_step
 from benchmarks.scaling.options import ScalingOptions
 from benchmarks.scaling.worker import SMALL, gradient_bytes, work
+from colornet.bar import Bar
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.training.accelerator import choose_precision
@@ -47,7 +47,7 @@ def measure(options: ScalingOptions) -> Record:
     # Downloaded or decoded here once, before several processes do.
     loaded = load_dataset(options.data, image_size=options.image_size, cache_dir=options.cache_dir, progress=True)
     rounds: dict[int, list[list[list[Record]]]] = {count: [] for count in counts}
-    with tqdm(total=options.rounds * len(counts), unit="launch", disable=None) as bar:
+    with Bar(total=options.rounds * len(counts), unit="launch") as bar:
         for _ in range(options.rounds):
             for count in counts:  # interleaved: a slow phase of the machine affects all of them
                 bar.set_postfix_str(f"{count} process(es)")

@@ -10,7 +10,6 @@ import sys
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from benchmarks.baselines.notebook_pipeline import NOTEBOOK_BATCH_SIZE, NotebookPipeline
 from benchmarks.core.record import Record, start_record
@@ -20,6 +19,7 @@ from benchmarks.speedrun import to_quality
 from benchmarks.speedrun.error import MARGIN_DB, check_target, decibels_below, held_out_mse, measure_floors
 from benchmarks.speedrun.images import load_images
 from benchmarks.speedrun.options import SpeedrunOptions, our_config
+from colornet.bar import Bar
 from colornet.color import RgbSpace
 from colornet.config import PRESETS, TrainConfig
 from colornet.data import Dataset
@@ -135,7 +135,7 @@ def run_notebook(
     shown = ", ".join(f"{floor['mse']:.5f} ({name})" for name, floor in floors.items())
     sizes = [len(batch) for batch in train.split(NOTEBOOK_BATCH_SIZE)]  # its loader keeps the ragged last batch
     total = options.notebook_epochs * len(train)
-    with tqdm(total=total, desc="notebook", unit="img", unit_scale=True, disable=None) as bar:
+    with Bar(total=total, desc="notebook", unit="img", unit_scale=True) as bar:
         for epoch in range(1, options.notebook_epochs + 1):
             for size in sizes:
                 with training.running():
@@ -179,7 +179,7 @@ def run_ours(config: TrainConfig, dataset: Dataset, held_out: Tensor, target: fl
     reached, reason = False, None
     total, batch = trainer.last_step, config.batch_size
     batches = itertools.chain.from_iterable(map(trainer.loader.epoch, range(config.epochs)))
-    with tqdm(total=total * batch, desc=f"ours, {config.seed}", unit="img", unit_scale=True, disable=None) as bar:
+    with Bar(total=total * batch, desc=f"ours, {config.seed}", unit="img", unit_scale=True) as bar:
         try:
             while trainer.step < total and not reached:
                 with training.running():

@@ -9,7 +9,6 @@ import torch
 import torch.distributed as dist
 from accelerate.utils import broadcast, broadcast_object_list, gather_object
 from torch import Tensor
-from tqdm import tqdm
 
 from benchmarks.core.processes import launch
 from benchmarks.core.record import Record
@@ -17,6 +16,7 @@ from benchmarks.core.steps import release, start_trainer
 from benchmarks.core.timing import Stopwatch
 from benchmarks.speedrun.images import load_images
 from benchmarks.speedrun.options import Recipe, SpeedrunOptions
+from colornet.bar import Bar
 from colornet.data import Dataset
 from colornet.errors import DivergedError
 from colornet.evaluation.loop import colorize_with
@@ -73,8 +73,8 @@ class Race:
         batches = itertools.chain.from_iterable(map(trainer.loader.epoch, range(config.epochs)))
         reason = None
         total, batch, title = trainer.last_step, config.batch_size, f"{self.recipe.name}, {config.seed}"
-        hidden = None if trainer.accelerator.is_main_process else True
-        with tqdm(total=total * batch, desc=title, unit="img", unit_scale=True, disable=hidden) as bar:
+        shown = trainer.accelerator.is_main_process
+        with Bar(total=total * batch, desc=title, unit="img", unit_scale=True, shown=shown) as bar:
             try:
                 reached = self.evaluate()
                 while trainer.step < total and not reached:

@@ -6,11 +6,11 @@ import dataclasses
 from collections.abc import Callable
 
 import torch
-from tqdm import tqdm
 
 from benchmarks.core.memory import STATUS, host_memory, peak_memory
 from benchmarks.core.record import Record
 from benchmarks.core.steps import Case
+from colornet.bar import Bar
 from colornet.errors import InputError
 
 BATCH_CAP = 2**16  # no larger batch is tried
@@ -41,7 +41,7 @@ def find_batch(case: Case, memory_limit: float | None, granularity: int) -> Reco
     """
     limit = None if memory_limit is None else int(memory_limit * 2**30)
     tries: dict[int, int | None] = {}
-    with tqdm(desc=f"largest batch, {case.preset}", unit="try", disable=None) as bar:
+    with Bar(desc=f"largest batch, {case.preset}", unit="try") as bar:
 
         def fits(size: int) -> bool:
             bar.set_postfix_str(str(size))

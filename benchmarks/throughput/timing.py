@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import torch
 from accelerate.utils import patch_environment
-from tqdm import tqdm
 
 from benchmarks.baselines.notebook_pipeline import NotebookPipeline
 from benchmarks.core.presets import sized_preset
 from benchmarks.core.steps import Case, build_step, release, settle
 from benchmarks.core.timing import time_steps
 from benchmarks.throughput.options import ThroughputOptions
+from colornet.bar import Bar
 from colornet.data import Dataset
 from colornet.errors import InputError
 
@@ -59,7 +59,7 @@ def time_interleaved(
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder,
         patch_environment(TORCHINDUCTOR_CACHE_DIR=folder),
-        tqdm(cases, unit="row", disable=None) as bar,
+        Bar(cases, unit="row") as bar,
     ):
         segments = [time_notebook(notebook, options.notebook_steps)]
         for case in bar:

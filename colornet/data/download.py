@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import re
 import ssl
-import sys
 import time
 import urllib.error
 import urllib.request
@@ -17,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from tqdm import tqdm
 
+from colornet.bar import Bar
 from colornet.files import sync
 
 LARGEST = 2**28  # bytes of the files of CIFAR-10; its archive has 170,498,071
@@ -105,10 +104,9 @@ def _receive(url: str, part: Path, have: int, largest: int, progress: bool) -> N
         whole = have + int(length) if length.isdecimal() else None
         if (whole or 0) > largest:
             raise DownloadError(f"a file of {whole:,} bytes came, which is too long")
-        show = progress and sys.stderr.isatty()
         with (
             part.open("ab" if have else "wb") as file,
-            tqdm(desc=part.stem, initial=have, total=whole, unit="B", unit_scale=True, disable=not show) as bar,
+            Bar(desc=part.stem, initial=have, total=whole, unit="B", unit_scale=True, shown=progress) as bar,
         ):
             for chunk in _chunks(response):
                 file.write(chunk)

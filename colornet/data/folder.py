@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from tqdm import tqdm
 
+from colornet.bar import Bar
 from colornet.data.cache import Remark, cache_key, make_folder, not_writable, read_dataset, write_dataset
 from colornet.data.images import is_passing, open_square, to_chw
 from colornet.data.layout import describe, part_folders
@@ -62,7 +62,7 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     _warn(folder, remarks)
     sizes = {part: len(getattr(dataset, part)) for part in PARTS}
     if progress and (description := describe(folder, below, sizes)):
-        tqdm.write(description, sys.stderr)
+        Bar.write(description, sys.stderr)
     return dataset
 
 
@@ -173,7 +173,7 @@ def _decode_all(
     # Threads, not processes: Pillow decodes photographs without the lock, and CUDA does not survive a fork.
     with (
         ThreadPoolExecutor(workers) as pool,
-        tqdm(total=len(files), desc="Decoding", unit="images", disable=None if progress else True) as bar,
+        Bar(total=len(files), desc="Decoding", unit="images", shown=progress) as bar,
         warnings.catch_warnings(),
     ):
         warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata and many pixels, from all threads

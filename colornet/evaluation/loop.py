@@ -8,8 +8,8 @@ import torch
 from accelerate import Accelerator
 from einops import rearrange, repeat
 from torch import Tensor
-from tqdm import tqdm
 
+from colornet.bar import Bar
 from colornet.color import ColorSpace, Gray, to_float, to_gray, to_uint8
 
 Colorize = Callable[[Tensor], Tensor]
@@ -69,8 +69,8 @@ def shard(
     world, rank = accelerator.num_processes, accelerator.process_index
     per_rank = -(-len(images) // world)
     positions = torch.arange(rank * per_rank, (rank + 1) * per_rank)
-    hidden = True if progress is None or rank else None  # None: hidden unless on a terminal
-    with tqdm(total=len(images), desc=progress, unit="img", disable=hidden, leave=False) as bar:
+    shown = progress is not None and rank == 0
+    with Bar(total=len(images), desc=progress, unit="img", shown=shown, leave=False) as bar:
         for batch in positions.split(batch_size):
             own = int((batch < len(images)).sum())
             yield images[batch.clamp(max=len(images) - 1)].to(accelerator.device), own

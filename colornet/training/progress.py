@@ -11,10 +11,9 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
+from colornet.bar import INTERVAL
 from colornet.config import TrainConfig
 from colornet.errors import printable
-
-INTERVAL = 60.0  # seconds between lines
 
 
 class Progress:
