@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -100,6 +101,17 @@ def test_own_photographs_train_a_model_that_colors_others(tmp_path: Path) -> Non
             assert colored.size == photo.size
     with Image.open(out / "own-data.jpg") as picture:
         assert picture.height == 3 * 256
+
+
+def test_picture_of_the_documents_is_what_the_released_models_do(tmp_path: Path) -> None:
+    command = [sys.executable, str(LAUNCH / "released_photos.py"), "--out", str(tmp_path / "drawn.jpg")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(LAUNCH.parent)}
+    subprocess.run(command, env=environment, timeout=300, check=True)
+    with (
+        Image.open(tmp_path / "drawn.jpg") as drawn,
+        Image.open(LAUNCH.parent / "docs/images/photographs.jpg") as shown,
+    ):
+        assert np.abs(np.asarray(drawn, float) - np.asarray(shown, float)).mean() < 1, f"outdated: run {command[1]}"
 
 
 def test_quickstart_checks_options_before_it_launches(checkout: Path) -> None:
