@@ -116,7 +116,7 @@ def release() -> None:
 
 
 def counted(case: Case) -> Case:
-    """Return a case as its work is counted: `COUNTED_IMAGES` images, uncompiled, fp32, no checkpointing, step by step."""
+    """Return a case as its work is counted: `COUNTED_IMAGES` images, uncompiled, fp32, without other options."""
     values: dict[str, Any] = {"mixed_precision": "no", "compile": "off", "activation_checkpointing": False}
     values |= {"batch_size": COUNTED_IMAGES, "whole_step": False}
     return dataclasses.replace(case, config=dataclasses.replace(case.config, **values))
