@@ -244,13 +244,17 @@ def test_programs_accept_what_the_stages_of_a_script_ask_for(
     """Hours of work that no CI can do: all of its commands, noted by a Python that only writes them down."""
     noted, python = tmp_path / "noted.jsonl", tmp_path / "python"
     python.write_text(
-        f"#!{sys.executable}\nimport json, sys\nprint('1 2')  # GPUs, where it is asked for them\n"
+        f"#!{sys.executable}\nimport json, sys\n"
+        "print('ae cgan' if 'PRESETS' in ''.join(sys.argv) else '1 2')  # names, and numbers of GPUs\n"
         f"with open({str(noted)!r}, 'a') as file: file.write(json.dumps(sys.argv[1:]) + '\\n')\n"
     )
     python.chmod(0o755)
     work = tmp_path / "work"
-    for run in ("ae-0", "cgan-0", "profile-no/profile", "profile-bf16/profile"):
+    for run in ("profile-no/profile", "profile-bf16/profile"):
         (work / "runs" / run).mkdir(parents=True)
+    for run in (f"{preset}-{seed}" for preset in ("ae", "cgan") for seed in range(3)):
+        (work / "runs" / run).mkdir()
+        (work / "runs" / run / "README.md").touch()
     for precision in ("no", "bf16"):
         (work / f"runs/profile-{precision}/profile/operations-0.json").touch()
     command = ["bash", str(ROOT / script), "cifar10", str(work)]
