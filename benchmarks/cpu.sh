@@ -11,13 +11,14 @@
 #   profile      which operations a step of ours is made of, in fp32 and bf16
 #   precision    the curves of ae and cgan in fp32, bf16 and compiled, two seeds each
 #   speedrun     two epochs of the notebook pipeline, then ours until its error is as low: takes hours
+#   to-quality   the cGAN until e is 0.25 on two cores: the recipe of the tables and faster ones, five seeds; takes hours
 # Results are WORK/*.json, WORK/quality/ and WORK/precision/. An epoch of the
 # notebooks' network takes half an hour, the rest minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=$1 work=$2
 shift 2
-stages=("${@:-notebook-ae ae quality throughput profile precision speedrun}")
+stages=("${@:-notebook-ae ae quality throughput profile precision speedrun to-quality}")
 python=${COLORNET_PYTHON:-python3}
 runs=$work/runs
 mkdir -p "$work"
@@ -59,6 +60,17 @@ for stage in ${stages[*]}; do
             [ -e "$work/speedrun.json" ] || "$python" -m benchmarks speedrun --split test --data "$data" --cpu \
                 --notebook-epochs 2 --seeds 5 --width 16 --blocks 1 --batch-size 64 --mixed-precision no --epochs 20 \
                 --lr 2e-3 --lr-schedule constant --warmup-steps 10 --eval-steps 200 --out "$work/speedrun.json"
+            ;;
+        to-quality) # it continues after an interruption
+            size="--width 16 --discriminator-width 16 --blocks 1"
+            [ -e "$work/to-quality.json" ] || "$python" -m benchmarks speedrun --to-quality 0.25 --data "$data" --cpu \
+                --seeds 5 --eval-images 11250 --out "$work/to-quality.json" --recipes \
+                "present: cgan $size --batch-size 64 --epochs 6 --threads 2" \
+                "two processes: cgan $size --batch-size 64 --epochs 6 --threads 1 --processes 2" \
+                "three epochs: cgan $size --batch-size 64 --epochs 3 --threads 2" \
+                "batch 32: cgan $size --batch-size 32 --epochs 3 --threads 2" \
+                "batch norm: cgan $size --batch-size 64 --epochs 3 --norm batch --threads 2" \
+                "slower generator: cgan $size --batch-size 64 --epochs 3 --lr 1.2e-4 --threads 2"
             ;;
         *)
             echo "error: there is no stage '$stage'; this file's first lines name them." >&2

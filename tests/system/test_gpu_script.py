@@ -37,8 +37,11 @@ def test_a_stage_that_fails_does_not_keep_others_from_running(tmp_path: Path) ->
 
 
 def call(folder: Path, work: Path, *calls: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    environment = {"COLORNET_PYTHON": sys.executable, "SMALL": "1", "PRESETS": "ae", "SEEDS": "0", "STEPS": "4",
-                   "EPOCHS": "1", "STAGE_SECONDS": "3000", "CALL_SECONDS": "3000", "NOTEBOOK_EPOCHS": "1", "RACE_SEEDS": "1", "PYTHONPATH": str(ROOT)}  # fmt: skip
+    environment = {
+        "COLORNET_PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "SMALL": "1", "PRESETS": "ae", "SEEDS": "0",
+        "STEPS": "4", "EPOCHS": "1", "NOTEBOOK_EPOCHS": "1", "RACE_SEEDS": "1", "STAGE_SECONDS": "3000",
+        "CALL_SECONDS": "3000",
+    }  # fmt: skip
     return subprocess.run(
         ["bash", "benchmarks/gpu.sh", str(folder), str(work), *calls],
         cwd=ROOT,
