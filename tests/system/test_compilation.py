@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,14 +17,15 @@ pytestmark = pytest.mark.system
 
 
 @pytest.fixture
-def _compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+def _compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Compile in this process: a pool would import torch again in others, which takes longer than to compile.
 
     Without a C++ compiler, let the traced forward and backward graphs run as they are: all but the last stage.
     """
-    monkeypatch.setattr(torch._inductor.config, "compile_threads", 1)
     if not any(map(shutil.which, ("c++", "g++", "clang++"))):
         monkeypatch.setattr(nn.Module, "compile", functools.partialmethod(nn.Module.compile, backend="aot_eager"))
+    with torch._inductor.config.patch(compile_threads=1):
+        yield
 
 
 # The compiler itself looks at the gradient of what enters a network, here of the generator's output.

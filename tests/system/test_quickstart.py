@@ -72,7 +72,7 @@ def test_quickstart_trains_an_epoch_on_the_data_that_is_named(
     python = checkout / "python"
     python.write_text(f"#!{sys.executable}\n{PYTHON}")
     python.chmod(0o755)
-    result = quickstart(checkout, f"--data={folder}", "--image-size", "16", python=python)
+    result = quickstart(checkout, f"--data={folder}", "--image-size", "16", "--batch-size", "8", python=python)
     assert result.returncode == 0, result.stderr
     *trainings, evaluation = map(json.loads, (checkout / "told").read_text().splitlines())
     for preset, told in zip(("ae", "cgan"), trainings, strict=True):
