@@ -164,6 +164,7 @@ def test_options_exist(page: str) -> None:
         "--logdir",
         "--no-open",
         "--lowest",
+        "--version",
     }
     launcher = {"--config_file", "--num_processes", "--num_machines", "--main_process_ip", "--machine_rank",
                 "--main_process_port", "--max-restarts", "--nnodes", "--nproc-per-node", "--rdzv-backend",
