@@ -1,4 +1,4 @@
-"""Color gray images: a U-Net autoencoder and a conditional GAN, trained with Hugging Face Accelerate.
+"""Color gray images: a U-Net autoencoder, a conditional GAN and a flow, trained with Hugging Face Accelerate.
 
 `colornet.Colorizer` colors images in Python; importing colornet alone does not import torch.
 """
