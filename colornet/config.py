@@ -42,7 +42,7 @@ class NetworkOptions:
     noise_channels: int = 0  # random numbers per image that the generator sees beside gray; 0: one coloring per image
     flow_steps: int = 0  # steps of the flow that ends at the color, of two evaluations each; 0: a U-Net without one
     flow_start: Literal["mean", "noise"] = "mean"  # mean: the flow starts near a mean coloring; noise: at noise alone
-    flow_spread: float = 0.3  # noise around the mean coloring, in standard deviations of a*b*
+    flow_spread: float = 0.8  # noise around the mean coloring, in standard deviations of a*b*
     discriminator: Literal["patch", "dcgan"] = "patch"  # patch: spectral norm, many logits; dcgan: BatchNorm, one
     discriminator_width: int = 64  # channels of the discriminator's first level
     spectral_norm: bool = True  # spectral normalization of the patch discriminator; without it, use gradient penalties

@@ -109,6 +109,7 @@ def _record(
     options: AblationOptions, plan: dict[str, Any], trainings: dict[str, Training], failures: dict[str, str]
 ) -> Record:
     accelerator = connect(cpu=options.cpu)
+    device = accelerator.device  # forgotten when floating-point operations are counted
     floors, data = _floors(options, accelerator)
     gray = floors["gray"]["fd_cifar10_v2_dev"]
     runs = {name: read_run(Path(training.config.run_dir)) for name, training in trainings.items()}
@@ -126,7 +127,7 @@ def _record(
         runs[name]["training_flops"] = sum(flops[t.variant] * runs[t.name]["images_seen_itself"] for t in stages)
         runs[name]["training_seconds"] = sum(runs[t.name]["seconds"] for t in stages)
     return {
-        **start_record("ablation", accelerator.device, options),
+        **start_record("ablation", device, options),
         "data": data,
         "evaluator": evaluator_card("v2-dev"),
         "notes": _NOTES,

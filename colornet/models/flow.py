@@ -54,7 +54,7 @@ class FlowUNet(nn.Module):
         multipliers: Sequence[int] = (1, 2, 4),
         noise_channels: int = 2,
         from_mean: bool = True,
-        spread: float = 0.3,
+        spread: float = 0.8,
         steps: int = 4,
         **options: Any,
     ) -> None:

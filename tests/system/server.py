@@ -19,6 +19,7 @@ import torch
 from benchmarks.reliability import kills
 
 torch.set_num_threads(1)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # a suite under nohup ignores it
 
 def work(program, arguments, output, limit, apart):
     os.environ["CUDA_VISIBLE_DEVICES"] = ""

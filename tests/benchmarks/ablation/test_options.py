@@ -37,7 +37,7 @@ def test_committed_plan_asks_at_equal_images(folder: Path, tmp_path: Path) -> No
 def test_variants_differ_from_their_preset_in_what_they_say_only(folder: Path, tmp_path: Path) -> None:
     plan, runs, *_ = plan_study(configured(folder, tmp_path))
     configs = {run.variant: run.config for run in runs}
-    base = {"ae": configs["ae"], "cgan": configs["cgan-bce"]}
+    base = {"ae": configs["ae"], "cgan": configs["cgan-bce"], "flow": configs["flow"]}
     for run in runs:
         variant = plan["variants"][run.variant]
         other = base[variant["preset"]]

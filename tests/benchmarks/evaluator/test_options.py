@@ -18,7 +18,7 @@ from benchmarks.__main__ import main
         ("evaluator", ["--wrong", "1"], "--batch-size 300 leaves no two images with true colors"),
         ("evaluator", ["--wrong=-0.1"], "--wrong is -0.1: it must be from 0 to 1"),
         ("evaluator", ["--batch-size", "1"], "--batch-size 1 leaves no two images with true colors"),
-        ("validate", ["--images", "1"], "--images is 1: it must be at least 2"),
+        ("validate", ["--images", "1"], "--images is 1: it must be at least 4"),
         ("validate", ["--batch-size", "1"], "--batch-size is 1: it must be at least 2"),
         ("validate", ["--runs", "nowhere"], "nowhere is not a run folder"),
         ("validate", ["--evaluators", "v2.json"], "v2.json is not an evaluator"),
