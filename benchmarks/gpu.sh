@@ -42,7 +42,7 @@ limit=${STAGE_SECONDS:-460} # of a training stage; repeat the stage where that w
 epochs=${EPOCHS:-16}
 runs=$work/runs out=$work/out
 mkdir -p "$out"
-export OMP_NUM_THREADS=2
+export OMP_NUM_THREADS=${OMP_NUM_THREADS:-2}
 deadline=0 # of the current call, in seconds of this script; 0: none
 presets=${PRESETS:-$("$python" -c "from colornet.config import PRESETS; print(*(n for n in PRESETS if 'notebook' not in n))")}
 small='' few_variants=() few_steps=() few_pixels=() smallest=() on_cpu=()
@@ -250,7 +250,10 @@ run_stage() { # STAGE
             within 0 "$python" -m benchmarks quality "$runs"/*-[0-9] --out "$work/quality" "${on_cpu[@]}"
             tar -cf "$work/weights.tar" -C "$runs" --exclude checkpoints .
             ;;
-        report) within 0 "$python" -m benchmarks report "$work" --out "$work/report" ;;
+        report)
+            rm -rf "$work/report" # of fewer results
+            within 0 "$python" -m benchmarks report "$work" --out "$work/report"
+            ;;
         *)
             echo "error: there is no stage '$stage'; this file's first lines name them." >&2
             exit 2
@@ -265,7 +268,10 @@ failed=()
 for call in "${calls[@]}"; do
     deadline=0
     case $call in [123]) deadline=$((SECONDS + ${CALL_SECONDS:-570} - 20)) ;; esac # 20: for the table and WORK/out
-    table=$work/call-$call.md
+    case $call in
+        [123] | all) table=$work/call-$call.md ;;
+        *) table=/dev/null ;; # a single stage
+    esac
     printf '| stage | result | seconds |\n| --- | --- | ---: |\n' > "$table"
     for stage in $(stages_of "$call"); do
         echo "== $stage"
@@ -282,7 +288,7 @@ for call in "${calls[@]}"; do
         [ "$code" = 0 ] || failed+=("$stage ($code)")
         printf '| %s | %s | %d |\n' "$stage" "$result" "$((SECONDS - begun))" >> "$table"
     done
-    take_along "$call"
+    [ "$table" = /dev/null ] || take_along "$call"
     cat "$table"
 done
 if [ "${#failed[@]}" -gt 0 ]; then
