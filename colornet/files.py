@@ -12,7 +12,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,7 +22,6 @@ if sys.platform != "win32":
     import fcntl
 
 _PART = ".part-"
-_LOCK_TIME = 60.0  # seconds between making a file and locking it, at most
 _ABANDONED = 86400.0  # seconds without a change after which a file has no process, where locks do not tell
 LARGEST_WEIGHTS = 2**36  # bytes of a file of tensors; more is damage or an attack
 
@@ -34,17 +33,29 @@ def replacing(path: Path) -> Iterator[Path]:
     After an exception, or a crash at any moment, `path` is unchanged.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Without the name of `path`, which may be as long as the file system allows.
-    temporary = path.with_name(f"{_PART}{secrets.token_hex(4)}{path.suffix}")
-    temporary.touch(exist_ok=False)
-    try:
-        with locked_file(temporary):
+    with _locked_temporary(path) as temporary:
+        try:
             yield temporary
             sync(temporary)
             temporary.replace(path)
-        sync(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        finally:
+            temporary.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+@contextmanager
+def _locked_temporary(path: Path) -> Iterator[Path]:
+    """Make a file beside `path` and lock it; `remove_leftovers` may take it before it is locked, but not after."""
+    while True:
+        # Without the name of `path`, which may be as long as the file system allows.
+        temporary = path.with_name(f"{_PART}{secrets.token_hex(4)}{path.suffix}")
+        temporary.touch(exist_ok=False)
+        with ExitStack() as held:
+            with suppress(FileNotFoundError):
+                held.enter_context(locked_file(temporary, wait=True))
+            if temporary.exists():
+                yield temporary
+                return
 
 
 def expanded(path: str | os.PathLike[str]) -> Path:
@@ -67,10 +78,11 @@ def check_utf8(path: str | os.PathLike[str]) -> None:
 
 
 @contextmanager
-def locked_file(path: Path) -> Iterator[bool]:
+def locked_file(path: Path, *, wait: bool = False) -> Iterator[bool]:
     """Lock a file, which the system unlocks when this process dies; yield whether that succeeded.
 
-    It fails where another process holds the lock, and where locks do not exist: on Windows and some file systems.
+    It fails where another process holds the lock, unless told to `wait` for that, and where locks do not exist: on
+    Windows and some file systems.
     """
     # One of three kinds of locks, none of which can do the work of another. This one holds between threads too, which
     # may replace files of one folder, and follows a file that is renamed. A run's is one of POSIX (runs/lock.py): not
@@ -81,7 +93,7 @@ def locked_file(path: Path) -> Iterator[bool]:
         return
     with path.open("r+b") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except OSError:
             yield False
         else:
@@ -156,10 +168,7 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes left of files that they were `replacing`; those of living processes stay."""
     for path in (*folder.glob(f"{_PART}*"), *folder.glob(f".*{_PART}*")):  # the latter are names of earlier versions
         with suppress(OSError):  # another process has removed it, or on Windows uses it
-            about = path.stat()
-            age = time.time() - about.st_mtime
-            if not about.st_size and age < _LOCK_TIME:
-                continue  # its process may be about to lock it
+            age = time.time() - path.stat().st_mtime
             with locked_file(path) as abandoned:
                 if abandoned or age > _ABANDONED:
                     path.unlink()

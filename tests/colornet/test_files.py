@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -65,7 +67,35 @@ def test_a_name_may_be_as_long_as_the_file_system_allows(tmp_path: Path) -> None
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+def test_no_start_removes_the_file_of_a_living_process(tmp_path: Path) -> None:
+    """It may see a file that is not locked yet."""
+    done = threading.Event()
+
+    def remove() -> None:
+        while not done.is_set():
+            remove_leftovers(tmp_path)
+
+    thread = threading.Thread(target=remove)
+    thread.start()
+    try:
+        for _ in range(1000):
+            with suppress(InterruptedError), replacing(tmp_path / "a.txt") as temporary:
+                assert temporary.exists()
+                raise InterruptedError  # before the file is synced, which takes milliseconds
+    finally:
+        done.set()
+        thread.join()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_error_of_the_writer_is_its_own(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), replacing(tmp_path / "a.txt"):
+        (tmp_path / "none").read_text()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_leftovers_are_removed_unless_their_process_lives(tmp_path: Path) -> None:
+    (tmp_path / ".part-0badcaff.png").touch()  # killed before it wrote anything, a moment ago
     (tmp_path / ".part-0badcafe.npy").write_bytes(b"new")
     (tmp_path / ".model.safetensors.part-0badcafe.safetensors").write_bytes(b"of an earlier version")
     (tmp_path / ".hidden").write_bytes(b"of the user")
