@@ -55,6 +55,7 @@ _COLUMNS = (
     _score("Acc. %", "accuracy_cifar10_", 1, 0.01),
     _score("CF", "cf", 1),
     _score("ΔCF", "delta_cf", 1),
+    _score("W1(CF)", "w1_cf", 1, tip="Distance between the distributions of colorfulness."),
     _score("PSNR", "psnr", 2),
     _score("ΔE00", "ciede2000", 2),
     Column("images, k", "images", 1, 1e3, "Training images seen, thousands, those of a warm start included."),
