@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from typeguard import TypeCheckError, check_type
 
-from colornet.config import TrainConfig, check_values
+from colornet.config import TrainConfig, check_values, unused_options
 from colornet.errors import InputError
 from colornet.files import check_utf8, read_json
 
@@ -101,8 +101,12 @@ def has_batch_statistics(config: TrainConfig) -> bool:
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:
-    """Describe the fields, other than those free on resume, in which two configurations differ, with both values."""
-    names = (field.name for field in dataclasses.fields(TrainConfig) if field.name not in FREE_ON_RESUME)
+    """Describe the fields in which two configurations differ, with both values.
+
+    Fields that are free on resume, or that neither objective uses, may differ.
+    """
+    free = FREE_ON_RESUME | (unused_options(old) & unused_options(new))
+    names = (field.name for field in dataclasses.fields(TrainConfig) if field.name not in free)
     changed = [name for name in names if getattr(old, name) != getattr(new, name)]
     if "epochs" in changed and new.epochs > old.epochs and old.lr_schedule != "cosine":
         changed.remove("epochs")  # only the cosine depends on their number

@@ -158,6 +158,15 @@ def test_epochs_may_grow_where_the_schedule_does_not_depend_on_them(schedule: An
     assert differences(old, dataclasses.replace(old, epochs=2)) == ["--epochs was 3 and is 2"]
 
 
+def test_what_the_objective_does_not_use_may_differ() -> None:
+    ae, cgan = PRESETS["ae"].config, PRESETS["cgan"].config
+    assert differences(ae, dataclasses.replace(ae, discriminator_lr=1.0, flow_spread=0.1)) == []
+    assert differences(cgan, dataclasses.replace(cgan, flow_spread=0.1)) == []
+    assert len(differences(cgan, dataclasses.replace(cgan, discriminator_lr=1.0))) == 1
+    mine = dataclasses.replace(ae, objective="mine.py:Mine")
+    assert len(differences(mine, dataclasses.replace(mine, discriminator_lr=1.0))) == 1
+
+
 def test_config_file_round_trip(tmp_path: Path) -> None:
     config = PRESETS["notebook-cgan"].config
     (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
