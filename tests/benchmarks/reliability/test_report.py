@@ -35,7 +35,7 @@ def test_kills_are_counted_by_what_they_interrupted() -> None:
         counted = [int(row[phase]) for phase in ("in a step", "in an evaluation", "in a checkpoint", "in between")]
         assert sum(counted) == int(row["kills"]) == run["kills"] == 20
         assert row["identical"] == row["trainings"] == str(run["runs"])
-    assert "60 kills of trainings of cgan on 1, 2 and 3 processes: 13 of 13" in summarize(record)
+    assert "60 kills of trainings of cgan on 1, 2 and 3 processes: 17 of 17" in summarize(record)
 
 
 def test_machines_show_how_the_first_start_ended_and_what_was_said() -> None:
