@@ -17,13 +17,12 @@ from tqdm import tqdm
 from benchmarks.ablation.options import AblationOptions, Training, plan_study
 from benchmarks.baselines.reference_rows import score_rows
 from benchmarks.core.record import Record, start_record
-from benchmarks.core.steps import training_flops, unprepared_objective
+from benchmarks.core.steps import network_sizes, training_flops
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.processes import connect
 from colornet.evaluation.validation import ValidationScore
 from colornet.metrics.evaluator import evaluator_card
-from colornet.models.unet import count_parameters
 from colornet.runs.run import Run
 from colornet.runs.saved_config import differences, load_config
 
@@ -136,9 +135,7 @@ def _record(
             variant: {
                 **plan["variants"][variant],
                 "runs": [name for name, training in trainings.items() if training.variant == variant],
-                "parameters": {
-                    name: count_parameters(net) for name, net in unprepared_objective(config).networks.items()
-                },
+                "parameters": network_sizes(config),
                 "training_flops_per_image": flops[variant],
             }
             for variant, config in first.items()
