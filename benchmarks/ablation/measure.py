@@ -16,14 +16,13 @@ from accelerate import Accelerator
 from benchmarks.ablation.options import AblationOptions, Training, plan_study
 from benchmarks.baselines.reference_rows import score_rows
 from benchmarks.core.record import Record, start_record
-from benchmarks.core.steps import training_flops, unprepared_objective
+from benchmarks.core.steps import network_sizes, training_flops
 from colornet.bar import Bar
 from colornet.data import load_dataset
 from colornet.errors import InputError
 from colornet.evaluation.processes import connect
 from colornet.evaluation.validation import ValidationScore
 from colornet.metrics.evaluator import evaluator_card
-from colornet.models.unet import count_parameters
 from colornet.runs.run import Run
 from colornet.runs.saved_config import differences, load_config
 
@@ -109,7 +108,6 @@ def _record(
     options: AblationOptions, plan: dict[str, Any], trainings: dict[str, Training], failures: dict[str, str]
 ) -> Record:
     accelerator = connect(cpu=options.cpu)
-    device = accelerator.device  # forgotten when floating-point operations are counted
     floors, data = _floors(options, accelerator)
     gray = floors["gray"]["fd_cifar10_v2_dev"]
     runs = {name: read_run(Path(training.config.run_dir)) for name, training in trainings.items()}
@@ -127,7 +125,7 @@ def _record(
         runs[name]["training_flops"] = sum(flops[t.variant] * runs[t.name]["images_seen_itself"] for t in stages)
         runs[name]["training_seconds"] = sum(runs[t.name]["seconds"] for t in stages)
     return {
-        **start_record("ablation", device, options),
+        **start_record("ablation", accelerator.device, options),
         "data": data,
         "evaluator": evaluator_card("v2-dev"),
         "notes": _NOTES,
@@ -137,9 +135,7 @@ def _record(
             variant: {
                 **plan["variants"][variant],
                 "runs": [name for name, training in trainings.items() if training.variant == variant],
-                "parameters": {
-                    name: count_parameters(net) for name, net in unprepared_objective(config).networks.items()
-                },
+                "parameters": network_sizes(config),
                 "training_flops_per_image": flops[variant],
             }
             for variant, config in first.items()

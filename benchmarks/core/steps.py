@@ -7,12 +7,13 @@ import functools
 import gc
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate.state import AcceleratorState, PartialState
 from torch import Tensor
 
 from benchmarks.core.presets import EPOCH_IMAGES
@@ -23,6 +24,7 @@ from colornet.data import Dataset, DeviceLoader
 from colornet.evaluation.loop import colorize_with
 from colornet.evaluation.processes import connect
 from colornet.models.build import build_generator, color_space
+from colornet.models.unet import count_parameters
 from colornet.objectives import Objective
 from colornet.training.accelerator import choose_precision
 from colornet.training.build import build_trainer, compose_objective
@@ -126,22 +128,34 @@ def count_flops(case: Case, dataset: Dataset) -> int:
     return flops_of(build_step(counted(case), dataset)) // COUNTED_IMAGES
 
 
+@contextmanager
+def unprepared_objective(config: TrainConfig) -> Iterator[Objective]:
+    """Build what a configuration trains, on the CPU and not compiled; Accelerate's state is as before afterwards."""
+    before = {kind: dict(kind._shared_state) for kind in (AcceleratorState, PartialState)}
+    AcceleratorState._reset_state(reset_partial_state=True)  # it may be set to a GPU
+    try:
+        accelerator = connect(cpu=True)
+        yield compose_objective(dataclasses.replace(config, compile="off"), accelerator, build_generator(config))
+    finally:
+        for kind, values in before.items():
+            kind._shared_state.clear()
+            kind._shared_state.update(values)
+
+
 def training_flops(config: TrainConfig) -> float:
     """Count the floating-point operations of training per image; lazy penalties by their share of the steps."""
-    objective = unprepared_objective(config)
     images = torch.randint(0, 256, (_COUNTED_OF_TRAINING, 3, config.image_size, config.image_size), dtype=torch.uint8)
     noise = [torch.randn(_COUNTED_OF_TRAINING, config.noise_channels)] if config.noise_channels else None
-    step = functools.partial(objective.training_step, [images], noise=noise)
-    usual, penalized = (flops_of(functools.partial(step, step=number)) for number in (1, 0))
-    AcceleratorState._reset_state(reset_partial_state=True)  # what follows may use the GPU
+    with unprepared_objective(config) as objective:
+        step = functools.partial(objective.training_step, [images], noise=noise)
+        usual, penalized = (flops_of(functools.partial(step, step=number)) for number in (1, 0))
     return (usual + (penalized - usual) / config.penalty_every) / _COUNTED_OF_TRAINING
 
 
-def unprepared_objective(config: TrainConfig) -> Objective:
-    """Build what a configuration trains, on the CPU and not compiled."""
-    AcceleratorState._reset_state(reset_partial_state=True)  # it may be set to a GPU
-    accelerator = connect(cpu=True)
-    return compose_objective(dataclasses.replace(config, compile="off"), accelerator, build_generator(config))
+def network_sizes(config: TrainConfig) -> dict[str, int]:
+    """Count the trainable parameters of each network of a configuration."""
+    with unprepared_objective(config) as objective:
+        return {name: count_parameters(network) for name, network in objective.networks.items()}
 
 
 def repeat_to_epoch(dataset: Dataset) -> Dataset:

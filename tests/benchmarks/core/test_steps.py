@@ -7,9 +7,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
 from benchmarks.core import steps
-from benchmarks.core.steps import count_flops, random_dataset, repeat_to_epoch, training_flops
+from benchmarks.core.steps import (
+    count_flops,
+    network_sizes,
+    random_dataset,
+    repeat_to_epoch,
+    start_accelerator,
+    training_flops,
+)
 from benchmarks.core.timing import flops_of
 from colornet.models.build import build_generator
 from tests.benchmarks.cases import case, dataset
@@ -58,3 +66,13 @@ def test_training_costs_what_its_passes_cost(folder: Path, tmp_path: Path) -> No
     cgan = small("cgan", folder, tmp_path / "run")
     plain, penalized = (training_flops(dataclasses.replace(cgan, r1_weight=weight)) for weight in (0.0, 10.0))
     assert training_flops(ae) < plain < penalized < 1.3 * plain
+
+
+def test_counting_leaves_the_accelerator_of_the_process_as_it_is(folder: Path, tmp_path: Path) -> None:
+    """It may be one of a GPU: what is trained and recorded afterwards must stay there."""
+    config = small("ae", folder, tmp_path / "run")
+    accelerator = start_accelerator(dataclasses.replace(config, mixed_precision="bf16"))
+    training_flops(config)
+    assert network_sizes(config)["generator"] > 0
+    assert (accelerator.mixed_precision, accelerator.device.type) == ("bf16", "cpu")
+    AcceleratorState._reset_state()
