@@ -43,7 +43,10 @@ def start_record(kind: str, device: torch.device, options: Any) -> Record:
     # Imported only now: it imports torch, which takes seconds and which reading results does not need.
     from colornet.runs.provenance import provenance
 
-    values = json.loads(json.dumps(dataclasses.asdict(options), default=str))  # tuples become lists, paths text
+    def shown(path: Path) -> str:
+        return path.name if path.is_absolute() else str(path)  # whose folders are those of a machine
+
+    values = json.loads(json.dumps(dataclasses.asdict(options), default=shown))  # tuples become lists, paths text
     return {"kind": kind, **provenance(device), "options": values}
 
 
