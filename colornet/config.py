@@ -121,7 +121,7 @@ class TrainConfig(RunOptions, OptimizationOptions, ObjectiveOptions, NetworkOpti
 
 # Values beyond these are typing errors, or come from a malicious configuration file.
 _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1,
-         "noise_channels": 4096, "flow_steps": 1000}  # fmt: skip
+         "noise_channels": 4096, "flow_steps": 100}  # fmt: skip
 
 
 def levels_for(image_size: int) -> tuple[int, ...]:
@@ -177,6 +177,16 @@ def check_values(config: TrainConfig) -> None:
     require_option(config.image_size % config.size_multiple == 0, config, "image_size", wanted)
     require_option(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
     _check_objective(config)
+    if config.flow_steps:
+        _check_flow(config)
+
+
+def _check_flow(config: TrainConfig) -> None:
+    """Check what a network with a flow needs, whatever the objective that trains it."""
+    require_option(config.noise_channels >= 1, config, "noise_channels", "at least 1, the seed of the noise of a flow")
+    require_option(config.color_space == "lab", config, "color_space", "lab for a flow")
+    require_option(config.residual, config, "residual", "yes for a flow")
+    require_option(len(config.multipliers) >= 2, config, "multipliers", "two numbers or more for a flow")
 
 
 def _check_objective(config: TrainConfig) -> None:
@@ -208,10 +218,6 @@ def _check_reconstruction(config: TrainConfig) -> None:
 def _check_flow_matching(config: TrainConfig) -> None:
     _check_no_penalty(config)
     require_option(config.flow_steps >= 1, config, "flow_steps", "at least 1 for --objective flow_matching")
-    require_option(config.noise_channels >= 1, config, "noise_channels", "at least 1, the seed of the noise of a flow")
-    require_option(config.color_space == "lab", config, "color_space", "lab for a flow")
-    require_option(config.residual, config, "residual", "yes for a flow")
-    require_option(len(config.multipliers) >= 2, config, "multipliers", "two numbers or more for a flow")
 
 
 def _check_adversarial(config: TrainConfig) -> None:

@@ -50,19 +50,28 @@ def test_samples_have_one_of_two_colors_where_the_mean_has_neither(tmp_path: Pat
     assert 8 <= (off.argmin(1) == 0).sum() <= 32
 
 
+@pytest.mark.parametrize("objective", ["flow_matching", "mine.py:Mine"])
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"flow_steps": 0}, "--flow-steps is 0: it must be at least 1"),
+        ({"flow_steps": 101}, "--flow-steps is 101: it must be at most 100"),
         ({"noise_channels": 0}, "--noise-channels is 0: it must be at least 1"),
         ({"color_space": "rgb"}, "--color-space is 'rgb': it must be lab"),
         ({"multipliers": (1,)}, "--multipliers is (1,): it must be two numbers or more"),
     ],
 )
-def test_a_flow_that_cannot_be_is_refused(changes: dict[str, object], words: str, tmp_path: Path) -> None:
+def test_a_flow_that_cannot_be_is_refused(
+    objective: str, changes: dict[str, object], words: str, tmp_path: Path
+) -> None:
+    """Whatever the objective: a configuration from anywhere may name a file, and its network is built to be loaded."""
     with pytest.raises(InputError) as error:
-        check_config(small("flow", tmp_path, tmp_path / "run", **changes))
+        check_config(small("flow", tmp_path, tmp_path / "run", objective=objective, **changes))
     assert words in str(error.value)
+
+
+def test_flow_matching_needs_a_flow(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="--flow-steps is 0: it must be at least 1"):
+        check_config(small("flow", tmp_path, tmp_path / "run", flow_steps=0))
 
 
 @pytest.mark.parametrize("preset", ["ae", "cgan", "notebook-ae"])
