@@ -17,7 +17,8 @@ class Bar(tqdm):  # type: ignore[misc]
     """
 
     def __init__(self, *arguments: Any, shown: bool = True, **options: Any) -> None:
-        self.lines = shown and sys.stderr is not None and not sys.stderr.isatty()
+        shown = shown and sys.stderr is not None  # which a program without a console has none of
+        self.lines = shown and not sys.stderr.isatty()
         if self.lines:
             counted = options.get("total") is not None or (arguments and hasattr(arguments[0], "__len__"))
             options |= {

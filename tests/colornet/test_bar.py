@@ -46,3 +46,8 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
     assert "Sets: 100%|" in terminal.getvalue()
     assert terminal.getvalue().count("\n") == 1
+
+
+def test_a_program_without_a_console_sees_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    assert list(Bar(range(3), desc="Sets")) == [0, 1, 2]
