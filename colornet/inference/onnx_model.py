@@ -86,8 +86,7 @@ class OnnxModel:
 
     def noise(self, condition: Tensor, sample: int = 0) -> Tensor:
         """Return what the graph takes as noise, as the generator's method of that name does."""
-        from colornet.models.flow import octave_noise
-        from colornet.models.unet import fixed_noise
+        from colornet.models.noise import fixed_noise, octave_noise
 
         seeds = fixed_noise(condition, self.noise_channels, sample)
         height, width = condition.shape[2:]

@@ -11,17 +11,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from colornet.color import at_least_float32
-from colornet.models.unet import UNet, fixed_noise
+from colornet.models.noise import fixed_noise, octave_noise
+from colornet.models.unet import UNet
 
 SCALE = 8.0  # from a*b* / 110 to about unit variance, that of photographs
 
 _TIMES = 8  # numbers that tell the velocity the time
-_SQUARES = (1, 2, 4, 8, 16)  # sides of the squares of equal noise, in pixels of half the resolution
-_GOLDEN = 0x9E3779B97F4A7C15 - 2**64  # SplitMix64's increment, as a signed number
 
 
 class FlowPair(NamedTuple):
-    """What a flow learns from, at a time drawn for each image and at unit variance."""
+    """What a flow learns from, at a time drawn for each image; colors are in units of 110 / `SCALE`."""
 
     mean: Tensor  # the mean coloring, (N, 2, H, W)
     color: Tensor  # the truth, of the same shape
@@ -72,6 +71,7 @@ class FlowUNet(nn.Module):
         return self.spatial(fixed_noise(gray, self.noise_channels, sample), gray)
 
     def spatial(self, seeds: Tensor, gray: Tensor) -> Tensor:
+        """Return the noise (N, 2, H / 2, W / 2) that follows from seeds (N, noise_channels)."""
         return octave_noise(seeds, 2, gray.shape[-2] // 2, gray.shape[-1] // 2)
 
     def forward(self, gray: Tensor, noise: Tensor | None = None, color: Tensor | None = None) -> Tensor | FlowPair:
@@ -100,41 +100,3 @@ class FlowUNet(nn.Module):
         phases = math.pi * at_least_float32(time)[:, None] * torch.arange(1, _TIMES // 2 + 1, device=time.device)
         code = torch.cat((phases.sin(), phases.cos()), 1)  # (N, _TIMES)
         return at_least_float32(self.velocity(torch.cat((condition, color), 1), code))
-
-
-def octave_noise(seeds: Tensor, channels: int, height: int, width: int) -> Tensor:
-    """Return normal noise (N, channels, height, width) of variance 1, in squares of 1, 2, 4, 8 and 16 pixels.
-
-    Each size has an equal part. What gray does not tell of colors is mostly common to an object, as is such noise.
-    """
-    shapes = [(channels, -(-height // side), -(-width // side)) for side in _SQUARES]
-    drawn = white_noise(seeds, sum(map(math.prod, shapes))).split([math.prod(shape) for shape in shapes], dim=1)
-    total = seeds.new_zeros(())
-    for noise, shape, side in zip(drawn, shapes, _SQUARES, strict=True):
-        large = noise.view(-1, *shape).repeat_interleave(side, 2).repeat_interleave(side, 3)
-        total = total + large[..., :height, :width]
-    return total / math.sqrt(len(_SQUARES))
-
-
-@torch.no_grad()
-def white_noise(seeds: Tensor, count: int) -> Tensor:
-    """Return standard normal noise (N, count), float32, that follows from the float32 bits of `seeds` (N, C).
-
-    Counters are hashed by SplitMix64 (Steele et al. 2014), beginning at a hash of the seeds: the noise of an image is
-    the same in any batch, on any device and in any program, and takes no state.
-    """
-    bits = seeds.float().contiguous().view(torch.int32).long()  # (N, C)
-    start = _mix(bits[:, 0])
-    for place in range(1, bits.shape[1]):
-        start = _mix(start + _GOLDEN + bits[:, place])
-    counters = torch.arange(1, count + 1, device=seeds.device) * _GOLDEN
-    hashes = _mix(start[:, None] + counters)  # (N, count)
-    uniform = (((hashes >> 11) & (2**53 - 1)).double() + 0.5) / 2**53
-    return (math.sqrt(2) * torch.erfinv(2 * uniform - 1)).float()
-
-
-def _mix(x: Tensor) -> Tensor:
-    """Scramble 64-bit integers: the finalizer of SplitMix64. Shifts of signed numbers keep the sign: it is masked."""
-    x = (x ^ ((x >> 30) & (2**34 - 1))) * (0xBF58476D1CE4E5B9 - 2**64)
-    x = (x ^ ((x >> 27) & (2**37 - 1))) * (0x94D049BB133111EB - 2**64)
-    return x ^ ((x >> 31) & (2**33 - 1))
