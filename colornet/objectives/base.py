@@ -1,13 +1,17 @@
-"""What objectives share: micro-batches as networks see them, and the means of what a step returns."""
+"""What objectives share: micro-batches as networks see them, means, and the step of those without a second network."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from colornet.color import ColorSpace, to_float
+from colornet.config import TrainConfig
+from colornet.models.build import color_space
+from colornet.objectives import Charts, Prepare, Update
 
 
 class Sample(NamedTuple):
@@ -35,3 +39,34 @@ class Means:
         """Add the value of one micro-batch."""
         share = value.detach() / self.count
         self.values[name] = self.values[name] + share if name in self.values else share
+
+
+class GeneratorObjective(ABC):
+    """An objective that trains the generator alone: a subclass gives `loss`, `description` and `charts`."""
+
+    description: ClassVar[str]
+    charts: ClassVar[Charts]
+
+    def __init__(self, config: TrainConfig, generator: nn.Module, prepare: Prepare, update: Update) -> None:
+        self.generator, optimizer = prepare(generator, config.lr)
+        self.networks = {"generator": self.generator}
+        self.optimizers = {"generator": optimizer}
+        self.space = color_space(config)
+        self.update = update
+
+    @abstractmethod
+    def loss(self, sample: Sample, means: Means) -> Tensor:
+        """Return the loss of a micro-batch, a scalar, and add to `means` the values of its curves."""
+
+    def alike(self, step: int) -> int:
+        """All steps do the same."""
+        return 0
+
+    def training_step(
+        self, microbatches: Sequence[Tensor], *, step: int = 0, noise: Sequence[Tensor] | None = None
+    ) -> dict[str, Tensor]:
+        """Update the generator once on the mean of the losses."""
+        means = Means(len(microbatches))
+        losses = (self.loss(sample, means) for sample in encode(self.space, microbatches, noise))
+        norm = self.update(self.generator, self.optimizers["generator"], losses, means.count)
+        return {**means.values, "grad_norm/generator": norm}
