@@ -23,15 +23,14 @@ from typing import Any, get_type_hints
 import tyro
 
 from colornet.command import choose_command, exiting_on_errors, expand_home
-from colornet.config import (
-    PRESETS,
+from colornet.config import PRESETS, check_config
+from colornet.config.options import (
     DataOptions,
     NetworkOptions,
     ObjectiveOptions,
     OptimizationOptions,
     RunOptions,
     TrainConfig,
-    check_config,
 )
 from colornet.data.count import check_batch, count_images
 from colornet.data.listing import KNOWN_DATASETS, check_dataset

@@ -1,4 +1,4 @@
-"""The command line: what reads well, what is refused, and that a mistake costs neither time nor files."""
+"""The command line of `colornet train`, and what it refuses before it starts."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from colornet import cli, train
 from colornet.config import PRESETS, TrainConfig, check_config
 from colornet.errors import InputError
-from colornet.runs.saved_config import FREE_ON_RESUME, differences, load_config
 from colornet.train import parse
 from colornet.training.build import compose_trainer
 from tests.conftest import small
@@ -34,58 +32,6 @@ def assert_refused(result: subprocess.CompletedProcess[str], *words: str) -> Non
     message = " ".join(result.stderr.replace("│", " ").split())
     assert all(word in message for word in words), message
     assert "Traceback" not in message
-
-
-@pytest.mark.parametrize("preset", PRESETS)
-def test_presets_are_valid(preset: str) -> None:
-    check_config(PRESETS[preset].config)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"epochs": 0}, "--epochs is 0: it must be at least 1"),
-        ({"batch_size": -1}, "--batch-size is -1"),
-        ({"lr": float("nan")}, "--lr is nan: it must be a positive number"),
-        ({"discriminator_lr": float("inf")}, "--discriminator-lr is inf"),
-        ({"ema_decay": 1.0}, "--ema-decay is 1.0: it must be at least 0 and below 1"),
-        ({"image_size": 30}, "--image-size is 30: it must be a multiple of 4, as --multipliers has 3 levels"),
-        ({"image_size": 8}, "--image-size is 8: it must be at least 11"),
-        ({"image_size": 32, "shift": 32}, "--shift is 32: it must be below --image-size"),
-        ({"shift": -1}, "--shift is -1: it must be at least 0"),
-        ({"seed": -1}, "--seed is -1: it must be at least 0"),
-        ({"max_steps": 0}, "--max-steps is 0"),
-        ({"max_grad_norm": 0.0}, "--max-grad-norm is 0.0"),
-        ({"multipliers": ()}, "--multipliers is ()"),
-        ({"accumulation_steps": 3}, "choose a multiple of 3"),
-        ({"r1_weight": 1.0}, "--r1-weight is 1.0: it must be 0 without a discriminator"),
-        ({"r2_weight": 1.0}, "--r2-weight is 1.0: it must be 0 without a discriminator"),
-        ({"penalty_every": 0}, "--penalty-every is 0: it must be at least 1"),
-        (
-            {"objective": "adversarial", "discriminator": "dcgan", "relativistic": True},
-            "--relativistic is True: it must be off unless --discriminator patch",
-        ),
-        (
-            {"objective": "adversarial", "discriminator": "dcgan", "r1_weight": 1.0},
-            "--r1-weight is 1.0: it must be 0 unless --discriminator patch",
-        ),
-        (
-            {"objective": "adversrial"},
-            "--objective is 'adversrial': it must be one of reconstruction, adversarial, flow_matching, or",
-        ),
-        ({"objective": "mine.txt:Mine"}, "--objective is 'mine.txt:Mine': it must be one of"),
-        ({"noise_channels": -1}, "--noise-channels is -1: it must be at least 0"),
-        ({"num_processes": 4}, "--num-processes 4 was asked for but 1 is running"),
-        (
-            {"objective": "adversarial", "discriminator": "dcgan", "image_size": 48},
-            "--image-size is 48: it must be a power of two for --discriminator dcgan",
-        ),
-    ],
-)
-def test_values_that_no_run_could_use(changes: dict[str, Any], words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        check_config(dataclasses.replace(TrainConfig(), **changes))
-    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -106,114 +52,6 @@ def test_a_resumed_run_keeps_its_depth(tmp_path: Path) -> None:
     options = ["ae", "--image-size", "64", "--run-dir", str(tmp_path)]
     assert parse([*options, "--resume", "auto"]).multipliers == (1, 2, 4)
     assert parse(options).multipliers == (1, 2, 4, 4)
-
-
-def test_batch_that_the_processes_cannot_share() -> None:
-    with pytest.raises(
-        InputError, match=r"--batch-size 256 cannot be divided by 3 processes .* choose a multiple of 3"
-    ):
-        check_config(TrainConfig(), world_size=3)
-
-
-def test_differences_name_field_and_both_values() -> None:
-    old = TrainConfig()
-    new = dataclasses.replace(old, lr=0.5, max_steps=7, run_dir="elsewhere")
-    assert differences(old, new) == ["--lr was 0.001 and is 0.5"]
-    assert {field.name for field in dataclasses.fields(TrainConfig)} >= FREE_ON_RESUME
-
-
-def test_a_data_set_is_the_same_wherever_it_lies() -> None:
-    old = TrainConfig(data="here/photos")
-    assert differences(old, dataclasses.replace(old, data="/elsewhere/photos", lr=0.5)) == ["--lr was 0.001 and is 0.5"]
-    warm = dataclasses.replace(old, init_from="/here/runs/ae-0")
-    assert differences(warm, dataclasses.replace(warm, init_from="/elsewhere/runs/ae-0")) == []
-    assert differences(warm, old) == ["--init-from was /here/runs/ae-0 and is None"]
-    assert differences(old, TrainConfig(data="here/prints")) == ["--data was here/photos and is here/prints"]
-
-
-def test_a_run_may_be_resumed_with_activation_checkpointing() -> None:
-    old = TrainConfig()
-    assert differences(old, dataclasses.replace(old, activation_checkpointing=True)) == []
-
-
-def test_a_run_may_be_resumed_with_what_changes_no_weight() -> None:
-    free: dict[str, Any] = {"save_every": 7, "keep_checkpoints": 9, "eval_batch_size": 3, "accumulation_steps": 4}
-    assert differences(TrainConfig(), dataclasses.replace(TrainConfig(), **free)) == []
-
-
-@pytest.mark.parametrize(
-    ("preset", "changes"),
-    [("notebook-ae", {}), ("notebook-cgan", {}), ("ae", {"norm": "batch"}), ("cgan", {"discriminator": "dcgan"})],
-)
-def test_micro_batches_are_part_of_the_run_where_batch_norm_sees_them(preset: str, changes: dict[str, Any]) -> None:
-    old = dataclasses.replace(PRESETS[preset].config, **changes)
-    new = dataclasses.replace(old, accumulation_steps=4)
-    assert differences(old, new) == ["--accumulation-steps was 1 and is 4"]
-
-
-@pytest.mark.parametrize(("schedule", "may"), [("constant", True), ("exponential", True), ("cosine", False)])
-def test_epochs_may_grow_where_the_schedule_does_not_depend_on_them(schedule: Any, may: bool) -> None:
-    old = TrainConfig(lr_schedule=schedule, epochs=3)
-    assert (differences(old, dataclasses.replace(old, epochs=5)) == []) == may
-    assert differences(old, dataclasses.replace(old, epochs=2)) == ["--epochs was 3 and is 2"]
-
-
-def test_what_the_objective_does_not_use_may_differ() -> None:
-    ae, cgan = PRESETS["ae"].config, PRESETS["cgan"].config
-    assert differences(ae, dataclasses.replace(ae, discriminator_lr=1.0, flow_spread=0.1)) == []
-    assert differences(cgan, dataclasses.replace(cgan, flow_spread=0.1)) == []
-    assert len(differences(cgan, dataclasses.replace(cgan, discriminator_lr=1.0))) == 1
-    mine = dataclasses.replace(ae, objective="mine.py:Mine")
-    assert len(differences(mine, dataclasses.replace(mine, discriminator_lr=1.0))) == 1
-
-
-def test_config_file_round_trip(tmp_path: Path) -> None:
-    config = PRESETS["notebook-cgan"].config
-    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
-    assert load_config(tmp_path) == config
-
-
-def test_config_file_of_an_earlier_version(tmp_path: Path) -> None:
-    values = dataclasses.asdict(PRESETS["cgan"].config)
-    for name in ("norm", "noise_channels", "conditional", "init_from", "r1_weight"):
-        del values[name]
-    (tmp_path / "config.json").write_text(json.dumps(values))
-    assert load_config(tmp_path) == PRESETS["cgan"].config
-
-
-def test_removed_options_that_were_off_are_ignored(tmp_path: Path) -> None:
-    values = {**dataclasses.asdict(TrainConfig()), "diversity_weight": 0.0}
-    (tmp_path / "config.json").write_text(json.dumps(values))
-    assert load_config(tmp_path) == load_config(tmp_path, resuming=True) == TrainConfig()
-
-
-@pytest.mark.parametrize(
-    ("removed", "words"),
-    [
-        ({"diversity_weight": 5.0}, "--diversity-weight 5.0"),
-        ({"reconstruction_loss": "huber"}, "--reconstruction-loss huber"),
-    ],
-)
-def test_a_model_trained_with_removed_options_is_usable_but_not_resumed(
-    removed: dict[str, Any], words: str, tmp_path: Path
-) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({**dataclasses.asdict(TrainConfig()), **removed}))
-    assert load_config(tmp_path) == TrainConfig()
-    with pytest.raises(InputError, match=f"cannot continue a training with {words}"):
-        load_config(tmp_path, resuming=True)
-
-
-def test_networks_without_normalization_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps({**dataclasses.asdict(TrainConfig()), "norm": "none"}))
-    with pytest.raises(InputError, match="this version has no networks without normalization"):
-        load_config(tmp_path)
-
-
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"unheard_of": 1}'])
-def test_unreadable_config_file(content: str, tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(content)
-    with pytest.raises(InputError, match=r"config\.json cannot be used"):
-        load_config(tmp_path)
 
 
 def test_another_run_is_a_start(tmp_path: Path) -> None:
