@@ -59,7 +59,7 @@ class GeneratorObjective(ABC):
         """Return the loss of a micro-batch, a scalar, and add to `means` the values of its curves."""
 
     def alike(self, step: int) -> int:
-        """All steps do the same."""
+        """All steps do the same work, without random numbers; a subclass of which this is false sets it to None."""
         return 0
 
     def training_step(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import copy
 import dataclasses
 import errno
-import functools
 import logging
 import math
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import broadcast, broadcast_object_list, gather_object
+from accelerate.utils import broadcast
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -33,7 +32,6 @@ from colornet.metrics.histograms import ColorCounts
 from colornet.models.build import color_space
 from colornet.models.unet import count_parameters
 from colornet.objectives import Objective
-from colornet.runs.checkpoint import State, find_checkpoint
 from colornet.runs.lock import locked
 from colornet.runs.model_card import write_model_card
 from colornet.runs.provenance import provenance
@@ -44,6 +42,7 @@ from colornet.training.optimization import learning_rate_factor, update_ema
 from colornet.training.preemption import StopVote, noting_stop_signals
 from colornet.training.profiler import StepProfiler
 from colornet.training.progress import Progress, peak_memory
+from colornet.training.saves import Saves
 from colornet.training.state import restore_state, training_state
 from colornet.training.step_metrics import StepMetrics
 from colornet.training.tracking import Trackers
@@ -85,10 +84,11 @@ class Trainer:
         self.generator = accelerator.unwrap_model(objective.generator)
         self.score = ValidationScore(dataset, accelerator, batch_size=config.eval_batch_size)
         self.base_lrs = {name: optimizer.param_groups[0]["lr"] for name, optimizer in objective.optimizers.items()}
-        total_steps = config.epochs * len(self.loader)
-        self.last_step = min(total_steps, config.max_steps or total_steps)
+        self.total_steps = config.epochs * len(self.loader)
+        self.last_step = min(self.total_steps, config.max_steps or self.total_steps)
         self.step = 0  # updates done
         self.metrics = StepMetrics(accelerator)
+        self.saves = Saves(config, accelerator, self.run_dir, objective, ema, self.metrics, data=dataset.fingerprint)
         self.clock = StepClock(accelerator.device)
         self.whole_step = WholeStep(config, accelerator, objective, ema) if config.whole_step else None
         self.trackers: Trackers | None = None
@@ -102,33 +102,33 @@ class Trainer:
         and the file `preempted`. Raises `InputError` in every process if another run owns the folder.
         """
         with noting_stop_signals() as asked, ExitStack() as held:
-            self.on_main_process("The lock of the run", lambda: held.enter_context(locked(self.config)))
+            self.saves.by_main_process("The lock of the run", lambda: held.enter_context(locked(self.config)))
             if self.accelerator.num_processes > 2:
                 self.warm_up_ddp()
-            resumed = on_all(self.accelerator, lambda: self.config.resume == "auto" and self.resume())
-            self.check_common_step()
+            resumed = on_all(self.accelerator, self.resume)
+            self.saves.check_common(self.step)
             finished = self.step >= self.last_step  # --max-steps may be less than was done
             verb = "finished" if finished else "resuming" if resumed else "starting"
-            self.on_main_process("The configuration", lambda: self.describe(verb))
+            self.saves.by_main_process("The configuration", lambda: self.describe(verb))
             if finished:
-                self.on_main_process("The model", self.complete)
+                self.saves.by_main_process("The model", lambda: self.saves.complete(self.step))
                 return
             logs, rank = self.run_dir.path / "logs", self.accelerator.process_index
             try:
                 with process_log(logs, rank, self.config.hang_timeout, ends=self.config.hang_exit) as heartbeat:
                     vote = StopVote(lambda: asked() or self.unheard, self.accelerator.num_processes)
                     self.train(vote, heartbeat)
-            except OSError as error:  # of curves, samples and logs; `on_main_process` handles the rest
+            except OSError as error:  # of curves, samples and logs; `by_main_process` handles the rest
                 raise InputError(self.run_dir.refused(f"What step {self.step} has to show", error)) from error
             if self.step == self.last_step:
-                self.on_main_process("The model card", lambda: write_model_card(self.run_dir.path))
+                self.saves.by_main_process("The model card", lambda: write_model_card(self.run_dir.path))
 
-    def complete(self) -> None:
-        """Write what a finished run lacks, if it was killed at its very end, or if its model was damaged later."""
-        state = training_state(self.accelerator, self.objective, self.ema)
-        self.run_dir.repair_model(State({"step": self.step}, state.tensors))
-        if not (self.run_dir.path / "README.md").exists():
-            write_model_card(self.run_dir.path)
+    def resume(self) -> bool:
+        """Continue from the newest checkpoint if asked to; return whether there is one."""
+        if self.config.resume == "auto" and (step := self.saves.resume(self.total_steps)) is not None:
+            self.step = step
+            return True
+        return False
 
     def warm_up_ddp(self) -> None:
         """Make one update and undo it, so that DDP, which reorders its buckets after the first, sums as it will later.
@@ -147,7 +147,7 @@ class Trainer:
         where = self.accelerator.process_index, self.accelerator.num_processes, self.accelerator.device
         logger.info("Process %d of %d on %s begins at step %d.", *where, self.step)
         if self.config.track != TrainConfig.track:
-            self.on_main_process("The trackers", self.start_trackers)
+            self.saves.by_main_process("The trackers", self.start_trackers)
         writes, charts, steps_per_epoch = self.accelerator.is_main_process, self.objective.charts, len(self.loader)
         log = None
         if writes:
@@ -191,7 +191,7 @@ class Trainer:
         if evaluates:
             self.evaluate(log, heartbeat)
         if saves:
-            self.save()
+            self.saves.save(self.step)
         if self.preempted:
             logger.info("Stopped by a signal after step %d.", self.step)
             if log is not None:
@@ -301,59 +301,6 @@ class Trainer:
                 grid = sample_grid([gray_floor(shown), colorize(shown), shown])
                 log.evaluation(self.step, summary, grid.cpu(), planes, chroma)
                 self.say(SCORES.format_map({"step": self.step, "fd_cifar10_v2_dev": math.nan} | summary))
-
-    def save(self) -> None:
-        """Write a checkpoint and, beside it, the moving average as `model.safetensors`."""
-        trained, metrics = training_state(self.accelerator, self.objective, self.ema), self.metrics.state()
-        values = {"step": self.step, "data": self.dataset.fingerprint, "metrics": metrics.values, **trained.values}
-        state = State(values, trained.tensors | metrics.tensors)
-        write = functools.partial(self.run_dir.save, self.config, state)
-        self.on_main_process(f"The checkpoint of step {self.step}", write)
-        logger.info("The checkpoint of step %d is written.", self.step)
-
-    def on_main_process(self, what: str, write: Callable[[], object]) -> None:
-        """Let the first process write something; where it or the disk refuses, all processes raise the same error."""
-        problem = None
-        if self.accelerator.is_main_process:
-            try:
-                write()
-            except InputError as error:
-                problem = str(error)
-            except OSError as error:
-                problem = self.run_dir.refused(what, error)
-        (problem,) = broadcast_object_list([problem])  # so that none waits for the first one forever
-        if problem is not None:
-            raise InputError(problem)
-
-    def check_common_step(self) -> None:
-        """Stop every process if one of them found another checkpoint, or none, under the same name."""
-        steps = gather_object([self.step])
-        if len(set(steps)) > 1:
-            found = f"different steps ({', '.join(map(str, steps))})"
-            advice = "must be the same folder for all of them, on a disk that they share"
-            raise InputError(f"The processes would resume from {found}: --run-dir {self.run_dir.path} {advice}.")
-
-    def resume(self) -> bool:
-        """Load the newest good checkpoint of the run folder; return whether there was one."""
-        expected = training_state(self.accelerator, self.objective, self.ema).tensors
-        limit = sum(tensor.nbytes + 2048 for tensor in expected.values()) + 2**20  # with names, and sums of curves
-        path = find_checkpoint(self.run_dir.checkpoints, limit)
-        if path is None:
-            return False
-        values, tensors = self.run_dir.load(path, self.config, self.dataset.fingerprint)
-        step, most = values["step"], self.config.epochs * len(self.loader)
-        sums = {name: tensors.pop(name) for name in list(tensors) if name.startswith("metrics/")}
-        try:
-            if step > most:
-                raise ValueError(f"its step is {step}, and the run has {most}")
-            metrics = values.get("metrics")
-            self.metrics.restore(None if metrics is None else State(metrics, sums), step)
-            restore_state(self.accelerator, self.objective, self.ema, State(values, tensors), last_step=step)
-        except (TypeError, AttributeError, ValueError) as error:
-            found = f"The checkpoint {path} does not fit the networks of {self.run_dir.path} ({error})"
-            raise InputError(f"{found}: remove it to resume from an older one.") from error
-        self.step = step
-        return True
 
     def check_finite(self) -> None:
         """Stop every rank if a loss or gradient of any rank was not finite; this waits for the device."""

@@ -325,7 +325,7 @@ def test_changed_images_are_refused_on_resume(folder: Path, tmp_path: Path) -> N
     config = small("ae", folder, tmp_path / "run", max_steps=2)
     compose_trainer(config).fit()
     trainer = compose_trainer(dataclasses.replace(config, resume="auto"))
-    trainer.dataset = dataclasses.replace(trainer.dataset, fingerprint="of other images")
+    trainer.saves.data = "of other images"
     with pytest.raises(InputError, match=r"are not those that .* was trained on"):
         trainer.fit()
 

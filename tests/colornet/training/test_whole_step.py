@@ -75,6 +75,6 @@ def test_a_run_of_whole_steps_resumes_to_the_last_bit(folder: Path, tmp_path: Pa
 
 
 def test_what_cannot_be_recorded_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(Reconstruction, "alike")
+    monkeypatch.setattr(Reconstruction, "alike", None)
     with pytest.raises(InputError, match="--whole-step is not for the objective reconstruction"):
         compose_trainer(small("ae", folder, tmp_path, whole_step=True))
