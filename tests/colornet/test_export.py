@@ -164,11 +164,18 @@ def test_mistakes(
     assert (tmp_path / "mine.onnx").read_text() == "mine"
 
 
-@pytest.mark.parametrize(("preset", "multipliers"), [("cgan", (1, 2)), ("flow", (1, 2, 2)), ("flow", (1, 2))])
+@pytest.mark.parametrize(
+    ("preset", "options"),
+    [
+        ("cgan", {"multipliers": (1, 2)}),
+        ("flow", {"multipliers": (1, 2, 2), "flow_steps": 1}),
+        ("flow", {"multipliers": (1, 2), "flow_steps": 2}),
+    ],
+)
 def test_a_network_that_takes_noise_makes_the_same_colorings(
-    preset: str, multipliers: tuple[int, ...], tmp_path: Path
+    preset: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    run = save_run(tmp_path / "run", preset, noise_channels=2, multipliers=multipliers)
+    run = save_run(tmp_path / "run", preset, noise_channels=2, **options)
     export.main([str(run), "--out", str(tmp_path / "a.onnx")])
     image = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
     exported, original = (Colorizer.load(path, "cpu").colorize(image, samples=3) for path in (tmp_path / "a.onnx", run))
