@@ -342,12 +342,13 @@ def test_moving_average_of_a_short_run_is_not_its_initial_weights() -> None:
     assert average.weight.item() > 0.99
 
 
-def test_moving_average_settles_at_its_decay() -> None:
+@pytest.mark.parametrize(("decay", "step", "share"), [(0.9999, 1, 9 / 11), (0.9, 10_000, 0.1), (0.0, 1, 1.0)])
+def test_moving_average_warms_up_and_settles_at_its_decay(decay: float, step: int, share: float) -> None:
     average, network = nn.Linear(1, 1), nn.Linear(1, 1)
     nn.init.zeros_(average.weight)
     nn.init.ones_(network.weight)
-    update_ema(average, network, 0.9, 10_000)
-    assert average.weight.item() == pytest.approx(0.1)
+    update_ema(average, network, decay, step)
+    assert average.weight.item() == pytest.approx(share)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from colornet.errors import InputError
-from colornet.objectives.reconstruction import Reconstruction
+from colornet.objectives.base import GeneratorObjective
 from colornet.training.build import compose_trainer
 from colornet.training.state import training_state
 from colornet.training.trainer import Trainer
@@ -75,6 +75,6 @@ def test_a_run_of_whole_steps_resumes_to_the_last_bit(folder: Path, tmp_path: Pa
 
 
 def test_what_cannot_be_recorded_is_refused(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr(Reconstruction, "alike")
+    monkeypatch.delattr(GeneratorObjective, "alike")
     with pytest.raises(InputError, match="--whole-step is not for the objective reconstruction"):
         compose_trainer(small("ae", folder, tmp_path, whole_step=True))
