@@ -35,7 +35,7 @@ from colornet.runs.pretrained import RELEASED
 class DemoConfig:
     """Which models are shown, and at which address."""
 
-    models: tuple[str, ...] = RELEASED  # released models (cgan or ae, where they are installed), or folders of runs
+    models: tuple[str, ...] = RELEASED  # released models (cgan, ae), folders of runs, or hf:OWNER/NAME
     host: str = "127.0.0.1"  # address to listen at; 0.0.0.0 admits the whole network
     port: int = 7860  # port to listen at
     names: tuple[str, ...] = ()  # further names of this machine in browsers, such as a proxy's; others are refused

@@ -25,7 +25,7 @@ from colornet.runs.pretrained import find_model
 class ExportConfig:
     """Which model is exported, and where to."""
 
-    model: Annotated[str, tyro.conf.Positional]  # released model (cgan or ae), or the folder of a run
+    model: Annotated[str, tyro.conf.Positional]  # released model (cgan or ae), folder of a run, or hf:OWNER/NAME
     out: Path  # file to write, NAME.onnx
     force: bool = False  # overwrite --out
 
