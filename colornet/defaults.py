@@ -28,8 +28,8 @@ def settle(config: TrainConfig, preset: Preset, given: Collection[str]) -> Train
 
     A resumed run keeps its values. Otherwise the levels follow the size of the images or the run in --init-from, as
     the width does; the batch and what depends on the number of steps follow the number of images. A log says what was
-    chosen. What does not exist or is impossible is left to the checks. Raises `InputError` for data that has too few
-    images, and for a run that cannot be read.
+    chosen. What does not exist, cannot be downloaded or is impossible is left to the checks. Raises `InputError` for a
+    run that cannot be read.
     """
     run = Path(config.run_dir)
     if config.resume == "auto" and (run / "config.json").is_file():
@@ -42,12 +42,12 @@ def settle(config: TrainConfig, preset: Preset, given: Collection[str]) -> Train
     found = config.data in KNOWN_DATASETS or is_hub_name(config.data) or Path(config.data).is_dir()
     if {*given}.issuperset(BY_IMAGES) or not found:
         return config
-    try:
-        check_values(config)
-    except InputError:  # the checks report it, without waiting for images to be counted
-        return config
     enough = 2 * max(FEW, config.batch_size)  # files, to know that there are more images than these
-    counts = count_images(config.data, image_size=config.image_size, at_most=enough, cache_dir=config.cache_dir)
+    try:
+        check_values(config)  # first: a mistake does not wait for images to be counted
+        counts = count_images(config.data, image_size=config.image_size, at_most=enough, cache_dir=config.cache_dir)
+    except InputError:
+        return config
     images = counts["train"]
     reason = f"for {images:,} training images"
     if images < FEW:
