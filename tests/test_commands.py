@@ -21,6 +21,7 @@ import pytest
 import tyro
 import yaml
 from accelerate.commands.launch import launch_command_parser
+from huggingface_hub import constants
 from PIL import Image
 from torch.distributed.run import get_args_parser
 
@@ -287,7 +288,8 @@ def test_a_mistyped_option_is_found(parse_only: None, monkeypatch: pytest.Monkey
             _start(command.split(), monkeypatch)
 
 
-def test_configurations_of_the_trainings_could_be_used() -> None:
+def test_configurations_of_the_trainings_could_be_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)  # one of them names a data set of the Hub
     for command in (*FENCED, *INLINE):
         match = re.search(r"(?:colornet\.train|colornet train|slurm\.sh) (.*)", command)
         if match and "--num-processes" not in command:
