@@ -60,7 +60,7 @@ RUN_BY = {
     "colornet export": "test_difference_is_printed",
     "colornet fetch": "test_every_source_and_its_failure_are_named",
     "colornet push": "test_a_published_run_is_loaded_elsewhere",
-    "colornet train --data": "test_a_folder_of_images_is_the_data_set_that_it_is_on_disk",
+    "colornet train --data": "test_a_training_takes_it_as_the_folder_that_it_is",
     "colornet demo": "test_upload_is_shown_and_made_a_png",
     "benchmarks quality": "test_a_record_says_what_was_measured_on_what",
     "benchmarks quality --images": "test_images_of_another_program_are_scored",

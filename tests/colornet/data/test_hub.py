@@ -55,18 +55,21 @@ def test_a_folder_of_images_is_the_data_set_that_it_is_on_disk(
     assert load_dataset("hf:user/images@v1", image_size=32, cache_dir=cache).fingerprint == found.fingerprint
 
 
-def test_a_training_is_told_of_it_what_it_is_told_of_a_folder(
+def test_a_training_takes_it_as_the_folder_that_it_is(
     hub: Hub, local: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     hub.repos["datasets/user/images"] = files(local)
-    options = ["--cache-dir", str(cache), "--run-dir", str(tmp_path / "run"), "--dry-run"]
-    train.main(["cgan", "--data", "hf:user/images", *options])
+    options = ["--cache-dir", str(cache), "--run-dir", str(tmp_path / "run"), "--max-steps", "1", "--cpu",
+               "--width", "8", "--discriminator-width", "8", "--blocks", "1", "--mixed-precision", "no"]  # fmt: skip
+    train.main(["cgan", "--data", "hf:user/images", *options, "--dry-run"])
     config = json.loads(capsys.readouterr().out)
-    expected = train.parse(["cgan", "--data", str(local), *options])
+    expected = train.parse(["cgan", "--data", str(local), *options, "--dry-run"])
     assert config["batch_size"] == expected.batch_size == 16
     assert config == json.loads(json.dumps(dataclasses.asdict(expected) | {"data": "hf:user/images"}))
+    train.main(["cgan", "--data", "hf:user/images", *options])
+    assert "data user/images: 27 training and 3 validation images" in capsys.readouterr().out
     with pytest.raises(SystemExit, match="2"):
-        train.main(["cgan", "--data", "hf:user/images", *options, "--batch-size", "64"])
+        train.main(["cgan", "--data", "hf:user/images", *options, "--dry-run", "--batch-size", "64"])
     assert "Batch size 64 exceeds the 27 training images" in capsys.readouterr().err
 
 
