@@ -21,7 +21,7 @@ from colornet.models.build import build_generator
 from colornet.runs.model_card import write_model_card
 from colornet.runs.pretrained import find_model
 from colornet.training.build import warm_start
-from tests.hub import TOKEN, Hub, serving_hub
+from tests.hub import COMMIT, TOKEN, Hub, serving_hub
 from tests.runs import save_run
 
 # Of huggingface_hub itself, where it uploads a file.
@@ -72,7 +72,11 @@ def test_a_published_run_is_loaded_elsewhere(
     asked = len(hub.server.requests)
     colored = Colorizer.load("hf:user/model", "cpu").colorize(GRAY)
     assert np.array_equal(colored, Colorizer.load(run, "cpu").colorize(GRAY))
-    assert not any("README" in request for request, _ in hub.server.requests[asked:])
+    requests = [request for request, _ in hub.server.requests[asked:]]
+    assert not any("README" in request for request in requests)
+    weights = [request for request in requests if "model.safetensors" in request]
+    assert weights
+    assert all(COMMIT in request for request in weights)  # that of the configuration, whatever was pushed meanwhile
     asked = len(hub.server.requests)
     assert find_model("hf:user/model@v1").name == find_model("hf:user/model").name
     assert {request.split()[0] for request, _ in hub.server.requests[asked:]} == {"HEAD"}
