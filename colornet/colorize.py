@@ -48,7 +48,7 @@ class ColorizeConfig:
 
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]  # image files, or folders of them with all that is below
     out: Path  # folder of the colored copies, named and sorted into folders as the photographs are
-    model: str = "cgan"  # released model (cgan or ae), the folder of a run, or an exported ONNX file
+    model: str = "cgan"  # released model (cgan or ae), folder of a run, hf:OWNER/NAME, or exported ONNX file
     saturation: float = 1.0  # factor on the chroma: 0 is gray, above 1 is more vivid than the model's colors
     samples: int = 1  # colorings of each photograph, NAME.1.png, NAME.2.png, …, at most 100, of a model with noise
     compare: bool = False  # also write NAME.compare.png: gray and colored side by side, 1024 pixels each

@@ -12,7 +12,8 @@ from colornet.config import Preset, TrainConfig, check_values, levels_for
 from colornet.data.count import count_images
 from colornet.data.listing import KNOWN_DATASETS
 from colornet.errors import InputError, printable
-from colornet.runs.pretrained import RELEASED, find_model
+from colornet.hub import is_hub_name
+from colornet.runs.pretrained import find_model, is_model_name
 from colornet.runs.saved_config import load_config
 
 FEW = 8192  # training images; with fewer, an epoch would have less than 32 batches of 256
@@ -27,8 +28,8 @@ def settle(config: TrainConfig, preset: Preset, given: Collection[str]) -> Train
 
     A resumed run keeps its values. Otherwise the levels follow the size of the images or the run in --init-from, as
     the width does; the batch and what depends on the number of steps follow the number of images. A log says what was
-    chosen. What does not exist or is impossible is left to the checks. Raises `InputError` for data that has too few
-    images, and for a run that cannot be read.
+    chosen. What does not exist, cannot be downloaded or is impossible is left to the checks. Raises `InputError` for a
+    run that cannot be read.
     """
     run = Path(config.run_dir)
     if config.resume == "auto" and (run / "config.json").is_file():
@@ -38,14 +39,16 @@ def settle(config: TrainConfig, preset: Preset, given: Collection[str]) -> Train
     if "multipliers" not in given and preset.config.residual:
         config = replace(config, multipliers=levels_for(config.image_size))
     config = _apply(config, _like_origin(config), given, f"as in --init-from {config.init_from}")
-    if {*given}.issuperset(BY_IMAGES) or not (config.data in KNOWN_DATASETS or Path(config.data).is_dir()):
-        return config
-    try:
-        check_values(config)
-    except InputError:  # the checks report it, without waiting for images to be counted
+    found = config.data in KNOWN_DATASETS or is_hub_name(config.data) or Path(config.data).is_dir()
+    if {*given}.issuperset(BY_IMAGES) or not found:
         return config
     enough = 2 * max(FEW, config.batch_size)  # files, to know that there are more images than these
-    images = count_images(config.data, image_size=config.image_size, at_most=enough)["train"]
+    try:
+        check_values(config)  # first: a mistake does not wait for images to be counted
+        counts = count_images(config.data, image_size=config.image_size, at_most=enough, cache_dir=config.cache_dir)
+    except InputError:
+        return config
+    images = counts["train"]
     reason = f"for {images:,} training images"
     if images < FEW:
         config = _apply(config, {"batch_size": _batch_size(config, images)}, given, reason)
@@ -73,9 +76,10 @@ def _text(value: Any) -> str:
 
 def _like_origin(config: TrainConfig) -> dict[str, Any]:
     """Return the size of the generator in --init-from, which a new one must share; nothing if there is none."""
-    if config.init_from is None or not (config.init_from in RELEASED or Path(config.init_from).is_dir()):
+    name = config.init_from
+    if name is None or not (is_model_name(name) or Path(name).is_dir()):
         return {}
-    origin = load_config(find_model(config.init_from))
+    origin = load_config(find_model(name))
     return {name: getattr(origin, name) for name in _BY_ORIGIN}
 
 

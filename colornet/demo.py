@@ -27,6 +27,7 @@ from colornet.colorize import check_model
 from colornet.command import run_command
 from colornet.config import require_option
 from colornet.errors import InputError, printable
+from colornet.hub import is_hub_name
 from colornet.inference.demo_folder import own_folder
 from colornet.runs.pretrained import RELEASED
 
@@ -35,7 +36,7 @@ from colornet.runs.pretrained import RELEASED
 class DemoConfig:
     """Which models are shown, and at which address."""
 
-    models: tuple[str, ...] = RELEASED  # released models (cgan or ae, where they are installed), or folders of runs
+    models: tuple[str, ...] = RELEASED  # released models (cgan, ae), folders of runs, or hf:OWNER/NAME
     host: str = "127.0.0.1"  # address to listen at; 0.0.0.0 admits the whole network
     port: int = 7860  # port to listen at
     names: tuple[str, ...] = ()  # further names of this machine in browsers, such as a proxy's; others are refused
@@ -61,7 +62,8 @@ def check(config: DemoConfig) -> dict[str, Path]:
         raise InputError('The page needs gradio: run `pip install ".[demo]"` in the checkout.')
     require_option(1 <= config.port <= 65535, config, "port", "from 1 to 65535")
     _check_address(config.host, config.port)
-    names = [folder.resolve().name for folder in folders.values()]
+    # A folder in the cache of the Hub is called like a commit.
+    names = [model if is_hub_name(model) else folder.resolve().name for model, folder in folders.items()]
     keys = (name if names.count(name) == 1 else model for name, model in zip(names, folders, strict=True))
     return dict(zip(keys, folders.values(), strict=True))
 

@@ -26,7 +26,7 @@ class EvaluateConfig:
     """Which runs to compare, on which images."""
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional]  # folders of runs, or names of released models (ae, cgan)
-    data: str | None = None  # data set: cifar10, sample, or a folder of images; None: what the runs were trained on
+    data: str | None = None  # cifar10, sample, a folder of images, or hf:OWNER/NAME; None: that of the runs
     split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
     out: Path | None = None  # folder for comparison.txt, comparison.json and comparison.png; must not hold them yet
     batch_size: int = 500  # images per process in a step

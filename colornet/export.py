@@ -1,7 +1,7 @@
 """Export a model to one ONNX file that needs no colornet: `colornet export runs/cgan --out cgan.onnx`.
 
 The graph maps the gray condition (N, 1, H, W) to the color (N, C, H, W), in float32, for any N, H and W; the last two
-must be multiples of what training halves them by. That of a model with a noise input takes standard normal noise, too.
+must be multiples of what training halves them by. That of a model with a noise input takes noise, too.
 What is written is read again and compared with PyTorch. It runs in onnxruntime and in `colornet colorize --model
 FILE.onnx`. It is an extra: `pip install ".[export]"` in a checkout.
 """
@@ -25,7 +25,7 @@ from colornet.runs.pretrained import find_model
 class ExportConfig:
     """Which model is exported, and where to."""
 
-    model: Annotated[str, tyro.conf.Positional]  # released model (cgan or ae), or the folder of a run
+    model: Annotated[str, tyro.conf.Positional]  # released model (cgan or ae), folder of a run, or hf:OWNER/NAME
     out: Path  # file to write, NAME.onnx
     force: bool = False  # overwrite --out
 

@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def fetch(config: FetchConfig) -> None:
     """Download the data set unless it is there, check it, and say where it is."""
-    cache_dir = (config.cache_dir or default_cache_dir()).expanduser()
+    cache_dir = config.cache_dir or default_cache_dir()
     if config.data == "cifar10":
         from colornet.data.cifar10 import fetch_cifar10
 

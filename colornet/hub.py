@@ -18,6 +18,7 @@ from colornet.errors import InputError
 PREFIX = "hf:"
 
 _LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
+_REFUSED = {401: "does not take your token, or finds none", 403: "does not allow that to your token"}
 
 
 class HubName(NamedTuple):
@@ -111,15 +112,10 @@ def explained_errors(kind: Literal["Model", "Data set"], name: HubName) -> Itera
     except errors.LocalTokenNotFoundError as error:
         raise InputError(f"{what} needs a token: {_LOG_IN}.") from error
     except errors.HfHubHTTPError as error:
-        status = error.response.status_code
-        if status in (401, 403):
-            refused = (
-                "does not take your token, or finds none" if status == 401 else "does not allow that to your token"
-            )
-            raise InputError(f"{endpoint} {refused}, for {what[0].lower()}{what[1:]}: {_LOG_IN}.") from error
-        raise InputError(
-            f"{endpoint} cannot serve {what[0].lower()}{what[1:]} ({_reason(error)}): try later."
-        ) from error
+        asked = what[0].lower() + what[1:]
+        if refused := _REFUSED.get(error.response.status_code):
+            raise InputError(f"{endpoint} {refused}, for {asked}: {_LOG_IN}.") from error
+        raise InputError(f"{endpoint} cannot serve {asked} ({_reason(error)}): try later.") from error
     except RuntimeError as error:
         if not isinstance(error.__cause__, network_error):
             raise

@@ -39,7 +39,7 @@ from colornet.environment import check_environment, is_quiet, launched_processes
 from colornet.errors import InputError, LostProcessError, PreemptedError, printable
 from colornet.files import check_utf8
 from colornet.runs.lock import check_run_dir
-from colornet.runs.pretrained import RELEASED, check_init, find_model
+from colornet.runs.pretrained import check_init, find_model, is_model_name
 from colornet.runs.saved_config import load_config
 
 logger = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         config = parse(arguments, quiet=quiet)
         check(config)
         if config.dry_run:
-            sizes = count_images(config.data, image_size=config.image_size)
+            sizes = count_images(config.data, image_size=config.image_size, cache_dir=config.cache_dir)
             counts = ", ".join(f"{count:,} {part}" for part, count in sizes.items())
             logger.warning("%s: %s images, none of which was decoded.", printable(config.data), counts)
             print(json.dumps(dataclasses.asdict(config), indent=2))
@@ -158,7 +158,7 @@ def _complete_paths(config: TrainConfig) -> TrainConfig:
         config,
         data=absolute(config.data) if is_folder else config.data,
         objective=f"{absolute(file)}:{name}" if file else config.objective,
-        init_from=init_from if init_from in RELEASED else init_from and absolute(init_from),
+        init_from=absolute(init_from) if init_from and not is_model_name(init_from) else init_from,
     )
 
 
@@ -216,7 +216,8 @@ def check(config: TrainConfig) -> None:
         if importlib.util.find_spec(name) is None:
             raise InputError(f"--track {name} needs a package that is missing: install it with `pip install {name}`.")
     check_dataset(config.data)
-    found = count_images(config.data, image_size=config.image_size, at_most=2 * config.batch_size + 10)
+    enough = 2 * config.batch_size + 10
+    found = count_images(config.data, image_size=config.image_size, at_most=enough, cache_dir=config.cache_dir)
     check_batch(config.batch_size, found["train"])
     objective_file, _, _ = config.objective.rpartition(":")
     if objective_file and not Path(objective_file).is_file():

@@ -75,7 +75,7 @@ def optimize(network: nn.Module, options: EvaluatorOptions, images: Tensor, labe
 
 @torch.no_grad()
 def _look_ahead(network: nn.Module, average: dict[str, Tensor], decay: float) -> None:
-    """Move the average of the weights towards the network, and the network there (Zhang et al. 2019)."""
+    """Move the average of the weights toward the network, and the network there (Zhang et al. 2019)."""
     for name, value in network.state_dict().items():
         if name in average:
             value.copy_(average[name].lerp_(value, 1 - decay))

@@ -15,6 +15,7 @@ from torchvision.models import VisionTransformer
 from torchvision.transforms.functional import normalize
 
 from benchmarks.quality.pretrained_networks import load_weights
+from colornet.metrics.image import check_pixels
 from colornet.metrics.precision import full_precision
 
 # The publishers state no hash: it is what projects that pin this file say, all of them the same.
@@ -57,8 +58,7 @@ def load_dinov2(
 
     @torch.no_grad()
     def features(images: Tensor) -> Tensor:
-        if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"expected uint8 images (n, 3, H, W), not {images.dtype} {tuple(images.shape)}")
+        check_pixels(images)
         with full_precision(device):
             resized = interpolate_bilinear_2d_like_tensorflow1x(images.float(), (_SIZE, _SIZE), align_corners=False)
             found: Tensor = network(normalize(resized / 255, _MEAN, _STD))  # (n, 1024), of (n, 3, 224, 224)

@@ -58,14 +58,7 @@ def release(options: ReleaseOptions) -> None:
     run = Run(options.run)
     trained, data = run.config, options.data or run.config.data
     dataset = load_dataset(data, image_size=trained.image_size, cache_dir=options.cache_dir)
-    starts = run.starts or []
-    if not starts or starts[-1]["data"] != dataset.fingerprint:
-        raise InputError(f"The images of {data} are not those that {run.path} saw: give --data.")
-    step, last = run.step or 0, trained.epochs * (len(dataset.train) // trained.batch_size)
-    last = min(last, trained.max_steps or last)
-    if step < last:
-        raise InputError(f"{run.path} is at step {step:,} of {last:,}: finish it first, with --resume auto.")
-    starts = [start for start in starts if start["step"] < step]  # later ones did nothing
+    starts = _finished_starts(run, dataset, data)
     measured = None if options.quality is None else _measured(options.quality, run, starts)
     network = run.load_generator()
     images = dataset.validation[torch.linspace(0, len(dataset.validation) - 1, _COMPARED).long()]
@@ -77,7 +70,7 @@ def release(options: ReleaseOptions) -> None:
         for name, value in network.state_dict().items()
     }
     # Of several metadata, safetensors writes each time another order, and the sha256 would tell nothing.
-    weights = save(state, metadata={"step": str(step)})
+    weights = save(state, metadata={"step": str(run.step)})
     made = provenance(torch.device("cpu"))
     record: dict[str, Any] = {
         "name": options.name,
@@ -108,6 +101,18 @@ def release(options: ReleaseOptions) -> None:
     size = f"{record['bytes'] / 1e6:.1f} MB, sha256 {record['sha256']}"
     changed = f"Its colors differ from the run's by at most {record['levels']} of 255 levels."
     print(printable(f"{options.out} is written: {size}. {changed}"))
+
+
+def _finished_starts(run: Run, dataset: Dataset, data: str) -> list[dict[str, Any]]:
+    """Return the starts that trained a run; `InputError` unless it is finished and saw these images, named `data`."""
+    starts, config = run.starts or [], run.config
+    if not starts or starts[-1]["data"] != dataset.fingerprint:
+        raise InputError(f"The images of {data} are not those that {run.path} saw: give --data.")
+    step, last = run.step or 0, config.epochs * (len(dataset.train) // config.batch_size)
+    last = min(last, config.max_steps or last)
+    if step < last:
+        raise InputError(f"{run.path} is at step {step:,} of {last:,}: finish it first, with --resume auto.")
+    return [start for start in starts if start["step"] < step]  # later ones did nothing
 
 
 def _measured(quality: Path, run: Run, starts: list[dict[str, Any]]) -> dict[str, Any]:

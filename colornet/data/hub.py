@@ -16,11 +16,9 @@ from colornet.data.folder import load_folder
 from colornet.data.formats import image_formats, image_suffixes
 from colornet.data.listing import iter_images
 from colornet.data.parquet import has_pyarrow, read_rows
-from colornet.data.splits import Dataset
+from colornet.data.splits import PARTS, Dataset
 from colornet.errors import InputError
 from colornet.hub import download_dataset, parse_hub_name
-
-_PARTS = ("train", "test", "validation")
 
 
 def load_hub_dataset(name: str, image_size: int, cache_dir: Path, progress: bool) -> Dataset:
@@ -63,7 +61,7 @@ def _unpack(files: list[Path], target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".part-", dir=target.parent) as temporary:
         folder = Path(temporary) / target.name
         for file, part in parts.items():
-            if divided and part not in _PARTS:
+            if divided and part not in PARTS:
                 continue
             for number, (image, label) in enumerate(read_rows(file)):
                 suffix = _suffix(image)

@@ -76,9 +76,9 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
     """Yield every file below a folder or a subfolder that has the suffix of an image format and is not hidden.
 
     Formats that are not read, such as raw photographs, are yielded to be reported. Folders that other programs made for
-    thumbnails or deleted files are not entered.
-    Symbolic links are followed, but each directory is read only once. Dangling links are yielded, to be reported as
-    unreadable; pipes and devices are not. Raises InputError for a directory that cannot be listed.
+    thumbnails or deleted files are not entered. Symbolic links are followed, but each directory is read only once.
+    Dangling links are yielded, to be reported as unreadable; pipes and devices are not. Raises InputError for a
+    directory that cannot be listed.
     """
     seen: set[tuple[int, int]] = set()
     pending = [(folder / below, below and f"{below}/")]  # no recursion: folders may be nested deeper than its limit

@@ -83,9 +83,8 @@ def _trace(network: Generator, multiple: int) -> torch.onnx.ONNXProgram:
         node.meta.pop("stack_trace", None)  # paths of this machine
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".*LeafSpec", FutureWarning)  # torch 2.11, about its own code
-        warnings.filterwarnings(
-            "ignore", ".*axis name: batch will not be used", UserWarning
-        )  # condition and noise share it
+        # Condition and noise share it.
+        warnings.filterwarnings("ignore", ".*axis name: batch will not be used", UserWarning)
         names: dict[str, Any] = {"input_names": [*examples], "output_names": ["color"]}
         graph = torch.onnx.export(program, dynamo=True, verbose=False, dynamic_shapes=tuple(shapes), **names)
     assert graph is not None

@@ -1,9 +1,9 @@
 """Distances between two sets: of features, by torch-fidelity's undocumented reducers, and of numbers.
 
 The values are those of `torch_fidelity.calculate_metrics`, but for the rounding of the Fréchet distance of a set with
-fewer rows than columns, which is exact here. With features of Inception's last pooling they are FID and
-KID; with others they need other names. They are computed on the CPU, in the precision of the features: published values
-use float64 (`features.double()`). The library is imported when it is first used, since that takes seconds.
+fewer rows than columns, which is exact here. With features of Inception's last pooling they are FID and KID; with
+others they need other names. They are computed on the CPU, in the precision of the features: published values use
+float64 (`features.double()`). The library is imported when it is first used, since that takes seconds.
 """
 
 from __future__ import annotations

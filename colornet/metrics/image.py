@@ -36,7 +36,7 @@ def colorfulness(images: Tensor) -> Tensor:
     images are uint8. Formula: Hasler & Süsstrunk 2003, "Measuring colorfulness in natural images", with signed
     opponent channels and the population variance within each image.
     """
-    _check_pixels(images)
+    check_pixels(images)
     r, g, b = images.double().unbind(1)  # (N, H, W) each
     opponents = torch.stack((r - g, (r + g) / 2 - b), dim=1).flatten(2)  # (N, 2, H * W): red-green, yellow-blue
     spread = opponents.var(-1, correction=0).sum(1).sqrt()  # (N,)
@@ -87,8 +87,8 @@ def ssim(x: Tensor, y: Tensor) -> Tensor:
     """Measure the structural similarity of two batches of images (N, C, H, W) in [0, 1]: float64 (N,).
 
     1 for equal images, about 0 for unrelated ones. 11 × 11 Gaussian window with σ = 1.5, without padding; mean over
-    windows and channels. Raises ValueError for images smaller than the window. Formula: Wang et al.
-    2004, "Image quality assessment: from error visibility to structural similarity", with K1 = 0.01 and K2 = 0.03.
+    windows and channels. Raises ValueError for images smaller than the window. Formula: Wang et al. 2004, "Image
+    quality assessment: from error visibility to structural similarity", with K1 = 0.01 and K2 = 0.03.
     """
     if min(x.shape[-2:]) < _WINDOW:
         raise ValueError(f"SSIM needs images of at least {_WINDOW} x {_WINDOW} pixels, not {tuple(x.shape[-2:])}")
@@ -126,7 +126,7 @@ def image_metrics(output: Tensor, truth: Tensor) -> dict[str, Tensor]:
     shares of `colored_shares`. Raises ValueError for other dtypes or unequal shapes, and for images smaller than SSIM's
     window.
     """
-    _check_pixels(output, truth)
+    check_pixels(output, truth)
     if output.shape != truth.shape:
         raise ValueError(f"output and truth differ in shape: {tuple(output.shape)} and {tuple(truth.shape)}")
     x, y = output.double() / 255, truth.double() / 255
@@ -162,8 +162,8 @@ def summarize(per_image: Mapping[str, Tensor]) -> dict[str, float]:
     of the absolute difference; `w1_cf`, the Wasserstein distance between the two distributions of colorfulness, which
     asks whether images are as colorful as true ones, not which of them; `sepia_of_colored` and
     `sepia_of_colored_truth`, the shares of sepia among the colored pixels of all images, where there are any: the cast
-    of the colors, whatever their strength. In the mean `psnr`, an image counts at most
-    100 dB, since gray images may be matched exactly.
+    of the colors, whatever their strength. In the mean `psnr`, an image counts at most 100 dB, since gray images may be
+    matched exactly.
     """
     names = ("ssim", "l1", "ciede2000", "lightness", "cf", "cf_truth")
     summary = {name: per_image[name].double().mean().item() for name in names}
@@ -178,7 +178,8 @@ def summarize(per_image: Mapping[str, Tensor]) -> dict[str, float]:
     return summary | {"delta_cf": delta_cf.mean().item(), "delta_cf_image": delta_cf.abs().mean().item()}
 
 
-def _check_pixels(*images: Tensor) -> None:
+def check_pixels(*images: Tensor) -> None:
+    """Raise ValueError unless all are batches of uint8 images (N, 3, H, W)."""
     for pixels in images:
         if pixels.dtype != torch.uint8 or pixels.ndim != 4 or pixels.shape[1] != 3:
             raise ValueError(f"expected uint8 images (N, 3, H, W), not {pixels.dtype} {tuple(pixels.shape)}")

@@ -45,9 +45,6 @@ def check_run_dir(config: TrainConfig) -> None:
         if changed := "; ".join(differences(saved, config)):
             advice = "use its values to resume it, or choose another --run-dir"
             raise InputError(f"{run_dir} holds a run with another configuration ({changed}): {advice}.")
-        if saved.accumulation_steps != config.accumulation_steps:
-            steps = saved.accumulation_steps, config.accumulation_steps
-            logger.warning("--accumulation-steps was %d and is %d: the result is the same except for rounding.", *steps)
 
 
 @contextmanager

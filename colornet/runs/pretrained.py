@@ -13,14 +13,18 @@ from colornet.runs.saved_config import check_weights, load_config
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
 
-WEIGHTS = (
-    Path(__file__).resolve().parents[1] / "weights"
-)  # a folder for each name, written by `python -m benchmarks release`
+# A folder for each name, written by `python -m benchmarks release`.
+WEIGHTS = Path(__file__).resolve().parents[1] / "weights"
 
 _LARGEST_RECORD = 2**20  # bytes
 
 # Options that two configurations share if the weights of one generator fit into the other.
 _SHAPE = ("color_space", "width", "multipliers", "blocks", "residual", "attention", "norm")
+
+
+def is_model_name(model: str) -> bool:
+    """Tell whether `find_model` knows a model by its name, and not by the path of its folder."""
+    return model in RELEASED or is_hub_name(model)
 
 
 def find_model(model: str | os.PathLike[str]) -> Path:

@@ -97,7 +97,8 @@ def _check_type(name: str, value: object, kind: Any) -> None:
 def has_batch_statistics(config: TrainConfig) -> bool:
     """Tell whether a network of the run has BatchNorm, whose results depend on the size of the micro-batches."""
     of_generator = not config.residual or config.norm == "batch"
-    return of_generator or (config.objective != "reconstruction" and config.discriminator == "dcgan")
+    of_discriminator = config.discriminator == "dcgan" and "discriminator" not in unused_options(config)
+    return of_generator or of_discriminator
 
 
 def differences(old: TrainConfig, new: TrainConfig) -> list[str]:

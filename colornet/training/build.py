@@ -19,6 +19,7 @@ from colornet.config import TrainConfig
 from colornet.data import Dataset, load_dataset
 from colornet.errors import InputError, printable
 from colornet.evaluation.processes import local_first, on_all
+from colornet.hub import is_hub_name
 from colornet.models.build import build_generator
 from colornet.objectives import Objective
 from colornet.objectives.find import find_objective
@@ -87,7 +88,8 @@ def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
     earlier origins included. Raises `InputError` for a run that cannot be used.
     """
     check_init(config)
-    run = Run(find_model(config.init_from or ""))
+    origin = config.init_from or ""
+    run = Run(find_model(origin))
     weights = run.load_generator().state_dict()
     for name, value in generator.state_dict().items():
         missing = value.shape[1] - weights[name].shape[1] if value.ndim == 4 else 0
@@ -96,7 +98,8 @@ def warm_start(generator: nn.Module, config: TrainConfig) -> dict[str, Any]:
     generator.load_state_dict(weights)
     if run.step is None:
         raise InputError(f"{run.weights} does not say after how many steps it was saved: choose a run that trained it.")
-    return {"run": run.path.name, "sha256": run.sha256, "step": run.step, "images": run.images_seen}
+    called = origin if is_hub_name(origin) else run.path.name
+    return {"run": called, "sha256": run.sha256, "step": run.step, "images": run.images_seen}
 
 
 def compose_objective(config: TrainConfig, accelerator: Accelerator, generator: nn.Module) -> Objective:

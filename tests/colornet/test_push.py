@@ -13,12 +13,15 @@ import pytest
 from huggingface_hub import ModelCard, constants
 from safetensors.torch import load_file, save_file
 
+from colornet import train
 from colornet.cli import main
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
+from colornet.models.build import build_generator
 from colornet.runs.model_card import write_model_card
 from colornet.runs.pretrained import find_model
-from tests.hub import TOKEN, Hub, serving_hub
+from colornet.training.build import warm_start
+from tests.hub import COMMIT, TOKEN, Hub, serving_hub
 from tests.runs import save_run
 
 # Of huggingface_hub itself, where it uploads a file.
@@ -69,12 +72,28 @@ def test_a_published_run_is_loaded_elsewhere(
     asked = len(hub.server.requests)
     colored = Colorizer.load("hf:user/model", "cpu").colorize(GRAY)
     assert np.array_equal(colored, Colorizer.load(run, "cpu").colorize(GRAY))
-    assert not any("README" in request for request, _ in hub.server.requests[asked:])
+    requests = [request for request, _ in hub.server.requests[asked:]]
+    assert not any("README" in request for request in requests)
+    weights = [request for request in requests if "model.safetensors" in request]
+    assert weights
+    assert all(COMMIT in request for request in weights)  # that of the configuration, whatever was pushed meanwhile
     asked = len(hub.server.requests)
     assert find_model("hf:user/model@v1").name == find_model("hf:user/model").name
     assert {request.split()[0] for request, _ in hub.server.requests[asked:]} == {"HEAD"}
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert np.array_equal(Colorizer.load("hf:user/model", "cpu").colorize(GRAY), colored)
+
+
+def test_a_training_starts_from_a_published_run(hub: Hub, token: None, run: Path, tmp_path: Path) -> None:
+    main(["push", str(run), "user/model"])
+    options = ["--data", "sample", "--image-size", "16", "--run-dir", str(tmp_path / "run")]
+    config = train.parse(["ae", "--init-from", "hf:user/model", *options])
+    assert config.width == json.loads((run / "config.json").read_text())["width"]
+    train.check(config)
+    generator = build_generator(config)
+    assert warm_start(generator, config)["run"] == config.init_from == "hf:user/model"
+    weights = load_file(run / "model.safetensors")
+    assert all(np.array_equal(value.numpy(), weights[name].numpy()) for name, value in generator.state_dict().items())
 
 
 def test_the_card_tells_the_hub_license_data_and_results(hub: Hub, token: None, run: Path) -> None:

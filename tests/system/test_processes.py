@@ -21,6 +21,7 @@ from colornet.metrics.evaluator import CIFAR10_CLASSES
 from colornet.runs.checkpoint import list_checkpoints, load_checkpoint
 from colornet.runs.saved_config import load_config
 from colornet.training.build import compose_trainer
+from colornet.training.validation_loss import ValidationLoss
 from tests.runs import save_run
 from tests.system.server import Server
 
@@ -81,8 +82,10 @@ def assert_one_process_measures_the_same(run_dir: Path, weights: dict[str, Tenso
     trainer.ema.load_state_dict({k.removeprefix("ema/"): v for k, v in weights.items() if k.startswith("ema/")})
     assert trainer.dataset.labels is not None
     assert len(trainer.dataset.validation) == 31
-    colorize = colorize_with(trainer.ema, trainer.space, trainer.accelerator)
-    expected = trainer.score(colorize)
+    loss = ValidationLoss(trainer.ema, trainer.space, config.reconstruction_loss, trainer.accelerator.device)
+    colorize = colorize_with(loss, trainer.space, trainer.accelerator)
+    expected = trainer.score(colorize, lambda _, truth: loss.add(truth))
+    expected["reconstruction"] = loss.mean(trainer.accelerator)  # of what is counted once, without the padding
     logged = json.loads((run_dir / "metrics.jsonl").read_text().splitlines()[-1])
     assert {"fd_cifar10_v2_dev", "accuracy_cifar10_v2_dev", "cf", "psnr"} <= expected.keys()
     assert expected["fd_cifar10_v2_dev"] > 0.01

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from huggingface_hub import constants
 
+from colornet import train
 from colornet.data import check_dataset, load_dataset
 from colornet.errors import InputError
 from tests.colornet.data.files import noise, parquet, write_images
@@ -50,6 +53,24 @@ def test_a_folder_of_images_is_the_data_set_that_it_is_on_disk(
     assert len(hub.server.requests) <= asked + 1  # which commit it is
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     assert load_dataset("hf:user/images@v1", image_size=32, cache_dir=cache).fingerprint == found.fingerprint
+
+
+def test_a_training_takes_it_as_the_folder_that_it_is(
+    hub: Hub, local: Path, cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.repos["datasets/user/images"] = files(local)
+    options = ["--cache-dir", str(cache), "--run-dir", str(tmp_path / "run"), "--max-steps", "1", "--cpu",
+               "--width", "8", "--discriminator-width", "8", "--blocks", "1", "--mixed-precision", "no"]  # fmt: skip
+    train.main(["cgan", "--data", "hf:user/images", *options, "--dry-run"])
+    config = json.loads(capsys.readouterr().out)
+    expected = train.parse(["cgan", "--data", str(local), *options, "--dry-run"])
+    assert config["batch_size"] == expected.batch_size == 16
+    assert config == json.loads(json.dumps(dataclasses.asdict(expected) | {"data": "hf:user/images"}))
+    train.main(["cgan", "--data", "hf:user/images", *options])
+    assert "data user/images: 27 training and 3 validation images" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="2"):
+        train.main(["cgan", "--data", "hf:user/images", *options, "--dry-run", "--batch-size", "64"])
+    assert "Batch size 64 exceeds the 27 training images" in capsys.readouterr().err
 
 
 def test_parquet_files_are_the_data_set_that_they_hold(hub: Hub, local: Path, cache: Path) -> None:

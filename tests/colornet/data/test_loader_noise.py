@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from colornet.config import TrainConfig
@@ -27,6 +28,8 @@ def test_noise_of_training_depends_on_seed_and_step_only() -> None:
             assert torch.equal(noise_of(step, world, pieces), noise_of(step))
     steps = torch.cat([noise_of(step) for step in range(8)] + [noise_of(0, seed=1)])
     assert len(steps.unique()) == steps.numel()
+    ordering = np.random.default_rng(np.random.SeedSequence(0, spawn_key=(0,)))  # what orders the images
+    assert not np.array_equal(noise_of(0).numpy(), ordering.standard_normal((50, 2), dtype=np.float32)[:12])
     backwards = loader()
     _, later = backwards.noise(9), backwards.noise(0)
     assert later is not None

@@ -23,6 +23,7 @@ from colornet.demo import DemoConfig, check
 from colornet.errors import InputError
 from colornet.inference.colorizer import Colorizer
 from tests.colornet.inference.test_photos import odd_exif
+from tests.hub import serving_hub
 from tests.images import lightness, photo
 from tests.runs import save_run
 
@@ -240,3 +241,11 @@ def test_models_of_one_name_are_told_apart(run: Path, tmp_path: Path) -> None:
     other = save_run(tmp_path / "tiny")
     assert check(DemoConfig((str(run), str(other)), port=free_port())) == {str(run): run, str(other): other}
     assert check(DemoConfig((str(run),), port=free_port())) == {"tiny": run}
+
+
+def test_a_model_of_the_hub_is_called_as_it_was_named(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving_hub(tmp_path / "hub-cache", monkeypatch) as hub:
+        hub.repos["models/user/model"] = {n: (run / n).read_bytes() for n in ("config.json", "model.safetensors")}
+        assert [*check(DemoConfig(("hf:user/model", str(run)), port=free_port()))] == ["hf:user/model", "tiny"]

@@ -44,7 +44,8 @@ def test_it_can_be_had_in_tiles(size: tuple[int, int]) -> None:
 def test_edge_stays_sharp_and_colors_within_their_range() -> None:
     full = torch.full((1, 1, 160, 160), 20.0)
     full[..., 94:] = 80  # bright at the right, from within a pixel of the small image on
-    full[..., 40:42, 30:32] = 100  # a highlight that the small image does not show
+    full[..., 40:42, 86:88] = 100  # a highlight and a shadow beyond the two sides, which the small image hardly shows
+    full[..., 120:122, 104:106] = 0
     truth = torch.cat((full - 50, 50 - full), dim=1).clamp(-30, 30)
     small_lightness, small = (F.interpolate(x, (16, 16), mode="area") for x in (full, truth))
     result = upsampled(small_lightness, small, full)

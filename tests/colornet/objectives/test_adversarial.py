@@ -85,6 +85,18 @@ def test_relativistic_losses_compare_colors_of_the_same_gray_image(folder: Path,
     assert loss.item() == pytest.approx(2 * distance + torch.log1p(margin.exp()).mean().item(), rel=1e-5)
 
 
+def test_penalties_are_halved_where_the_loss_is(folder: Path, tmp_path: Path) -> None:
+    objective = adversarial(folder, tmp_path / "run", r1_weight=0.5, r2_weight=0.3, penalty_every=4)
+    gray, color, fake = torch.rand(5, 1, 16, 16), torch.randn(5, 2, 16, 16), torch.randn(5, 2, 16, 16)
+    real_logits, fake_logits = objective.discriminator(gray, color), objective.discriminator(gray, fake)
+    loss = (torch.log1p((-real_logits).exp()).mean() + torch.log1p(fake_logits.exp()).mean()).item() / 2
+    penalties = [4 * objective.gradient_penalty(gray, image).item() for image in (color, fake)]
+    expected = {False: loss, True: loss + 0.5 / 4 * penalties[0] + 0.3 / 4 * penalties[1]}
+    for penalized, value in expected.items():
+        (found,) = objective.discriminator_losses([Sample(gray, color, None)], fake, Means(1), penalized=penalized)
+        assert found.item() == pytest.approx(value, rel=1e-5)
+
+
 def test_gradient_penalty_makes_the_discriminator_flatter(folder: Path, tmp_path: Path) -> None:
     found = []
     for weight in (0.0, 100.0):
