@@ -12,7 +12,17 @@ from PIL import Image
 from skimage import color as skcolor
 from torch import Tensor
 
-from colornet.color import Gray, LabSpace, RgbSpace, lab_to_rgb, rgb_to_lab, to_float, to_gray, to_uint8
+from colornet.color import (
+    Gray,
+    LabSpace,
+    RgbSpace,
+    gamut_map_to_rgb,
+    lab_to_rgb,
+    rgb_to_lab,
+    to_float,
+    to_gray,
+    to_uint8,
+)
 
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "cifar10_jpeg_test_40.png"
 
@@ -71,6 +81,22 @@ def test_out_of_gamut_is_clipped() -> None:
     rgb = lab_to_rgb(lab)
     assert rgb.min() == 0
     assert rgb.max() == 1
+
+
+def test_gamut_mapping_takes_no_more_than_the_chroma_that_does_not_fit() -> None:
+    random = torch.Generator().manual_seed(0)
+    lab = torch.rand(2, 3, 24, 24, generator=random) * torch.tensor((90, 220, 220)).view(3, 1, 1)
+    lab = lab + torch.tensor((5, -110, -110)).view(3, 1, 1)  # L* from 5 to 95, a* and b* from -110 to 110
+    mapped, clipped = gamut_map_to_rgb(lab), lab_to_rgb(lab)
+    fits = ((clipped > 0) & (clipped < 1)).all(1)  # (2, 24, 24)
+    assert 0.1 < fits.float().mean() < 0.9
+    assert torch.equal(mapped.movedim(1, 0)[:, fits], clipped.movedim(1, 0)[:, fits])
+    found = rgb_to_lab(mapped)
+    torch.testing.assert_close(found[:, :1], lab[:, :1], atol=0.02, rtol=0)
+    share = found[:, 1:].norm(dim=1) / lab[:, 1:].norm(dim=1)  # (2, 24, 24)
+    torch.testing.assert_close(found[:, 1:], share[:, None] * lab[:, 1:], atol=0.05, rtol=0)  # the hue is the same
+    more = lab_to_rgb(torch.cat((lab[:, :1], (share + 1 / 128)[:, None] * lab[:, 1:]), dim=1))
+    assert ((more <= 0) | (more >= 1)).any(1)[~fits].all()
 
 
 def test_quantising_rounds_and_clips() -> None:
