@@ -45,7 +45,7 @@ class NetworkOptions:
     discriminator_width: int = 64  # channels of the discriminator's first level
     spectral_norm: bool = True  # spectral normalization of the patch discriminator; without it, use gradient penalties
     conditional: bool = True  # let the discriminator see the gray image, too
-    init_from: str | None = None  # start from the generator of this run folder or released model (ae, cgan)
+    init_from: str | None = None  # start from the generator of this run folder or model (ae, cgan, hf:OWNER/NAME)
 
 
 @dataclass(frozen=True)
