@@ -10,6 +10,7 @@ import os
 import secrets
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -75,6 +76,24 @@ def check_utf8(path: str | os.PathLike[str]) -> None:
     except UnicodeEncodeError as error:
         advice = "rename it, or choose another"
         raise InputError(f"Path '{os.fspath(path)}' is no UTF-8, and a run needs one that is: {advice}.") from error
+
+
+def check_writable(option: str, path: Path, folder: Path) -> None:
+    """Raise `InputError` for the value of an option, a path, whose `folder` cannot be written or made.
+
+    A file is made in the folder, or in the next one above that exists, and removed: permissions do not tell.
+    """
+    parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise unwritable(option, path, error) from error
+
+
+def unwritable(option: str, path: Path, error: OSError) -> InputError:
+    """Return the error for the value of an option, a path, that cannot be written."""
+    return InputError(f"{option} {path} cannot be written ({error.strerror}): choose another folder.")
 
 
 @contextmanager
