@@ -122,6 +122,7 @@ class TrainConfig(RunOptions, OptimizationOptions, ObjectiveOptions, NetworkOpti
 # Values beyond these are typing errors, or come from a malicious configuration file.
 _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1,
          "noise_channels": 4096, "flow_steps": 100, "hang_timeout": 10**9}  # fmt: skip
+_MOST_ATTENDED = 128  # side of the level with attention, whose cost grows with the fourth power of it
 LARGEST = 10**12  # other whole numbers: torch counts in 64 bits, and multiplies them
 
 
@@ -180,6 +181,9 @@ def check_values(config: TrainConfig) -> None:
     wanted = f"a multiple of {config.size_multiple}, as --multipliers has {len(levels)} levels"
     require_option(config.image_size % config.size_multiple == 0, config, "image_size", wanted)
     require_option(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
+    most = _MOST_ATTENDED * config.size_multiple
+    wanted = f"at most {most:,} for attention at level {len(levels)} of --multipliers"
+    require_option(not config.attention or config.image_size <= most, config, "image_size", wanted)
     _check_objective(config)
     if config.flow_steps:
         _check_flow(config)

@@ -51,6 +51,10 @@ def test_presets_are_valid(preset: str) -> None:
         ({"ema_decay": 1.0}, "--ema-decay is 1.0: it must be at least 0 and below 1"),
         ({"image_size": 30}, "--image-size is 30: it must be a multiple of 4, as --multipliers has 3 levels"),
         ({"image_size": 8}, "--image-size is 8: it must be at least 11"),
+        (
+            {"image_size": 4096},
+            "--image-size is 4096: it must be at most 512 for attention at level 3 of --multipliers",
+        ),
         ({"image_size": 32, "shift": 32}, "--shift is 32: it must be below --image-size"),
         ({"shift": -1}, "--shift is -1: it must be at least 0"),
         ({"seed": -1}, "--seed is -1: it must be at least 0"),
