@@ -26,7 +26,7 @@ from colornet.command import run_command
 from colornet.config import require_option
 from colornet.data.listing import iter_images, no_images
 from colornet.errors import InputError, out_of_memory, printable
-from colornet.files import check_writable, replacing, unwritable
+from colornet.files import check_writable, remove_leftovers, replacing, unwritable
 from colornet.inference.onnx_model import OnnxModel, find_onnx
 from colornet.inference.photos import MOST_SATURATION, colored_name, read_photo, to_image, write_photo
 from colornet.runs.pretrained import find_model
@@ -144,6 +144,8 @@ def check(config: ColorizeConfig) -> list[Job]:
         advice = "train one with --noise-channels, or leave the option out"
         raise InputError(f"--samples is {config.samples}, but {reason}: {advice}.")
     _make_folder(config.out)
+    for folder in {target.parent for job in jobs for target in job.targets}:
+        remove_leftovers(folder)
     return jobs
 
 

@@ -324,3 +324,12 @@ def test_names_that_differ_in_case_are_one_file_where_the_system_says_so(
         monkeypatch.setattr("colornet.colorize.sys.platform", system)
         with pytest.raises(InputError, match="would both become"):
             check(config)
+
+
+def test_what_a_killed_call_left_is_removed(run: Path, album: Path) -> None:
+    out = album / "out"
+    (out / "2").mkdir(parents=True)
+    for name in (".part-0badcafe.png", "2/.part-0badcafe.png", ".part-of-mine", "2/.part-0badcafe.tar.gz"):
+        (out / name).touch()
+    main([str(album), "--out", str(out), "--model", str(run)])
+    assert sorted(path.name for path in out.rglob(".*")) == [".part-0badcafe.tar.gz", ".part-of-mine"]
