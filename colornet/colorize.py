@@ -11,7 +11,6 @@ runs/cgan`.
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,9 +26,9 @@ from colornet.command import run_command
 from colornet.config import require_option
 from colornet.data.listing import iter_images, no_images
 from colornet.errors import InputError, out_of_memory, printable
-from colornet.files import replacing
+from colornet.files import check_writable, remove_leftovers, replacing, unwritable
 from colornet.inference.onnx_model import OnnxModel, find_onnx
-from colornet.inference.photos import colored_name, read_photo, to_image, write_photo
+from colornet.inference.photos import MOST_SATURATION, colored_name, read_photo, to_image, write_photo
 from colornet.runs.pretrained import find_model
 from colornet.runs.saved_config import check_weights, load_config
 
@@ -49,7 +48,7 @@ class ColorizeConfig:
     photos: Annotated[tuple[Path, ...], tyro.conf.Positional]  # image files, or folders of them with all that is below
     out: Path  # folder of the colored copies, named and sorted into folders as the photographs are
     model: str = "cgan"  # released model (cgan or ae), folder of a run, hf:OWNER/NAME, or exported ONNX file
-    saturation: float = 1.0  # factor on the chroma: 0 is gray, above 1 is more vivid than the model's colors
+    saturation: float = 1.0  # factor on the chroma, 0 (gray) to 100; above 1 is more vivid than the model's colors
     samples: int = 1  # colorings of each photograph, NAME.1.png, NAME.2.png, …, at most 100, of a model with noise
     compare: bool = False  # also write NAME.compare.png: gray and colored side by side, 1024 pixels each
     skip_existing: bool = False  # continue an earlier call: keep what is in --out, and color what is missing
@@ -128,7 +127,7 @@ def _reason(error: Exception) -> str:
 
 def check(config: ColorizeConfig) -> list[Job]:
     """Raise InputError for options that cannot be used, without importing torch; return the jobs."""
-    require_option(0 <= config.saturation < math.inf, config, "saturation", "a number of at least 0")
+    require_option(0 <= config.saturation <= MOST_SATURATION, config, "saturation", f"from 0 to {MOST_SATURATION}")
     require_option(1 <= config.samples <= _MOST_SAMPLES, config, "samples", f"from 1 to {_MOST_SAMPLES}")
     if config.skip_existing and config.force:
         raise InputError("--skip-existing keeps what --force overwrites: choose one of them.")
@@ -143,6 +142,8 @@ def check(config: ColorizeConfig) -> list[Job]:
         advice = "train one with --noise-channels, or leave the option out"
         raise InputError(f"--samples is {config.samples}, but {reason}: {advice}.")
     _make_folder(config.out)
+    for folder in {target.parent for job in jobs for target in job.targets}:
+        remove_leftovers(folder)
     return jobs
 
 
@@ -169,29 +170,35 @@ def _comparison(target: Path) -> Path:
 
 def _find(config: ColorizeConfig) -> Iterator[tuple[Path, Path]]:
     """Yield every photograph and its path relative to the given folder."""
-    out = config.out.resolve()
+    out = _real(config.out)
     for given in config.photos:
         if given.is_file():
             yield given, Path(given.name)
             continue
-        if not given.exists():
-            raise InputError(f"'{given}' does not exist: give image files or folders of them.")
-        folder = given.resolve()
+        if not given.is_dir():
+            problem = "is neither a file nor a folder" if given.exists() else "does not exist"
+            raise InputError(f"'{given}' {problem}: give image files or folders of them.")
+        folder = _real(given)
         if folder == out:
             raise InputError(f"--out {config.out} is a folder of photographs to color: choose another.")
         names = [Path(file.name) for file in iter_images(given)]
         if folder in out.parents:  # leave out what an earlier call wrote
-            names = [name for name in names if out not in (given / name).resolve().parents]
+            names = [name for name in names if out not in _real(given / name).parents]
         if not names:
             raise no_images(given)
         yield from ((given / name, name) for name in names)
+
+
+def _real(path: Path) -> Path:
+    """Resolve a path, as far as its links lead somewhere: `Path.resolve` raises an error for one that is circular."""
+    return Path(os.path.realpath(path))
 
 
 def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
     """Raise InputError if a file would be written twice, or one be lost."""
     if config.out.exists() and not config.out.is_dir():
         raise InputError(f"--out {config.out} is a file: choose a folder.")
-    sources = {job.source.resolve() for job in jobs}
+    sources = {_real(job.source) for job in jobs}
     made_of: dict[str, Path] = {}  # by the names that the file system distinguishes by default
     existing = []
     for job in jobs:
@@ -200,7 +207,7 @@ def _check_targets(config: ColorizeConfig, jobs: list[Job]) -> None:
             if name in made_of:
                 both = f"'{made_of[name]}' and '{job.source}' would both become '{target}'"
                 raise InputError(f"{both}: color them in two calls with different --out.")
-            if target.resolve() in sources:
+            if _real(target) in sources:
                 raise InputError(f"'{target}' is a photograph to color: choose another --out, none is overwritten.")
             made_of[name] = job.source
             if target.exists():
@@ -215,9 +222,8 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"--out {folder} cannot be made ({error.strerror}): choose another folder.") from error
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"--out {folder} cannot be written to: choose another folder.")
+        raise unwritable("--out", folder, error) from error
+    check_writable("--out", folder, folder)
 
 
 def _compare(colorizer: Colorizer, rgb: NDArray[Any], path: Path) -> None:

@@ -122,7 +122,8 @@ def exiting_on_errors(*, quiet: bool) -> Iterator[None]:
         if error.errno not in _FULL_DISK | _UNUSABLE_PATH:
             raise
         verb = "written" if error.errno in _FULL_DISK else "used"
-        message, code = f"error: {error.filename or 'A file'} cannot be {verb}: {error.strerror}.", 2
+        what = error.filename or "A file, or what is printed,"
+        message, code = f"error: {what} cannot be {verb}: {error.strerror}.", 2
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

@@ -90,6 +90,8 @@ def read_launch() -> Launch:
         found = f"{' and '.join(name for name in _LAUNCH if name not in missing)} but not {' and '.join(missing)}"
         advice = "start the processes with torchrun or accelerate launch, or unset the variables to start one"
         raise InputError(f"The environment has {found}: {advice}.")
+    if not 0 <= (port := _number("MASTER_PORT", "0")) <= 65535:
+        raise InputError(f"The environment variable MASTER_PORT is {port}: it must be from 0 to 65535.")
     rank, local_rank = _number("RANK", "0"), _number("LOCAL_RANK", "0")
     if not 0 <= local_rank <= rank < processes:
         said = f"RANK={rank}, LOCAL_RANK={local_rank} and WORLD_SIZE={processes}"

@@ -13,12 +13,15 @@ from typing import Annotated, Literal
 import tyro
 
 from colornet.command import run_command
-from colornet.config import require_option
+from colornet.config import LARGEST, require_option
 from colornet.data.listing import check_dataset
 from colornet.environment import check_environment, is_quiet, read_launch
 from colornet.errors import InputError
+from colornet.files import check_writable
 from colornet.runs.pretrained import find_run
 from colornet.runs.saved_config import load_config
+
+WRITTEN = ("comparison.txt", "comparison.json", "comparison.png")  # in --out
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def check(config: EvaluateConfig) -> tuple[list[Path], str]:
     """Raise `InputError` for options that cannot be used; return the folders of the models and the data set's name."""
     if not config.runs:
         raise InputError("No run is named: give the folder of at least one.")
-    require_option(config.batch_size >= 1, config, "batch_size", "at least 1")
+    require_option(1 <= config.batch_size <= LARGEST, config, "batch_size", f"from 1 to {LARGEST:,}")
     runs = [*map(find_run, config.runs)]
     configs = [load_config(run) for run in runs]
     for name in ("image_size",) if config.data else ("data", "image_size"):
@@ -75,11 +78,17 @@ def check(config: EvaluateConfig) -> tuple[list[Path], str]:
             raise InputError(f"The runs differ in {name} ({listed}): compare runs of one kind, or give --data.")
     data = config.data or configs[0].data
     check_dataset(data)
-    if config.out is not None and config.out.exists() and not config.out.is_dir():
-        raise InputError(f"--out {config.out} is a file: choose a folder.")
-    if config.out is not None and (config.out / "comparison.json").exists():
-        raise InputError(f"--out {config.out} already holds a comparison: choose another folder or remove it.")
+    if config.out is not None:
+        _check_out(config.out)
     return runs, data
+
+
+def _check_out(out: Path) -> None:
+    if out.exists() and not out.is_dir():
+        raise InputError(f"--out {out} is a file: choose a folder.")
+    if found := next((name for name in WRITTEN if (out / name).exists()), None):
+        raise InputError(f"--out {out} already holds {found}: choose another folder or remove it.")
+    check_writable("--out", out, out)
 
 
 if __name__ == "__main__":

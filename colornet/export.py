@@ -17,6 +17,7 @@ import tyro
 
 from colornet.command import run_command
 from colornet.errors import InputError, printable
+from colornet.files import check_writable
 from colornet.inference.onnx_model import require
 from colornet.runs.pretrained import find_model
 
@@ -54,6 +55,7 @@ def check(config: ExportConfig) -> Path:
         raise InputError(f"--out {out} cannot be a file there: choose another name.")
     if out.exists() and not config.force:
         raise InputError(f"--out {out} exists already: choose another name, or overwrite it with --force.")
+    check_writable("--out", out, out.parent)
     run = find_model(config.model)
     require("onnx", "onnxscript", "onnxruntime")
     return run

@@ -7,9 +7,11 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import stat
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -22,6 +24,7 @@ if sys.platform != "win32":
     import fcntl
 
 _PART = ".part-"
+_LEFTOVER = re.compile(rf"(\..+)?{re.escape(_PART)}[a-z0-9_]{{8}}(\.[^.]*)?")  # with a name first: of earlier versions
 _ABANDONED = 86400.0  # seconds without a change after which a file has no process, where locks do not tell
 LARGEST_WEIGHTS = 2**36  # bytes of a file of tensors; more is damage or an attack
 
@@ -75,6 +78,26 @@ def check_utf8(path: str | os.PathLike[str]) -> None:
     except UnicodeEncodeError as error:
         advice = "rename it, or choose another"
         raise InputError(f"Path '{os.fspath(path)}' is no UTF-8, and a run needs one that is: {advice}.") from error
+
+
+def check_writable(option: str, path: Path, folder: Path) -> None:
+    """Raise `InputError` for the value of an option, a path, whose `folder` cannot be written or made.
+
+    A file is made in the folder, or in the next one above that exists, and removed: permissions do not tell. What
+    killed processes left in the folder is removed, too.
+    """
+    parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise unwritable(option, path, error) from error
+    remove_leftovers(folder)
+
+
+def unwritable(option: str, path: Path, error: OSError) -> InputError:
+    """Return the error for the value of an option, a path, that cannot be written."""
+    return InputError(f"{option} {path} cannot be written ({error.strerror}): choose another folder.")
 
 
 @contextmanager
@@ -166,7 +189,8 @@ def finite_or_none(value: float) -> float | None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed processes left of files that they were `replacing`; those of living processes stay."""
-    for path in (*folder.glob(f"{_PART}*"), *folder.glob(f".*{_PART}*")):  # the latter are names of earlier versions
+    # The folder may be any of the user's: other programs may have files with similar names.
+    for path in (found for found in folder.glob(".*") if _LEFTOVER.fullmatch(found.name)):
         with suppress(OSError):  # another process has removed it, or on Windows uses it
             age = time.time() - path.stat().st_mtime
             with locked_file(path) as abandoned:

@@ -67,7 +67,7 @@ def download_dataset(name: HubName, patterns: Sequence[str], *, progress: bool) 
     from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     shown = not are_progress_bars_disabled()
-    if not (progress and sys.stderr.isatty()):
+    if not (progress and sys.stderr is not None and sys.stderr.isatty()):
         disable_progress_bars()
     try:
         with explained_errors("Data set", name):

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import math
-import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from colornet.config import LARGEST
 from colornet.errors import InputError
+from colornet.files import check_writable, unwritable
 
 
 def check_above(options: Any, **bounds: float) -> None:
     """Refuse fields that are not above the bound of each; otherwise like `check_least`."""
     for name, bound in bounds.items():
-        _refuse(name, (n for n in _numbers(options, name) if not bound < n < math.inf), f"above {bound:g}")
+        _refuse(name, (n for n in _numbers(options, name) if not bound < n), f"above {bound:g}")
+        _refuse(name, (n for n in _numbers(options, name) if n > LARGEST), f"at most {LARGEST:g}")
 
 
 def check_least(options: Any, **least: float) -> None:
     """Refuse fields below the least value of each; None passes; a tuple needs a value, and all of it is checked."""
     for name, low in least.items():
-        _refuse(name, (n for n in _numbers(options, name) if not low <= n < math.inf), f"at least {low:g}")
+        _refuse(name, (n for n in _numbers(options, name) if not low <= n), f"at least {low:g}")
+        _refuse(name, (n for n in _numbers(options, name) if n > LARGEST), f"at most {LARGEST:g}")
 
 
 def check_range(options: Any, **bounds: tuple[float, float]) -> None:
@@ -63,7 +65,7 @@ def check_out(out: Path | None, *, plot: bool = False) -> None:
         if out.suffix == ".png":
             raise InputError(f"--out {out} is the name of the plot: give that of the JSON file.")
         check_out(out.with_suffix(".png"))
-    _check_writable("out", out, out.absolute().parent)
+    check_writable("--out", out, out.absolute().parent)
 
 
 def check_out_folder(out: Path, files: Sequence[str] = ()) -> None:
@@ -73,7 +75,7 @@ def check_out_folder(out: Path, files: Sequence[str] = ()) -> None:
     for name in files:
         if (out / name).exists():
             raise InputError(f"--out {out} already holds {name}: choose another folder or remove it.")
-    _check_writable("out", out, out.absolute())
+    check_writable("--out", out, out.absolute())
 
 
 def check_new_folder(name: str, folder: Path | None, leftovers: Sequence[str] = ()) -> None:
@@ -85,7 +87,7 @@ def check_new_folder(name: str, folder: Path | None, leftovers: Sequence[str] = 
         return
     if _exists(name, folder) and not (folder.is_dir() and all(_is_leftover(p, leftovers) for p in folder.iterdir())):
         raise InputError(f"{option(name)} {folder} exists already: choose another folder or remove it.")
-    _check_writable(name, folder, folder.absolute())
+    check_writable(option(name), folder, folder.absolute())
 
 
 def _is_leftover(path: Path, leftovers: Sequence[str]) -> bool:
@@ -98,21 +100,7 @@ def _exists(name: str, path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:
-        raise _unwritable(name, path, error) from error
-
-
-def _check_writable(name: str, path: Path, folder: Path) -> None:
-    """Refuse a path whose folder cannot be written: a file is made there and removed, which permissions do not tell."""
-    parent = next(parent for parent in (folder, *folder.parents) if parent.exists())
-    try:
-        with tempfile.TemporaryFile(dir=parent):
-            pass
-    except OSError as error:
-        raise _unwritable(name, path, error) from error
-
-
-def _unwritable(name: str, path: Path, error: OSError) -> InputError:
-    return InputError(f"{option(name)} {path} cannot be written ({error.strerror}): choose another folder.")
+        raise unwritable(option(name), path, error) from error
 
 
 def check_file(path: Path | None, advice: str) -> None:

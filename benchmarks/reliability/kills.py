@@ -53,12 +53,13 @@ def measure(options: KillsOptions) -> Record:
     return record | {"data": "random patches", "preset": options.preset, "options": SMALL, "runs": rows}
 
 
-def start(world: int, work: Callable[[], object]) -> list[int]:
+def start(world: int, work: Callable[[], object], root: Path) -> list[int]:
     """Fork processes, connected over gloo, into a new process group, and do `work` in each; return their ids by rank.
 
-    They end as scripts do: with the code of a SystemExit, or with 1 after any other exception.
+    They end as scripts do: with the code of a SystemExit, or with 1 after any other exception. They meet in a new
+    folder in `root`.
     """
-    folder = tempfile.mkdtemp(prefix="colornet-store-")
+    folder = tempfile.mkdtemp(prefix="store-", dir=root)
     children: list[int] = []
     for rank in range(world):
         child = os.fork()
@@ -129,7 +130,7 @@ def _kill_and_resume(options: KillsOptions, world: int, kills: int, root: Path) 
     def launch(run_dir: Path) -> list[int]:
         phase.unlink(missing_ok=True)
         arguments = [options.preset, *SMALL.split(), "--data", str(root / "images"), "--run-dir", str(run_dir)]
-        children = start(world, functools.partial(_train_and_note_phases, arguments, phase))
+        children = start(world, functools.partial(_train_and_note_phases, arguments, phase), root)
         while not phase.exists() and os.waitid(os.P_PGID, children[0], os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
             time.sleep(0.001)
         return children

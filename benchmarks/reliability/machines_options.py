@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.core.checks import check_least, check_out
+from benchmarks.core.checks import check_least, check_out, check_range
 from benchmarks.core.presets import check_presets
 
 Launcher = Literal["accelerate", "torchrun"]
@@ -39,6 +39,7 @@ class MachinesOptions:
 
 def check(options: MachinesOptions) -> None:
     """Raise `InputError` for options that cannot be used."""
-    check_least(options, machines=1, processes=1, pause=0, tcp_retries=1, patience=0, steps=1)
+    check_range(options, machines=(1, 254))  # addresses of a network
+    check_least(options, processes=1, pause=0, tcp_retries=1, patience=0, steps=1)
     check_presets(options, "preset")
     check_out(options.out)

@@ -10,7 +10,9 @@ from colornet.errors import InputError
 
 # Values beyond these are typing errors, or come from a malicious configuration file.
 _MOST = {"image_size": 4096, "width": 4096, "discriminator_width": 4096, "blocks": 64, "seed": 2**63 - 1,
-         "noise_channels": 4096, "flow_steps": 100}  # fmt: skip
+         "noise_channels": 4096, "flow_steps": 100, "hang_timeout": 10**9}  # fmt: skip
+_MOST_ATTENDED = 128  # side of the level with attention, whose cost grows with the fourth power of it
+LARGEST = 10**12  # other whole numbers: torch counts in 64 bits, and multiplies them
 
 
 def check_config(config: TrainConfig, world_size: int = 1) -> None:
@@ -33,8 +35,10 @@ def check_values(config: TrainConfig) -> None:
         require_option(getattr(config, name) >= 1, config, name, "at least 1")
     for name in ("shift", "warmup_steps", "save_every", "seed", "noise_channels", "flow_steps"):
         require_option(getattr(config, name) >= 0, config, name, "at least 0")
-    for name, most in _MOST.items():
-        require_option(getattr(config, name) <= most, config, name, f"at most {most:,}")
+    for name, value in vars(config).items():
+        if name in _MOST or isinstance(value, int):
+            most = _MOST.get(name, LARGEST)
+            require_option(value <= most, config, name, f"at most {most:,}")
     for name in ("lr", "discriminator_lr", "lr_decay"):
         require_option(0 < getattr(config, name) < math.inf, config, name, "a positive number")
     for name in ("beta1", "beta2", "ema_decay"):
@@ -45,7 +49,8 @@ def check_values(config: TrainConfig) -> None:
     require_option(config.max_steps is None or config.max_steps >= 1, config, "max_steps", "at least 1")
     budget = config.device_budget
     require_option(budget is None or 0 <= budget < math.inf, config, "device_budget", "a number of GiB of at least 0")
-    require_option(config.max_grad_norm is None or config.max_grad_norm > 0, config, "max_grad_norm", "above 0")
+    norm = config.max_grad_norm
+    require_option(norm is None or 0 < norm < math.inf, config, "max_grad_norm", "a number above 0, or None")
     require_option(config.shift < config.image_size, config, "shift", "below --image-size")
     levels = config.multipliers
     require_option(1 <= len(levels) <= 12, config, "multipliers", "one to twelve numbers")
@@ -54,6 +59,9 @@ def check_values(config: TrainConfig) -> None:
     wanted = f"a multiple of {config.size_multiple}, as --multipliers has {len(levels)} levels"
     require_option(config.image_size % config.size_multiple == 0, config, "image_size", wanted)
     require_option(config.image_size >= 11, config, "image_size", "at least 11, the window of SSIM")
+    most = _MOST_ATTENDED * config.size_multiple
+    wanted = f"at most {most:,} for attention at level {len(levels)} of --multipliers"
+    require_option(not config.attention or config.image_size <= most, config, "image_size", wanted)
     _check_objective(config)
     if config.flow_steps:
         _check_flow(config)

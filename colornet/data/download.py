@@ -94,7 +94,10 @@ def _receive(url: str, part: Path, have: int, largest: int, progress: bool) -> N
     """Append to a part the bytes that it lacks of the file at a URL, or write all of them."""
     # No compression: ranges and lengths count the bytes of the file.
     headers = {"User-Agent": "colornet", "Accept-Encoding": "identity"}
-    request = urllib.request.Request(url, headers=headers | ({"Range": f"bytes={have}-"} if have else {}))
+    try:
+        request = urllib.request.Request(url, headers=headers | ({"Range": f"bytes={have}-"} if have else {}))
+    except ValueError as error:
+        raise DownloadError("that is no address, which begins with https://") from error
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
         if response.headers.get_content_type() == "text/html":
             raise DownloadError("a web page came instead of the file")

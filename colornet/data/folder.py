@@ -49,6 +49,7 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     # Sorted by relative path: one class folder after the other.
     below = part_folders(folder)
     sources = {part: sorted(iter_images(folder, name)) for part, name in below.items()}
+    _check_disjoint(folder, sources)
     path = cache_dir / "decoded" / f"{cache_key(itertools.chain(*sources.values()), image_size)}.npy"
     name = utf8(folder.resolve().name)
     cached = read_dataset(path, name)
@@ -61,9 +62,21 @@ def load_folder(folder: Path, image_size: int, cache_dir: Path, progress: bool) 
     dataset, remarks = cached
     _warn(folder, remarks)
     sizes = {part: len(getattr(dataset, part)) for part in PARTS}
-    if progress and (description := describe(folder, below, sizes)):
+    if progress and sys.stderr is not None and (description := describe(folder, below, sizes)):
         Bar.write(description, sys.stderr)
     return dataset
+
+
+def _check_disjoint(folder: Path, sources: dict[str, list[ImageFile]]) -> None:
+    """Raise InputError where two parts share a file by links: held-out images would be trained on."""
+    seen: dict[tuple[int, int], str] = {}
+    for listed in sources.values():
+        for file in listed:
+            if any(file.identity) and (other := seen.get(file.identity)):
+                both = printable(f"'{other}' and '{file.name}'")
+                raise InputError(f"Folder '{folder}' holds one image in two parts, as {both}: remove one of them.")
+        if len(sources) > 1:
+            seen |= {file.identity: file.name for file in listed}
 
 
 def _can_be_read_now(folder: Path, remarks: list[Remark], image_size: int) -> bool:

@@ -227,13 +227,17 @@ def gray_limits(image: Image.Image) -> tuple[float, float]:
     """Return the value of black in gray of 16 bits, 32 bits or float, and how much more white is.
 
     Integers are taken as 16 bits and floats as [0, 1] or [0, 255] where they fit that; else from darkest to brightest.
+    Infinity and NaN do not count.
     """
     if image.mode.startswith("I;16"):
         return 0.0, 65535.0
     low, high = math.inf, -math.inf
     for box in _pieces(image):
         values = _gray_values(image, box)
-        low, high = min(low, float(values.min())), max(high, float(values.max()))
+        low = min(low, float(values.min(initial=math.inf, where=np.isfinite(values))))
+        high = max(high, float(values.max(initial=-math.inf, where=np.isfinite(values))))
+    if low > high:  # no value is a number
+        return 0.0, 1.0
     limits = (1.0, 255.0) if image.mode == "F" else (65535.0,)
     limit = next((limit for limit in limits if low >= 0 and high <= limit), None)
     return (0.0, limit) if limit is not None else (low, (high - low) or 1.0)  # one shade becomes black
@@ -242,18 +246,18 @@ def gray_limits(image: Image.Image) -> tuple[float, float]:
 def scale_gray(image: Image.Image, levels: int, limits: tuple[float, float] | None = None) -> NDArray[np.uint16]:
     """Scale gray of 16 bits, 32 bits or float to whole numbers from 0 to `levels`: (H, W).
 
-    `limits` are those of `gray_limits`, by default of this image.
+    `limits` are those of `gray_limits`, by default of this image. NaN is black, as −∞ is; ∞ is white.
     """
     black, white = limits or gray_limits(image)
     scaled = np.empty((image.height, image.width), np.uint16)
     for left, top, right, bottom in _pieces(image):
-        values = _gray_values(image, (left, top, right, bottom)) - black
-        scaled[top:bottom, left:right] = (values * (levels / white)).round()
+        values = (_gray_values(image, (left, top, right, bottom)) - black) * (levels / white)
+        scaled[top:bottom, left:right] = np.nan_to_num(values).clip(0, levels).round()
     return scaled
 
 
 def _gray_values(image: Image.Image, box: tuple[int, int, int, int]) -> NDArray[np.float64]:
-    return np.nan_to_num(np.asarray(image.crop(box), np.float64))
+    return np.asarray(image.crop(box), np.float64)
 
 
 def fit_square(image: Image.Image, side: int) -> Image.Image:

@@ -23,6 +23,7 @@ class ImageFile(NamedTuple):
     name: str
     size: int
     mtime_ns: int
+    identity: tuple[int, int] = (0, 0)  # device and number of the file, which links share; zeros on Windows
 
 
 def default_cache_dir() -> Path:
@@ -103,5 +104,5 @@ def iter_images(folder: Path, below: str = "") -> Iterator[ImageFile]:
                 dangling = link and not path.exists()
                 if found.is_file() or dangling:
                     file = entry.stat(follow_symlinks=not dangling)
-                    yield ImageFile(prefix + entry.name, file.st_size, file.st_mtime_ns)
+                    yield ImageFile(prefix + entry.name, file.st_size, file.st_mtime_ns, (file.st_dev, file.st_ino))
         pending += reversed(folders)

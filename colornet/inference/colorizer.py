@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass
@@ -19,6 +18,7 @@ from colornet.color import ColorSpace, LabSpace, RgbSpace, gamut_map_to_rgb, rgb
 from colornet.errors import InputError
 from colornet.inference.conversion import as_given, from_rgb, to_batch, to_rgb
 from colornet.inference.onnx_model import OnnxModel, find_onnx
+from colornet.inference.photos import MOST_SATURATION
 from colornet.inference.upsampling import GuidedUpsampler
 from colornet.models.build import Generator, color_space
 from colornet.runs.pretrained import find_model
@@ -127,8 +127,8 @@ class Colorizer:
         bits, a pixel takes some 10 bytes of memory. Raises TypeError for other kinds and dtypes, ValueError for other
         shapes and values, OSError for a file that cannot be read.
         """
-        if not 0 <= saturation < math.inf:
-            raise ValueError(f"saturation is {saturation}: it must be a number of at least 0")
+        if not 0 <= saturation <= MOST_SATURATION:
+            raise ValueError(f"saturation is {saturation}: it must be from 0 to {MOST_SATURATION}")
         if samples is not None and samples < 1:
             raise ValueError(f"samples is {samples}: it must be at least 1")
         if samples is not None and samples > 1 and not self.noise_channels:
@@ -210,6 +210,8 @@ class Colorizer:
         noise = [self.network.noise(condition, sample)] if sample else []
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             color = self.network(condition.contiguous(memory_format=torch.channels_last), *noise).float()
+        if not color.isfinite().all():  # they would become black
+            raise InputError(f"Model {self.name!r} gives colors that are infinite or NaN: train it again.")
         if isinstance(self.space, LabSpace):
             return color.contiguous() * 110  # not decoded: the gamut is mapped at full resolution
         return rgb_to_lab(self.space.decode(condition, color))[:, 1:].contiguous()

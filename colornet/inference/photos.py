@@ -18,6 +18,7 @@ from colornet.data.images import deep_alpha, is_deep_gray, open_image, scale_gra
 from colornet.data.orientation import upright
 from colornet.files import replacing
 
+MOST_SATURATION = 100  # above some hundreds, colors are lost where they are brought back into sRGB
 MAX_PIXELS = 300_000_000  # of a file; more is taken for an attack (Pillow's own limits are 89 and 179 million)
 
 # Suffixes that a colored photograph keeps, with Pillow's format and options; all others become PNG.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import sys
 import traceback
 from importlib.machinery import SourceFileLoader
@@ -34,6 +35,9 @@ def find_objective(name: str) -> type[Objective]:
     found = getattr(module, class_name, None)
     if not isinstance(found, type):
         raise InputError(f"--objective names the class {class_name}, which {file} does not define: correct the name.")
+    if inspect.isabstract(found) or not callable(getattr(found, "training_step", None)):
+        lacking = ", ".join(sorted(getattr(found, "__abstractmethods__", ()))) or "training_step"
+        raise InputError(f"--objective names the class {class_name} of {file}, which lacks {lacking}: define it.")
     return found
 
 

@@ -134,7 +134,7 @@ def _problem(path: Path, limit: int) -> str | None:
                 return f"the sha256 of {name} is not that of the manifest"
     except OSError as error:
         return f"{Path(error.filename or path).name} cannot be read: {error.strerror}"
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         return f"its manifest or a file cannot be read: {error}"
     return None
 

@@ -147,7 +147,10 @@ class Run:
             generator = build_generator(config)
         with self._reading_weights():
             check_release(self.path)
-            generator.load_state_dict(read_tensors(self.weights, generator.state_dict()), assign=True)
+            weights = read_tensors(self.weights, generator.state_dict())
+            if unusable := [name for name, value in weights.items() if not value.isfinite().all()]:
+                raise ValueError(f"{min(unusable)} holds infinity or NaN")
+            generator.load_state_dict(weights, assign=True)
         return generator.float().to(memory_format=torch.channels_last).eval().requires_grad_(False)
 
     @contextmanager

@@ -101,7 +101,8 @@ class RunDir:
         origin = Run(self.path).origin  # None, too, if provenance.json was removed
         if origin is not None and values.get("origin") not in (None, origin):
             changed.append("it began with other weights of --init-from")
-        if values.get("step") != int(path.name.removeprefix("step-")):
+        step = values.get("step")
+        if type(step) is not int or step != int(path.name.removeprefix("step-")):  # 2.0 == 2, and True == 1
             changed.append("it is that of another step")
         if changed:
             found = f"The checkpoint {path} is not of this run ({'; '.join(changed)})"

@@ -20,6 +20,7 @@ FREE_ON_RESUME = frozenset({
     "keep_checkpoints", "eval_batch_size", "track",
 })  # fmt: skip
 
+_LISTS = ("multipliers", "track")  # fields that are tuples, which JSON does not have
 _LARGEST = 2**20  # bytes of a config.json
 
 
@@ -45,6 +46,8 @@ def parse_config(values: Any, *, resuming: bool = False) -> TrainConfig:
     Raises `ValueError` for anything that no run could have written, and where `load_config` refuses to resume.
     """
     try:
+        if not isinstance(values, dict):
+            raise ValueError("it holds no options by name")
         values = dict(values)
         removed = _drop_removed(values)
         if removed and resuming:
@@ -52,12 +55,14 @@ def parse_config(values: Any, *, resuming: bool = False) -> TrainConfig:
         known = {field.name for field in dataclasses.fields(TrainConfig)}
         if unknown := values.keys() - known:
             raise ValueError(f"it has the unknown field {reprlib.repr(min(unknown))}, from another version perhaps")
-        lists = {name: tuple(values[name]) for name in ("multipliers", "track") if name in values or name != "track"}
+        if "multipliers" not in values:
+            raise ValueError("it lacks the field 'multipliers'")
+        lists = {name: tuple(v) for name, v in values.items() if name in _LISTS and isinstance(v, (list, tuple))}
         config = TrainConfig(**{**values, **lists})
         for name, kind in get_type_hints(TrainConfig).items():
             _check_type(name, getattr(config, name), kind)
         check_values(config)
-    except (TypeError, KeyError, AttributeError, InputError) as error:
+    except (TypeError, InputError) as error:
         raise ValueError(str(error)) from error
     return config
 
@@ -90,6 +95,8 @@ def _drop_removed(values: dict[str, Any]) -> str | None:
 def _check_type(name: str, value: object, kind: Any) -> None:
     try:
         check_type(value, kind)
+        if isinstance(value, bool) and kind is not bool:  # which Python takes for a number
+            raise TypeCheckError("bool is no number")
     except TypeCheckError as error:
         raise TypeError(f"{name} is {reprlib.repr(value)}, and {error}") from error
 

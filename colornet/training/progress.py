@@ -39,7 +39,8 @@ class Progress:
         self.bar = tqdm(
             total=total,
             initial=initial,
-            disable=None if shows else True,  # None: hidden unless on a terminal
+            # None: hidden unless on a terminal, which a program without a console does not have.
+            disable=None if shows and sys.stderr is not None else True,
             desc=printable(Path(config.run_dir).name, 40),
             unit="img",
             unit_scale=True,

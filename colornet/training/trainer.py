@@ -240,7 +240,8 @@ class Trainer:
                 sys.stdout.flush()
         except OSError as error:
             if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe without a reader, a terminal that is gone
-                raise
+                advice = "free some space where the output goes, and continue with --resume auto"
+                raise InputError(f"What is printed cannot be written: {error.strerror}; {advice}.") from error
             self.unheard = True
 
     def train_step(self, microbatches: list[Tensor]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from pathlib import Path
 
 import numpy as np
@@ -265,7 +266,9 @@ def test_two_photographs_of_one_name(run: Path, album: Path) -> None:
         ({"saturation": -1.0}, "--saturation is -1.0: it must be"),
         ({"saturation": float("nan")}, "--saturation is nan"),
         ({"out": "file"}, "is a file: choose a folder"),
-        ({"out": "file/below"}, "cannot be made"),
+        ({"out": "file/below"}, "cannot be written (Not a directory): choose another folder"),
+        ({"saturation": 1e30}, "--saturation is 1e+30: it must be from 0 to 100"),  # gray, where it should be vivid
+        ({"photos": (Path(os.devnull),)}, "is neither a file nor a folder"),
         ({"photos": "empty"}, "holds no images"),
         ({"model": "cgann"}, "is neither a released one"),
         ({"model": "cgan"}, "does not come with this installation of colornet (it has: none): train one"),
@@ -321,3 +324,12 @@ def test_names_that_differ_in_case_are_one_file_where_the_system_says_so(
         monkeypatch.setattr("colornet.colorize.sys.platform", system)
         with pytest.raises(InputError, match="would both become"):
             check(config)
+
+
+def test_what_a_killed_call_left_is_removed(run: Path, album: Path) -> None:
+    out = album / "out"
+    (out / "2").mkdir(parents=True)
+    for name in (".part-0badcafe.png", "2/.part-0badcafe.png", ".part-of-mine", "2/.part-0badcafe.tar.gz"):
+        (out / name).touch()
+    main([str(album), "--out", str(out), "--model", str(run)])
+    assert sorted(path.name for path in out.rglob(".*")) == [".part-0badcafe.tar.gz", ".part-of-mine"]

@@ -93,6 +93,8 @@ def test_a_launch_is_whole_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"WORLD_SIZE": "0"}, "WORLD_SIZE is 0: it must be at least 1"),
         ({"RANK": "4"}, "RANK=4, LOCAL_RANK=1 and WORLD_SIZE=4, which no launcher sets"),
         ({"LOCAL_RANK": "-1"}, "LOCAL_RANK=-1"),
+        ({"MASTER_PORT": "http"}, "MASTER_PORT is 'http': it must be a number"),
+        ({"MASTER_PORT": "99999"}, "MASTER_PORT is 99999: it must be from 0 to 65535"),
     ],
 )
 def test_a_launch_that_cannot_be_is_refused(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import io
 import json
 import shutil
@@ -15,6 +16,7 @@ from accelerate import Accelerator
 from PIL import Image
 
 from colornet import evaluate
+from colornet.errors import InputError
 from colornet.evaluation.loop import gray_floor, map_images, sample_grid
 from colornet.metrics.image import image_metrics, summarize
 from colornet.runs.run import Run
@@ -155,11 +157,22 @@ def test_out_that_is_a_file(runs: dict[str, Path], tmp_path: Path, capsys: pytes
 def test_existing_comparison_is_not_overwritten(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "comparison.json").write_text("mine")
-    with pytest.raises(SystemExit, match="2"):
-        evaluate.main([str(runs["ae"]), "--out", str(tmp_path)])
-    assert "already holds a comparison" in capsys.readouterr().err
-    assert (tmp_path / "comparison.json").read_text() == "mine"
+    for name in ("comparison.json", "comparison.txt", "comparison.png"):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(SystemExit, match="2"):
+            evaluate.main([str(runs["ae"]), "--out", str(tmp_path)])
+        assert f"already holds {name}" in capsys.readouterr().err
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+
+
+def test_what_cannot_be_used_is_found_before_measuring(runs: dict[str, Path], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    config = evaluate.EvaluateConfig((runs["ae"],), out=tmp_path / "file" / "below")
+    with pytest.raises(InputError, match="below cannot be written"):
+        evaluate.check(config)
+    with pytest.raises(InputError, match=r"--batch-size is 10.*: it must be from 1 to 1,000,000,000,000"):
+        evaluate.check(dataclasses.replace(config, out=None, batch_size=10**20))
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import json
 import math
 import os
 import pickle
+import re
 import shutil
 import struct
 import subprocess
@@ -269,6 +270,8 @@ CONFIGS: dict[str, str | bytes] = {
     "number of levels": '{"multipliers": 3}',
     "text for a number": '{"width": "64"}',
     "number for a text": '{"data": 7}',
+    "truth for a number": '{"width": true}',
+    "more steps than 64 bits count": '{"penalty_every": 100000000000000000000}',
     "fraction": '{"blocks": 1.5}',
     "null for a number": '{"epochs": null}',
     "list for a number": '{"lr": [0.1]}',
@@ -299,6 +302,21 @@ def test_configurations_that_no_run_wrote(tmp_path: Path, name: str, capsys: pyt
         assert str(tmp_path / "config.json") in message
         assert message.count("\n") == 1
         assert len(message) < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("[]", "it holds no options by name"),
+        ("{}", "it lacks the field 'multipliers'"),
+        ('{"multipliers": 4}', "multipliers is 4, and int is not a tuple"),
+        ('{"width": true, "multipliers": [1]}', "width is True, and bool is no number"),
+    ],
+)
+def test_a_configuration_is_refused_for_a_reason_that_can_be_understood(text: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(InputError, match=re.escape(f"config.json cannot be used: {reason};")):
+        load_config(tmp_path)
 
 
 def test_a_configuration_may_be_a_folder(tmp_path: Path) -> None:
@@ -418,6 +436,7 @@ def test_a_state_that_does_not_fit_is_refused(
 VALUES: dict[str, dict[str, Any]] = {
     "another step": {"step": 3},
     "a step of text": {"step": "4"},
+    "a step that is no whole number": {"step": 4.0},
     "no sums": {"metrics": {"since": 4}},
     "sums of later steps": {"metrics": {"since": 9, "sums": []}},
     "sums of names": {"metrics": {"since": 2, "sums": ["loss/reconstruction"]}},
@@ -503,6 +522,7 @@ def test_an_old_checkpoint_of_large_bytes_is_refused(tmp_path: Path) -> None:
         '{"format": 1, "files": {"state.pt": 3}}',
         '{"format": 1, "files": 3}',
         '{"format": {}, "files": {}}',
+        '{"format": Infinity, "files": {}}',
         '{"format": 0, "step": 2, "files": {}}',
         '{"format": 2, "step": 2, "files": {"state.json": 3, "state.safetensors": []}}',
         '{"format": 2, "step": 2, "files": {"state.json": {}, "state.safetensors": {"bytes": "many", "sha256": 5}}}',

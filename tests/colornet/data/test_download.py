@@ -118,6 +118,11 @@ def test_a_trickle_is_given_up_and_what_came_is_kept(tmp_path: Path, monkeypatch
     assert set(part.read_bytes()) == {ord("x")}
 
 
+def test_an_address_that_is_none_is_no_traceback(tmp_path: Path) -> None:
+    with pytest.raises(DownloadError, match="that is no address"):
+        download("junk/file", tmp_path / "file", largest=10, progress=False)
+
+
 def test_no_server_is_no_traceback(tmp_path: Path) -> None:
     with pytest.raises(DownloadError, match="Connection refused"):
         download("http://127.0.0.1:9/file", tmp_path / "file", largest=1, progress=False)

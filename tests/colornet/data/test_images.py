@@ -42,6 +42,20 @@ def test_gray_of_more_than_8_bits_keeps_its_gradient(tmp_path: Path, name: str, 
     assert np.abs(result - gradient[..., None].astype(int)).max() <= (largest == 2**30)  # rounded to float64
 
 
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (-100.0, 4000.0)])
+def test_infinite_gray_is_black_or_white_and_leaves_the_rest(tmp_path: Path, low: float, high: float) -> None:
+    gradient = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    values = (low + gradient / 255.0 * (high - low)).astype(np.float32)
+    values[3, :3], gradient[3, :3] = (np.inf, -np.inf, np.nan), (255, 0, 0)
+    assert np.array_equal(shown(tmp_path / "holes.tif", Image.fromarray(values)), np.dstack([gradient] * 3))
+    photo = read_photo(tmp_path / "holes.tif")
+    assert np.array_equal((photo.pixels / 257.0).round(), gradient)
+
+
+def test_gray_without_a_number_is_black(tmp_path: Path) -> None:
+    assert not shown(tmp_path / "none.tif", Image.fromarray(np.full((8, 8), np.nan, np.float32))).any()
+
+
 def test_deep_gray_of_one_shade_is_black(tmp_path: Path) -> None:
     assert not shown(tmp_path / "flat.tif", Image.fromarray(np.full((8, 8), 70_000, np.int32))).any()
 

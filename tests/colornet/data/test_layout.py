@@ -90,6 +90,15 @@ def test_a_part_may_not_be_another_one(tmp_path: Path) -> None:
         part_folders(root)
 
 
+def test_parts_may_not_share_images(tmp_path: Path, cache: Path) -> None:
+    write_images(tmp_path / "pool", noise(6))
+    root = make(tmp_path / "set", "train", "test")
+    for part in ("train", "test"):
+        (root / part / "cat").symlink_to(tmp_path / "pool")
+    with pytest.raises(InputError, match=r"holds one image in two parts, as 'train/cat/.*' and 'test/cat/.*': remove"):
+        load_dataset(str(root), image_size=32, cache_dir=cache)
+
+
 def test_held_out_images_are_not_trained_on(tmp_path: Path, cache: Path) -> None:
     held_out = noise(6, seed=2)
     write_images(tmp_path / "set" / "Train" / "cat", noise(20, seed=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from PIL import Image
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 import colornet
@@ -124,8 +126,18 @@ def test_saturation(colorizer: Colorizer) -> None:
     inside = chroma[2].abs().amax(1, keepdim=True).expand_as(chroma[2]) < 20  # far from where sRGB ends
     assert inside.float().mean() > 0.5
     torch.testing.assert_close(chroma[2][inside], 2 * chroma[1][inside], atol=0.05, rtol=0)
-    with pytest.raises(ValueError, match="saturation is -1"):
-        colorizer.colorize(image, saturation=-1)
+    for saturation in (-1, 101):
+        with pytest.raises(ValueError, match=f"saturation is {saturation}: it must be from 0 to 100"):
+            colorizer.colorize(image, saturation=saturation)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e30])
+def test_colors_that_are_not_numbers_are_an_error_and_not_black(value: float, run: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(run, tmp_path / "run"))
+    weights = load_file(broken / "model.safetensors")
+    save_file({name: torch.full_like(tensor, value) for name, tensor in weights.items()}, broken / "model.safetensors")
+    with pytest.raises(InputError, match=r"holds infinity or NaN|gives colors that are infinite or NaN"):
+        Colorizer.load(broken, "cpu").colorize(np.zeros((32, 32), np.uint8))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float16, np.float32, np.float64])

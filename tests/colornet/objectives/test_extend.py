@@ -101,6 +101,11 @@ def test_mistakes_are_named(folder: Path, tmp_path: Path, capsys: pytest.Capture
         ("def f(:\n", r"SyntaxError: invalid syntax \(own.py, line 1\)"),
         ("\nimport no_such_module\n", "ModuleNotFoundError: No module named 'no_such_module' in line 2"),
         ("Own = 7\n", "does not define"),
+        ("class Own: pass\n", "which lacks training_step: define it"),
+        (
+            "from colornet.objectives.base import GeneratorObjective\nclass Own(GeneratorObjective): pass\n",
+            "lacks loss",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_run_is_a_mistake_of_one_sentence(code: str, reason: str, tmp_path: Path) -> None:

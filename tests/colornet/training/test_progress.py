@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 import time
 from pathlib import Path
 
@@ -27,6 +28,14 @@ def test_a_line_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
             progress.show(values | {"speed/peak_memory_gib": 2.04})
     assert len(lines) == 3  # at 150, 250 and 350: at 200, less than a minute had passed
     assert lines[0] == ("step 150 of 1000 (epoch 2 of 10): reconstruction 0.031, 12,346 images/s, 14 min left, 2.0 GiB")
+
+
+def test_a_run_without_a_console_trains(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as context:
+        context.setattr(sys, "stdout", None)
+        context.setattr(sys, "stderr", None)
+        compose_trainer(small("ae", folder, tmp_path / "run", max_steps=1)).fit()
+    assert (tmp_path / "run" / "README.md").exists()
 
 
 def test_other_processes_say_nothing() -> None:

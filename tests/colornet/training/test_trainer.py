@@ -290,6 +290,18 @@ def test_a_diverged_model_is_neither_logged_nor_evaluated(folder: Path, tmp_path
     assert not (tmp_path / "run" / "samples").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux")
+def test_a_full_stdout_is_not_taken_for_the_disk_of_the_run(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = compose_trainer(small("ae", folder, tmp_path / "run"))
+    full = Path("/dev/full").open("w", encoding="utf-8")  # noqa: SIM115  # closing fails
+    with contextlib.suppress(OSError), full, monkeypatch.context() as context:
+        context.setattr(sys, "stdout", full)
+        with pytest.raises(InputError, match=r"^What is printed cannot be written: No space left on device; free"):
+            trainer.fit()
+
+
 def test_a_closed_stdout_stops_the_run_with_a_checkpoint(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
