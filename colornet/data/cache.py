@@ -21,7 +21,7 @@ from colornet.data.splits import PARTS, Dataset, Labels, fingerprint
 from colornet.errors import InputError, printable
 from colornet.files import write_text
 
-_READER_VERSION = "4"  # raise it whenever the same files would decode, split or be stored differently
+_READER_VERSION = "5"  # raise it whenever the same files would decode, split or be stored differently
 
 _logger = logging.getLogger("colornet.data")
 
