@@ -9,18 +9,19 @@ from typing import NamedTuple
 from colornet.config.options import TrainConfig, require_option
 
 
-def _check_no_penalty(config: TrainConfig) -> None:
+def _check_no_discriminator(config: TrainConfig) -> None:
     for name in ("r1_weight", "r2_weight"):
         require_option(not getattr(config, name), config, name, "0 without a discriminator")
+    require_option(not config.relativistic, config, "relativistic", "off without a discriminator")
 
 
 def _check_reconstruction(config: TrainConfig) -> None:
     require_option(not config.flow_steps, config, "flow_steps", "0 unless --objective flow_matching")
-    _check_no_penalty(config)
+    _check_no_discriminator(config)
 
 
 def _check_flow_matching(config: TrainConfig) -> None:
-    _check_no_penalty(config)
+    _check_no_discriminator(config)
     require_option(config.flow_steps >= 1, config, "flow_steps", "at least 1 for --objective flow_matching")
 
 

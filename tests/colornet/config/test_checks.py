@@ -47,6 +47,7 @@ def test_presets_are_valid(preset: str) -> None:
         ({"accumulation_steps": 3}, "choose a multiple of 3"),
         ({"r1_weight": 1.0}, "--r1-weight is 1.0: it must be 0 without a discriminator"),
         ({"r2_weight": 1.0}, "--r2-weight is 1.0: it must be 0 without a discriminator"),
+        ({"relativistic": True}, "--relativistic is True: it must be off without a discriminator"),
         ({"penalty_every": 0}, "--penalty-every is 0: it must be at least 1"),
         (
             {"objective": "adversarial", "discriminator": "dcgan", "relativistic": True},
