@@ -69,6 +69,8 @@ def release(options: ReleaseOptions) -> None:
         name: (value.half() if value.is_floating_point() else value).contiguous()  # counters stay integers
         for name, value in network.state_dict().items()
     }
+    if too_large := [name for name, value in state.items() if not value.isfinite().all()]:
+        raise InputError(f"At half precision, {run.path} has infinite weights ({min(too_large)}): train it again.")
     # Of several metadata, safetensors writes each time another order, and the sha256 would tell nothing.
     weights = save(state, metadata={"step": str(run.step)})
     made = provenance(torch.device("cpu"))
