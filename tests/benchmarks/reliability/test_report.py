@@ -73,11 +73,11 @@ def test_a_machine_that_never_ended_has_no_time() -> None:
     assert (row["seconds"], row["exit codes"]) == ("–", "1, –")
 
 
-def test_failed_training_is_kept_in_the_record_and_shown() -> None:
+def test_failed_training_is_kept_in_the_record_and_shown(tmp_path: Path) -> None:
     """A training that ends with an error where nothing disturbs it: a real one, whose options cannot be used."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(kills, "SMALL", "--width none")
-        row = kills._kill_and_resume(KillsOptions(), 1, 1, Path("/nowhere"))
+        row = kills._kill_and_resume(KillsOptions(), 1, 1, tmp_path)
     assert row["failure"] == "1 process: the training that nothing disturbs ended with exit codes [2]."
     record = committed("kills")
     record["runs"]["1"] |= row
