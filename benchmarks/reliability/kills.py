@@ -29,6 +29,7 @@ from benchmarks.reliability.states import FailedTrainingError, final_state, same
 from colornet import train
 from colornet.runs.lock import LOCK
 from colornet.runs.run import Run
+from colornet.training.saves import Saves
 from colornet.training.trainer import Trainer
 
 SMALL = (
@@ -106,16 +107,17 @@ def _train_and_note_phases(arguments: Sequence[str], path: Path) -> None:
     """Train as `python -m colornet.train ARGUMENTS`; the first process writes its current phase to `path`."""
 
     def noting(method: Callable[..., None], phase: str) -> Callable[..., None]:
-        def wrapper(trainer: Trainer, *arguments: Any) -> None:
+        def wrapper(owner: object, *arguments: Any) -> None:
             path.write_text(phase, encoding="utf-8")
-            method(trainer, *arguments)
+            method(owner, *arguments)
             path.write_text("between", encoding="utf-8")
 
         return wrapper
 
     if os.environ.get("RANK", "0") == "0":
-        for method, phase in (("train_step", "step"), ("evaluate", "evaluation"), ("save", "checkpoint")):
-            setattr(Trainer, method, noting(getattr(Trainer, method), phase))
+        watched = (Trainer, "train_step", "step"), (Trainer, "evaluate", "evaluation"), (Saves, "save", "checkpoint")
+        for kind, method, phase in watched:
+            setattr(kind, method, noting(getattr(kind, method), phase))
     train.main(arguments)
 
 
