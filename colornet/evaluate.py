@@ -28,7 +28,7 @@ WRITTEN = ("comparison.txt", "comparison.json", "comparison.png")  # in --out
 class EvaluateConfig:
     """Which runs to compare, on which images."""
 
-    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]  # folders of runs, or names of released models (ae, cgan)
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional]  # runs' folders, released models (ae, cgan), hf:OWNER/NAME
     data: str | None = None  # cifar10, sample, a folder of images, or hf:OWNER/NAME; None: that of the runs
     split: Literal["test", "validation"] = "test"  # test is for final results: choose nothing by it
     out: Path | None = None  # folder for comparison.txt, comparison.json and comparison.png; must not hold them yet

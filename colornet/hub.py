@@ -50,6 +50,12 @@ def short_data_name(data: str) -> str:
     return data if is_hub_name(data) else Path(data).name
 
 
+def repo_of(folder: Path) -> str | None:
+    """Return OWNER/NAME of a model whose folder is in the Hub's cache, where it is called by its commit; else None."""
+    above = folder.parents[1].name if folder.parent.name == "snapshots" else ""
+    return above.removeprefix("models--").replace("--", "/") if above.startswith("models--") else None
+
+
 def download_file(name: HubName, file: str) -> Path:
     """Download a file of a model, unless the cache has it; InputError if that is not possible."""
     from huggingface_hub import hf_hub_download

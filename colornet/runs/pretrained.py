@@ -8,7 +8,7 @@ from pathlib import Path
 from colornet.config import PRESETS, TrainConfig
 from colornet.errors import InputError
 from colornet.files import expanded, read_json, sha256_of
-from colornet.hub import HubName, download_file, is_hub_name, parse_hub_name
+from colornet.hub import HubName, download_file, is_hub_name, parse_hub_name, repo_of
 from colornet.runs.saved_config import check_weights, load_config
 
 RELEASED = ("ae", "cgan")  # a run folder of that name is meant by ./cgan
@@ -86,22 +86,26 @@ def check_init(config: TrainConfig) -> None:
 
 
 def find_run(run: Path) -> Path:
-    """Return the folder of a run, or of the released model of that name where there is no such folder.
+    """Return the folder of a run or a model; the name of a released one is meant where there is no such folder.
 
-    Raises `InputError` for the name of a preset without released weights. What else a folder lacks is for its reader to
-    say.
+    Raises `InputError` for the name of a preset without released weights, and for a model that cannot be downloaded.
+    What else a folder lacks is for its reader to say.
     """
-    if run.exists() or str(run) not in PRESETS:
+    name = str(run)
+    if is_hub_name(name):
+        return find_model(name)
+    if run.exists() or name not in PRESETS:
         return run
-    if str(run) not in RELEASED:
+    if name not in RELEASED:
         raise InputError(f"'{run}' is a preset without released weights: train it, then name its run folder.")
-    return find_model(str(run))
+    return find_model(name)
 
 
 def run_name(folder: Path) -> str:
-    """Return the name of a run, that of its folder; a released model is called one, as in "cgan-released"."""
+    """Return the name of a run, that of its folder; of a released model "cgan-released", of the Hub "OWNER/NAME"."""
     resolved = folder.resolve()
-    return f"{resolved.name}-released" if resolved.parent == WEIGHTS else resolved.name
+    released = resolved.parent == WEIGHTS
+    return repo_of(resolved) or (f"{resolved.name}-released" if released else resolved.name)
 
 
 def check_release(folder: Path) -> None:

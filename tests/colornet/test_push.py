@@ -84,6 +84,16 @@ def test_a_published_run_is_loaded_elsewhere(
     assert np.array_equal(Colorizer.load("hf:user/model", "cpu").colorize(GRAY), colored)
 
 
+def test_a_published_run_is_compared_with_others_by_its_name(
+    hub: Hub, token: None, run: Path, folder: Path, tmp_path: Path
+) -> None:
+    main(["push", str(run), "user/model"])
+    main(["evaluate", "hf:user/model", str(run), "--data", str(folder), "--cpu", "--out", str(tmp_path / "out")])
+    rows = json.loads((tmp_path / "out/comparison.json").read_text())["rows"]
+    assert [*rows] == ["gray", "user/model", "ours"]
+    assert rows["user/model"] == rows["ours"]
+
+
 def test_a_training_starts_from_a_published_run(hub: Hub, token: None, run: Path, tmp_path: Path) -> None:
     main(["push", str(run), "user/model"])
     options = ["--data", "sample", "--image-size", "16", "--run-dir", str(tmp_path / "run")]
