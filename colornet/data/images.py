@@ -122,8 +122,9 @@ def _scale_color_key(image: Image.Image) -> None:
     if not isinstance(image, PngImagePlugin.PngImageFile) or not image.tile or not isinstance(key, (int, tuple)):
         return
     stored = image.tile[0].args
-    if stored in ("L;2", "L;4") and isinstance(key, int):
-        image.info["transparency"] = key * (85 if stored == "L;2" else 17)
+    if stored in ("1", "L;2", "L;4") and isinstance(key, int):
+        most = {"1": 1, "L;2": 3, "L;4": 15}[stored]
+        image.info["transparency"] = (key & most) * (255 // most)  # the lowest bits count; Pillow 12.1 made 1 bit 255
     elif stored == "RGB;16B":  # decoded to 8 bits, which do not tell similar colors apart
         raise OSError("it is a PNG of 16 bits with one transparent color, which is not read: save it with alpha")
 

@@ -306,18 +306,18 @@ def forged(path: Path, name: str) -> Path:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("loop", "it takes more than 0.2 seconds"),
-        ("memory", "Available memory of"),
-        ("output", "its colors are of shape (1, 2, 32, 48), not (1, 2, 16, 16)"),
+        ("loop", "run: .*it takes more than 0.2 seconds"),
+        ("memory", "(run: .*Available memory of|opened: .*bad_alloc)"),  # older onnxruntimes allocate when they open it
+        ("output", r"run: .*its colors are of shape \(1, 2, 32, 48\), not \(1, 2, 16, 16\)"),
     ],
 )
 def test_graphs_that_would_never_end_or_take_all_memory(
     name: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_model, "_MOST_SECONDS", 0.2)
-    model = OnnxModel(forged(tmp_path / "forged.onnx", name))
-    with pytest.raises(InputError, match=r"forged\.onnx cannot be run: .*" + re.escape(words)):
-        model(torch.zeros(1, 1, 16, 16))
+    path = forged(tmp_path / "forged.onnx", name)
+    with pytest.raises(InputError, match=rf"forged\.onnx cannot be {words}"):
+        OnnxModel(path)(torch.zeros(1, 1, 16, 16))
 
 
 def test_other_models_are_refused_unopened(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
