@@ -14,7 +14,7 @@ PATIENCE = 300  # seconds, a sixth of what gloo waits for a process that is gone
 
 # Answers a request to start processes with their ids, and one to await them with their exit codes.
 PROGRAM = """
-import functools, importlib, json, os, resource, runpy, signal, sys
+import functools, importlib, json, os, pathlib, resource, runpy, signal, sys
 import torch
 from benchmarks.reliability import kills
 
@@ -40,7 +40,7 @@ for line in sys.stdin:
     request = json.loads(line)
     if isinstance(request, dict):
         world = request.pop("world")
-        answer = kills.start(world, functools.partial(work, **request))
+        answer = kills.start(world, functools.partial(work, **request), pathlib.Path(request["output"]).parent)
     else:
         signal.alarm(int(sys.argv[1]))  # ends this server, should the processes wait for each other
         answer = kills.finish(request)
