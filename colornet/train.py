@@ -85,7 +85,7 @@ def train(config: TrainConfig) -> None:
     # Delete DDP before its process group. Otherwise DDP's destructor destroys the group, and holds Python's lock while
     # it waits for a gloo thread that may need the lock (a deadlock at exit, seen with torch 2.11).
     accelerator = trainer.accelerator
-    preempted, unheard, step = trainer.preempted, trainer.unheard, trainer.step
+    preempted, unheard, step = trainer.preempted, trainer.console.closed, trainer.step
     del trainer
     accelerator.free_memory()
     accelerator.end_training()

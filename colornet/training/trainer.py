@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import errno
 import logging
 import math
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,7 +18,6 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import broadcast
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from colornet.config import TrainConfig
 from colornet.data import Dataset, DeviceLoader
@@ -30,13 +27,13 @@ from colornet.evaluation.processes import on_all
 from colornet.evaluation.validation import ValidationScore
 from colornet.metrics.histograms import ColorCounts
 from colornet.models.build import color_space
-from colornet.models.unet import count_parameters
 from colornet.objectives import Objective
 from colornet.runs.lock import locked
 from colornet.runs.model_card import write_model_card
 from colornet.runs.provenance import provenance
 from colornet.runs.run_dir import RunDir
 from colornet.training.clock import StepClock
+from colornet.training.console import Console, describe
 from colornet.training.logger import RunLog
 from colornet.training.optimization import learning_rate_factor, update_ema
 from colornet.training.preemption import StopVote, noting_stop_signals
@@ -90,10 +87,10 @@ class Trainer:
         self.metrics = StepMetrics(accelerator)
         self.saves = Saves(config, accelerator, self.run_dir, objective, ema, self.metrics, data=dataset.fingerprint)
         self.clock = StepClock(accelerator.device)
+        self.console = Console()
         self.whole_step = WholeStep(config, accelerator, objective, ema) if config.whole_step else None
         self.trackers: Trackers | None = None
         self.preempted = False  # whether a signal, or a closed stdout, ended `fit` before the last step
-        self.unheard = False  # whether stdout is closed
 
     def fit(self) -> None:
         """Resume if asked to, then train until the last step, logging, evaluating and saving on the way.
@@ -109,14 +106,14 @@ class Trainer:
             self.saves.check_common(self.step)
             finished = self.step >= self.last_step  # --max-steps may be less than was done
             verb = "finished" if finished else "resuming" if resumed else "starting"
-            self.saves.by_main_process("The configuration", lambda: self.describe(verb))
+            self.saves.by_main_process("The configuration", lambda: self.begin(verb))
             if finished:
                 self.saves.by_main_process("The model", lambda: self.saves.complete(self.step))
                 return
             logs, rank = self.run_dir.path / "logs", self.accelerator.process_index
             try:
                 with process_log(logs, rank, self.config.hang_timeout, ends=self.config.hang_exit) as heartbeat:
-                    vote = StopVote(lambda: asked() or self.unheard, self.accelerator.num_processes)
+                    vote = StopVote(lambda: asked() or self.console.closed, self.accelerator.num_processes)
                     self.train(vote, heartbeat)
             except OSError as error:  # of curves, samples and logs; `by_main_process` handles the rest
                 raise InputError(self.run_dir.refused(f"What step {self.step} has to show", error)) from error
@@ -153,7 +150,7 @@ class Trainer:
         if writes:
             log = RunLog(self.run_dir, self.config, self.step, self.metrics.since, charts, self.trackers)
         profiler = self.start_profiler() if self.config.profile and writes else None
-        progress = Progress(self.config, self.step, self.last_step, steps_per_epoch, self.say, writes)
+        progress = Progress(self.config, self.step, self.last_step, steps_per_epoch, self.console.say, writes)
         try:
             for epoch in range(self.step // steps_per_epoch, self.config.epochs):
                 for microbatches in self.loader.epoch(epoch, start=self.step - epoch * steps_per_epoch):
@@ -209,40 +206,16 @@ class Trainer:
             "config": {**dataclasses.asdict(self.config), "data": Path(self.config.data).name},
             "precision": self.accelerator.mixed_precision,
         }
-        return StepProfiler(self.run_dir.path / "profile", about, self.say)
+        return StepProfiler(self.run_dir.path / "profile", about, self.console.say)
 
-    def describe(self, verb: str) -> None:
+    def begin(self, verb: str) -> None:
         """Write what is about to run into the run folder, and print it."""
-        config, data, accelerator, networks = self.config, self.dataset, self.accelerator, self.objective.networks
-        sizes = ", ".join(f"{name} {count_parameters(network):,}" for name, network in networks.items())
-        streamed = ", streamed to the device" if self.loader.streamed else ""
-        lines = [
-            f"{printable(config.run_dir)}: {verb} at step {self.step} of {self.last_step}",
-            f"  {accelerator.num_processes} process(es) on {accelerator.device.type}, "
-            f"precision {accelerator.mixed_precision}, batch {config.batch_size}",
-            f"  data {printable(data.name)}: {len(data.train):,} training and {len(data.validation):,} validation "
-            f"images of {config.image_size}×{config.image_size} pixels{streamed}",
-            f"  parameters: {sizes}",
-        ]
-        batch_norm = any(isinstance(m, nn.BatchNorm2d) for network in networks.values() for m in network.modules())
-        if batch_norm and accelerator.num_processes > 1:
-            lines.append("  BatchNorm sees the images of one process only: results depend on the number of processes.")
+        config, data = self.config, self.dataset
         start = {"step": self.step, "data": data.fingerprint, "approach": self.objective.description}
         origin = {} if self.origin is None else {"init_from": self.origin}
-        self.run_dir.begin(config, start | provenance(accelerator.device) | origin)
-        self.say("\n".join(lines))
-
-    def say(self, text: str) -> None:
-        """Print something; where nobody reads it any more, the run is asked to stop, as by a signal."""
-        try:
-            if sys.stdout is not None:
-                tqdm.write(text)
-                sys.stdout.flush()
-        except OSError as error:
-            if error.errno not in (errno.EPIPE, errno.EIO):  # a pipe without a reader, a terminal that is gone
-                advice = "free some space where the output goes, and continue with --resume auto"
-                raise InputError(f"What is printed cannot be written: {error.strerror}; {advice}.") from error
-            self.unheard = True
+        self.run_dir.begin(config, start | provenance(self.accelerator.device) | origin)
+        about = describe(config, self.accelerator, data, self.objective.networks, streamed=self.loader.streamed)
+        self.console.say(f"{printable(config.run_dir)}: {verb} at step {self.step} of {self.last_step}\n{about}")
 
     def train_step(self, microbatches: list[Tensor]) -> None:
         """Make one update of every network and of the moving average; nothing here waits for the device."""
@@ -301,7 +274,7 @@ class Trainer:
                 shown = images[chosen].to(self.accelerator.device)
                 grid = sample_grid([gray_floor(shown), colorize(shown), shown])
                 log.evaluation(self.step, summary, grid.cpu(), planes, chroma)
-                self.say(SCORES.format_map({"step": self.step, "fd_cifar10_v2_dev": math.nan} | summary))
+                self.console.say(SCORES.format_map({"step": self.step, "fd_cifar10_v2_dev": math.nan} | summary))
 
     def check_finite(self) -> None:
         """Stop every rank if a loss or gradient of any rank was not finite; this waits for the device."""

@@ -313,7 +313,7 @@ def test_a_closed_stdout_stops_the_run_with_a_checkpoint(
     with contextlib.suppress(BrokenPipeError), os.fdopen(writer, "w") as closed, monkeypatch.context() as context:
         context.setattr(sys, "stdout", closed)
         trainer.fit()
-    assert (trainer.step, trainer.preempted, trainer.unheard) == (1, True, True)
+    assert (trainer.step, trainer.preempted, trainer.console.closed) == (1, True, True)
     compose_trainer(dataclasses.replace(config, resume="auto")).fit()
     compose_trainer(dataclasses.replace(config, run_dir=str(tmp_path / "whole"))).fit()
     assert_same(state(tmp_path / "run"), state(tmp_path / "whole"))
