@@ -17,7 +17,7 @@ class Bar(tqdm):  # type: ignore[misc]
     """
 
     def __init__(self, *arguments: Any, shown: bool = True, **options: Any) -> None:
-        shown = shown and sys.stderr is not None  # which a program without a console has none of
+        shown = shown and sys.stderr is not None  # None in a program without a console
         self.lines = shown and not sys.stderr.isatty()
         if self.lines:
             counted = options.get("total") is not None or (arguments and hasattr(arguments[0], "__len__"))

@@ -18,7 +18,7 @@ from colornet.errors import InputError
 PREFIX = "hf:"
 
 _LOG_IN = "log in with `hf auth login`, or set HF_TOKEN"
-_REFUSED = {401: "does not take your token, or finds none", 403: "does not allow that to your token"}
+_REFUSED = {401: "rejects your token, or got none", 403: "does not permit this with your token"}
 
 
 class HubName(NamedTuple):

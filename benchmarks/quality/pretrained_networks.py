@@ -33,7 +33,7 @@ _SIZE = (64, 64)  # pixels of the images of LPIPS; AlexNet needs 63
 _TIMEOUT = 30  # seconds without a byte, after which a download has failed
 
 
-class WeightsUnavailable(Exception):  # noqa: N818 – a reason why a column of a table stays empty, not a failure
+class MissingWeightsError(Exception):
     """Published weights are not available; the message is the reason for a footnote."""
 
 
@@ -42,7 +42,7 @@ def load_weights(path: Path | None, cache_dir: Path, *, url: str, sha256: str) -
 
     Nothing is loaded, and no code that may be in the file is run, before its sha256 is known to be the right one. Among
     several processes, let one call it before the others do. Raises InputError for a file that is missing, unreadable
-    or another one, `WeightsUnavailable` if the download fails, and pickle.UnpicklingError for a file that holds more
+    or another one, `MissingWeightsError` if the download fails, and pickle.UnpicklingError for a file that holds more
     than tensors and plain values.
     """
     if path is None:
@@ -93,7 +93,7 @@ def load_lpips(
     """Load LPIPS: from two batches of uint8 sRGB images (n, 3, H, W) on `device` to float32 distances (n,) there.
 
     0 for equal images; symmetric. Images are resized to 64 × 64 first, as the protocol has it (bilinear, antialiased
-    where that makes them smaller). The linear layers come with torchmetrics, without which `WeightsUnavailable` is
+    where that makes them smaller). The linear layers come with torchmetrics, without which `MissingWeightsError` is
     raised; `trunk` is torchvision's AlexNet, found as by `load_weights`. The distance raises ValueError for other
     images. Formula: Zhang et al. 2018, "The unreasonable effectiveness of deep features as a perceptual metric",
     version 0.1.
@@ -102,7 +102,7 @@ def load_lpips(
         # Its public functions download the trunk, unpickle it and check neither; the network behind them need not.
         from torchmetrics.functional.image.lpips import _NoTrainLpips
     except ModuleNotFoundError as error:
-        raise WeightsUnavailable('torchmetrics is missing: run `pip install ".[benchmarks]"` in a checkout') from error
+        raise MissingWeightsError('torchmetrics is missing: run `pip install ".[benchmarks]"` in a checkout') from error
     weights = load_weights(trunk, cache_dir, url=ALEXNET_URL, sha256=sha256)
     network = _NoTrainLpips(net="alex", pnet_rand=True)
     # It keeps AlexNet's features in five slices: slice2.3.weight is torchvision's features.3.weight.
@@ -123,7 +123,7 @@ def load_lpips(
 
 
 def _download(url: str, path: Path, sha256: str) -> None:
-    """Download a file, whole and with this sha256, or raise `WeightsUnavailable`; a terminal sees the progress."""
+    """Download a file, whole and with this sha256, or raise `MissingWeightsError`; a terminal sees the progress."""
     try:
         with replacing(path) as temporary:
             with urlopen(url, timeout=_TIMEOUT) as response, temporary.open("wb") as file:
@@ -132,6 +132,8 @@ def _download(url: str, path: Path, sha256: str) -> None:
                     shutil.copyfileobj(stream, file)
             found = hashlib.sha256(temporary.read_bytes()).hexdigest()
             if found != sha256:
-                raise WeightsUnavailable(f"{url} gave a file whose sha256 is {found}, not {sha256}")
+                raise MissingWeightsError(f"{url} gave a file whose sha256 is {found}, not {sha256}")
     except (OSError, HTTPException) as error:
-        raise WeightsUnavailable(f"{path.name} is not in '{path.parent}' and cannot be downloaded ({error})") from error
+        raise MissingWeightsError(
+            f"{path.name} is not in '{path.parent}' and cannot be downloaded ({error})"
+        ) from error

@@ -25,7 +25,7 @@ from benchmarks.quality.columns import COLUMNS, DISTINCT, SHARES, distance_names
 from benchmarks.quality.dinov2 import DINOV2_SHA256, load_dinov2
 from benchmarks.quality.near_duplicates import near_duplicates
 from benchmarks.quality.options import QualityOptions
-from benchmarks.quality.pretrained_networks import INCEPTION_SHA256, WeightsUnavailable, load_inception, load_lpips
+from benchmarks.quality.pretrained_networks import INCEPTION_SHA256, MissingWeightsError, load_inception, load_lpips
 from colornet import color
 from colornet.color import ColorSpace, Gray, lightness_input
 from colornet.data import Dataset, default_cache_dir
@@ -212,16 +212,16 @@ class Scorer:
         device = self.accelerator.device
         failure: Exception
         if choice == "off":
-            failure = WeightsUnavailable(f"Left out by --{name} off")
+            failure = MissingWeightsError(f"Left out by --{name} off")
         elif choice == "auto" and weights is None and device.type == "cpu":
-            failure = WeightsUnavailable(f"Left out on a CPU, where it takes long: --{name} on")
+            failure = MissingWeightsError(f"Left out on a CPU, where it takes long: --{name} on")
         else:
             network, mine = None, None
             # No exception may leave this block: it ends in a barrier.
             with local_first(self.accelerator):
                 try:
                     network = load(weights, self.cache_dir, device)
-                except (WeightsUnavailable, InputError) as error:
+                except (MissingWeightsError, InputError) as error:
                     mine = error
             # Computing is shared: a network that one machine lacks is left out on all of them.
             failures = [error for error in gather_object([mine]) if error is not None]

@@ -97,7 +97,7 @@ def _receive(url: str, part: Path, have: int, largest: int, progress: bool) -> N
     try:
         request = urllib.request.Request(url, headers=headers | ({"Range": f"bytes={have}-"} if have else {}))
     except ValueError as error:
-        raise DownloadError("that is no address, which begins with https://") from error
+        raise DownloadError("it is not an address that begins with https://") from error
     with urllib.request.urlopen(request, timeout=TIMEOUT) as response:
         if response.headers.get_content_type() == "text/html":
             raise DownloadError("a web page came instead of the file")

@@ -211,7 +211,7 @@ class Colorizer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16):
             color = self.network(condition.contiguous(memory_format=torch.channels_last), *noise).float()
         if not color.isfinite().all():  # they would become black
-            raise InputError(f"Model {self.name!r} gives colors that are infinite or NaN: train it again.")
+            raise InputError(f"Model {self.name!r} produces infinite or NaN colors: train it again.")
         if isinstance(self.space, LabSpace):
             return color.contiguous() * 110  # not decoded: the gamut is mapped at full resolution
         return rgb_to_lab(self.space.decode(condition, color))[:, 1:].contiguous()

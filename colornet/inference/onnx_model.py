@@ -109,7 +109,7 @@ class OnnxModel:
             expected = (len(condition), _CHANNELS[self.record["color_space"]], *condition.shape[2:])
             if color.shape != expected:
                 raise ValueError(f"its colors are of shape {color.shape}, not {expected}")
-        except Exception as error:
+        except Exception as error:  # onnxruntime's, as above
             reason = f"it takes more than {_MOST_SECONDS:,} seconds" if options.terminate else _reason(error)
             raise InputError(f"{self.path} cannot be run: {reason}; export it again.") from error
         finally:

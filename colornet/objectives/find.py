@@ -27,7 +27,7 @@ def find_objective(name: str) -> type[Objective]:
     module.__file__ = file
     try:
         loader.exec_module(module)
-    except Exception as error:
+    except Exception as error:  # whatever the code of a user raises
         reason = f"{type(error).__name__}: {error}"
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
         where = f" in line {lines[-1]}" if lines else ""  # a syntax error names its line itself

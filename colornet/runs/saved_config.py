@@ -47,7 +47,7 @@ def parse_config(values: Any, *, resuming: bool = False) -> TrainConfig:
     """
     try:
         if not isinstance(values, dict):
-            raise ValueError("it holds no options by name")
+            raise ValueError("it is not a JSON object")
         values = dict(values)
         removed = _drop_removed(values)
         if removed and resuming:
@@ -96,7 +96,7 @@ def _check_type(name: str, value: object, kind: Any) -> None:
     try:
         check_type(value, kind)
         if isinstance(value, bool) and kind is not bool:  # which Python takes for a number
-            raise TypeCheckError("bool is no number")
+            raise TypeCheckError("it must be a number")
     except TypeCheckError as error:
         raise TypeError(f"{name} is {reprlib.repr(value)}, and {error}") from error
 

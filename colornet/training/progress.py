@@ -39,7 +39,7 @@ class Progress:
         self.bar = tqdm(
             total=total,
             initial=initial,
-            # None: hidden unless on a terminal, which a program without a console does not have.
+            # None: hidden unless stderr is a terminal; a program without a console has no stderr.
             disable=None if shows and sys.stderr is not None else True,
             desc=printable(Path(config.run_dir).name, 40),
             unit="img",

@@ -307,10 +307,10 @@ def test_configurations_that_no_run_wrote(tmp_path: Path, name: str, capsys: pyt
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("[]", "it holds no options by name"),
+        ("[]", "it is not a JSON object"),
         ("{}", "it lacks the field 'multipliers'"),
         ('{"multipliers": 4}', "multipliers is 4, and int is not a tuple"),
-        ('{"width": true, "multipliers": [1]}', "width is True, and bool is no number"),
+        ('{"width": true, "multipliers": [1]}', "width is True, and it must be a number"),
     ],
 )
 def test_a_configuration_is_refused_for_a_reason_that_can_be_understood(text: str, reason: str, tmp_path: Path) -> None:

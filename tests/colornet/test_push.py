@@ -183,9 +183,9 @@ def test_what_cannot_be_published_is_refused(
         assert caught.value.code == 2
         return capsys.readouterr().err
 
-    assert "finds none" in message(str(run), "user/model")
+    assert "or got none" in message(str(run), "user/model")
     monkeypatch.setenv("HF_TOKEN", TOKEN)
-    assert "does not allow that to your token" in message(str(run), "other/model")
+    assert "does not permit this with your token" in message(str(run), "other/model")
     assert "names a revision" in message(str(run), "user/model@v1")
     assert "write hf:OWNER/NAME" in message(str(run), "model")
     assert "is not a run folder" in message(str(run.parent), "user/model")

@@ -49,7 +49,7 @@ from tests.images import photos
 
 def load_inception(*_):
     if accelerator.process_index == 1:
-        raise scorer.WeightsUnavailable("Not on this machine")
+        raise scorer.MissingWeightsError("Not on this machine")
     return lambda images: images.float().mean((2, 3))
 
 scorer.load_inception = load_inception

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.utils.data import Dataset
 from torch_fidelity import feature_extractor_inceptionv3 as fidelity
 
-from benchmarks.quality.pretrained_networks import WeightsUnavailable, load_inception, load_weights
+from benchmarks.quality.pretrained_networks import MissingWeightsError, load_inception, load_weights
 from colornet.errors import InputError
 from colornet.evaluation.loop import map_images
 from colornet.metrics.distribution import frechet_distance, kernel_distance, precision_recall
@@ -220,12 +220,12 @@ def no_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_a_download_that_fails_says_why(tmp_path: Path, no_server: str) -> None:
     cache = tmp_path / "cache"
-    with pytest.raises(WeightsUnavailable, match=r"weights\.pth is not in '.*' and cannot be downloaded \(.*refused"):
+    with pytest.raises(MissingWeightsError, match=r"weights\.pth is not in '.*' and cannot be downloaded \(.*refused"):
         load_weights(None, cache, url=no_server, sha256="0" * 64)
     missing = (tmp_path / "missing.pth").as_uri()
-    with pytest.raises(WeightsUnavailable, match=r"missing\.pth is not in .* cannot be downloaded \(.*No such file"):
+    with pytest.raises(MissingWeightsError, match=r"missing\.pth is not in .* cannot be downloaded \(.*No such file"):
         load_weights(None, cache, url=missing, sha256="0" * 64)
     url, sha256 = file_url(tmp_path / "published.pth", 3.5)
-    with pytest.raises(WeightsUnavailable, match=f"whose sha256 is {sha256}, not {'0' * 64}"):
+    with pytest.raises(MissingWeightsError, match=f"whose sha256 is {sha256}, not {'0' * 64}"):
         load_weights(None, cache, url=url, sha256="0" * 64)
     assert list((cache / "weights").iterdir()) == []

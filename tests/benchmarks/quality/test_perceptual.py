@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torchvision.models import alexnet
 
 from benchmarks.quality import pretrained_networks
-from benchmarks.quality.pretrained_networks import WeightsUnavailable, load_lpips
+from benchmarks.quality.pretrained_networks import MissingWeightsError, load_lpips
 from colornet.errors import InputError
 
 library = pytest.importorskip("torchmetrics.functional.image.lpips")
@@ -97,8 +97,8 @@ def test_another_trunk_is_refused(trunk: Path, tmp_path: Path) -> None:
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pretrained_networks, "ALEXNET_URL", (tmp_path / "alexnet.pth").as_uri())
-    with pytest.raises(WeightsUnavailable, match=r"alexnet\.pth is not in .* cannot be downloaded"):
+    with pytest.raises(MissingWeightsError, match=r"alexnet\.pth is not in .* cannot be downloaded"):
         load_lpips(None, tmp_path / "cache", CPU)
     monkeypatch.setitem(sys.modules, "torchmetrics.functional.image.lpips", None)  # as if it were not there
-    with pytest.raises(WeightsUnavailable, match=r'pip install "\.\[benchmarks\]"'):
+    with pytest.raises(MissingWeightsError, match=r'pip install "\.\[benchmarks\]"'):
         load_lpips(None, tmp_path / "cache", CPU)

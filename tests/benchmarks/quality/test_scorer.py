@@ -16,7 +16,7 @@ from torch import Tensor
 from benchmarks.quality import scorer as scorer_module
 from benchmarks.quality.columns import distance_names
 from benchmarks.quality.options import QualityOptions
-from benchmarks.quality.pretrained_networks import WeightsUnavailable
+from benchmarks.quality.pretrained_networks import MissingWeightsError
 from benchmarks.quality.scorer import Scorer
 from colornet.color import to_float
 from colornet.data import Dataset
@@ -115,7 +115,7 @@ def test_reference_features_are_computed_once(
 
 def test_weights_out_of_reach_leave_a_reason(labeled: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(*_: object, **__: object) -> None:
-        raise WeightsUnavailable("No network here")
+        raise MissingWeightsError("No network here")
 
     monkeypatch.setattr(scorer_module, "load_inception", unavailable)
     monkeypatch.setattr(scorer_module, "load_dinov2", unavailable)

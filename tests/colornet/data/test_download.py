@@ -119,7 +119,7 @@ def test_a_trickle_is_given_up_and_what_came_is_kept(tmp_path: Path, monkeypatch
 
 
 def test_an_address_that_is_none_is_no_traceback(tmp_path: Path) -> None:
-    with pytest.raises(DownloadError, match="that is no address"):
+    with pytest.raises(DownloadError, match="it is not an address"):
         download("junk/file", tmp_path / "file", largest=10, progress=False)
 
 

@@ -136,7 +136,7 @@ def test_colors_that_are_not_numbers_are_an_error_and_not_black(value: float, ru
     broken = Path(shutil.copytree(run, tmp_path / "run"))
     weights = load_file(broken / "model.safetensors")
     save_file({name: torch.full_like(tensor, value) for name, tensor in weights.items()}, broken / "model.safetensors")
-    with pytest.raises(InputError, match=r"holds infinity or NaN|gives colors that are infinite or NaN"):
+    with pytest.raises(InputError, match=r"holds infinity or NaN|produces infinite or NaN colors"):
         Colorizer.load(broken, "cpu").colorize(np.zeros((32, 32), np.uint8))
 
 
